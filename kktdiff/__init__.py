@@ -1,0 +1,26 @@
+"""kktdiff: batched quadratic programs and their derivatives, on any array library.
+
+>>> import numpy as np, kktdiff
+>>> sol = kktdiff.solve_qp(np.eye(2), np.array([-1.0, -3.0]), ub=np.array([2.0, 2.0]))
+>>> sol.x.round(6)
+array([1., 2.])
+>>> sol.vjp(x=np.ones(2)).p.round(6) + 0.0
+array([-1.,  0.])
+"""
+
+from kktdiff._errors import SolveError, SolveWarning
+from kktdiff._solution import Diagnostics, Grads, Solution, Tangents
+from kktdiff._solve import solve_qp
+from kktdiff._status import Status
+
+__all__ = [
+    "Diagnostics",
+    "Grads",
+    "Solution",
+    "SolveError",
+    "SolveWarning",
+    "Status",
+    "Tangents",
+    "solve_qp",
+]
+__version__ = "0.1.0"

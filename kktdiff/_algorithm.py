@@ -1,0 +1,237 @@
+"""The algorithm for one chunk of a batch: fast first, then sure.
+
+1. Interior point with the condensed system, to a moderate accuracy.
+2. Polish: solve for the active set by LU, which takes an element to rounding and leaves the
+   factors for its sensitivities. Where a sign comes out wrong the active set is corrected.
+3. What is left, hard elements only: interior point with the whole system under LU, to the
+   wanted tolerance; polish once more.
+"""
+
+from typing import NamedTuple
+
+from array_api_compat import array_namespace
+
+from kktdiff import _condensed as condensed
+from kktdiff import _ipm as ipm
+from kktdiff import _kkt as kkt
+from kktdiff._arrays import pick, take
+from kktdiff._polish import identify, polish
+from kktdiff._problem import QP
+from kktdiff._residuals import Point, evaluate
+from kktdiff._scaling import Scaling, equilibrate
+from kktdiff._settings import LOOSE, Settings
+from kktdiff._status import Status
+from kktdiff._typing import Array
+from kktdiff.backends import Backend
+
+_HANDOVER = 1e-6  # accuracy at which polishing takes over from the condensed loop
+_TIGHT = 1e-9  # accuracy to which hard elements are taken, whatever the wanted one
+_CORRECTIONS = 2  # of the active set, per element
+_OFF_BOUNDARY = 1e-5  # least s and lam, scaled, with which the second loop begins
+_CURVATURE = 1e-9  # negative curvature up to this, scaled, counts as rounding
+
+
+class Kept(NamedTuple):
+    """What the sensitivities of some elements are solved with."""
+
+    index: Array  # (B,): each element's place in the caller's flat batch
+    qp: QP
+    point: Point
+    factors: kkt.Factors
+
+
+class Part(NamedTuple):
+    """Some elements and how far they have come."""
+
+    index: Array  # (B,)
+    qp: QP
+    scaling: Scaling
+    point: Point
+    status: Array  # (B,)
+    iterations: Array  # (B,)
+
+    def take(self, index: Array) -> "Part":
+        """The elements `index`."""
+        return Part(*(take(v, index) if hasattr(v, "ndim") else v.take(index) for v in self))
+
+    def split(self, mask: Array) -> tuple["Part", "Part"]:
+        """The elements where `mask` holds, and the others."""
+        xp = array_namespace(mask)
+        if bool(xp.all(mask)):
+            return self, self.take(self.index[:0])
+        return self.take(xp.nonzero(mask)[0]), self.take(xp.nonzero(~mask)[0])
+
+    def marked(self, status: Status) -> "Part":
+        """The same elements with another status."""
+        return self._replace(status=0 * self.status + int(status))
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(self.index.shape[0])
+
+
+Outcome = tuple[list[Part], list[Kept]]
+
+
+def solve_chunk(
+    qp: QP,
+    index: Array,
+    warm: Point | None,
+    settings: Settings,
+    backend: Backend,
+    *,
+    separable: bool,
+) -> Outcome:
+    """Solve every element of `qp`; the finished parts, and what is kept for sensitivities."""
+    scaling = equilibrate(qp)
+    fast = condensed.system(backend, separable=separable)
+    point = ipm.start(qp, scaling, fast)
+    part = Part(index, qp, scaling, point, 0 * index, 0 * index)
+    part, concave = part.split(_convex(part, backend, separable=separable))
+    done, kept = [concave.marked(Status.NONCONVEX)], []
+    if warm is not None and part.size:
+        warm = warm.take(_places(index, part.index))
+        done_too, kept, part = _from_nearby(part, warm, backend)
+        done += done_too
+    if part.size:
+        done_too, kept_too = _from_start(part, settings, fast, backend)
+        done, kept = done + done_too, kept + kept_too
+    return [part for part in done if part.size], kept
+
+
+def _places(index: Array, some: Array) -> Array:
+    return array_namespace(index).searchsorted(index, some)
+
+
+def _convex(part: Part, backend: Backend, *, separable: bool) -> Array:  # (B,) bool
+    """Whether Q, but for rounding, has no negative eigenvalue."""
+    xp = array_namespace(part.index)
+    weight = xp.sqrt(part.scaling.cost)[:, None] * part.scaling.x
+    shared = part.qp.Q.shape[0] == 1
+    if shared:  # its sign does not depend on an element's weights
+        weight = weight[:1, :]
+    if separable:
+        curvature = xp.linalg.diagonal(part.qp.Q) * weight**2
+        return xp.broadcast_to(xp.all(curvature >= -_CURVATURE, axis=-1), part.index.shape)
+    eye = xp.eye(weight.shape[-1], dtype=weight.dtype, device=weight.device)
+    scaled = weight[:, :, None] * part.qp.Q * weight[:, None, :] + _CURVATURE * eye
+    return xp.broadcast_to(backend.cholesky(scaled).ok, part.index.shape)
+
+
+def _from_nearby(part: Part, warm: Point, backend: Backend) -> tuple[list[Part], list[Kept], Part]:
+    """Try the active set of a nearby problem's solution; start the others from the better point.
+
+    A warm point that is worse than the cold one, or not finite, is not used.
+    """
+    xp = array_namespace(part.index)
+    usable = xp.isfinite(
+        xp.sum(warm.x, axis=1) + xp.sum(warm.lam, axis=1) + xp.sum(warm.nu, axis=1)
+    )
+    near = Point(*(pick(usable, u, v) for u, v in zip(warm, part.point, strict=True)))
+    done, kept, left = _polish(part._replace(point=near), backend)
+    if not left.size:
+        return done, kept, left
+    places = _places(part.index, left.index)
+    cold, near = part.point.take(places), near.take(places)
+    near = ipm.recentre(left.qp, left.scaling, near, 1e-2)
+    better = evaluate(left.qp, near).merit < evaluate(left.qp, cold).merit
+    point = Point(*(pick(better, u, v) for u, v in zip(near, cold, strict=True)))
+    return done, kept, left._replace(point=point)
+
+
+def _from_start(part: Part, settings: Settings, fast: ipm.System, backend: Backend) -> Outcome:
+    """The three steps of the module's docstring."""
+    first = settings._replace(tol=max(settings.tol, _HANDOVER))
+    part = _run(part, first, fast)
+    near, away = part.split(_near(part))
+    stuck, lost = away.split(away.status == int(Status.NUMERICAL_ERROR))
+    done, kept, rest = _polish(near, backend)
+    done.append(lost)
+    for hard in (rest, stuck):
+        if hard.size:
+            done_too, kept_too = _solve_hard(hard, settings, backend)
+            done, kept = done + done_too, kept + kept_too
+    return done, kept
+
+
+def _run(part: Part, settings: Settings, system: ipm.System) -> Part:
+    point, status, iterations = ipm.run(
+        part.qp, part.scaling, part.point, settings, system, part.iterations
+    )
+    return part._replace(point=point, status=status, iterations=iterations)
+
+
+def _near(part: Part) -> Array:  # (B,) bool
+    """Solved, or stopped for want of iterations or progress with small residuals."""
+    ended = (part.status == int(Status.NUMERICAL_ERROR)) | (part.status == int(Status.MAX_ITER))
+    small = evaluate(part.qp, part.point).merit < LOOSE
+    return (part.status <= int(Status.ALMOST_SOLVED)) | (ended & small)
+
+
+def _polish(part: Part, backend: Backend) -> tuple[list[Part], list[Kept], Part]:
+    """The elements that polishing finishes, their factors, and the elements that it does not.
+
+    An element whose multipliers or slacks come out with a wrong sign is tried again with the
+    active set that the signs ask for.
+    """
+    xp = array_namespace(part.index)
+    done: list[Part] = []
+    kept: list[Kept] = []
+    active = kkt.activity(part.scaling, part.point.s, part.point.lam) > 0.5
+    for _ in range(1 + _CORRECTIONS):
+        if not part.size:
+            break
+        result = polish(part.qp, part.scaling, part.point, active, backend)
+        changed = bool(xp.any(result.wanted != active))
+        finished, part = part._replace(point=result.point).split(result.clean)
+        if finished.size:
+            factors = result.factors
+            if part.size:
+                factors = factors.take(xp.nonzero(result.clean)[0], backend)
+            kept.append(Kept(finished.index, finished.qp, finished.point, factors))
+        done.append(finished.marked(Status.SOLVED))
+        active = take(result.wanted, xp.nonzero(~result.clean)[0])
+        if not changed:
+            break
+    return done, kept, part
+
+
+def _solve_hard(part: Part, settings: Settings, backend: Backend) -> Outcome:
+    """Carry on with the whole system under LU; polish; keep what is good enough as it is."""
+    sure = kkt.system(backend)
+    merit = evaluate(part.qp, part.point).merit
+    fresh = ipm.start(part.qp, part.scaling, sure)
+    again = ipm.recentre(part.qp, part.scaling, part.point, _OFF_BOUNDARY)
+    point = Point(*(pick(merit < LOOSE, u, v) for u, v in zip(again, fresh, strict=True)))
+    tight = settings._replace(tol=min(settings.tol, _TIGHT))
+    part = _best_of(part, _run(part._replace(point=point), tight, sure), settings)
+    near, lost = part.split(_near(part))
+    done, kept, rest = _polish(near, backend)
+    if rest.size:
+        kept.append(keep_interior(rest, backend))
+        done.append(rest)
+    return [*done, lost], kept
+
+
+def _best_of(before: Part, after: Part, settings: Settings) -> Part:
+    """The better of two points for each element, and the status that it has earned."""
+    xp = array_namespace(before.index)
+    old, new = evaluate(before.qp, before.point), evaluate(after.qp, after.point)
+    better = ~(old.merit < new.merit)
+    point = Point(*(pick(better, u, v) for u, v in zip(after.point, before.point, strict=True)))
+    r = evaluate(after.qp, point)
+    proven = (after.status == int(Status.PRIMAL_INFEASIBLE)) | (
+        after.status == int(Status.DUAL_INFEASIBLE)
+    )
+    status = xp.where(r.merit < LOOSE, int(Status.ALMOST_SOLVED), after.status)
+    status = xp.where(r.within(settings.tol), int(Status.SOLVED), status)
+    return after._replace(point=point, status=xp.where(proven, after.status, status))
+
+
+def keep_interior(part: Part, backend: Backend) -> Kept:
+    """Factors at an interior point, whose activities lie between 0 and 1."""
+    a = kkt.activity(part.scaling, part.point.s, part.point.lam)
+    a = identify(part.qp, a, evaluate(part.qp, part.point).y)
+    factors = kkt.factor(part.qp, part.scaling, a, backend)
+    return Kept(part.index, part.qp, part.point, factors)

@@ -1,0 +1,96 @@
+"""Batched array idioms that the array API standard spells out at length.
+
+A batch dimension of length one stands for an array that the whole batch shares.
+"""
+
+from collections.abc import Sequence
+
+from array_api_compat import array_namespace
+
+from kktdiff._typing import Array
+
+
+def mv(matrix: Array, vector: Array) -> Array:  # (B or 1, r, c), (B, c) -> (B, r)
+    """Matrix times vector for each element, as a product per element.
+
+    One product of a shared matrix with all vectors would be faster; its bits would
+    depend on the batch.
+    """
+    return (matrix @ vector[..., None])[..., 0]
+
+
+def dot(a: Array, b: Array) -> Array:  # (B, n), (B, n) -> (B,)
+    """Inner product over the last axis."""
+    return array_namespace(a).sum(a * b, axis=-1)
+
+
+def norm_inf(a: Array, axis: int = -1) -> Array:
+    """Largest absolute value along `axis`, 0 where the axis is empty. NaN stays NaN."""
+    xp = array_namespace(a)
+    if a.shape[axis] == 0:
+        return xp.sum(a, axis=axis)
+    return xp.max(xp.abs(a), axis=axis)
+
+
+def largest(*values: Array) -> Array:
+    """Elementwise maximum of several arrays."""
+    xp = array_namespace(values[0])
+    out = values[0]
+    for value in values[1:]:
+        out = xp.maximum(out, value)
+    return out
+
+
+def take(array: Array, index: Array) -> Array:
+    """The elements `index` of a batch."""
+    return array_namespace(array).take(array, index, axis=0)
+
+
+def take_shared(array: Array, index: Array) -> Array:
+    """The same, but what the batch shares stays shared."""
+    return array if array.shape[0] == 1 else take(array, index)
+
+
+def pick(mask: Array, a: Array, b: Array) -> Array:  # mask: (B,)
+    """`a` for the elements where `mask` holds, else `b`."""
+    xp = array_namespace(a)
+    return xp.where(xp.reshape(mask, (-1,) + (1,) * (a.ndim - 1)), a, b)
+
+
+def diagonal(vector: Array) -> Array:  # (B, n) -> (B, n, n)
+    """Diagonal matrices."""
+    xp = array_namespace(vector)
+    eye = xp.eye(vector.shape[-1], dtype=vector.dtype, device=vector.device)
+    return vector[..., None] * eye
+
+
+def concat(parts: Sequence[Array], axis: int) -> Array:
+    """Concatenate along `axis`, with batch dimensions of length one broadcast first."""
+    xp = array_namespace(parts[0])
+    batch = max(part.shape[0] for part in parts)
+    full = [xp.broadcast_to(part, (batch, *part.shape[1:])) for part in parts]
+    return full[0] if len(full) == 1 else xp.concat(full, axis=axis)
+
+
+def spread(
+    pieces: Sequence[tuple[Array, Array]],  # (places (b,), values (b, *tail)), disjoint
+    tail: tuple[int, ...],
+    length: int,
+    like: Array,
+    fill: float = 0.0,
+) -> Array:  # (length, *tail)
+    """The values put in their places of a batch, `fill` in between, with the type of `like`."""
+    xp = array_namespace(like)
+    everywhere = xp.arange(length, device=like.device)
+    places = xp.concat([index for index, _ in pieces] or [everywhere[:0]])
+    values = [value for _, value in pieces]
+    if places.shape[0] < length:
+        ordered = xp.concat([xp.sort(places), everywhere[:1] + length])
+        found = take(ordered, xp.searchsorted(ordered, everywhere))
+        missing = xp.nonzero(found != everywhere)[0]
+        places = xp.concat([places, missing])
+        shape = (missing.shape[0], *tail)
+        values.append(xp.full(shape, fill, dtype=like.dtype, device=like.device))
+    if len(values) == 1:
+        return values[0]
+    return take(xp.concat(values, axis=0), xp.argsort(places))

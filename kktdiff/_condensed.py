@@ -1,0 +1,106 @@
+"""The KKT system condensed: Cholesky for the interior-point loop.
+
+From the system of `kktdiff._kkt` dlam is eliminated, then dx:
+
+    H = Q + C'diag(lam/s)C,     S = A H^-1 A'.
+
+Cheap and, until the last digits, good enough for a step. A small proximal term in the scaled
+metric makes room for singular Q and dependent rows.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+from array_api_compat import array_namespace
+
+from kktdiff._arrays import diagonal, mv
+from kktdiff._problem import QP
+from kktdiff._residuals import Point
+from kktdiff._scaling import Scaling
+from kktdiff._typing import Array, Solve, System
+from kktdiff.backends import Backend, Cholesky
+
+FIXED = 1e20  # stiffness of a fixed variable, in units of the scaled data
+
+
+class Condensed(NamedTuple):
+    """Cholesky factors of ``H = Q + C'diag(w)C`` and of ``S = A H^-1 A'``."""
+
+    w: Array  # (B, M): lam/s, 0 for absent rows
+    H: Cholesky | None  # None: H is diagonal
+    h: Array  # (B, n): the diagonal of H
+    S: Cholesky | None  # None: no equalities
+    HA: Array | None  # (B, n, k): H^-1 A'
+    ok: Array  # (B,) bool
+
+
+def is_diagonal(Q: Array) -> Array:  # (B, n, n) -> (B,)
+    """Which matrices have no entry off their diagonal."""
+    xp = array_namespace(Q)
+    eye = xp.eye(Q.shape[-1], dtype=xp.bool, device=Q.device)
+    return xp.all(xp.reshape((Q == 0) | eye, (Q.shape[0], -1)), axis=1)
+
+
+def system(backend: Backend, *, separable: bool) -> System:
+    """The condensed Newton system; `separable`: Q is diagonal and there is no G."""
+
+    def factor(qp: QP, scaling: Scaling, point: Point, reg: Array) -> tuple[Solve, Array]:
+        w = array_namespace(reg).where(qp.present, point.lam / point.s, 0.0)
+        c = condense(qp, scaling, w, reg, backend, separable=separable)
+        return partial(_solve, qp, c, backend), c.ok
+
+    return factor
+
+
+def condense(
+    qp: QP,
+    scaling: Scaling,
+    w: Array,  # (B, M)
+    reg: Array,  # (B,): proximal weight, scaled metric
+    backend: Backend,
+    *,
+    separable: bool,
+) -> Condensed:
+    """Assemble and factor the condensed system."""
+    xp = array_namespace(w)
+    w_G, w_lb, w_ub = qp.split(w)
+    D = reg[:, None] * scaling.prox_x
+    D = D + w_lb if qp.bounds[0] else D
+    D = D + w_ub if qp.bounds[1] else D
+    if qp.fixed is not None:
+        D = xp.where(qp.fixed, FIXED * scaling.prox_x, D)
+    h = xp.linalg.diagonal(qp.Q) + D
+    if separable:
+        factor, ok = None, xp.all(h > 0, axis=1)
+    else:
+        H = qp.Q + qp.G.mT @ (w_G[..., None] * qp.G) if qp.G.shape[-2] else qp.Q
+        factor = backend.cholesky(H + diagonal(D))
+        ok = factor.ok
+    if not qp.A.shape[-2]:
+        return Condensed(w, factor, h, None, None, ok)
+    At = xp.broadcast_to(qp.A.mT, (w.shape[0], *qp.A.mT.shape[1:]))
+    HA = At / h[..., None] if factor is None else backend.cho_solve(factor, At)
+    S = backend.cholesky(qp.A @ HA + diagonal(reg[:, None] * scaling.unit_nu))
+    return Condensed(w, factor, h, S, HA, ok & S.ok)
+
+
+def _solve(
+    qp: QP, c: Condensed, backend: Backend, r_x: Array, r_c: Array, r_nu: Array
+) -> tuple[Array, Array, Array, Array]:
+    """(dx, dlam, dnu) and C dx for one right-hand side per element."""
+    rhs = r_x + qp.Ct((c.w * r_c)[..., None])[..., 0]
+    dx = _solve_H(c, rhs, backend)
+    dnu = r_nu
+    if c.S is not None:
+        dnu = backend.cho_solve(c.S, (mv(qp.A, dx) - r_nu)[..., None])[..., 0]
+        dx = dx - mv(c.HA, dnu)
+    if qp.fixed is not None:
+        dx = array_namespace(dx).where(qp.fixed, 0.0, dx)
+    Cdx = qp.C(dx[..., None])[..., 0]
+    return dx, c.w * (Cdx - r_c), dnu, Cdx
+
+
+def _solve_H(c: Condensed, rhs: Array, backend: Backend) -> Array:
+    if c.H is None:
+        return rhs / c.h
+    return backend.cho_solve(c.H, rhs[..., None])[..., 0]

@@ -1,0 +1,29 @@
+"""How far a gradient is to be trusted: what is known about the KKT system of each element."""
+
+from array_api_compat import array_namespace
+
+from kktdiff._algorithm import Kept
+from kktdiff._least_squares import RANK, matrix
+from kktdiff._residuals import multipliers
+from kktdiff._typing import Array
+
+WEAK = 1e-6  # s and lam both below this, in the scaled metric: weakly active
+
+
+def diagnose(group: Kept) -> dict[str, Array]:
+    """Margin, weakly active count and condition of the KKT matrix, each (B,)."""
+    qp, point, factors = group.qp, group.point, group.factors
+    xp = array_namespace(point.x)
+    scaling = factors.scaling
+    s = point.s * scaling.rows
+    lam = multipliers(qp, point) * scaling.cost[:, None] / scaling.rows
+    larger = xp.where(qp.present, xp.maximum(s, lam), xp.inf)
+    infinite = xp.full((larger.shape[0], 1), xp.inf, dtype=s.dtype, device=s.device)
+    sizes = xp.abs(xp.linalg.eigvalsh(matrix(qp, scaling, factors.activity)))
+    top, bottom = xp.max(sizes, axis=-1), xp.min(sizes, axis=-1)
+    singular = bottom <= RANK * top
+    return {
+        "margin": xp.min(xp.concat([larger, infinite], axis=1), axis=1),
+        "weakly_active": xp.sum(xp.astype(larger < WEAK, xp.int64), axis=1),
+        "condition": xp.where(singular, xp.inf, top / xp.where(singular, 1.0, bottom)),
+    }

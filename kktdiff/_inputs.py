@@ -1,0 +1,200 @@
+"""The caller's arrays: checked once, brought to the backend, and back.
+
+Broadcasting rules and dtype rules stand here and in `_problem`, nowhere else.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import array_api_compat
+from array_api_compat import array_namespace
+
+from kktdiff import backends
+from kktdiff._typing import Array
+from kktdiff.backends import Backend
+
+# The core dimensions of each argument, in the letters of the docs.
+CORE = {"Q": "nn", "p": "n", "G": "mn", "h": "m", "A": "kn", "b": "k", "lb": "n", "ub": "n"}
+_PAIRS = (("G", "h"), ("A", "b"))
+
+
+class Given(NamedTuple):
+    """The caller's arrays and what was learnt from them."""
+
+    arrays: dict[str, Array | None]
+    batch: tuple[int, ...]  # the broadcast batch shape
+    sizes: dict[str, int]  # n, m, k
+    dtype: str  # "float32" or "float64": what results are given in
+    home: Backend  # the library of the inputs, where results live
+    backend: Backend  # where the work is done
+
+    def flat(self, name: str) -> Array | None:
+        """Argument `name` in float64 with one batch dimension; of length one if shared.
+
+        What only some of the batch dimensions share is copied along those.
+        """
+        array = self.arrays[name]
+        if array is None:
+            return None
+        core = len(CORE[name])
+        lead, tail = array.shape[: array.ndim - core], array.shape[array.ndim - core :]
+        length = 1
+        if math.prod(lead) != 1:
+            length = math.prod(self.batch)
+            array = array_namespace(array).broadcast_to(array, (*self.batch, *tail))
+        return self.receive(array, (length, *tail))
+
+    def receive(self, array: Array, shape: tuple[int, ...]) -> Array:
+        """`array` on the backend, in float64, reshaped."""
+        xp = self.backend.xp
+        return xp.reshape(self.backend.receive(array, xp.float64, None), shape)
+
+    def give(self, array: Array) -> Array:
+        """A flat result (B, ...) in the batch's shape, in the caller's library and dtype."""
+        xp = array_namespace(array)
+        array = xp.reshape(array, (*self.batch, *array.shape[1:]))
+        return self.send(array)
+
+    def send(self, array: Array) -> Array:
+        """A backend array in the caller's library; floats in the caller's dtype."""
+        xp = array_namespace(array)
+        if xp.isdtype(array.dtype, "real floating"):
+            array = xp.astype(array, getattr(xp, self.dtype), copy=False)
+        like = self.arrays["p"]
+        if self.home is self.backend:
+            return array
+        return self.home.receive(array, getattr(self.home.xp, str(array.dtype)), like=like)
+
+    def fold(self, name: str, grad: Array) -> Array:
+        """A gradient (B or 1, ...) summed to argument `name`'s own shape.
+
+        The sum is the chain rule's: an entry that serves several elements gets the sum of
+        what each of them contributes.
+        """
+        own = self.arrays[name].shape  # type: ignore[union-attr]
+        xp = array_namespace(grad)
+        core = len(CORE[name])
+        tail = grad.shape[1:]
+        lead = own[: len(own) - core]
+        if math.prod(lead) != 1:
+            grad = xp.reshape(grad, (*self.batch, *tail))
+            lead = (1,) * (len(self.batch) - len(lead)) + tuple(lead)
+            axes = tuple(i for i, (a, b) in enumerate(zip(lead, self.batch, strict=True)) if a != b)
+            grad = xp.sum(grad, axis=axes) if axes else grad
+        return self.send(xp.reshape(grad, own))
+
+
+def check(arrays: dict[str, Any], backend: str | None) -> Given:
+    """Check the caller's arrays against each other; errors name the array.
+
+    Raises
+    ------
+    TypeError
+        Not an array, of another library, dtype or device than Q, or not of a float dtype.
+    ValueError
+        Wrong or clashing shapes, one of a pair (G, h or A, b) missing, unknown backend.
+    """
+    for first, second in _PAIRS:
+        if (arrays[first] is None) != (arrays[second] is None):
+            there, missing = (first, second) if arrays[second] is None else (second, first)
+            raise ValueError(f"{there} was given without {missing}: pass both or neither")
+    for name in ("Q", "p"):
+        if arrays[name] is None:
+            raise TypeError(
+                f"{name} is None: it is required, of shape (..., {', '.join(CORE[name])})"
+            )
+    home = _same_library(arrays)
+    dtype = _same_dtype(arrays)
+    sizes = _core_sizes(arrays)
+    work = home if backend is None else backends.get(backend)
+    return Given(arrays, _batch(arrays), sizes, dtype, home, work)
+
+
+def _same_library(arrays: dict[str, Any]) -> Backend:
+    home = None
+    for name, array in arrays.items():
+        if array is None:
+            continue
+        try:
+            found = backends.for_array(array)
+        except TypeError as error:
+            raise TypeError(f"{name}: {error}") from None
+        home = home or found
+        if found != home:
+            raise TypeError(
+                f"{name} is a {type(array).__name__}, but Q is a {type(arrays['Q']).__name__}: "
+                "convert all arrays to one library"
+            )
+        if array_api_compat.device(array) != array_api_compat.device(arrays["Q"]):
+            raise TypeError(
+                f"{name} is on device {array_api_compat.device(array)}, but Q is on "
+                f"{array_api_compat.device(arrays['Q'])}: move all arrays to one device"
+            )
+    return home  # type: ignore[return-value]  # Q is never None here
+
+
+def _same_dtype(arrays: dict[str, Any]) -> str:
+    dtypes = {name: array.dtype for name, array in arrays.items() if array is not None}
+    xp = array_namespace(arrays["Q"])
+    for name, dtype in dtypes.items():
+        if dtype not in (xp.float32, xp.float64):
+            raise TypeError(
+                f"{name} has dtype {_short(dtype)}: expected float64 or float32; convert it first"
+            )
+        if dtype != dtypes["Q"]:
+            raise TypeError(
+                f"{name} has dtype {_short(dtype)}, but Q has {_short(dtypes['Q'])}: "
+                "convert all arrays to one dtype"
+            )
+    return "float64" if dtypes["Q"] == xp.float64 else "float32"
+
+
+def _short(dtype: Any) -> str:
+    return str(dtype).rsplit(".", maxsplit=1)[-1]
+
+
+def _core_sizes(arrays: dict[str, Any]) -> dict[str, int]:
+    """n, m and k; each array's last dimensions are checked against those found before."""
+    sizes: dict[str, int] = {}
+    source: dict[str, str] = {}
+    for name in ("p", *(other for other in CORE if other != "p")):
+        array, core = arrays[name], CORE[name]
+        if array is None:
+            continue
+        wanted = "(..., " + ", ".join(core) + ")"
+        if array.ndim < len(core):
+            raise ValueError(f"{name} has shape {tuple(array.shape)}: expected {wanted}")
+        for letter, size in zip(core, array.shape[array.ndim - len(core) :], strict=True):
+            if size != sizes.setdefault(letter, size):
+                known = source[letter]
+                raise ValueError(
+                    f"{name} has shape {tuple(array.shape)}: expected {wanted} with "
+                    f"{letter} = {sizes[letter]}, as {known} has shape {tuple(arrays[known].shape)}"
+                )
+            source.setdefault(letter, name)
+    if sizes["n"] == 0:
+        raise ValueError(f"p has shape {tuple(arrays['p'].shape)}: expected at least one variable")
+    return {"n": sizes["n"], "m": sizes.get("m", 0), "k": sizes.get("k", 0)}
+
+
+def _batch(arrays: dict[str, Any]) -> tuple[int, ...]:
+    """The broadcast shape of all leading dimensions."""
+    batch: list[int] = []
+    source: list[str] = []
+    for name, array in arrays.items():
+        if array is None:
+            continue
+        lead = tuple(array.shape[: array.ndim - len(CORE[name])])
+        if len(lead) > len(batch):
+            grow = len(lead) - len(batch)
+            batch, source = [1] * grow + batch, [name] * grow + source
+        for i, size in enumerate(lead, start=len(batch) - len(lead)):
+            if batch[i] == 1:
+                batch[i], source[i] = size, name
+            elif size not in (1, batch[i]):
+                other = source[i]
+                raise ValueError(
+                    f"the batch shapes of {name} with shape {tuple(array.shape)} and {other} with "
+                    f"shape {tuple(arrays[other].shape)} do not broadcast: {size} against {batch[i]}"
+                )
+    return tuple(batch)

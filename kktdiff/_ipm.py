@@ -1,0 +1,260 @@
+"""Mehrotra's predictor-corrector with proximal regularisation, for a batch.
+
+Mehrotra 1992; the regularisation is that of proximal interior-point methods (Schwan et
+al. 2023, arXiv 2304.00290). Each element has its own step, centring, regularisation and
+stop. Elements that are finished are frozen, and left out once enough are.
+"""
+
+from typing import NamedTuple
+
+from array_api_compat import array_namespace
+
+from kktdiff._arrays import dot, largest, norm_inf, pick, take
+from kktdiff._certificates import dual_infeasible, primal_infeasible
+from kktdiff._problem import QP
+from kktdiff._residuals import Point, Residuals, evaluate
+from kktdiff._scaling import Scaling
+from kktdiff._settings import REGULARISATION, STALL, Settings
+from kktdiff._status import Status
+from kktdiff._typing import Array, System
+
+BIG = 1e300  # larger than any merit
+_KEEP_OFF = 0.995  # share of the step to the boundary that is taken
+_POOR = 0.1  # a step shorter than this is tried again without the corrector
+
+
+class Loop(NamedTuple):
+    """What the loop carries for each element that is still in it."""
+
+    index: Array  # (B,): the element's place in the chunk
+    point: Point
+    best: Point
+    best_merit: Array  # (B,)
+    least: Array  # (B, 4): smallest relative primal, dual residual and gap, and mu, so far
+    progress: Array  # (B,): iteration at which one of them last halved
+    reg: Array  # (B,)
+    status: Array  # (B,): a Status, or -1 while running
+    iterations: Array  # (B,)
+    step: Array  # (B,): length of the last step
+
+    def take(self, index: Array) -> "Loop":
+        """The elements `index`."""
+        return Loop(*(v.take(index) if isinstance(v, Point) else take(v, index) for v in self))
+
+
+def start(qp: QP, scaling: Scaling, system: System) -> Point:
+    """The minimiser of 1/2 x'Qx + p'x + 1/2 |s|^2 on s = d - Cx, made positive.
+
+    Vandenberghe 2010, "The CVXOPT linear and quadratic cone program solvers", section 5.3.
+    """
+    xp = array_namespace(qp.p)
+
+    def zeros(size: int) -> Array:
+        return xp.zeros((qp.length, size), dtype=qp.p.dtype, device=qp.p.device)
+
+    n, _, k = qp.sizes
+    x = zeros(n) if qp.fixed is None else zeros(n) + qp.value
+    unit = xp.where(qp.present, scaling.unit_rows, 1.0) + zeros(1)
+    lam = xp.where(qp.present, 1.0, 0.0) + 0 * unit
+    solve, _ = system(qp, scaling, Point(x, unit, lam, zeros(k)), zeros(1)[:, 0] + REGULARISATION)
+    r = evaluate(qp, Point(x, 0 * unit, 0 * unit, zeros(k)))
+    dx, lam, nu, _ = solve(-r.r_x, -r.r_c, -r.r_nu)
+    scale = scaling.rows / scaling.cost[:, None]
+    s = _made_positive(qp, -lam * unit * scaling.rows) / scaling.rows
+    lam = _made_positive(qp, lam / scale) * scale
+    return Point(x + dx, xp.where(qp.present, s, 1.0), xp.where(qp.present, lam, 0.0), nu)
+
+
+def recentre(qp: QP, scaling: Scaling, point: Point, least: float) -> Point:
+    """`point` with s and lam at least `least` in the scaled metric: off the boundary again."""
+    xp = array_namespace(point.x)
+    unit = least / scaling.rows
+    s = xp.maximum(point.s, unit + 0 * point.s)
+    lam = xp.maximum(point.lam, least * scaling.rows / scaling.cost[:, None] + 0 * s)
+    return point._replace(s=xp.where(qp.present, s, 1.0), lam=xp.where(qp.present, lam, 0.0))
+
+
+def _made_positive(qp: QP, v: Array) -> Array:  # (B, M)
+    """`v`, shifted to at least one where any present entry is not clearly positive."""
+    xp = array_namespace(v)
+    if not v.shape[-1]:
+        return v
+    low = xp.min(xp.where(qp.present, v, xp.inf), axis=-1, keepdims=True)
+    size = xp.max(xp.where(qp.present, xp.abs(v), 0.0), axis=-1, keepdims=True)
+    return xp.where(low > 1e-8 * xp.where(size > 1, size, 1.0), v, v + (1 - low))
+
+
+def run(
+    qp: QP,
+    scaling: Scaling,
+    point: Point,
+    settings: Settings,
+    system: System,
+    spent: Array,  # (B,): iterations that each element has had before
+) -> tuple[Point, Array, Array]:
+    """Iterate from `point`; (best point, status, iterations), each (B, ...)."""
+    xp = array_namespace(point.x)
+    batch, device = point.x.shape[0], point.x.device
+    full = xp.full((batch,), BIG, dtype=point.x.dtype, device=device)
+    index = xp.arange(batch, device=device)
+    least = xp.stack([full] * 4, axis=-1)
+    loop = Loop(
+        index,
+        point,
+        point,
+        full,
+        least,
+        spent,
+        0 * full + REGULARISATION,
+        0 * spent - 1,
+        spent,
+        0 * full,
+    )
+    finished: list[Loop] = []
+    while True:
+        residuals = evaluate(qp, loop.point)
+        loop = judge(qp, loop, residuals, settings)
+        _report(qp, settings, loop, residuals)
+        running = loop.status < 0
+        live = int(xp.sum(xp.astype(running, xp.int64)))
+        if not live:
+            break
+        if live < 0.75 * running.shape[0]:
+            finished.append(loop.take(xp.nonzero(~running)[0]))
+            keep = xp.nonzero(running)[0]
+            loop, qp, scaling = loop.take(keep), qp.take(keep), scaling.take(keep)
+            residuals = Residuals(*(take(v, keep) for v in residuals))
+        loop = advance(qp, scaling, loop, residuals, settings, system)
+    return _gather([*finished, loop])
+
+
+def _gather(parts: list[Loop]) -> tuple[Point, Array, Array]:
+    """The finished parts in the chunk's own order."""
+    xp = array_namespace(parts[0].index)
+    order = xp.argsort(xp.concat([part.index for part in parts]))
+
+    def join(*arrays: Array) -> Array:
+        return xp.take(xp.concat(arrays), order, axis=0)
+
+    best = Point(*(join(*arrays) for arrays in zip(*(part.best for part in parts), strict=True)))
+    return best, join(*(p.status for p in parts)), join(*(p.iterations for p in parts))
+
+
+def judge(qp: QP, loop: Loop, r: Residuals, settings: Settings) -> Loop:
+    """Keep each element's best point; end those that are solved, hopeless or stuck."""
+    xp = array_namespace(r.gap)
+    solved, merit = r.within(settings.tol), r.merit
+    if settings.barrier:
+        merit = _distance_from_path(qp, loop.point, r, settings.barrier)
+        solved = merit <= settings.tol
+    running = loop.status < 0
+    better = running & (solved | (merit < loop.best_merit))
+    best = Point(*(pick(better, new, old) for new, old in zip(loop.point, loop.best, strict=True)))
+    mu = _mean_product(qp, loop.point.s, loop.point.lam)[:, None]
+    now = xp.concat([r.relative, mu], axis=-1)
+    halved = now < loop.least / 2
+    progress = xp.where(xp.any(halved, axis=-1), loop.iterations, loop.progress)
+    status = xp.where(loop.iterations - progress < STALL, -1, int(Status.NUMERICAL_ERROR))
+    status = xp.where(loop.iterations < settings.max_iter, status, int(Status.MAX_ITER))
+    hopeless = dual_infeasible(qp, loop.point, r)
+    status = xp.where(hopeless, int(Status.DUAL_INFEASIBLE), status)
+    hopeless = primal_infeasible(loop.point, r)
+    status = xp.where(hopeless, int(Status.PRIMAL_INFEASIBLE), status)
+    status = xp.where(solved, int(Status.SOLVED), status)
+    return loop._replace(
+        best=best,
+        best_merit=xp.where(better, merit, loop.best_merit),
+        least=xp.where(halved, now, loop.least),
+        progress=progress,
+        status=xp.where(running, status, loop.status),
+    )
+
+
+def _distance_from_path(qp: QP, point: Point, r: Residuals, barrier: float) -> Array:
+    """Largest relative residual of the central path's equations."""
+    xp = array_namespace(r.gap)
+    off = xp.where(qp.present, point.lam * point.s / barrier - 1, 0.0)
+    feasible = largest(norm_inf(r.r_c), norm_inf(r.r_nu)) / (1 + r.sizes[:, 0])
+    return largest(norm_inf(off), feasible, r.dual / (1 + r.sizes[:, 1]))
+
+
+def advance(
+    qp: QP, scaling: Scaling, loop: Loop, r: Residuals, settings: Settings, system: System
+) -> Loop:
+    """One predictor-corrector step of every element that runs."""
+    xp = array_namespace(r.gap)
+    x, s, lam, nu = loop.point
+    solve, ok = system(qp, scaling, loop.point, loop.reg)
+    mu = _mean_product(qp, s, lam)
+
+    def newton(target: Array) -> tuple[Array, Array, Array, Array]:
+        r_c = xp.where(qp.present, s - r.r_c - target / lam, 0.0)
+        dx, dlam, dnu, Cdx = solve(-r.r_x, r_c, -r.r_nu)
+        return dx, xp.where(qp.present, -r.r_c - Cdx, 0.0), dlam, dnu
+
+    def length(step: tuple[Array, ...]) -> Array:
+        return xp.minimum(_to_boundary(s, step[1]), _to_boundary(lam, step[2]))
+
+    step = newton(0 * s)
+    _, ds, dlam, _ = step
+    alpha = length(step)[:, None]
+    mu_affine = _mean_product(qp, s + alpha * ds, lam + alpha * dlam)
+    sigma = (mu_affine / xp.where(mu > 0, mu, 1.0)) ** 3
+    centre = xp.where(sigma * mu > settings.barrier, sigma * mu, settings.barrier)
+    step = newton(centre[:, None] - ds * dlam)
+    alpha = length(step)
+    poor = (alpha < _POOR) & (loop.status < 0)
+    if bool(xp.any(poor)):  # the corrector has gone astray, as near the boundary it can
+        plain = newton(
+            xp.where(mu / 2 > settings.barrier, mu / 2, settings.barrier)[:, None] + 0 * s
+        )
+        step = tuple(pick(poor, new, old) for new, old in zip(plain, step, strict=True))
+        alpha = length(step)
+    dx, ds, dlam, dnu = step
+    alpha = xp.minimum(_KEEP_OFF * alpha, xp.ones_like(alpha))[:, None]
+    moved = Point(x + alpha * dx, s + alpha * ds, lam + alpha * dlam, nu + alpha * dnu)
+    finite = ok & xp.isfinite(norm_inf(dx) + norm_inf(dlam) + norm_inf(dnu))
+    go = finite & (loop.status < 0)
+    easier = xp.where(loop.reg > REGULARISATION, loop.reg / 10, loop.reg)
+    point = Point(*(pick(go, new, old) for new, old in zip(moved, loop.point, strict=True)))
+    return loop._replace(
+        point=point,
+        reg=xp.where(finite, easier, 100 * loop.reg),
+        step=xp.where(go, alpha[:, 0], 0.0),
+        iterations=xp.where(loop.status < 0, loop.iterations + 1, loop.iterations),
+    )
+
+
+def _mean_product(qp: QP, s: Array, lam: Array) -> Array:  # (B,)
+    """mu, over the rows that are present."""
+    xp = array_namespace(s)
+    count = xp.sum(xp.astype(qp.present, s.dtype), axis=-1)
+    return dot(s, lam) / xp.where(count > 0, count, 1.0)
+
+
+def _to_boundary(v: Array, dv: Array) -> Array:  # (B,)
+    """Largest step, up to a little over one, that keeps v + step dv from below zero."""
+    xp = array_namespace(v)
+    full = xp.full((v.shape[0], 1), 1 / _KEEP_OFF, dtype=v.dtype, device=v.device)
+    ratio = xp.where(dv < 0, -v / xp.where(dv < 0, dv, -1.0), xp.inf)
+    return xp.min(xp.concat([full, ratio], axis=-1), axis=-1)
+
+
+def _report(qp: QP, settings: Settings, loop: Loop, r: Residuals) -> None:
+    if settings.report is None:
+        return
+    xp = array_namespace(r.gap)
+    worst = {
+        "primal": xp.max(r.primal),
+        "dual": xp.max(r.dual),
+        "gap": xp.max(r.gap),
+        "mu": xp.max(_mean_product(qp, loop.point.s, loop.point.lam)),
+        "step": xp.min(loop.step),
+    }
+    counts = {
+        "iteration": xp.max(loop.iterations),
+        "running": xp.sum(xp.astype(loop.status < 0, xp.int64)),
+    }
+    settings.report(
+        {name: int(v) for name, v in counts.items()} | {name: float(v) for name, v in worst.items()}
+    )

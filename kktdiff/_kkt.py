@@ -1,0 +1,253 @@
+"""The symmetric KKT system under LU: polishing, hard steps, and every sensitivity.
+
+    [ Q   C'    A' ] [dx  ]   [r_x ]
+    [ C  -s/lam 0  ] [dlam] = [r_c ]          C = (G, -I, I): all inequalities
+    [ A   0     0  ] [dnu ]   [r_nu]
+
+s/lam spans thirty decades near a solution. With the *activity* ``a = lam/(lam + s)`` of each
+row (in the scaled metric) and ``dlam = sqrt(a) v`` the row of G becomes
+
+    sqrt(a) G dx - (1 - a) v = sqrt(a) r_c,
+
+all entries bounded, 1 for an active row, 0 for one that plays no part. A bound's row is
+eliminated into the diagonal, and its variable scaled by ``sqrt(1 - a)``, to the same effect:
+an active bound's variable leaves the system.
+
+A tiny proximal term keeps the factorization from breaking down when Q is singular or rows are
+dependent; refinement against the system above, which has none, takes it out again.
+"""
+
+from typing import NamedTuple
+
+from array_api_compat import array_namespace
+
+from kktdiff._arrays import diagonal, largest, norm_inf, pick, take
+from kktdiff._problem import QP
+from kktdiff._residuals import Point
+from kktdiff._scaling import Scaling
+from kktdiff._settings import LU_REGULARISATION, REGULARISATION
+from kktdiff._typing import Array, Solve, System
+from kktdiff.backends import LU, Backend
+
+REFINEMENTS = 8  # at most; an element stops when its residual no longer halves
+_CLEAN = 1e-15  # relative residual below which there is nothing to refine
+
+
+class Rhs(NamedTuple):
+    """A right-hand side or a solution of the KKT system, several columns each."""
+
+    x: Array  # (B, n, r)
+    c: Array  # (B, M, r)
+    nu: Array  # (B, k, r)
+
+
+class Factors(NamedTuple):
+    """LU factors of the KKT matrix and the weights that it was assembled with."""
+
+    lu: LU
+    order: Array  # (B, m): the rows of G, most active first
+    activity: Array  # (B, M)
+    slack: Array  # (B, M): s/lam in the caller's units; 0 where activity is 0 or 1
+    x: Array  # (B, n): weight of each variable
+    g: Array  # (B, m): weight of each row of G
+    nu: Array  # (B, k): weight of each row of A
+    stiff: Array  # (B, M): lam/s of bounds that are not held, 0 elsewhere
+    held: Array  # (B, M) bool: active bounds, each of which fixes its variable
+    scaling: Scaling
+
+    def take(self, index: Array, backend: Backend) -> "Factors":
+        """The elements `index`."""
+        parts = (take(v, index) for v in self[1:-1])
+        return Factors(backend.lu_take(self.lu, index), *parts, self.scaling.take(index))
+
+
+def activity(scaling: Scaling, s: Array, lam: Array) -> Array:  # (B, M)
+    """``lam/(lam + s)`` in the scaled metric; absent rows have lam = 0."""
+    return lam / (lam + s / scaling.unit_rows)
+
+
+def factor(
+    qp: QP,
+    scaling: Scaling,
+    a: Array,  # (B, M)
+    backend: Backend,
+    reg: Array | float = LU_REGULARISATION,  # (B,)
+) -> Factors:
+    """Assemble the KKT matrix for the activities `a`, and factor it."""
+    xp = array_namespace(a)
+    zero = xp.zeros_like(a)
+    inside = (a > 0) & (a < 1)
+    ratio = xp.where(inside, (1 - a) / xp.where(inside, a, 1.0), zero)
+    slack = ratio * scaling.unit_rows
+    held = _held(qp, a)
+    bound = _is_bound(qp, a)
+    stiff = xp.where(bound & ~held & inside, 1 / xp.where(inside, slack, 1.0), zero)
+    scaled = xp.where(inside, a / xp.where(a < 1, 1 - a, 1.0), xp.where(a > 0, xp.inf, zero))
+    _, lower, upper = qp.split(scaled)
+    one = xp.ones_like(a[:, :1] if a.shape[1] else qp.p[:, :1]) + xp.zeros_like(qp.p)
+    share = one  # (B, n): 1 minus the activity of the variable's bounds
+    for side in (lower, upper):
+        share = share if not side.shape[1] else 1 / (1 / share + side)
+    a_G = qp.split(a)[0]
+    order = xp.argsort(-a_G, axis=1, stable=True)
+    x = xp.sqrt(share) * scaling.x
+    g = xp.sqrt(a_G) * qp.split(scaling.rows + zero)[0]
+    nu = scaling.nu + xp.zeros_like(one[:, :1])
+    reg = (reg + 0 * share[:, 0])[:, None]
+    K = _assemble(qp, scaling, order, a_G, share, x, g, nu, reg)
+    n, _, k = qp.sizes
+    size = n + k + xp.sum(xp.astype(a_G > 0, xp.int64), axis=1)
+    return Factors(backend.lu_factor(K, size), order, a, slack, x, g, nu, stiff, held, scaling)
+
+
+def _assemble(
+    qp: QP,
+    scaling: Scaling,
+    order: Array,
+    a_G: Array,
+    share: Array,
+    x: Array,
+    g: Array,
+    nu: Array,
+    reg: Array,
+) -> Array:  # (B, N, N), unknowns in the order x, nu, rows of G by activity
+    xp = array_namespace(x)
+    n, m, k = qp.sizes
+    batch, size = x.shape[0], n + k + m
+    K = xp.zeros((batch, size, size), dtype=x.dtype, device=x.device)
+    cost = scaling.cost[:, None, None]
+    K[:, :n, :n] = (cost * x[:, :, None]) * qp.Q * x[:, None, :] + diagonal(1 - share + reg)
+    if k:
+        A = nu[:, :, None] * qp.A * x[:, None, :]
+        K[:, n : n + k, :n] = A
+        K[:, :n, n : n + k] = A.mT
+    if m:
+        sorted_G = xp.take_along_axis(
+            g[:, :, None] * qp.G * x[:, None, :], order[:, :, None], axis=1
+        )
+        K[:, n + k :, :n] = sorted_G
+        K[:, :n, n + k :] = sorted_G.mT
+    rest = -(1 - xp.take_along_axis(a_G, order, axis=1)) - reg
+    lower = xp.concat([-reg - 0 * nu, rest], axis=1)
+    K[:, n:, n:] = diagonal(lower)
+    return K
+
+
+def _is_bound(qp: QP, a: Array) -> Array:  # (1, M) bool
+    xp = array_namespace(a)
+    return xp.arange(a.shape[1], device=a.device)[None, :] >= qp.G.shape[-2]
+
+
+def _held(qp: QP, a: Array) -> Array:  # (B, M) bool
+    """Bounds that are more active than not; of a variable's two the more active one."""
+    xp = array_namespace(a)
+    rows, lower, upper = qp.split(a)
+    if lower.shape[1] and upper.shape[1]:
+        sides = [(lower > 0.5) & (lower > upper), (upper > 0.5) & (upper >= lower)]
+    else:
+        sides = [side > 0.5 for side in (lower, upper)]
+    return xp.concat([rows > 1, *sides], axis=1)
+
+
+def solve(qp: QP, f: Factors, rhs: Rhs, backend: Backend) -> tuple[Rhs, Array]:
+    """Solve and refine; the solution and each element's relative residual, (B,)."""
+    xp = array_namespace(rhs.x)
+    out = _solve_once(qp, f, rhs, backend)
+    left = _residual(qp, f, rhs, out)
+    size, error = _size(f, rhs), _size(f, left)
+    going = error > _CLEAN * size
+    for _ in range(REFINEMENTS):
+        if not bool(xp.any(going)):
+            break
+        step = _solve_once(qp, f, left, backend)
+        trial = Rhs(*(a + b for a, b in zip(out, step, strict=True)))
+        trial_left = _residual(qp, f, rhs, trial)
+        trial_error = _size(f, trial_left)
+        better = going & (trial_error < error)
+        going = better & (trial_error < 0.5 * error) & (trial_error > _CLEAN * size)
+        out = Rhs(*(pick(better, a, b) for a, b in zip(trial, out, strict=True)))
+        left = Rhs(*(pick(better, a, b) for a, b in zip(trial_left, left, strict=True)))
+        error = xp.where(better, trial_error, error)
+    return out, xp.where(size > 0, error / xp.where(size > 0, size, 1.0), error)
+
+
+def system(backend: Backend) -> System:
+    """The whole Newton system under LU, refined: for elements that the condensed one fails."""
+
+    def factored(qp: QP, scaling: Scaling, point: Point, reg: Array) -> tuple[Solve, Array]:
+        a = activity(scaling, point.s, point.lam)
+        f = factor(qp, scaling, a, backend, reg * (LU_REGULARISATION / REGULARISATION))
+
+        def newton(r_x: Array, r_c: Array, r_nu: Array) -> tuple[Array, Array, Array, Array]:
+            out, _ = solve(qp, f, Rhs(r_x[..., None], r_c[..., None], r_nu[..., None]), backend)
+            return out.x[..., 0], out.c[..., 0], out.nu[..., 0], qp.C(out.x)[..., 0]
+
+        return newton, f.lu.ok
+
+    return factored
+
+
+def _solve_once(qp: QP, f: Factors, rhs: Rhs, backend: Backend) -> Rhs:
+    """Solve the regularised system with the kept factors."""
+    xp = array_namespace(rhs.x)
+    n, m, k = qp.sizes
+    cost = f.scaling.cost[:, None, None]
+    # An active bound's variable is moved to where the right-hand side wants it, and only the
+    # rest is solved for: its multiplier then comes from the stationarity row, free of lam/s.
+    held_c = xp.where(f.held[..., None], rhs.c, 0.0)
+    move = _from_bounds(qp, held_c)
+    r_c = rhs.c - qp.C(move)
+    r_x = rhs.x - qp.Q @ move + _from_bounds(qp, f.stiff[..., None] * r_c)
+    scaled_c = xp.take_along_axis(f.g[..., None] * qp.split(r_c)[0], f.order[..., None], axis=1)
+    scaled = [cost * f.x[..., None] * r_x, f.nu[..., None] * (rhs.nu - qp.A @ move), scaled_c]
+    u = backend.lu_solve(f.lu, xp.concat(scaled, axis=1))
+    x = f.x[..., None] * u[:, :n, :] + move
+    nu = f.nu[..., None] * u[:, n : n + k, :] / cost
+    back = xp.argsort(f.order, axis=1)[..., None]
+    lam_G = f.g[..., None] * xp.take_along_axis(u[:, n + k :, :], back, axis=1) / cost
+    lam = _bound_multipliers(qp, f, rhs, x, lam_G, nu)
+    return Rhs(x, xp.concat([lam_G, *lam], axis=1), nu)
+
+
+def _from_bounds(qp: QP, c: Array) -> Array:  # (B, M, r) -> (B, n, r)
+    """``C'c`` over the bounds alone."""
+    _, lower, upper = qp.split(c)
+    out = array_namespace(c).zeros_like(c[:, :1, :]) if c.shape[1] else c
+    if not (qp.bounds[0] or qp.bounds[1]):
+        shape = (c.shape[0], qp.p.shape[-1], c.shape[2])
+        return array_namespace(c).zeros(shape, dtype=c.dtype, device=c.device)
+    out = out - lower if qp.bounds[0] else out
+    return out + upper if qp.bounds[1] else out
+
+
+def _bound_multipliers(
+    qp: QP, f: Factors, rhs: Rhs, x: Array, lam_G: Array, nu: Array
+) -> list[Array]:
+    """Multipliers of the bounds: by their own row, or, where held, by stationarity."""
+    if not (qp.bounds[0] or qp.bounds[1]):
+        return []
+    xp = array_namespace(x)
+    own = f.stiff[..., None] * (qp.C(x) - rhs.c)
+    left = rhs.x - qp.Q @ x - qp.G.mT @ lam_G - qp.A.mT @ nu - _from_bounds(qp, own)
+    sides = zip(qp.split(f.held)[1:], qp.split(own)[1:], (-left, left), strict=True)
+    return [xp.where(held[..., None], by_row, o) for held, o, by_row in sides if o.shape[1]]
+
+
+def _residual(qp: QP, f: Factors, rhs: Rhs, out: Rhs) -> Rhs:
+    """What `out` leaves of `rhs` in the system without regularisation."""
+    xp = array_namespace(rhs.x)
+    x = rhs.x - qp.Q @ out.x - qp.Ct(out.c) - qp.A.mT @ out.nu
+    c = rhs.c - qp.C(out.x) + f.slack[..., None] * out.c
+    return Rhs(x, xp.where(f.activity[..., None] > 0, c, 0.0), rhs.nu - qp.A @ out.x)
+
+
+def _size(f: Factors, r: Rhs) -> Array:  # (B,)
+    """Infinity norm in the metric in which the matrix was assembled."""
+    xp = array_namespace(r.x)
+    c = xp.sqrt(f.activity) * f.scaling.rows
+    parts = [
+        f.scaling.cost[:, None] * f.scaling.x * norm_inf(r.x),
+        c * norm_inf(r.c),
+        f.nu * norm_inf(r.nu),
+    ]
+    return largest(*(norm_inf(part) for part in parts))

@@ -1,0 +1,79 @@
+"""From an interior point to the solution itself: solve for the active set.
+
+Near the solution the active constraints are known, and with them the KKT conditions are
+linear. Solving them by LU takes x and the multipliers to rounding, and leaves the
+factors of exactly the system that every sensitivity needs.
+"""
+
+from typing import NamedTuple
+
+from array_api_compat import array_namespace
+
+from kktdiff import _kkt as kkt
+from kktdiff._arrays import pick
+from kktdiff._problem import QP
+from kktdiff._residuals import ROUNDING, Point, Residuals, evaluate
+from kktdiff._scaling import Scaling
+from kktdiff._typing import Array
+from kktdiff.backends import Backend
+
+_STEPS = 3  # one solves a linear system; the others take out what rounding left
+_CLEAN = 8 * ROUNDING  # relative to 1 + the size of the terms: the solution to rounding
+
+
+class Polished(NamedTuple):
+    """The polished point where it is optimal, else the given one; the active set's factors."""
+
+    point: Point
+    factors: kkt.Factors
+    clean: Array  # (B,) bool: optimal to rounding for this active set
+    wanted: Array  # (B, M) bool: the active set that the signs found ask for
+
+
+def identify(qp: QP, activity: Array, y: Array) -> Array:  # (B, M), (B, n) -> (B, M)
+    """Activity with each fixed variable's equality put on the side of its multiplier's sign."""
+    if qp.fixed is None or not (qp.bounds[0] and qp.bounds[1]):
+        return activity
+    xp = array_namespace(activity)
+    rows, lower, upper = qp.split(activity)
+    lower = xp.where(qp.fixed, xp.astype(y < 0, y.dtype), lower)
+    upper = xp.where(qp.fixed, xp.astype(y >= 0, y.dtype), upper)
+    return xp.concat([rows, lower, upper], axis=1)
+
+
+def polish(qp: QP, scaling: Scaling, point: Point, active: Array, backend: Backend) -> Polished:
+    """Solve the KKT conditions near `point` with the rows `active`, (B, M), as equalities."""
+    xp = array_namespace(point.x)
+    r = evaluate(qp, point)
+    a = identify(qp, xp.astype(active, point.x.dtype), r.y)
+    factors = kkt.factor(qp, scaling, a, backend)
+    guess = _on_active_set(qp, point, active)
+    new, new_r = guess, evaluate(qp, guess)
+    for _ in range(_STEPS):
+        rhs = kkt.Rhs(
+            -new_r.r_x[..., None],
+            xp.where(active, -new_r.r_c, 0.0)[..., None],
+            -new_r.r_nu[..., None],
+        )
+        step, _ = kkt.solve(qp, factors, rhs, backend)
+        x = new.x + step.x[..., 0]
+        lam = xp.where(active, new.lam + step.c[..., 0], 0.0)
+        trial = _on_active_set(qp, Point(x, new.s, lam, new.nu + step.nu[..., 0]), active)
+        trial_r = evaluate(qp, trial)
+        better = trial_r.merit < new_r.merit
+        new = Point(*(pick(better, u, v) for u, v in zip(trial, new, strict=True)))
+        new_r = Residuals(*(pick(better, u, v) for u, v in zip(trial_r, new_r, strict=True)))
+    s = xp.where(new.s > 0, new.s, 0.0)
+    clipped = new._replace(s=s, lam=xp.where(new.lam > 0, new.lam, 0.0))
+    clean = factors.lu.ok & (evaluate(qp, clipped).merit <= _CLEAN)
+    better = Point(*(pick(clean, u, v) for u, v in zip(clipped, point, strict=True)))
+    wanted = xp.where(active, new.lam > 0, new.s < 0) & qp.present
+    return Polished(better, factors, clean, wanted)
+
+
+def _on_active_set(qp: QP, point: Point, active: Array) -> Point:
+    """`point` with slack 0 on the active rows and multiplier 0 on the others."""
+    xp = array_namespace(point.x)
+    excess = qp.C(point.x[..., None])[..., 0] - qp.d
+    s = xp.where(active, 0.0, -excess)
+    return Point(point.x, xp.where(qp.present, s, 1.0), xp.where(active, point.lam, 0.0), point.nu)

@@ -1,0 +1,108 @@
+"""How far a point is from the optimality conditions, in the caller's units."""
+
+from typing import NamedTuple
+
+from array_api_compat import array_namespace
+
+from kktdiff._arrays import dot, largest, mv, norm_inf, take
+from kktdiff._problem import QP
+from kktdiff._typing import Array
+
+ROUNDING = 16 * 2.0**-52  # residuals of this size, relative to the terms, are rounding
+
+
+class Point(NamedTuple):
+    """A primal-dual point; ``s`` and ``lam`` belong to all inequalities ``C x <= d``."""
+
+    x: Array  # (B, n)
+    s: Array  # (B, M), 1 for absent rows
+    lam: Array  # (B, M), 0 for absent rows
+    nu: Array  # (B, k)
+
+    def take(self, index: Array) -> "Point":
+        """The elements `index`."""
+        return Point(*(take(v, index) for v in self))
+
+
+class Residuals(NamedTuple):
+    """Vectors that a Newton step needs, and the three norms that users are told."""
+
+    r_x: Array  # (B, n): Qx + p + C'lam + A'nu, 0 for fixed variables
+    r_c: Array  # (B, M): Cx + s - d, 0 for absent rows
+    r_nu: Array  # (B, k): Ax - b
+    y: Array  # (B, n): multiplier of each fixed variable's equality, 0 elsewhere
+    Qx: Array  # (B, n)
+    Cx: Array  # (B, M)
+    rows: Array  # (B, n): C'lam + A'nu, plus y
+    offset: Array  # (B,): d'lam + b'nu + y'value
+    primal: Array  # (B,): largest violation of a constraint
+    dual: Array  # (B,): largest entry of r_x
+    gap: Array  # (B,): |x'Qx + p'x + d'lam + b'nu|
+    sizes: Array  # (B, 3): size of the terms whose difference each of the three is
+
+    def within(self, tol: float) -> Array:  # (B,) bool
+        """Whether all three are at most `tol`, or rounding."""
+        return array_namespace(self.gap).all(self._stacked <= tol + ROUNDING * self.sizes, axis=-1)
+
+    @property
+    def relative(self) -> Array:  # (B, 3)
+        """Primal, dual and gap, each relative to 1 plus the size of its terms."""
+        return self._stacked / (1 + self.sizes)
+
+    @property
+    def merit(self) -> Array:  # (B,)
+        """The worst of the three relative residuals."""
+        return norm_inf(self.relative)
+
+    @property
+    def _stacked(self) -> Array:  # (B, 3)
+        return array_namespace(self.gap).stack([self.primal, self.dual, self.gap], axis=-1)
+
+
+def evaluate(qp: QP, point: Point) -> Residuals:
+    """Residuals of the optimality conditions at `point`."""
+    xp = array_namespace(point.x)
+    x, s, lam, nu = point
+    zero = xp.zeros_like(x)
+    Qx, Ax = mv(qp.Q, x), mv(qp.A, x)
+    Cx = xp.where(qp.present, qp.C(x[..., None])[..., 0], 0.0)
+    Cl, An = qp.Ct(lam[..., None])[..., 0], mv(qp.A.mT, nu)
+    r_x, y, value = Qx + qp.p + Cl + An, zero, zero
+    if qp.fixed is not None:
+        r_x, y, value = xp.where(qp.fixed, 0.0, r_x), xp.where(qp.fixed, -r_x, 0.0), qp.value
+    excess = Cx - qp.d
+    r_c = xp.where(qp.present, excess + s, 0.0)
+    r_nu = Ax - qp.b
+    terms = [x * Qx, x * qp.p, lam * qp.d, nu * qp.b, y * value]
+    offset = dot(lam, qp.d) + dot(nu, qp.b) + dot(y, value)
+    sizes = [
+        largest(norm_inf(Cx), norm_inf(qp.d), norm_inf(Ax), norm_inf(qp.b)),
+        largest(norm_inf(Qx), norm_inf(qp.p), norm_inf(Cl), norm_inf(An)),
+        sum(xp.sum(xp.abs(term), axis=-1) for term in terms),
+    ]
+    return Residuals(
+        r_x,
+        r_c,
+        r_nu,
+        y,
+        Qx,
+        Cx,
+        Cl + An + y,
+        offset,
+        primal=largest(norm_inf(xp.where(excess > 0, excess, 0.0)), norm_inf(r_nu)),
+        dual=norm_inf(r_x),
+        gap=xp.abs(dot(x, Qx) + dot(x, qp.p) + offset),
+        sizes=xp.stack(sizes, axis=-1),
+    )
+
+
+def multipliers(qp: QP, point: Point) -> Array:  # (B, M)
+    """``lam`` with each fixed variable's multiplier on the side of its sign."""
+    if qp.fixed is None or not (qp.bounds[0] and qp.bounds[1]):
+        return point.lam
+    xp = array_namespace(point.x)
+    y = evaluate(qp, point).y
+    rows, lower, upper = qp.split(point.lam)
+    lower = xp.where(qp.fixed & (y < 0), -y, lower)
+    upper = xp.where(qp.fixed & (y > 0), y, upper)
+    return xp.concat([rows, lower, upper], axis=1)

@@ -1,0 +1,91 @@
+"""From finished parts to the fields of a `Solution`, and from a `Solution` to a warm start."""
+
+from typing import TYPE_CHECKING
+
+from array_api_compat import array_namespace
+
+from kktdiff._algorithm import Part
+from kktdiff._arrays import pick, spread
+from kktdiff._problem import Problem, objective
+from kktdiff._residuals import Point, evaluate, multipliers
+from kktdiff._status import Status
+from kktdiff._typing import Array
+
+if TYPE_CHECKING:
+    from kktdiff._solution import Solution
+
+
+def collect(problem: Problem, parts: list[Part]) -> dict[str, Array]:
+    """The flat fields of the solution, each (B, ...)."""
+    n, m, k = problem.qp.sizes
+    xp = array_namespace(problem.invalid)
+    tails = {"x": (n,), "s": (m,), "lam": (m,), "nu": (k,), "lam_lb": (n,), "lam_ub": (n,)}
+    names = ("objective", "primal_residual", "dual_residual", "duality_gap")
+    tails |= dict.fromkeys(names, ())
+    found = [(part.index, _fields(part)) for part in parts]
+    fields = {
+        name: spread([(i, f[name]) for i, f in found], tail, problem.length, problem.qp.p, xp.nan)
+        for name, tail in tails.items()
+    }
+    none = xp.astype(problem.invalid, xp.int64)
+    status = spread([(p.index, p.status) for p in parts], (), problem.length, none)
+    status = xp.where(problem.contradictory, int(Status.PRIMAL_INFEASIBLE), status)
+    status = xp.where(problem.invalid, int(Status.INVALID_DATA), status)
+    iterations = spread([(p.index, p.iterations) for p in parts], (), problem.length, none)
+    solved = status <= int(Status.ALMOST_SOLVED)
+    return fields | {"status": status, "solved": solved, "iterations": iterations}
+
+
+def _fields(part: Part) -> dict[str, Array]:
+    """The fields of some elements; NaN where the iterate says nothing."""
+    qp, point = part.qp, part.point
+    xp = array_namespace(point.x)
+    r = evaluate(qp, point)
+    rows, lower, upper = qp.split(multipliers(qp, point))
+    excess, present = qp.split(r.Cx - qp.d)[0], qp.split(qp.present)[0]
+    s = pick(
+        part.status == int(Status.SOLVED), qp.split(point.s)[0], xp.where(excess < 0, -excess, 0.0)
+    )
+    fields = {
+        "x": point.x,
+        "s": xp.where(present, s, xp.inf),
+        "lam": rows,
+        "nu": point.nu,
+        "lam_lb": lower if lower.shape[1] else 0 * point.x,
+        "lam_ub": upper if upper.shape[1] else 0 * point.x,
+        "objective": objective(qp, point.x),
+        "primal_residual": r.primal,
+        "dual_residual": r.dual,
+        "duality_gap": r.gap,
+    }
+    status = part.status
+    says = (status <= int(Status.ALMOST_SOLVED)) | (status == int(Status.MAX_ITER))
+    return {name: pick(says, v, xp.nan + 0 * v) for name, v in fields.items()}
+
+
+def nearby_point(problem: Problem, solution: "Solution") -> Point:
+    """The flat point that `solution` holds, for a problem of the same shapes.
+
+    Raises
+    ------
+    ValueError
+        If `solution` is of other shapes.
+    """
+    given, qp = problem.given, problem.qp
+    n, m, k = qp.sizes
+    wanted = {"x": n, "lam": m, "nu": k, "lam_lb": n, "lam_ub": n}
+    flat = {}
+    for name, size in wanted.items():
+        array = getattr(solution, name)
+        if tuple(array.shape) != (*given.batch, size):
+            raise ValueError(
+                f"warm_start.{name} has shape {tuple(array.shape)}: expected "
+                f"{(*given.batch, size)}, as this problem has"
+            )
+        flat[name] = given.receive(array, (problem.length, size))
+    xp = array_namespace(qp.p)
+    sides = [v for v, rows in zip((flat["lam_lb"], flat["lam_ub"]), qp.bounds, strict=True) if rows]
+    lam = xp.concat([flat["lam"], *sides], axis=1)
+    slack = qp.d - qp.C(flat["x"][..., None])[..., 0]
+    s = xp.where(qp.present, xp.where(slack < 0, 0.0, slack), 1.0)
+    return Point(flat["x"], s, xp.where(qp.present, lam, 0.0), flat["nu"])

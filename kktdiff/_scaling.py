@@ -1,0 +1,76 @@
+"""Ruiz equilibration (Ruiz 2001), as weights instead of scaled copies.
+
+Scaled data would be ``c D Q D``, ``E G D``, ``F A D``, ``c D p``. The matrices are left as
+they are, so that what a batch shares stays shared: the method is the same in both metrics but
+for its regularisation, its starting point and the pivoting of LU, and these read the
+weights here. Nothing has to be scaled back, neither solutions nor gradients.
+"""
+
+from typing import NamedTuple
+
+from array_api_compat import array_namespace
+
+from kktdiff._arrays import concat, largest, norm_inf, take_shared
+from kktdiff._problem import QP
+from kktdiff._typing import Array
+
+PASSES = 10
+_BALANCED = 0.25, 4.0  # row norms within these need no further pass
+
+
+class Scaling(NamedTuple):
+    """Positive weights per element, or shared where all matrices are."""
+
+    x: Array  # (B, n): D
+    rows: Array  # (B, M): E for G, 1/D for the bounds, so that their scaled rows are unit
+    nu: Array  # (B, k): F
+    cost: Array  # (B,): c
+
+    @property
+    def prox_x(self) -> Array:  # (B, n)
+        """Weight of a proximal term in x that is 1 in the scaled metric."""
+        return 1 / (self.cost[:, None] * self.x**2)
+
+    @property
+    def unit_rows(self) -> Array:  # (B, M)
+        """Value of s/lam that is 1 in the scaled metric."""
+        return self.cost[:, None] / self.rows**2
+
+    @property
+    def unit_nu(self) -> Array:  # (B, k)
+        """The same for the equalities' regularisation."""
+        return self.cost[:, None] / self.nu**2
+
+    def take(self, index: Array) -> "Scaling":
+        """The elements `index`."""
+        return Scaling(*(take_shared(v, index) for v in self))
+
+
+def equilibrate(qp: QP) -> Scaling:
+    """Weights under which all rows of the KKT matrix are of size about one."""
+    xp = array_namespace(qp.p)
+    Q, G, A = xp.abs(qp.Q), xp.abs(qp.G), xp.abs(qp.A)
+    batch = max(Q.shape[0], G.shape[0], A.shape[0])
+
+    def ones(size: int) -> Array:
+        return xp.ones((batch, size), dtype=qp.p.dtype, device=qp.p.device)
+
+    D, E, F = (ones(size) for size in qp.sizes)
+    low, high = _BALANCED
+    for _ in range(PASSES):
+        row_Q = norm_inf(Q * D[:, None, :])
+        row_G, row_A = G * D[:, None, :], A * D[:, None, :]
+        col = [norm_inf(E[:, :, None] * G, axis=1), norm_inf(F[:, :, None] * A, axis=1)]
+        norms = largest(row_Q, *col) * D, norm_inf(row_G) * E, norm_inf(row_A) * F
+        flat = concat(norms, axis=1)
+        off = xp.any(((flat < low) | (flat > high)) & (flat > 0), axis=1)
+        if not bool(xp.any(off)):
+            break
+        D, E, F = (
+            xp.where(off[:, None] & (norm > 0), w / xp.sqrt(xp.where(norm > 0, norm, 1.0)), w)
+            for w, norm in zip((D, E, F), norms, strict=True)
+        )
+    size = largest(norm_inf(norm_inf(Q * D[:, None, :]) * D), norm_inf(qp.p * D))
+    cost = 1 / xp.where(size > 0, size, xp.ones_like(size))
+    rows = concat([E] + [1 / D for rows in qp.bounds if rows], axis=1)
+    return Scaling(D, rows, F, cost)

@@ -1,0 +1,200 @@
+"""Derivatives of the solution, from the factors that the solve left.
+
+The optimality conditions, with all inequalities in one block ``C x <= d`` (rows of G, then
+``-x <= -lb`` and ``x <= ub``) and their slacks ``s``:
+
+    Qx + p + C'lam + A'nu = 0,    Cx + s = d,    lam_i s_i = mu,    Ax = b          (1)
+
+with mu = 0 at the solution. Differentiated (Amos & Kolter 2017, equations 6 to 8), with ds
+eliminated:
+
+    [ Q   C'    A' ] [dx  ]   [ -(dQ x + dp + dC'lam + dA'nu) ]
+    [ C  -s/lam 0  ] [dlam] = [ dd - dC x                     ]                     (2)
+    [ A   0     0  ] [dnu ]   [ db - dA x                     ]
+
+``jvp`` solves (2); then ``ds = dd - dC x - C dx``. The matrix is symmetric, so ``vjp`` solves
+with the same factors: for cotangents g of x, s, lam, nu
+
+    K (u_x, u_lam, u_nu) = -(g_x - C'g_s, g_lam, g_nu)                              (3)
+
+and, since u_lam already contains lam,
+
+    dQ = (u_x x' + x u_x')/2    dp = u_x
+    dG = lam u_x' + c x'        dh = -c            with c = u_lam - g_s
+    dA = nu u_x' + u_nu x'      db = -u_nu                                           (4)
+    dlb = u_lb                  dub = -u_ub
+
+The optimal value needs no solve: its derivative is that of the Lagrangian (Danskin 1967),
+
+    dQ = x x'/2, dp = x, dG = lam x', dh = -lam, dA = nu x', db = -nu,
+    dlb = lam_lb, dub = -lam_ub.                                                     (5)
+
+A fixed variable (lb == ub) is an equality whose multiplier is counted, by its sign, to lam_ub
+or lam_lb, and whose derivative goes to that bound.
+"""
+
+from typing import NamedTuple
+
+from array_api_compat import array_namespace
+
+from kktdiff import _kkt as kkt
+from kktdiff._arrays import dot, mv, pick, take
+from kktdiff._kkt import Factors, Rhs
+from kktdiff._least_squares import solve_least_squares
+from kktdiff._problem import QP
+from kktdiff._residuals import Point
+from kktdiff._typing import Array
+from kktdiff.backends import Backend
+
+CONVERGED = 1e-7  # relative residual above which the KKT system counts as singular
+
+
+class Cotangents(NamedTuple):
+    """What a loss does with each output; each (B, ..., r), None for zero."""
+
+    x: Array | None = None  # (B, n, r)
+    s: Array | None = None  # (B, m, r)
+    lam: Array | None = None  # (B, m, r)
+    nu: Array | None = None  # (B, k, r)
+    lam_lb: Array | None = None  # (B, n, r)
+    lam_ub: Array | None = None  # (B, n, r)
+    objective: Array | None = None  # (B, 1, r)
+
+    def take(self, index: Array) -> "Cotangents":
+        """The elements `index`."""
+        return Cotangents(*(None if v is None else take(v, index) for v in self))
+
+
+class Adjoint(NamedTuple):
+    """The solution of (3), with (5) added in: what the formulas (4) are made of."""
+
+    x: Array  # (B, n, r)
+    c: Array  # (B, M, r)
+    nu: Array  # (B, k, r)
+    value: Array  # (B, 1, r): cotangent of the objective
+
+
+def solve(qp: QP, f: Factors, rhs: Rhs, backend: Backend, *, least_squares: bool = False) -> Rhs:
+    """Solve (2) or (3); in the least-squares sense where asked to, or where K is singular."""
+    xp = array_namespace(rhs.x)
+    if least_squares:
+        return solve_least_squares(qp, f.scaling, f.activity, rhs)
+    out, error = kkt.solve(qp, f, rhs, backend)
+    bad = ~(error <= CONVERGED)
+    if bool(xp.any(bad)):
+        where = xp.nonzero(bad)[0]
+        some = solve_least_squares(
+            qp.take(where),
+            f.scaling.take(where),
+            take(f.activity, where),
+            Rhs(*(take(v, where) for v in rhs)),
+        )
+        place = xp.cumulative_sum(xp.astype(bad, xp.int64)) - 1
+        place = xp.where(bad, place, 0)
+        out = Rhs(*(pick(bad, take(u, place), v) for u, v in zip(some, out, strict=True)))
+    return out
+
+
+def adjoint(
+    qp: QP, point: Point, f: Factors, g: Cotangents, backend: Backend, *, least_squares: bool
+) -> Adjoint:
+    """Solve (3) for several cotangents at once."""
+    xp = array_namespace(point.x)
+    columns = next(v.shape[-1] for v in g if v is not None)
+
+    def given(v: Array | None, size: int) -> Array:
+        shape = (point.x.shape[0], size, columns)
+        return xp.zeros(shape, dtype=point.x.dtype, device=point.x.device) if v is None else v
+
+    n, m, k = qp.sizes
+    lower, upper = (
+        given(v, n)[:, :rows, :] for v, rows in zip((g.lam_lb, g.lam_ub), qp.bounds, strict=True)
+    )
+    free = qp.present & (f.activity < 1)  # an active row's slack stays zero
+    g_s = xp.where(qp.split(free)[0][..., None], given(g.s, m), 0.0)
+    g_c = xp.concat([given(g.lam, m), lower, upper], axis=1)
+    g_c = xp.where(f.activity[..., None] > 0, g_c, 0.0)
+    rhs = Rhs(qp.G.mT @ g_s - given(g.x, n), -g_c, -given(g.nu, k))
+    u = solve(qp, f, rhs, backend, least_squares=least_squares)
+    pad = given(None, sum(qp.bounds))
+    return Adjoint(u.x, u.c - xp.concat([g_s, pad], axis=1), u.nu, given(g.objective, 1))
+
+
+def gradient(name: str, qp: QP, lam: Array, point: Point, u: Adjoint, *, shared: bool) -> Array:
+    """Formula (4) plus (5) for the input `name`; for one cotangent per element.
+
+    Parameters
+    ----------
+    lam : (B, M)
+        All inequalities' multipliers, fixed variables' included.
+    shared
+        Sum over the batch at once, without ever building the elements' own gradients.
+    """
+    xp = array_namespace(point.x)
+    value = u.value[..., 0]  # (B, 1)
+    x, u_x = point.x, u.x[..., 0]
+
+    def outer(a: Array, b: Array) -> Array:
+        return (a.mT @ b)[None, ...] if shared else a[:, :, None] * b[:, None, :]
+
+    rows, lower, upper = qp.split(u.c[..., 0] + value * lam)
+    half = u_x + value * x / 2  # x x'/2 is symmetric already: half of it from each factor
+    if name == "Q":
+        product = outer(half, x)
+        return (product + product.mT) / 2
+    if name == "G":
+        return outer(qp.split(lam)[0], u_x) + outer(rows, x)
+    if name == "A":
+        return outer(point.nu, u_x) + outer(u.nu[..., 0] + value * point.nu, x)
+    own = {
+        "p": u_x + value * x,
+        "h": -rows,
+        "b": -(u.nu[..., 0] + value * point.nu),
+        "lb": lower,
+        "ub": -upper,
+    }[name]
+    return xp.sum(own, axis=0, keepdims=True) if shared else own
+
+
+class Tangent(NamedTuple):
+    """The directional derivative of every output, for one direction per element."""
+
+    x: Array  # (B, n)
+    s: Array  # (B, m)
+    lam: Array  # (B, M)
+    nu: Array  # (B, k)
+    objective: Array  # (B,)
+
+
+def tangent(
+    qp: QP,
+    lam: Array,  # (B, M), fixed variables' multipliers included
+    point: Point,
+    f: Factors,
+    d: dict[str, Array],  # name -> (B or 1, ...): directions, what is missing is zero
+    backend: Backend,
+    *,
+    least_squares: bool,
+) -> Tangent:
+    """Solve (2) for the direction `d` of the inputs."""
+    xp = array_namespace(point.x)
+    x, nu = point.x, point.nu
+    lam_G, lam_lb, lam_ub = qp.split(lam)
+    zero = {"x": 0 * x, "rows": 0 * lam_G, "nu": 0 * nu}
+    dQx = mv((d["Q"] + d["Q"].mT) / 2, x) if "Q" in d else zero["x"]
+    dp = d.get("p", zero["x"])
+    dGx, dGl = (mv(d["G"], x), mv(d["G"].mT, lam_G)) if "G" in d else (zero["rows"], zero["x"])
+    dAx, dAn = (mv(d["A"], x), mv(d["A"].mT, nu)) if "A" in d else (zero["nu"], zero["x"])
+    r_c = [d.get("h", zero["rows"]) - dGx]
+    r_c += [zero["x"] - d["lb"] if "lb" in d else zero["x"]] if qp.bounds[0] else []
+    r_c += [zero["x"] + d["ub"] if "ub" in d else zero["x"]] if qp.bounds[1] else []
+    # A row that is absent has activity 0 and a right-hand side that may be infinite.
+    rows = xp.where(f.activity > 0, xp.concat(r_c, axis=1), 0.0)
+    r_nu = d.get("b", zero["nu"]) - dAx
+    rhs = Rhs(-(dQx + dp + dGl + dAn)[..., None], rows[..., None], r_nu[..., None])
+    out = solve(qp, f, rhs, backend, least_squares=least_squares)
+    dx = out.x[..., 0]
+    free = qp.split(qp.present & (f.activity < 1))[0]
+    ds = xp.where(free, r_c[0] - mv(qp.G, dx), 0.0)
+    value = dot(x, dQx) / 2 + dot(x, dp) - dot(nu, r_nu) - dot(lam, rows)
+    return Tangent(dx, ds, out.c[..., 0], out.nu[..., 0], value)

@@ -1,0 +1,45 @@
+"""The options of a solve, checked once, and the constants of the method."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+__all__ = ["Settings"]
+
+INFINITE = 1e20  # bounds of this size and beyond are absent
+LOOSE = 1e-5  # ALMOST_SOLVED: residuals relative to 1 plus the size of their terms
+REGULARISATION = 1e-8  # proximal weight of the interior-point system, scaled data
+LU_REGULARISATION = 1e-11  # the same for the LU system, undone by refinement
+STALL = 6  # iterations without progress after which an element is given up
+WORKSPACE = 64 * 2**20  # bytes of matrices that one chunk of a batch may take
+
+DEFAULT_TOL = {"float64": 1e-8, "float32": 1e-5}
+
+
+class Settings(NamedTuple):
+    """The checked options of one call of `solve_qp`."""
+
+    tol: float
+    max_iter: int
+    report: Callable[[dict[str, Any]], None] | None
+    barrier: float = 0.0  # > 0: stop on the central path at this parameter
+
+
+def checked(
+    tol: float | None,
+    max_iter: int,
+    dtype: str,
+    report: Callable[[dict[str, Any]], None] | None,
+) -> Settings:
+    """Settings from the user's words; a ValueError says which one is wrong, and why."""
+    tol = DEFAULT_TOL[dtype] if tol is None else tol
+    if not isinstance(tol, int | float) or not 0 < tol < 1:
+        raise ValueError(f"tol={tol!r}: expected a number between 0 and 1")
+    if isinstance(max_iter, bool) or not isinstance(max_iter, int) or max_iter < 0:
+        raise ValueError(f"max_iter={max_iter!r}: expected an integer, 0 or more")
+    return Settings(float(tol), max_iter, report)
+
+
+def one_of(name: str, given: object, allowed: tuple[str, ...]) -> None:
+    """Raise a ValueError unless `given` is one of `allowed`."""
+    if given not in allowed:
+        raise ValueError(f"{name}={given!r}: expected one of {', '.join(map(repr, allowed))}")

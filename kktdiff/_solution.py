@@ -1,0 +1,244 @@
+"""What a solve returns: the answer, how good it is, and its derivatives."""
+
+from dataclasses import dataclass, field
+
+from kktdiff._derivatives import Engine
+from kktdiff._typing import Array
+
+__all__ = ["Diagnostics", "Grads", "Solution", "Tangents"]
+
+
+@dataclass(frozen=True, eq=False)
+class Grads:
+    """A gradient with respect to each input, in that input's own shape; None if it was None.
+
+    What an input shared among elements is the sum over them, as the chain rule has it. For Q
+    it is symmetric: ``(Q + Q')/2`` is what counts.
+    """
+
+    Q: Array
+    p: Array
+    G: Array | None = None
+    h: Array | None = None
+    A: Array | None = None
+    b: Array | None = None
+    lb: Array | None = None
+    ub: Array | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Tangents:
+    """The directional derivative of each output, in that output's shape."""
+
+    x: Array
+    s: Array
+    lam: Array
+    nu: Array
+    lam_lb: Array
+    lam_ub: Array
+    objective: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnostics:
+    """How far the gradient of each element is to be trusted; every field is (...).
+
+    Attributes
+    ----------
+    margin
+        Strict complementarity: the smallest ``max(s, lam)`` over the inequalities and bounds,
+        in the scaled metric. Near 0 the solution has a kink here.
+    weakly_active
+        How many inequalities and bounds have both s and lam below 1e-6, scaled.
+    condition
+        Estimate of the condition number of the KKT matrix (inf where it is singular).
+    trustworthy
+        True where the element is SOLVED, no constraint is weakly active and the KKT matrix is
+        not singular to working precision: the gradient is the derivative.
+    """
+
+    margin: Array
+    weakly_active: Array
+    condition: Array
+    trustworthy: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """The solution of a batch of QPs, element by element.
+
+    Attributes
+    ----------
+    x : (..., n)
+        Minimiser. NaN where there is none to speak of; for MAX_ITER and ALMOST_SOLVED the best
+        iterate.
+    s, lam : (..., m)
+        Slacks ``h - Gx`` (not below 0) and multipliers of the inequalities.
+    nu : (..., k)
+        Multipliers of the equalities.
+    lam_lb, lam_ub : (..., n)
+        Multipliers of the bounds, 0 where there is no bound.
+    objective : (...)
+        ``1/2 x'Qx + p'x``.
+    status : (...)
+        A `kktdiff.Status` as an integer.
+    solved : (...)
+        True for SOLVED and ALMOST_SOLVED.
+    iterations : (...)
+        Interior-point iterations.
+    primal_residual, dual_residual, duality_gap : (...)
+        Largest constraint violation, largest entry of ``Qx + p + G'lam + A'nu - lam_lb +
+        lam_ub``, and ``|x'Qx + p'x + h'lam + b'nu - lb'lam_lb + ub'lam_ub|``; absolute, unscaled.
+    shift_h, shift_b, shift_lb, shift_ub
+        With ``infeasible="closest"``: what was added to h, b, lb and ub; otherwise None.
+    """
+
+    x: Array
+    s: Array
+    lam: Array
+    nu: Array
+    lam_lb: Array
+    lam_ub: Array
+    objective: Array
+    status: Array
+    solved: Array
+    iterations: Array
+    primal_residual: Array
+    dual_residual: Array
+    duality_gap: Array
+    _engine: Engine = field(repr=False)
+    shift_h: Array | None = None
+    shift_b: Array | None = None
+    shift_lb: Array | None = None
+    shift_ub: Array | None = None
+
+    def vjp(
+        self,
+        x: Array | None = None,
+        *,
+        s: Array | None = None,
+        lam: Array | None = None,
+        nu: Array | None = None,
+        lam_lb: Array | None = None,
+        lam_ub: Array | None = None,
+        objective: Array | None = None,
+        gradient: str = "exact",
+        smoothing: float | None = None,
+    ) -> Grads:
+        """Gradient of a loss with respect to every input, from its gradient in the outputs.
+
+        One solve with the LU factors that the forward solve left; see `kktdiff._sensitivity`
+        for the derivation.
+
+        Parameters
+        ----------
+        x, s, lam, nu, lam_lb, lam_ub, objective
+            Cotangents, each of its output's shape; None for zero.
+        gradient : {"exact", "smoothed", "least_squares"}
+            "exact" differentiates the solution; where the KKT matrix is singular it gives the
+            least-squares answer. "smoothed" differentiates the point of the central path at
+            barrier parameter `smoothing`. "least_squares" is the minimum-norm solution of
+            the KKT system.
+        smoothing : float, optional
+            The barrier parameter, ``lam_i s_i`` on the central path; 1e-4 if not given.
+
+        Returns
+        -------
+        Grads
+            Exactly zero for elements that were not solved.
+
+        Raises
+        ------
+        ValueError
+            Wrong shape of a cotangent, unknown `gradient`, `smoothing` not positive.
+        TypeError
+            A cotangent of another array library.
+
+        Examples
+        --------
+        >>> import numpy as np, kktdiff
+        >>> sol = kktdiff.solve_qp(np.eye(2), np.array([-1.0, -3.0]), ub=np.array([2.0, 2.0]))
+        >>> sol.vjp(x=np.ones(2)).p.round(6) + 0.0
+        array([-1.,  0.])
+        """
+        given = {"x": x, "s": s, "lam": lam, "nu": nu, "lam_lb": lam_lb, "lam_ub": lam_ub}
+        cotangents = given | {"objective": objective}
+        return Grads(**self._engine.vjp(cotangents, gradient, smoothing))
+
+    def jvp(
+        self,
+        Q: Array | None = None,
+        p: Array | None = None,
+        G: Array | None = None,
+        h: Array | None = None,
+        A: Array | None = None,
+        b: Array | None = None,
+        lb: Array | None = None,
+        ub: Array | None = None,
+        *,
+        gradient: str = "exact",
+        smoothing: float | None = None,
+    ) -> Tangents:
+        """Directional derivative of every output along a direction of the inputs.
+
+        Parameters
+        ----------
+        Q, p, G, h, A, b, lb, ub
+            Tangents, each of its input's own shape; None for zero.
+        gradient, smoothing
+            As in `vjp`.
+
+        Raises
+        ------
+        ValueError
+            Wrong shape of a tangent, or a tangent of an input that was None.
+
+        Examples
+        --------
+        >>> import numpy as np, kktdiff
+        >>> sol = kktdiff.solve_qp(np.eye(2), np.array([-1.0, -3.0]), ub=np.array([2.0, 2.0]))
+        >>> sol.jvp(ub=np.array([0.0, 1.0])).x.round(6) + 0.0
+        array([0., 1.])
+        """
+        given = {"Q": Q, "p": p, "G": G, "h": h, "A": A, "b": b, "lb": lb, "ub": ub}
+        return Tangents(**self._engine.jvp(given, gradient, smoothing))
+
+    def jacobian(
+        self,
+        of: str = "x",
+        wrt: str = "p",
+        *,
+        gradient: str = "exact",
+        smoothing: float | None = None,
+    ) -> Array:
+        """Derivative of one output with respect to one input, element by element.
+
+        Several right-hand sides, one factorization. What inputs share is not summed.
+
+        Returns
+        -------
+        array of shape (..., *of, *wrt)
+            For example (..., n, n) for x and p, (..., n, m, n) for x and G, (..., n) for the
+            objective and p.
+
+        Examples
+        --------
+        >>> import numpy as np, kktdiff
+        >>> sol = kktdiff.solve_qp(2 * np.eye(2), np.ones(2))
+        >>> sol.jacobian(of="x", wrt="p").round(6) + 0.0
+        array([[-0.5,  0. ],
+               [ 0. , -0.5]])
+        """
+        return self._engine.jacobian(of, wrt, gradient, smoothing)
+
+    def diagnostics(self) -> Diagnostics:
+        """Per element, how far its gradient is to be trusted.
+
+        Examples
+        --------
+        >>> import numpy as np, kktdiff
+        >>> sol = kktdiff.solve_qp(np.eye(1), np.array([0.0]), lb=np.array([0.0]))  # a kink
+        >>> bool(sol.diagnostics().trustworthy), int(sol.diagnostics().weakly_active)
+        (False, 1)
+        """
+        return Diagnostics(**self._engine.diagnostics())

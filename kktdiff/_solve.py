@@ -1,0 +1,176 @@
+"""`solve_qp`, the front door: check, solve chunk by chunk, put the answer together."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from array_api_compat import array_namespace
+
+from kktdiff import _settings as settings_
+from kktdiff._algorithm import Kept, Part, solve_chunk
+from kktdiff._condensed import is_diagonal
+from kktdiff._derivatives import Engine
+from kktdiff._errors import SolveError, SolveWarning, describe_failures
+from kktdiff._inputs import check
+from kktdiff._problem import Problem, build
+from kktdiff._residuals import Point
+from kktdiff._results import collect, nearby_point
+from kktdiff._settings import WORKSPACE, Settings, one_of
+from kktdiff._solution import Solution
+from kktdiff._status import Status
+from kktdiff._table import Table
+from kktdiff._typing import Array
+
+__all__ = ["solve_qp"]
+
+
+def solve_qp(
+    Q: Array,  # (..., n, n)
+    p: Array,  # (..., n)
+    G: Array | None = None,  # (..., m, n)
+    h: Array | None = None,  # (..., m)
+    A: Array | None = None,  # (..., k, n)
+    b: Array | None = None,  # (..., k)
+    lb: Array | None = None,  # (..., n)
+    ub: Array | None = None,  # (..., n)
+    *,
+    backend: str | None = None,
+    tol: float | None = None,
+    max_iter: int = 100,
+    warm_start: Solution | None = None,
+    infeasible: str = "report",
+    on_failure: str = "warn",
+    verbose: bool | Callable[[dict[str, Any]], None] = False,
+) -> Solution:
+    """Solve a batch of convex quadratic programs, differentiably.
+
+    ::
+
+        minimise    1/2 x'Qx + p'x
+        subject to  Gx <= h,   Ax = b,   lb <= x <= ub
+
+    Every array may have leading batch dimensions; they broadcast against each other, array by
+    array, and what is shared is not copied. Results live where the inputs live: array type,
+    device and dtype.
+
+    Parameters
+    ----------
+    Q : (..., n, n)
+        Positive semidefinite; only ``(Q + Q')/2`` counts. Zero for a linear program.
+    p : (..., n)
+        Linear term.
+    G, h : (..., m, n), (..., m), optional
+        Inequalities; a row with h of 1e20 or more is absent.
+    A, b : (..., k, n), (..., k), optional
+        Equalities; dependent rows are allowed.
+    lb, ub : (..., n), optional
+        Bounds; 1e20 and beyond is absent, ``lb == ub`` fixes the variable.
+    backend : str, optional
+        Where the work is done; None: in the arrays' own library.
+    tol : float, optional
+        Bound on the absolute, unscaled primal residual, dual residual and duality gap; 1e-8 if
+        not given, 1e-5 for float32 inputs. The arithmetic is float64 in either case.
+    max_iter : int
+        Interior-point iterations, at most.
+    warm_start : Solution, optional
+        The solution of a nearby problem of the same shapes.
+    infeasible : {"report", "closest"}
+        "closest" solves the closest feasible problem instead of reporting PRIMAL_INFEASIBLE:
+        h, b, lb and ub are shifted by the least amount, in the least-squares sense.
+    on_failure : {"warn", "raise", "ignore"}
+        What to do when some elements are not solved: one `SolveWarning`, a `SolveError`, or
+        nothing. Each element's `status` tells in any case.
+    verbose : bool or callable
+        True prints a table of the iterations; a callable gets each row as a dict.
+
+    Returns
+    -------
+    Solution
+
+    Raises
+    ------
+    TypeError
+        Not an array, mixed array libraries, dtypes or devices, a dtype that is not float32 or
+        float64.
+    ValueError
+        Shapes that do not fit (the message names the array), an unknown option.
+    SolveError
+        With ``on_failure="raise"``, if an element is not solved.
+
+    Notes
+    -----
+    A proximal-regularised Mehrotra predictor-corrector (Mehrotra 1992; Schwan et al. 2023,
+    arXiv 2304.00290) followed by a solve for the active set, whose LU factors serve the
+    derivatives (Amos & Kolter 2017, arXiv 1703.00443).
+
+    Examples
+    --------
+    >>> import numpy as np, kktdiff
+    >>> sol = kktdiff.solve_qp(np.eye(2), np.array([-1.0, -3.0]), ub=np.array([2.0, 2.0]))
+    >>> sol.x.round(6)
+    array([1., 2.])
+    >>> sol.lam_ub.round(6)
+    array([0., 1.])
+    """
+    one_of("infeasible", infeasible, ("report", "closest"))
+    one_of("on_failure", on_failure, ("warn", "raise", "ignore"))
+    arrays = {"Q": Q, "p": p, "G": G, "h": h, "A": A, "b": b, "lb": lb, "ub": ub}
+    given = check(arrays, backend)
+    report = Table() if verbose is True else (verbose or None)
+    settings = settings_.checked(tol, max_iter, given.dtype, report)
+    problem = build(given)
+    warm = None if warm_start is None else nearby_point(problem, warm_start)
+    with given.backend.quiet():
+        parts, kept = _solve(problem, warm, settings)
+        fields = collect(problem, parts)
+    engine = Engine(problem, fields["status"], tuple(kept))
+    solution = Solution(**{k: given.give(v) for k, v in fields.items()}, _engine=engine)
+    _tell(problem, fields["status"], solution, on_failure)
+    return solution
+
+
+def _solve(
+    problem: Problem, warm: Point | None, settings: Settings
+) -> tuple[list[Part], list[Kept]]:
+    """Solve all elements that can be attempted, in chunks of bounded memory."""
+    parts: list[Part] = []
+    kept: list[Kept] = []
+    for index, separable in _chunks(problem):
+        nearby = None if warm is None else warm.take(index)
+        qp = problem.qp if index.shape[0] == problem.length else problem.qp.take(index)
+        done, more = solve_chunk(
+            qp, index, nearby, settings, problem.given.backend, separable=separable
+        )
+        parts, kept = parts + done, kept + more
+    return parts, kept
+
+
+def _chunks(problem: Problem) -> Iterator[tuple[Array, bool]]:
+    """Places of elements to be solved together, and whether their Q is diagonal with no G.
+
+    The form that an element is solved in depends on itself alone, never on its batch.
+    """
+    qp = problem.qp
+    xp = array_namespace(qp.p)
+    n, m, k = qp.sizes
+    good = ~(problem.invalid | problem.contradictory)
+    separable = (good & is_diagonal(qp.Q)) if m == 0 else good & False
+    doubles = (n + m + k) ** 2 * 3 + (m + k) * n * 2 + n * n
+    step = max(1, WORKSPACE // (8 * doubles))
+    for mask, kind in ((separable, True), (good & ~separable, False)):
+        places = xp.nonzero(mask)[0]
+        for first in range(0, places.shape[0], step):
+            yield places[first : first + step], kind
+
+
+def _tell(problem: Problem, status: Array, solution: Solution, on_failure: str) -> None:
+    """Say once how many elements were not solved, and which."""
+    if on_failure == "ignore":
+        return
+    failed = array_namespace(status).nonzero(status > int(Status.ALMOST_SOLVED))[0]
+    if not failed.shape[0]:
+        return
+    message = describe_failures([(int(i), int(status[i])) for i in failed], problem.given.batch)
+    if on_failure == "raise":
+        raise SolveError(message, solution)
+    warnings.warn(message, SolveWarning, stacklevel=3)

@@ -1,0 +1,61 @@
+"""What the core asks of an array library beyond the array API standard.
+
+Every call is batched over the leading dimension, never raises because one matrix of the
+batch is bad (it says so in ``ok``), and never writes into its inputs.
+"""
+
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, Protocol
+
+from kktdiff._typing import Array, Namespace
+
+
+class Cholesky(NamedTuple):
+    """A batch of Cholesky factors; what is in ``factor`` is the backend's own business."""
+
+    factor: Any
+    ok: Array  # (B,) bool: the matrix was numerically positive definite
+
+
+class LU(NamedTuple):
+    """A batch of LU factors with partial pivoting."""
+
+    factor: Any
+    ok: Array  # (B,) bool: finite and no pivot was exactly zero
+
+
+class Backend(Protocol):
+    """An array library as the core uses it: a namespace and a few factorizations."""
+
+    @property
+    def name(self) -> str:
+        """The name that ``solve_qp(backend=...)`` takes."""
+
+    @property
+    def xp(self) -> Namespace:
+        """The array API namespace, as array-api-compat wraps it."""
+
+    def owns(self, array: Any) -> bool:
+        """Whether `array` is of this backend's own array type."""
+
+    def receive(self, array: Any, dtype: Any, like: Any) -> Array:
+        """`array` as a contiguous array of this backend, on the device of `like`."""
+
+    def quiet(self) -> AbstractContextManager[Any]:
+        """A context in which floating-point trouble of one element prints nothing."""
+
+    def cholesky(self, a: Array) -> Cholesky:  # a: (B, n, n) symmetric
+        """Factor each matrix; only one triangle need be right."""
+
+    def cho_solve(self, chol: Cholesky, rhs: Array) -> Array:  # rhs: (B, n, r)
+        """Solve with kept Cholesky factors."""
+
+    def lu_factor(self, a: Array, size: Array) -> LU:  # a: (B, n, n) symmetric; size: (B,)
+        """Factor each matrix. Rows and columns from ``size[i]`` on are those of minus or
+        plus the identity and may be left out of the work."""
+
+    def lu_take(self, lu: LU, index: Array) -> LU:
+        """The factors of the elements `index`."""
+
+    def lu_solve(self, lu: LU, rhs: Array) -> Array:  # rhs: (B, n, r)
+        """Solve with kept LU factors."""

@@ -1,0 +1,93 @@
+"""NumPy arrays, LAPACK through SciPy: one call per element, so that no bit of an
+element's answer depends on what else is in the batch."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import array_api_compat
+import array_api_compat.numpy as xp
+import numpy as np
+from scipy.linalg import lapack
+
+from kktdiff._typing import Array, Namespace
+from kktdiff.backends._protocol import LU, Cholesky
+
+
+@dataclass(frozen=True)
+class NumPyBackend:
+    """The default backend, on the CPU."""
+
+    name: str = "numpy"
+
+    @property
+    def xp(self) -> Namespace:
+        """array-api-compat's view of NumPy."""
+        return xp
+
+    def owns(self, array: Any) -> bool:
+        """Whether `array` is a NumPy array or scalar."""
+        return isinstance(array, np.ndarray | np.generic)
+
+    def receive(self, array: Any, dtype: Any, like: Any = None) -> Array:
+        """`array` as a C-contiguous NumPy array; other libraries' arrays through DLPack."""
+        if not self.owns(array):
+            array = np.from_dlpack(array_api_compat.to_device(array, "cpu"))
+        return np.ascontiguousarray(array, dtype=dtype)
+
+    def quiet(self) -> AbstractContextManager[Any]:
+        """Overflow and invalid operations become a status, not a warning."""
+        return np.errstate(all="ignore")
+
+    def cholesky(self, a: Array) -> Cholesky:
+        """`np.linalg.cholesky` over the stack, element by element only if one fails."""
+        ok = np.ones(len(a), dtype=bool)
+        try:
+            return Cholesky(np.linalg.cholesky(a), ok)
+        except np.linalg.LinAlgError:
+            pass
+        factor = np.broadcast_to(np.eye(a.shape[-1]), a.shape).copy()
+        for i, matrix in enumerate(a):
+            try:
+                factor[i] = np.linalg.cholesky(matrix)
+            except np.linalg.LinAlgError:
+                ok[i] = False
+        return Cholesky(factor, ok)
+
+    def cho_solve(self, chol: Cholesky, rhs: Array) -> Array:
+        """LAPACK's ``dpotrs``, with each factor read in place."""
+        out = np.array(rhs.mT, order="C")  # (B, r, n): each element Fortran-ordered (n, r)
+        if out.size:
+            potrs = lapack.dpotrs
+            for factor, b in zip(chol.factor, out, strict=True):
+                potrs(factor.T, b.T, lower=0, overwrite_b=1)
+        return out.mT
+
+    def lu_factor(self, a: Array, size: Array) -> LU:
+        """LAPACK's ``dgetrf`` on each leading block of ``size[i]`` rows."""
+        factor = []
+        ok = np.ones(len(a), dtype=bool)
+        for i, (matrix, n) in enumerate(zip(a, size, strict=True)):
+            block = matrix[:n, :n].T  # symmetric, so the transpose is the matrix
+            lu, pivots, info = lapack.dgetrf(block)
+            ok[i] = info == 0 and bool(np.isfinite(lu[-1, -1]) if n else True)
+            factor.append((lu, pivots, np.diagonal(matrix)[n:]))
+        return LU(factor, ok)
+
+    def lu_take(self, lu: LU, index: Array) -> LU:
+        """The factors of the elements `index`, not copied."""
+        return LU([lu.factor[i] for i in index], lu.ok[index])
+
+    def lu_solve(self, lu: LU, rhs: Array) -> Array:
+        """LAPACK's ``dgetrs``; the diagonal rest by division."""
+        out = np.array(rhs.mT, order="C")  # (B, r, n)
+        getrs = lapack.dgetrs
+        for (factor, pivots, rest), b in zip(lu.factor, out, strict=True):
+            n = len(pivots)
+            if n:
+                b[:, :n] = getrs(factor, pivots, b[:, :n].T)[0].T
+            b[:, n:] /= rest
+        return out.mT
+
+
+BACKEND = NumPyBackend()

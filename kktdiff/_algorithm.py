@@ -14,7 +14,7 @@ from array_api_compat import array_namespace
 from kktdiff import _condensed as condensed
 from kktdiff import _ipm as ipm
 from kktdiff import _kkt as kkt
-from kktdiff._arrays import pick, take
+from kktdiff._arrays import diagonal, norm_inf, pick, take
 from kktdiff._polish import identify, polish
 from kktdiff._problem import QP
 from kktdiff._residuals import Point, evaluate
@@ -28,7 +28,7 @@ _HANDOVER = 1e-6  # accuracy at which polishing takes over from the condensed lo
 _TIGHT = 1e-9  # accuracy to which hard elements are taken, whatever the wanted one
 _CORRECTIONS = 2  # of the active set, per element
 _OFF_BOUNDARY = 1e-5  # least s and lam, scaled, with which the second loop begins
-_CURVATURE = 1e-9  # negative curvature up to this, scaled, counts as rounding
+_CURVATURE = 1e-10  # negative curvature up to this, relative to Q, counts as rounding
 
 
 class Kept(NamedTuple):
@@ -105,18 +105,17 @@ def _places(index: Array, some: Array) -> Array:
 
 
 def _convex(part: Part, backend: Backend, *, separable: bool) -> Array:  # (B,) bool
-    """Whether Q, but for rounding, has no negative eigenvalue."""
-    xp = array_namespace(part.index)
-    weight = xp.sqrt(part.scaling.cost)[:, None] * part.scaling.x
-    shared = part.qp.Q.shape[0] == 1
-    if shared:  # its sign does not depend on an element's weights
-        weight = weight[:1, :]
+    """Whether Q has no negative eigenvalue but such as rounding may leave."""
+    Q = part.qp.Q
+    xp = array_namespace(Q)
+    size = norm_inf(norm_inf(Q))
     if separable:
-        curvature = xp.linalg.diagonal(part.qp.Q) * weight**2
-        return xp.broadcast_to(xp.all(curvature >= -_CURVATURE, axis=-1), part.index.shape)
-    eye = xp.eye(weight.shape[-1], dtype=weight.dtype, device=weight.device)
-    scaled = weight[:, :, None] * part.qp.Q * weight[:, None, :] + _CURVATURE * eye
-    return xp.broadcast_to(backend.cholesky(scaled).ok, part.index.shape)
+        convex = xp.all(xp.linalg.diagonal(Q) >= -_CURVATURE * size[:, None], axis=-1)
+    else:
+        least = xp.where(size > 0, _CURVATURE * size, 1.0)
+        shift = least[:, None] + xp.zeros_like(Q[:, 0, :])
+        convex = backend.cholesky(Q + diagonal(shift)).ok
+    return xp.broadcast_to(convex, part.index.shape)
 
 
 def _from_nearby(part: Part, warm: Point, backend: Backend) -> tuple[list[Part], list[Kept], Part]:

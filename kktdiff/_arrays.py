@@ -64,10 +64,15 @@ def diagonal(vector: Array) -> Array:  # (B, n) -> (B, n, n)
     return vector[..., None] * eye
 
 
+def common(lengths: Sequence[int]) -> int:
+    """The length to which lengths that are one or alike broadcast."""
+    return next((length for length in lengths if length != 1), 1)
+
+
 def concat(parts: Sequence[Array], axis: int) -> Array:
     """Concatenate along `axis`, with batch dimensions of length one broadcast first."""
     xp = array_namespace(parts[0])
-    batch = max(part.shape[0] for part in parts)
+    batch = common([part.shape[0] for part in parts])
     full = [xp.broadcast_to(part, (batch, *part.shape[1:])) for part in parts]
     return full[0] if len(full) == 1 else xp.concat(full, axis=axis)
 
@@ -84,7 +89,7 @@ def spread(
     everywhere = xp.arange(length, device=like.device)
     places = xp.concat([index for index, _ in pieces] or [everywhere[:0]])
     values = [value for _, value in pieces]
-    if places.shape[0] < length:
+    if places.shape[0] < length or not values:
         ordered = xp.concat([xp.sort(places), everywhere[:1] + length])
         found = take(ordered, xp.searchsorted(ordered, everywhere))
         missing = xp.nonzero(found != everywhere)[0]
@@ -94,3 +99,11 @@ def spread(
     if len(values) == 1:
         return values[0]
     return take(xp.concat(values, axis=0), xp.argsort(places))
+
+
+def placed(index: Array, values: Array, array: Array) -> Array:
+    """`array` with the elements `index` replaced by `values`."""
+    xp = array_namespace(array)
+    length, tail = array.shape[0], array.shape[1:]
+    mask = spread([(index, index >= 0)], (), length, index >= 0, fill=False)
+    return pick(mask, spread([(index, xp.astype(values, array.dtype))], tail, length, array), array)

@@ -38,7 +38,7 @@ def is_diagonal(Q: Array) -> Array:  # (B, n, n) -> (B,)
     """Which matrices have no entry off their diagonal."""
     xp = array_namespace(Q)
     eye = xp.eye(Q.shape[-1], dtype=xp.bool, device=Q.device)
-    return xp.all(xp.reshape((Q == 0) | eye, (Q.shape[0], -1)), axis=1)
+    return xp.all((Q == 0) | eye, axis=(1, 2))
 
 
 def system(backend: Backend, *, separable: bool) -> System:

@@ -43,14 +43,14 @@ class Engine:
         self, cotangents: dict[str, Array | None], mode: str, smoothing: float | None
     ) -> dict[str, Array | None]:
         """Gradients by input name, in the inputs' own shapes."""
-        g = self._flat_cotangents(cotangents)
-        pieces: dict[str, Pieces] = {name: [] for name in self._inputs}
+        g = Cotangents(**self.flat_cotangents(cotangents))
+        pieces: dict[str, Pieces] = {name: [] for name in self.inputs}
         for group in self._groups(mode, smoothing) if any(v is not None for v in g) else ():
             u = self._adjoint(group, g.take(group.index), mode)
             lam = multipliers(group.qp, group.point)
             for name, found in pieces.items():
                 value = sensitivity.gradient(
-                    name, group.qp, lam, group.point, u, shared=self._shared(name)
+                    name, group.qp, lam, group.point, u, shared=self.shared(name)
                 )
                 found.append((group.index, value))
         given = self.problem.given
@@ -63,7 +63,7 @@ class Engine:
         self, tangents: dict[str, Array | None], mode: str, smoothing: float | None
     ) -> dict[str, Array]:
         """Tangents by output name, in the outputs' shapes."""
-        d = self._flat_tangents(tangents)
+        d = self.flat_tangents(tangents)
         pieces: dict[str, Pieces] = {name: [] for name in OUTPUTS}
         for group in self._groups(mode, smoothing):
             here = {name: take_shared(v, group.index) for name, v in d.items()}
@@ -75,20 +75,20 @@ class Engine:
             lam_G, lam_lb, lam_ub = group.qp.split(t.lam)
             values = (t.x, t.s, lam_G, t.nu, lam_lb, lam_ub, t.objective)
             for name, value in zip(OUTPUTS, values, strict=True):
-                if value.shape[1:] == self._shape(OUTPUTS[name]):  # a bound that was not given: 0
+                if value.shape[1:] == self.shape(OUTPUTS[name]):  # a bound that was not given: 0
                     pieces[name].append((group.index, value))
         give = self.problem.given.give
         return {
-            name: give(self._spread(found, self._shape(OUTPUTS[name])))
+            name: give(self._spread(found, self.shape(OUTPUTS[name])))
             for name, found in pieces.items()
         }
 
     def jacobian(self, of: str, wrt: str, mode: str, smoothing: float | None) -> Array:
         """Derivative of one output by one input, (..., *of, *wrt)."""
         one_of("of", of, tuple(OUTPUTS))
-        one_of("wrt", wrt, self._inputs)
-        rows = math.prod(self._shape(OUTPUTS[of]))
-        tail = (*self._shape(OUTPUTS[of]), *self._shape(CORE[wrt]))
+        one_of("wrt", wrt, self.inputs)
+        rows = math.prod(self.shape(OUTPUTS[of]))
+        tail = (*self.shape(OUTPUTS[of]), *self.shape(CORE[wrt]))
         pieces: Pieces = []
         for group in self._groups(mode, smoothing) if rows else ():
             xp = array_namespace(group.index)
@@ -142,23 +142,24 @@ class Engine:
                     yield group
 
     @property
-    def _inputs(self) -> tuple[str, ...]:
+    def inputs(self) -> tuple[str, ...]:
         """Names of the inputs that were given."""
         return tuple(name for name in CORE if self.problem.given.arrays[name] is not None)
 
-    def _shape(self, core: str) -> tuple[int, ...]:
+    def shape(self, core: str) -> tuple[int, ...]:
+        """Sizes of the core dimensions `core`, such as "mn"."""
         return tuple(self.problem.given.sizes[letter] for letter in core)
 
-    def _shared(self, name: str) -> bool:
+    def shared(self, name: str) -> bool:
         """Whether input `name` is one array for the whole batch."""
         array = self.problem.given.arrays[name]
         return math.prod(array.shape[: array.ndim - len(CORE[name])]) == 1  # type: ignore[union-attr]
 
     def _total(self, name: str, pieces: Pieces) -> Array:
         """An input's gradient: summed if it is shared, else element by element."""
-        if not self._shared(name):
-            return self._spread(pieces, self._shape(CORE[name]))
-        total = self._spread([], self._shape(CORE[name]), length=1)
+        if not self.shared(name):
+            return self._spread(pieces, self.shape(CORE[name]))
+        total = self._spread([], self.shape(CORE[name]), length=1)
         for _, value in pieces:
             total = total + value
         return total
@@ -168,19 +169,21 @@ class Engine:
         length = self.problem.length if length is None else length
         return spread(pieces, tail, length, self.problem.qp.p)
 
-    def _flat_cotangents(self, cotangents: dict[str, Array | None]) -> Cotangents:
+    def flat_cotangents(self, cotangents: dict[str, Array | None]) -> dict[str, Array]:
+        """Those that are not None, checked, each (B, size, 1)."""
         given = self.problem.given
         flat = {}
         for name, array in cotangents.items():
             if array is None:
                 continue
-            shape = (*given.batch, *self._shape(OUTPUTS[name]))
+            shape = (*given.batch, *self.shape(OUTPUTS[name]))
             _same_shape("cotangent", name, array, shape, given)
-            size = math.prod(self._shape(OUTPUTS[name]))
+            size = math.prod(self.shape(OUTPUTS[name]))
             flat[name] = given.receive(array, (self.problem.length, size, 1))
-        return Cotangents(**flat)
+        return flat
 
-    def _flat_tangents(self, tangents: dict[str, Array | None]) -> dict[str, Array]:
+    def flat_tangents(self, tangents: dict[str, Array | None]) -> dict[str, Array]:
+        """Those that are not None, checked, each (B or 1, ...)."""
         given = self.problem.given
         flat = {}
         for name, array in tangents.items():
@@ -198,7 +201,8 @@ def _same_shape(kind: str, name: str, array: Array, shape: tuple[int, ...], give
     owns = given.home.owns  # type: ignore[attr-defined]
     if not owns(array):
         raise TypeError(
-            f"the {kind} of {name} is a {type(array).__name__}: expected the array type of the inputs"
+            f"the {kind} of {name} is a {type(array).__name__}: expected the array type of "
+            "the inputs"
         )
     if tuple(array.shape) != shape:
         raise ValueError(

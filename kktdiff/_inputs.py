@@ -195,6 +195,7 @@ def _batch(arrays: dict[str, Any]) -> tuple[int, ...]:
                 other = source[i]
                 raise ValueError(
                     f"the batch shapes of {name} with shape {tuple(array.shape)} and {other} with "
-                    f"shape {tuple(arrays[other].shape)} do not broadcast: {size} against {batch[i]}"
+                    f"shape {tuple(arrays[other].shape)} do not broadcast: {size} against "
+                    f"{batch[i]}"
                 )
     return tuple(batch)

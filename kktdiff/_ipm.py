@@ -55,7 +55,7 @@ def start(qp: QP, scaling: Scaling, system: System) -> Point:
     n, _, k = qp.sizes
     x = zeros(n) if qp.fixed is None else zeros(n) + qp.value
     unit = xp.where(qp.present, scaling.unit_rows, 1.0) + zeros(1)
-    lam = xp.where(qp.present, 1.0, 0.0) + 0 * unit
+    lam = xp.astype(qp.present, unit.dtype) + 0 * unit
     solve, _ = system(qp, scaling, Point(x, unit, lam, zeros(k)), zeros(1)[:, 0] + REGULARISATION)
     r = evaluate(qp, Point(x, 0 * unit, 0 * unit, zeros(k)))
     dx, lam, nu, _ = solve(-r.r_x, -r.r_c, -r.r_nu)
@@ -154,7 +154,8 @@ def judge(qp: QP, loop: Loop, r: Residuals, settings: Settings) -> Loop:
     now = xp.concat([r.relative, mu], axis=-1)
     halved = now < loop.least / 2
     progress = xp.where(xp.any(halved, axis=-1), loop.iterations, loop.progress)
-    status = xp.where(loop.iterations - progress < STALL, -1, int(Status.NUMERICAL_ERROR))
+    stuck = loop.iterations - progress >= STALL
+    status = xp.where(stuck, int(Status.NUMERICAL_ERROR), 0 * loop.status - 1)
     status = xp.where(loop.iterations < settings.max_iter, status, int(Status.MAX_ITER))
     hopeless = dual_infeasible(qp, loop.point, r)
     status = xp.where(hopeless, int(Status.DUAL_INFEASIBLE), status)
@@ -195,7 +196,7 @@ def advance(
     def length(step: tuple[Array, ...]) -> Array:
         return xp.minimum(_to_boundary(s, step[1]), _to_boundary(lam, step[2]))
 
-    step = newton(0 * s)
+    step = newton(settings.barrier + 0 * s)
     _, ds, dlam, _ = step
     alpha = length(step)[:, None]
     mu_affine = _mean_product(qp, s + alpha * ds, lam + alpha * dlam)

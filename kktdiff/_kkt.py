@@ -190,7 +190,7 @@ def system(backend: Backend) -> System:
 def _solve_once(qp: QP, f: Factors, rhs: Rhs, backend: Backend) -> Rhs:
     """Solve the regularised system with the kept factors."""
     xp = array_namespace(rhs.x)
-    n, m, k = qp.sizes
+    n, _, k = qp.sizes
     cost = f.scaling.cost[:, None, None]
     # An active bound's variable is moved to where the right-hand side wants it, and only the
     # rest is solved for: its multiplier then comes from the stationarity row, free of lam/s.

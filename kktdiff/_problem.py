@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from array_api_compat import array_namespace
 
-from kktdiff._arrays import concat, mv, take_shared
+from kktdiff._arrays import common, concat, mv, take_shared
 from kktdiff._inputs import Given
 from kktdiff._settings import INFINITE
 from kktdiff._typing import Array
@@ -43,7 +43,7 @@ class QP(NamedTuple):
     @property
     def length(self) -> int:
         """Number of elements."""
-        return max(v.shape[0] for v in self if hasattr(v, "ndim"))
+        return common([v.shape[0] for v in self if hasattr(v, "ndim")])
 
     def take(self, index: Array) -> "QP":
         """The elements `index`."""
@@ -122,7 +122,7 @@ def _faults(
     shape = (math.prod(given.batch),)
 
     def over(bad: Array) -> Array:  # any over all but the first axis, for every element
-        return xp.broadcast_to(xp.any(xp.reshape(bad, (bad.shape[0], -1)), axis=1), shape)
+        return xp.broadcast_to(xp.any(bad, axis=tuple(range(1, bad.ndim))), shape)
 
     invalid = over(xp.isnan(d))
     for array in (qp.Q, qp.p, qp.G, qp.A):

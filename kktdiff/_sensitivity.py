@@ -179,7 +179,7 @@ def tangent(
     """Solve (2) for the direction `d` of the inputs."""
     xp = array_namespace(point.x)
     x, nu = point.x, point.nu
-    lam_G, lam_lb, lam_ub = qp.split(lam)
+    lam_G = qp.split(lam)[0]
     zero = {"x": 0 * x, "rows": 0 * lam_G, "nu": 0 * nu}
     dQx = mv((d["Q"] + d["Q"].mT) / 2, x) if "Q" in d else zero["x"]
     dp = d.get("p", zero["x"])

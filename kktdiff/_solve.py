@@ -2,12 +2,16 @@
 
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from array_api_compat import array_namespace
 
 from kktdiff import _settings as settings_
 from kktdiff._algorithm import Kept, Part, solve_chunk
+from kktdiff._arrays import placed
+from kktdiff._closest import elements, feasibility
+from kktdiff._closest_derivatives import repaired_elements
 from kktdiff._condensed import is_diagonal
 from kktdiff._derivatives import Engine
 from kktdiff._errors import SolveError, SolveWarning, describe_failures
@@ -116,14 +120,18 @@ def solve_qp(
     one_of("on_failure", on_failure, ("warn", "raise", "ignore"))
     arrays = {"Q": Q, "p": p, "G": G, "h": h, "A": A, "b": b, "lb": lb, "ub": ub}
     given = check(arrays, backend)
+    if not (isinstance(verbose, bool) or callable(verbose)):
+        raise TypeError(f"verbose={verbose!r}: expected True, False or a callable")
+    if warm_start is not None and not isinstance(warm_start, Solution):
+        raise TypeError(f"warm_start={warm_start!r:.60}: expected a kktdiff.Solution or None")
     report = Table() if verbose is True else (verbose or None)
     settings = settings_.checked(tol, max_iter, given.dtype, report)
     problem = build(given)
     warm = None if warm_start is None else nearby_point(problem, warm_start)
     with given.backend.quiet():
-        parts, kept = _solve(problem, warm, settings)
-        fields = collect(problem, parts)
-    engine = Engine(problem, fields["status"], tuple(kept))
+        fields, engine = _solve(problem, warm, settings)
+        if infeasible == "closest":
+            fields, engine = repaired_elements(problem, fields, engine, _inner(settings))
     solution = Solution(**{k: given.give(v) for k, v in fields.items()}, _engine=engine)
     _tell(problem, fields["status"], solution, on_failure)
     return solution
@@ -131,7 +139,7 @@ def solve_qp(
 
 def _solve(
     problem: Problem, warm: Point | None, settings: Settings
-) -> tuple[list[Part], list[Kept]]:
+) -> tuple[dict[str, Array], Engine]:
     """Solve all elements that can be attempted, in chunks of bounded memory."""
     parts: list[Part] = []
     kept: list[Kept] = []
@@ -142,7 +150,21 @@ def _solve(
             qp, index, nearby, settings, problem.given.backend, separable=separable
         )
         parts, kept = parts + done, kept + more
-    return parts, kept
+    fields = collect(problem, parts)
+    stuck = array_namespace(fields["status"]).nonzero(_stuck(fields["status"]))[0]
+    if stuck.shape[0]:  # has it a solution at all?
+        verdict = feasibility(elements(problem, stuck), _inner(settings))
+        fields["status"] = placed(stuck, verdict, fields["status"])
+    return fields, Engine(problem, fields["status"], tuple(kept))
+
+
+def _stuck(status: Array) -> Array:
+    return status == int(Status.NUMERICAL_ERROR)
+
+
+def _inner(settings: Settings) -> Callable[..., Solution]:
+    """`solve_qp` as one solve calls it for another."""
+    return partial(solve_qp, tol=settings.tol, on_failure="ignore")
 
 
 def _chunks(problem: Problem) -> Iterator[tuple[Array, bool]]:
@@ -159,8 +181,9 @@ def _chunks(problem: Problem) -> Iterator[tuple[Array, bool]]:
     step = max(1, WORKSPACE // (8 * doubles))
     for mask, kind in ((separable, True), (good & ~separable, False)):
         places = xp.nonzero(mask)[0]
-        for first in range(0, places.shape[0], step):
-            yield places[first : first + step], kind
+        count = places.shape[0]
+        for first in range(0, count, step):
+            yield places[first : min(first + step, count)], kind
 
 
 def _tell(problem: Problem, status: Array, solution: Solution, on_failure: str) -> None:

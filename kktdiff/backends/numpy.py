@@ -5,7 +5,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-import array_api_compat
 import array_api_compat.numpy as xp
 import numpy as np
 from scipy.linalg import lapack
@@ -32,7 +31,7 @@ class NumPyBackend:
     def receive(self, array: Any, dtype: Any, like: Any = None) -> Array:
         """`array` as a C-contiguous NumPy array; other libraries' arrays through DLPack."""
         if not self.owns(array):
-            array = np.from_dlpack(array_api_compat.to_device(array, "cpu"))
+            array = np.from_dlpack(array, device="cpu")
         return np.ascontiguousarray(array, dtype=dtype)
 
     def quiet(self) -> AbstractContextManager[Any]:

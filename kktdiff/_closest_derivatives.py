@@ -1,0 +1,236 @@
+"""Derivatives through both QPs of ``infeasible="closest"``.
+
+The rows that are shifted stay the same in a neighbourhood, so the chain rule through the two
+solutions is all there is to it; see `kktdiff._closest` for the two.
+"""
+
+import math
+from dataclasses import dataclass
+
+from array_api_compat import array_namespace
+
+from kktdiff._arrays import placed, spread, take
+from kktdiff._closest import (
+    Data,
+    Repaired,
+    Solve,
+    elements,
+    first_arguments,
+    repair,
+    second_arguments,
+)
+from kktdiff._derivatives import OUTPUTS, Engine
+from kktdiff._inputs import CORE
+from kktdiff._problem import Problem
+from kktdiff._status import Status
+from kktdiff._typing import Array
+
+Options = dict[str, str | float | None]
+
+
+@dataclass(frozen=True, eq=False)
+class ClosestEngine:
+    """`Engine` for a batch some of whose elements were repaired."""
+
+    main: Engine  # of the others
+    index: Array  # (b,): the repaired elements' places in the flat batch
+    repaired: Repaired
+
+    def vjp(
+        self, cotangents: dict[str, Array | None], mode: str, smoothing: float | None
+    ) -> dict[str, Array | None]:
+        """Gradients by input name, in the inputs' own shapes."""
+        total = self.main.vjp(cotangents, mode, smoothing)
+        flat = {name: v[..., 0] for name, v in self.main.flat_cotangents(cotangents).items()}
+        g = {name: take(v, self.index) for name, v in flat.items()}
+        g |= {"objective": g["objective"][:, 0]} if "objective" in g else {}
+        if not g:
+            return total
+        options = {"gradient": mode, "smoothing": smoothing}
+        for name, value in pullback(self.repaired, g, options).items():
+            xp = array_namespace(value)
+            if self.main.shared(name):
+                whole = xp.sum(value, axis=0, keepdims=True)
+            else:
+                whole = self._spread(value)
+            total[name] = total[name] + self.main.problem.given.fold(name, whole)
+        return total
+
+    def jvp(
+        self, tangents: dict[str, Array | None], mode: str, smoothing: float | None
+    ) -> dict[str, Array]:
+        """Tangents by output name, in the outputs' shapes."""
+        total = self.main.jvp(tangents, mode, smoothing)
+        flat = self.main.flat_tangents(tangents)
+        xp = array_namespace(self.index)
+        data = self.repaired.data
+        d: Data = {name: None if v is None else xp.zeros_like(v) for name, v in data.items()}
+        for name, v in flat.items():
+            d[name] = d[name] + (v if v.shape[0] == 1 else take(v, self.index))
+        options = {"gradient": mode, "smoothing": smoothing}
+        for name, value in push(self.repaired, d, options).items():
+            total[name] = total[name] + self.main.problem.given.give(self._spread(value))
+        return total
+
+    def jacobian(self, of: str, wrt: str, mode: str, smoothing: float | None) -> Array:
+        """Derivative of one output by one input, (..., *of, *wrt)."""
+        total = self.main.jacobian(of, wrt, mode, smoothing)
+        options = {"gradient": mode, "smoothing": smoothing}
+        shape = self.main.shape(OUTPUTS[of])
+        like = self.main.problem.qp.p
+        xp, count = array_namespace(like), self.index.shape[0]
+        eye = xp.eye(math.prod(shape), dtype=like.dtype, device=like.device)
+        rows = []
+        for i in range(eye.shape[0]):
+            g = xp.broadcast_to(xp.reshape(eye[i, :], shape), (count, *shape))
+            rows.append(pullback(self.repaired, {of: g}, options)[wrt])
+        if not rows:
+            return total
+        tail = (*shape, *self.main.shape(CORE[wrt]))
+        value = xp.reshape(xp.stack(rows, axis=1), (count, *tail))
+        return total + self.main.problem.given.give(self._spread(value))
+
+    def diagnostics(self) -> dict[str, Array]:
+        """Those of the second QP where there is one; never trustworthy without a word."""
+        main, own = self.main.diagnostics(), self.repaired.solution.diagnostics()
+        given, length = self.main.problem.given, self.main.problem.length
+        out = {}
+        for name, value in main.items():
+            new = getattr(own, name)
+            flat = given.backend.receive(value, new.dtype, None)
+            flat = given.backend.xp.reshape(flat, (length,))
+            out[name] = given.give(placed(self.index, new, flat))
+        return out
+
+    def _spread(self, value: Array) -> Array:
+        problem = self.main.problem
+        return spread([(self.index, value)], value.shape[1:], problem.length, problem.qp.p)
+
+
+def pullback(r: Repaired, g: dict[str, Array], options: Options) -> dict[str, Array]:
+    """Gradients (b, ...) of each input that was given, through both QPs."""
+    second = r.solution.vjp(**_second_cotangents(r, g), **options)
+    grads = {"Q": second.Q, "p": second.p}
+    shift: dict[str, Array] = {}
+    _, k = r.sizes
+    xp = array_namespace(second.p)
+    if "b" in r.moved:
+        grads |= {"A": second.A[:, :k, :], "b": second.b[:, :k]}
+        shift["b"] = second.b[:, :k]
+    if "h" in r.moved:
+        held = r.moved["h"]
+        shift["h"] = xp.where(held, second.b[:, k:], 0.0)
+        grads["G"] = second.G + xp.where(held[..., None], second.A[:, k:, :], 0.0)
+        grads["h"] = second.h + shift["h"]
+    grads |= _bound_gradients(r, second.lb, second.ub, shift)
+    return _through_shifts(r, grads, shift)
+
+
+def _second_cotangents(r: Repaired, g: dict[str, Array]) -> dict[str, Array]:
+    """Cotangents of the second QP's outputs: a shifted row's multiplier is one of nu there."""
+    out = dict(g)
+    if "h" not in r.moved:
+        return out
+    xp = array_namespace(r.data["p"])
+    held = r.moved["h"]
+    m, k = r.sizes
+    if "lam" in g or "nu" in g:
+        zero = xp.zeros_like(r.data["p"][:, :1])
+        nu = g.get("nu", xp.broadcast_to(zero, (held.shape[0], k)))
+        lam = g.get("lam", xp.broadcast_to(zero, (held.shape[0], m)))
+        out["nu"] = xp.concat([nu, xp.where(held, lam, 0.0)], axis=1)
+        out["lam"] = xp.where(held, 0.0, lam)
+    if "s" in g:
+        out["s"] = xp.where(held, 0.0, g["s"])
+    return out
+
+
+def _bound_gradients(
+    r: Repaired, lower: Array | None, upper: Array | None, shift: dict[str, Array]
+) -> dict[str, Array]:
+    """Split the second QP's bounds' gradients among the given bounds and their shifts."""
+    if lower is None or upper is None:
+        return {}
+    xp = array_namespace(lower)
+    none = xp.zeros_like(lower) > 0
+    by_lb, by_ub = r.moved.get("lb", none), r.moved.get("ub", none)
+    value = lower + upper  # a fixed variable's: which bound it was counted to says nothing
+    out = {}
+    if "lb" in r.moved:
+        shift["lb"] = xp.where(by_lb, value, 0.0)
+        out["lb"] = xp.where(by_lb | by_ub, 0.0, lower) + shift["lb"]
+    if "ub" in r.moved:
+        shift["ub"] = xp.where(by_ub & ~by_lb, value, 0.0)
+        out["ub"] = xp.where(by_lb | by_ub, 0.0, upper) + shift["ub"]
+    return out
+
+
+def _through_shifts(
+    r: Repaired, grads: dict[str, Array], shift: dict[str, Array]
+) -> dict[str, Array]:
+    """Add what the right-hand sides' gradients are by way of the first QP."""
+    xp = array_namespace(grads["p"])
+    n = grads["p"].shape[1]
+    m, _ = r.sizes
+    cotangent = xp.concat(
+        [xp.zeros_like(grads["p"]), *(shift[v] for v in r.shifts.columns)], axis=1
+    )
+    first = r.shifts.solution.vjp(cotangent)
+    if "b" in r.moved:
+        grads["A"] = grads["A"] + first.A[:, :, :n]
+        grads["b"] = grads["b"] + first.b
+    if "h" in r.moved:
+        grads["G"] = grads["G"] + first.G[:, :m, :n]
+        grads["h"] = grads["h"] + first.h[:, :m]
+    row = m
+    for name, sign in (("lb", -1.0), ("ub", 1.0)):
+        if name in r.moved:
+            grads[name] = grads[name] + sign * first.h[:, row : row + n]
+            row += n
+    return grads
+
+
+def push(r: Repaired, d: Data, options: Options) -> dict[str, Array]:
+    """Tangents (b, ...) of each output, through both QPs."""
+    first = first_arguments(d, r.shifts.columns, 0.0)
+    moved = r.shifts.solution.jvp(**first).x
+    shift = {name: moved[:, where] for name, where in r.shifts.columns.items()}
+    second = second_arguments(d, shift, r.moved, 0.0)
+    t = r.solution.jvp(**second, **options)
+    return as_given(r, {name: getattr(t, name) for name in OUTPUTS})
+
+
+def as_given(r: Repaired, found: dict[str, Array]) -> dict[str, Array]:
+    """The second QP's outputs in the first's terms: its last equalities are rows of G."""
+    if "h" not in r.moved:
+        return found
+    xp = array_namespace(found["x"])
+    _, k = r.sizes
+    held = r.moved["h"]
+    return found | {
+        "nu": found["nu"][:, :k],
+        "lam": xp.where(held, found["nu"][:, k:], found["lam"]),
+        "s": xp.where(held, 0.0, found["s"]),
+    }
+
+
+def repaired_elements(
+    problem: Problem, fields: dict[str, Array], engine: Engine, solve: Solve
+) -> tuple[dict[str, Array], Engine | ClosestEngine]:
+    """Fields and derivatives with the infeasible elements' closest feasible QPs in their place."""
+    xp = array_namespace(fields["status"])
+    index = xp.nonzero(fields["status"] == int(Status.PRIMAL_INFEASIBLE))[0]
+    n, m, k = problem.qp.sizes
+    sizes = {"h": m, "b": k, "lb": n, "ub": n}
+    there = [name for name in sizes if problem.given.arrays[name] is not None]
+    zeros = {name: spread([], (sizes[name],), problem.length, problem.qp.p) for name in there}
+    out = fields | {f"shift_{name}": zero for name, zero in zeros.items()}
+    if not (index.shape[0] and there):
+        return out, engine
+    repaired = repair(elements(problem, index), solve)
+    done = xp.nonzero(repaired.shifts.solution.solved)[0]
+    at = take(index, done)  # not those with a right-hand side that no finite shift meets
+    own = as_given(repaired, {name: getattr(repaired.solution, name) for name in fields})
+    own |= {f"shift_{name}": repaired.shifts.of(name) for name in there}
+    out = {name: placed(at, take(own[name], done), v) for name, v in out.items()}
+    return out, ClosestEngine(engine, index, repaired)

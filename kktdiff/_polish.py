@@ -19,6 +19,7 @@ from kktdiff.backends import Backend
 
 _STEPS = 3  # one solves a linear system; the others take out what rounding left
 _CLEAN = 8 * ROUNDING  # relative to 1 + the size of the terms: the solution to rounding
+_EXACT = ROUNDING / 4  # the same: nothing left to gain
 
 
 class Polished(NamedTuple):
@@ -44,25 +45,25 @@ def identify(qp: QP, activity: Array, y: Array) -> Array:  # (B, M), (B, n) -> (
 def polish(qp: QP, scaling: Scaling, point: Point, active: Array, backend: Backend) -> Polished:
     """Solve the KKT conditions near `point` with the rows `active`, (B, M), as equalities."""
     xp = array_namespace(point.x)
-    r = evaluate(qp, point)
-    a = identify(qp, xp.astype(active, point.x.dtype), r.y)
-    factors = kkt.factor(qp, scaling, a, backend)
-    guess = _on_active_set(qp, point, active)
-    new, new_r = guess, evaluate(qp, guess)
+    y = evaluate(qp, point).y if qp.fixed is not None else point.x
+    factors = kkt.factor(qp, scaling, identify(qp, xp.astype(active, point.x.dtype), y), backend)
+    new = _on_active_set(qp, point, active)
+    r = evaluate(qp, new)
+    going = r.merit > _EXACT
     for _ in range(_STEPS):
-        rhs = kkt.Rhs(
-            -new_r.r_x[..., None],
-            xp.where(active, -new_r.r_c, 0.0)[..., None],
-            -new_r.r_nu[..., None],
-        )
+        rows = xp.where(active, -r.r_c, 0.0)
+        rhs = kkt.Rhs(-r.r_x[..., None], rows[..., None], -r.r_nu[..., None])
         step, _ = kkt.solve(qp, factors, rhs, backend)
-        x = new.x + step.x[..., 0]
         lam = xp.where(active, new.lam + step.c[..., 0], 0.0)
-        trial = _on_active_set(qp, Point(x, new.s, lam, new.nu + step.nu[..., 0]), active)
+        trial = Point(new.x + step.x[..., 0], new.s, lam, new.nu + step.nu[..., 0])
+        trial = _on_active_set(qp, trial, active)
         trial_r = evaluate(qp, trial)
-        better = trial_r.merit < new_r.merit
+        better = going & (trial_r.merit < r.merit)
         new = Point(*(pick(better, u, v) for u, v in zip(trial, new, strict=True)))
-        new_r = Residuals(*(pick(better, u, v) for u, v in zip(trial_r, new_r, strict=True)))
+        r = Residuals(*(pick(better, u, v) for u, v in zip(trial_r, r, strict=True)))
+        going = better & (r.merit > _EXACT)
+        if not bool(xp.any(going)):
+            break
     s = xp.where(new.s > 0, new.s, 0.0)
     clipped = new._replace(s=s, lam=xp.where(new.lam > 0, new.lam, 0.0))
     clean = factors.lu.ok & (evaluate(qp, clipped).merit <= _CLEAN)

@@ -12,6 +12,8 @@ from scipy.linalg import lapack
 from kktdiff._typing import Array, Namespace
 from kktdiff.backends._protocol import LU, Cholesky
 
+_LARGE = 32  # rows from which a LAPACK call per matrix is faster than np.linalg.cholesky
+
 
 @dataclass(frozen=True)
 class NumPyBackend:
@@ -39,19 +41,15 @@ class NumPyBackend:
         return np.errstate(all="ignore")
 
     def cholesky(self, a: Array) -> Cholesky:
-        """`np.linalg.cholesky` over the stack, element by element only if one fails."""
-        ok = np.ones(len(a), dtype=bool)
-        try:
-            return Cholesky(np.linalg.cholesky(a), ok)
-        except np.linalg.LinAlgError:
-            pass
-        factor = np.broadcast_to(np.eye(a.shape[-1]), a.shape).copy()
-        for i, matrix in enumerate(a):
+        """LAPACK's ``dpotrf``, or NumPy's loop over it where the call itself would dominate."""
+        if a.shape[-1] < _LARGE:
             try:
-                factor[i] = np.linalg.cholesky(matrix)
+                return Cholesky(np.linalg.cholesky(a), np.ones(len(a), dtype=bool))
             except np.linalg.LinAlgError:
-                ok[i] = False
-        return Cholesky(factor, ok)
+                pass  # for one of them: found out below which
+        factor = np.array(a, order="C")
+        info = [lapack.dpotrf(matrix.T, lower=0, clean=0, overwrite_a=1)[1] for matrix in factor]
+        return Cholesky(factor, np.array(info, dtype=int) == 0)
 
     def cho_solve(self, chol: Cholesky, rhs: Array) -> Array:
         """LAPACK's ``dpotrs``, with each factor read in place."""

@@ -21,7 +21,7 @@ from kktdiff._residuals import Point, evaluate
 from kktdiff._scaling import Scaling, equilibrate
 from kktdiff._settings import LOOSE, Settings
 from kktdiff._status import Status
-from kktdiff._typing import Array
+from kktdiff._typing import Array, System
 from kktdiff.backends import Backend
 
 _HANDOVER = 1e-6  # accuracy at which polishing takes over from the condensed loop
@@ -52,7 +52,9 @@ class Part(NamedTuple):
 
     def take(self, index: Array) -> "Part":
         """The elements `index`."""
-        return Part(*(take(v, index) if hasattr(v, "ndim") else v.take(index) for v in self))
+        records = self.qp.take(index), self.scaling.take(index), self.point.take(index)
+        vectors = [take(v, index) for v in (self.status, self.iterations)]
+        return Part(take(self.index, index), *records, *vectors)
 
     def split(self, mask: Array) -> tuple["Part", "Part"]:
         """The elements where `mask` holds, and the others."""
@@ -89,7 +91,8 @@ def solve_chunk(
     point = ipm.start(qp, scaling, fast)
     part = Part(index, qp, scaling, point, 0 * index, 0 * index)
     part, concave = part.split(_convex(part, backend, separable=separable))
-    done, kept = [concave.marked(Status.NONCONVEX)], []
+    done = [concave.marked(Status.NONCONVEX)]
+    kept: list[Kept] = []
     if warm is not None and part.size:
         warm = warm.take(_places(index, part.index))
         done_too, kept, part = _from_nearby(part, warm, backend)
@@ -139,7 +142,7 @@ def _from_nearby(part: Part, warm: Point, backend: Backend) -> tuple[list[Part],
     return done, kept, left._replace(point=point)
 
 
-def _from_start(part: Part, settings: Settings, fast: ipm.System, backend: Backend) -> Outcome:
+def _from_start(part: Part, settings: Settings, fast: System, backend: Backend) -> Outcome:
     """The three steps of the module's docstring."""
     first = settings._replace(tol=max(settings.tol, _HANDOVER))
     part = _run(part, first, fast)
@@ -154,7 +157,7 @@ def _from_start(part: Part, settings: Settings, fast: ipm.System, backend: Backe
     return done, kept
 
 
-def _run(part: Part, settings: Settings, system: ipm.System) -> Part:
+def _run(part: Part, settings: Settings, system: System) -> Part:
     point, status, iterations = ipm.run(
         part.qp, part.scaling, part.point, settings, system, part.iterations
     )

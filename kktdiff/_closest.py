@@ -12,7 +12,7 @@ the one after the other. (The idea of ProxQP's closest feasible QP, Bambade et a
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from array_api_compat import array_namespace
 
@@ -27,7 +27,7 @@ CLEARLY = 1e-6  # least shift or ray, relative to the data, that is no rounding
 SHIFTED = 1e-9  # shifts below this, relative to the largest, are rounding
 
 Solve = Callable[..., Solution]
-Data = dict[str, Array | None]  # the arguments of solve_qp, each (B, ...) in float64
+Data = dict[str, Any]  # the arguments of solve_qp, each (B, ...) in float64
 SIDES = ("h", "b", "lb", "ub")  # the right-hand sides, in the order of their shifts
 
 
@@ -78,7 +78,9 @@ def first_arguments(data: Data, columns: dict[str, slice], one: float) -> dict[s
     n = p.shape[1]
     size = max(where.stop for where in columns.values())
     eye = xp.eye(size, dtype=p.dtype, device=p.device)
-    rows, limits, out = [], [], {}
+    rows: list[Array] = []
+    limits: list[Array] = []
+    out: dict[str, Array] = {}
     for name, (matrix, shift, sign) in _rows(data, one * eye[:n, :n]).items():
         row = matrix @ eye[:n, :] + one * shift * eye[columns[name], :]
         row = xp.broadcast_to(row, (p.shape[0], *row.shape[-2:]))

@@ -6,6 +6,7 @@ solutions is all there is to it; see `kktdiff._closest` for the two.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from array_api_compat import array_namespace
 
@@ -25,7 +26,7 @@ from kktdiff._problem import Problem
 from kktdiff._status import Status
 from kktdiff._typing import Array
 
-Options = dict[str, str | float | None]
+Options = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +47,7 @@ class ClosestEngine:
         g |= {"objective": g["objective"][:, 0]} if "objective" in g else {}
         if not g:
             return total
-        options = {"gradient": mode, "smoothing": smoothing}
+        options: Options = {"gradient": mode, "smoothing": smoothing}
         for name, value in pullback(self.repaired, g, options).items():
             xp = array_namespace(value)
             if self.main.shared(name):
@@ -67,7 +68,7 @@ class ClosestEngine:
         d: Data = {name: None if v is None else xp.zeros_like(v) for name, v in data.items()}
         for name, v in flat.items():
             d[name] = d[name] + (v if v.shape[0] == 1 else take(v, self.index))
-        options = {"gradient": mode, "smoothing": smoothing}
+        options: Options = {"gradient": mode, "smoothing": smoothing}
         for name, value in push(self.repaired, d, options).items():
             total[name] = total[name] + self.main.problem.given.give(self._spread(value))
         return total
@@ -75,7 +76,7 @@ class ClosestEngine:
     def jacobian(self, of: str, wrt: str, mode: str, smoothing: float | None) -> Array:
         """Derivative of one output by one input, (..., *of, *wrt)."""
         total = self.main.jacobian(of, wrt, mode, smoothing)
-        options = {"gradient": mode, "smoothing": smoothing}
+        options: Options = {"gradient": mode, "smoothing": smoothing}
         shape = self.main.shape(OUTPUTS[of])
         like = self.main.problem.qp.p
         xp, count = array_namespace(like), self.index.shape[0]
@@ -109,7 +110,7 @@ class ClosestEngine:
 
 def pullback(r: Repaired, g: dict[str, Array], options: Options) -> dict[str, Array]:
     """Gradients (b, ...) of each input that was given, through both QPs."""
-    second = r.solution.vjp(**_second_cotangents(r, g), **options)
+    second: Any = r.solution.vjp(**_second_cotangents(r, g), **options)
     grads = {"Q": second.Q, "p": second.p}
     shift: dict[str, Array] = {}
     _, k = r.sizes
@@ -175,7 +176,7 @@ def _through_shifts(
     cotangent = xp.concat(
         [xp.zeros_like(grads["p"]), *(shift[v] for v in r.shifts.columns)], axis=1
     )
-    first = r.shifts.solution.vjp(cotangent)
+    first: Any = r.shifts.solution.vjp(cotangent)
     if "b" in r.moved:
         grads["A"] = grads["A"] + first.A[:, :, :n]
         grads["b"] = grads["b"] + first.b

@@ -57,8 +57,9 @@ class Factors(NamedTuple):
 
     def take(self, index: Array, backend: Backend) -> "Factors":
         """The elements `index`."""
-        parts = (take(v, index) for v in self[1:-1])
-        return Factors(backend.lu_take(self.lu, index), *parts, self.scaling.take(index))
+        weights = [take(v, index) for v in self[1:-1]]
+        lu, scaling = backend.lu_take(self.lu, index), self.scaling.take(index)
+        return Factors._make([lu, *weights, scaling])
 
 
 def activity(scaling: Scaling, s: Array, lam: Array) -> Array:  # (B, M)

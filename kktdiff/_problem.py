@@ -5,7 +5,7 @@ batch flattened to one dimension, in float64, what is shared kept shared (length
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from array_api_compat import array_namespace
 
@@ -43,11 +43,15 @@ class QP(NamedTuple):
     @property
     def length(self) -> int:
         """Number of elements."""
-        return common([v.shape[0] for v in self if hasattr(v, "ndim")])
+        return common([v.shape[0] for v in self._arrays()])
 
     def take(self, index: Array) -> "QP":
         """The elements `index`."""
-        return QP(*(take_shared(v, index) if hasattr(v, "ndim") else v for v in self))
+        parts = [None if v is None else take_shared(v, index) for v in self[:-1]]
+        return QP._make([*parts, self.bounds])
+
+    def _arrays(self) -> list[Array]:
+        return [v for v in self[:-1] if v is not None]
 
     def split(self, rows: Array) -> tuple[Array, Array, Array]:  # (B, M, ...)
         """The parts of an inequality vector that belong to G, lb and ub."""
@@ -86,7 +90,7 @@ class Problem(NamedTuple):
 
 def build(given: Given) -> Problem:
     """The flat batch of `given`, and which of its elements can't be attempted."""
-    a = {name: given.flat(name) for name in NAMES}
+    a: dict[str, Any] = {name: given.flat(name) for name in NAMES}
     n = given.sizes["n"]
     p = a["p"]
     xp = array_namespace(p)

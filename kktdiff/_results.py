@@ -19,9 +19,16 @@ def collect(problem: Problem, parts: list[Part]) -> dict[str, Array]:
     """The flat fields of the solution, each (B, ...)."""
     n, m, k = problem.qp.sizes
     xp = array_namespace(problem.invalid)
-    tails = {"x": (n,), "s": (m,), "lam": (m,), "nu": (k,), "lam_lb": (n,), "lam_ub": (n,)}
-    names = ("objective", "primal_residual", "dual_residual", "duality_gap")
-    tails |= dict.fromkeys(names, ())
+    tails: dict[str, tuple[int, ...]] = {
+        "x": (n,),
+        "s": (m,),
+        "lam": (m,),
+        "nu": (k,),
+        "lam_lb": (n,),
+        "lam_ub": (n,),
+    }
+    for name in ("objective", "primal_residual", "dual_residual", "duality_gap"):
+        tails[name] = ()
     found = [(part.index, _fields(part)) for part in parts]
     fields = {
         name: spread([(i, f[name]) for i, f in found], tail, problem.length, problem.qp.p, xp.nan)

@@ -1,11 +1,31 @@
 """What a solve returns: the answer, how good it is, and its derivatives."""
 
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from kktdiff._derivatives import Engine
 from kktdiff._typing import Array
 
 __all__ = ["Diagnostics", "Grads", "Solution", "Tangents"]
+
+
+class Derivatives(Protocol):
+    """What the methods of `Solution` call; arrays by name, None for what was not given."""
+
+    def vjp(
+        self, cotangents: dict[str, Array | None], mode: str, smoothing: float | None
+    ) -> dict[str, Any]:
+        """Gradients by input name."""
+
+    def jvp(
+        self, tangents: dict[str, Array | None], mode: str, smoothing: float | None
+    ) -> dict[str, Array]:
+        """Tangents by output name."""
+
+    def jacobian(self, of: str, wrt: str, mode: str, smoothing: float | None) -> Array:
+        """Derivative of one output by one input."""
+
+    def diagnostics(self) -> dict[str, Array]:
+        """The fields of `Diagnostics`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +126,7 @@ class Solution:
     primal_residual: Array
     dual_residual: Array
     duality_gap: Array
-    _engine: Engine = field(repr=False)
+    _engine: Derivatives = field(repr=False)
     shift_h: Array | None = None
     shift_b: Array | None = None
     shift_lb: Array | None = None

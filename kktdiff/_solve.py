@@ -11,7 +11,7 @@ from kktdiff import _settings as settings_
 from kktdiff._algorithm import Kept, Part, solve_chunk
 from kktdiff._arrays import placed
 from kktdiff._closest import elements, feasibility
-from kktdiff._closest_derivatives import repaired_elements
+from kktdiff._closest_derivatives import ClosestEngine, repaired_elements
 from kktdiff._condensed import is_diagonal
 from kktdiff._derivatives import Engine
 from kktdiff._errors import SolveError, SolveWarning, describe_failures
@@ -129,9 +129,10 @@ def solve_qp(
     problem = build(given)
     warm = None if warm_start is None else nearby_point(problem, warm_start)
     with given.backend.quiet():
-        fields, engine = _solve(problem, warm, settings)
+        fields, first = _solve(problem, warm, settings)
+        engine: Engine | ClosestEngine = first
         if infeasible == "closest":
-            fields, engine = repaired_elements(problem, fields, engine, _inner(settings))
+            fields, engine = repaired_elements(problem, fields, first, _inner(settings))
     solution = Solution(**{k: given.give(v) for k, v in fields.items()}, _engine=engine)
     _tell(problem, fields["status"], solution, on_failure)
     return solution

@@ -98,7 +98,7 @@ def jvp(
     return solution.x, solution.jvp(**_named(tangents)).x
 
 
-def _named(arrays: Mapping[str, Array] | Sequence[Array | None]) -> dict[str, Array | None]:
+def _named(arrays: Mapping[str, Array] | Sequence[Array | None]) -> dict[str, Any]:
     if isinstance(arrays, Mapping):
         return dict(arrays)
     if len(arrays) > len(_NAMES):

@@ -1,0 +1,49 @@
+# `make demo` and `make test` need Python 3.11+ and make, nothing else: each builds a virtual
+# environment of its own on the first call and reuses it until pyproject.toml changes.
+
+PYTHON ?= python3
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint format docs clean
+
+help:  ## show this list
+	@echo "Targets (PYTHON=... chooses the interpreter, ARGS=... is passed on):"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+demo: .venv-demo/.stamp  ## learn mini-Sudoku from examples (python -m kktdiff sudoku)
+	.venv-demo/bin/python -m kktdiff sudoku $(ARGS)
+
+test: .venv-test/.stamp  ## run the tests, e.g. make test ARGS="-k vjp"
+	.venv-test/bin/python -m pytest $(ARGS)
+
+lint: .venv-dev/.stamp  ## ruff, mypy and the import direction
+	.venv-dev/bin/ruff check .
+	.venv-dev/bin/ruff format --check .
+	.venv-dev/bin/mypy
+	.venv-dev/bin/lint-imports
+
+format: .venv-dev/.stamp  ## rewrite the code as `make lint` wants it
+	.venv-dev/bin/ruff check --fix .
+	.venv-dev/bin/ruff format .
+
+docs: .venv-dev/.stamp  ## build the documentation into site/
+	.venv-dev/bin/mkdocs build --strict
+
+clean:  ## remove environments, caches and everything built
+	rm -rf .venv-demo .venv-test .venv-dev build dist site
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find kktdiff tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+# What each environment holds. The stamp is written last, so a broken install is done again.
+.venv-demo/.stamp: EXTRAS = demo
+.venv-test/.stamp: EXTRAS = test
+.venv-dev/.stamp: EXTRAS = dev,docs
+
+.venv-demo/.stamp .venv-test/.stamp .venv-dev/.stamp: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "kktdiff needs Python 3.11 or newer; $(PYTHON) is not: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[$(EXTRAS)]"
+	@touch $@

@@ -25,6 +25,7 @@ from kktdiff._typing import Array, System
 from kktdiff.backends import Backend
 
 _HANDOVER = 1e-6  # accuracy at which polishing takes over from the condensed loop
+_CLOSE = 1e-4  # relative residual from which polishing is worth a try
 _TIGHT = 1e-9  # accuracy to which hard elements are taken, whatever the wanted one
 _CORRECTIONS = 2  # of the active set, per element
 _OFF_BOUNDARY = 1e-5  # least s and lam, scaled, with which the second loop begins
@@ -167,7 +168,7 @@ def _run(part: Part, settings: Settings, system: System) -> Part:
 def _near(part: Part) -> Array:  # (B,) bool
     """Solved, or stopped for want of iterations or progress with small residuals."""
     ended = (part.status == int(Status.NUMERICAL_ERROR)) | (part.status == int(Status.MAX_ITER))
-    small = evaluate(part.qp, part.point).merit < LOOSE
+    small = evaluate(part.qp, part.point).merit < _CLOSE
     return (part.status <= int(Status.ALMOST_SOLVED)) | (ended & small)
 
 
@@ -205,15 +206,15 @@ def _solve_hard(part: Part, settings: Settings, backend: Backend) -> Outcome:
     merit = evaluate(part.qp, part.point).merit
     fresh = ipm.start(part.qp, part.scaling, sure)
     again = ipm.recentre(part.qp, part.scaling, part.point, _OFF_BOUNDARY)
-    point = Point(*(pick(merit < LOOSE, u, v) for u, v in zip(again, fresh, strict=True)))
+    point = Point(*(pick(merit < _CLOSE, u, v) for u, v in zip(again, fresh, strict=True)))
     tight = settings._replace(tol=min(settings.tol, _TIGHT))
     part = _best_of(part, _run(part._replace(point=point), tight, sure), settings)
     near, lost = part.split(_near(part))
     done, kept, rest = _polish(near, backend)
-    if rest.size:
-        kept.append(keep_interior(rest, backend))
-        done.append(rest)
-    return [*done, lost], kept
+    good, bad = rest.split(rest.status <= int(Status.ALMOST_SOLVED))
+    if good.size:
+        kept.append(keep_interior(good, backend))
+    return [*done, good, bad, lost], kept
 
 
 def _best_of(before: Part, after: Part, settings: Settings) -> Part:

@@ -41,12 +41,12 @@ class NumPyBackend:
         return np.errstate(all="ignore")
 
     def cholesky(self, a: Array) -> Cholesky:
-        """LAPACK's ``dpotrf``, or NumPy's loop over it where the call itself would dominate."""
+        """LAPACK's ``dpotrf``, or NumPy's loop over it where the call itself would dominate.
+
+        Which of the two depends on the size alone: their bits differ.
+        """
         if a.shape[-1] < _LARGE:
-            try:
-                return Cholesky(np.linalg.cholesky(a), np.ones(len(a), dtype=bool))
-            except np.linalg.LinAlgError:
-                pass  # for one of them: found out below which
+            return _small_cholesky(a)
         factor = np.array(a, order="C")
         info = [lapack.dpotrf(matrix.T, lower=0, clean=0, overwrite_a=1)[1] for matrix in factor]
         return Cholesky(factor, np.array(info, dtype=int) == 0)
@@ -85,6 +85,20 @@ class NumPyBackend:
                 b[:, :n] = getrs(factor, pivots, b[:, :n].T)[0].T
             b[:, n:] /= rest
         return out.mT
+
+
+def _small_cholesky(a: Array) -> Cholesky:
+    """`np.linalg.cholesky` over the stack; one by one if one of them fails."""
+    try:
+        return Cholesky(np.linalg.cholesky(a), np.ones(len(a), dtype=bool))
+    except np.linalg.LinAlgError:
+        factor, ok = np.zeros_like(a) + np.eye(a.shape[-1]), np.ones(len(a), dtype=bool)
+    for i, matrix in enumerate(a):
+        try:
+            factor[i] = np.linalg.cholesky(matrix)
+        except np.linalg.LinAlgError:
+            ok[i] = False
+    return Cholesky(factor, ok)
 
 
 BACKEND = NumPyBackend()

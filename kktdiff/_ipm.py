@@ -20,6 +20,8 @@ from kktdiff._typing import Array, System
 
 BIG = 1e300  # larger than any merit
 _KEEP_OFF = 0.995  # share of the step to the boundary that is taken
+_KEEP_WELL_OFF = 0.9  # the same for a short step: closer, and Mehrotra's method can cycle
+_SHORT = 0.8
 _POOR = 0.1  # a step shorter than this is tried again without the corrector
 
 
@@ -212,7 +214,8 @@ def advance(
         step = tuple(pick(poor, new, old) for new, old in zip(plain, step, strict=True))
         alpha = length(step)
     dx, ds, dlam, dnu = step
-    alpha = xp.minimum(_KEEP_OFF * alpha, xp.ones_like(alpha))[:, None]
+    share = xp.where(alpha < _SHORT, _KEEP_WELL_OFF, _KEEP_OFF + 0 * alpha)
+    alpha = xp.minimum(share * alpha, xp.ones_like(alpha))[:, None]
     moved = Point(x + alpha * dx, s + alpha * ds, lam + alpha * dlam, nu + alpha * dnu)
     finite = ok & xp.isfinite(norm_inf(dx) + norm_inf(dlam) + norm_inf(dnu))
     go = finite & (loop.status < 0)

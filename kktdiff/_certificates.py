@@ -12,6 +12,7 @@ from kktdiff._problem import QP
 from kktdiff._residuals import Point, Residuals
 from kktdiff._typing import Array
 
+CLEARLY = 1e-5  # contradictions smaller than this, relative to the multipliers, may be rounding
 EXACT = 1e-9  # how nearly a certificate's equations must hold, relative to what it proves
 
 
@@ -24,7 +25,7 @@ def primal_infeasible(point: Point, r: Residuals) -> Array:  # (B,) bool
     proof = -r.offset
     size = largest(norm_inf(point.lam), norm_inf(point.nu), norm_inf(r.y))
     reach = EXACT * proof / (1 + norm_inf(point.x))
-    return (proof > 1e-6 * size) & (norm_inf(r.rows) <= reach)
+    return (proof > CLEARLY * size) & (norm_inf(r.rows) <= reach)
 
 
 def dual_infeasible(qp: QP, point: Point, r: Residuals) -> Array:  # (B,) bool

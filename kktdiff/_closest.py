@@ -23,7 +23,7 @@ from kktdiff._solution import Solution
 from kktdiff._status import Status
 from kktdiff._typing import Array
 
-CLEARLY = 1e-6  # least shift or ray, relative to the data, that is no rounding
+CLEARLY = 1e-5  # least shift or ray, relative to the data, that is no rounding
 SHIFTED = 1e-9  # shifts below this, relative to the largest, are rounding
 
 Solve = Callable[..., Solution]

@@ -1,0 +1,1 @@
+"""The test suite. Shared helpers: problems, reference, tolerances, namespaces, checks, datasets."""

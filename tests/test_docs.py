@@ -1,0 +1,33 @@
+"""The examples of every documentation page run as they stand, page by page."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.markdown import blocks, run
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+EXTRAS = ("torch", "jax", "cupy", "cvxpy", "qpth", "matplotlib")
+
+
+def needed(text):
+    """The extras that the page's blocks import, or reach through an adapter of the same name."""
+    code = "\n".join(code for _, code in blocks(text))
+    return [
+        e for e in EXTRAS if re.search(rf"\b(?:import|from) (?:kktdiff\.adapters\.)?{e}\b", code)
+    ]
+
+
+@pytest.mark.filterwarnings("default::kktdiff.SolveWarning")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(DOCS).as_posix())
+def test_a_page_runs(page, tmp_path, monkeypatch):
+    for extra in needed(page.read_text(encoding="utf-8")):
+        pytest.importorskip("torch" if extra == "qpth" else extra)
+    monkeypatch.chdir(tmp_path)
+    run(page)
+
+
+def test_there_are_pages():
+    assert PAGES

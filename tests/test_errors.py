@@ -1,0 +1,205 @@
+"""A wrong call raises at once, and the message names the array, what it got and what it wants."""
+
+import numpy as np
+import pytest
+
+import kktdiff
+from tests.namespaces import SECOND_DEVICE, STRICT
+from tests.problems import Data, Sizes, known
+
+DATA = known(np.random.default_rng(140), Sizes(n=3, m=4, k=2, lower=True, upper=True)).data
+
+
+def says(*facts):
+    """A pattern that wants every fact in the message, in any order; names as whole words."""
+    words = (rf"(?<!\w){_escaped(fact)}(?!\w)" for fact in facts)
+    return "(?s)" + "".join(f"(?=.*{word})" for word in words)
+
+
+def _escaped(fact):
+    text = str(fact)
+    return "".join("\\" + c if c in "()[]{}.*+?^$|" else c for c in text)
+
+
+def refused(facts, **changes):
+    with pytest.raises((TypeError, ValueError), match=says(*facts)):
+        kktdiff.solve_qp(*DATA._replace(**changes))
+
+
+SHAPES = {
+    "Q": [(3, 4), (4, 4), (3,), (2, 3)],
+    "p": [(4,), (2,), (5, 4)],
+    "G": [(4, 2), (4,), (6, 4, 5)],
+    "h": [(3,), (5,), (2, 3)],
+    "A": [(2, 4), (2,)],
+    "b": [(3,), (5, 1)],
+    "lb": [(2,), (4,), (7, 1)],
+    "ub": [(2,), (4,), (7, 1)],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [(name, shape) for name, shapes in SHAPES.items() for shape in shapes]
+)
+def test_a_wrong_shape_is_named_with_its_array(name, shape):
+    refused([name, shape], **{name: np.zeros(shape)})
+
+
+def test_a_wrong_shape_comes_with_the_right_one():
+    refused(["p", (4,), 3], p=np.zeros(4))
+    refused(["h", (5,), 4], h=np.zeros(5))
+    refused(["b", (3,), 2], b=np.zeros(3))
+    refused(["lb", (2,), 3], lb=np.zeros(2))
+
+
+def test_scalars_are_no_vectors():
+    refused(["p", ()], p=np.zeros(()))
+
+
+@pytest.mark.parametrize(("given", "missing"), [("G", "h"), ("h", "G"), ("A", "b"), ("b", "A")])
+def test_half_a_block_is_refused(given, missing):
+    refused([given, missing], **{missing: None})
+
+
+@pytest.mark.parametrize("name", ["Q", "p"])
+def test_Q_and_p_are_needed(name):
+    refused([name], **{name: None})
+
+
+def test_batch_shapes_that_do_not_fit_name_both_arrays():
+    refused(["p", "h", (5, 3), (6, 4)], p=np.zeros((5, 3)), h=np.ones((6, 4)))
+
+
+def test_dtypes_are_not_mixed():
+    refused(["p", "float32", "float64"], p=DATA.p.astype(np.float32))
+
+
+@pytest.mark.parametrize("dtype", ["int64", "int32", "bool", "complex128", "float16"])
+def test_only_real_floating_point_is_taken(dtype):
+    refused(["h", dtype], h=DATA.h.astype(dtype))
+    with pytest.raises((TypeError, ValueError), match=says("Q", dtype)):
+        kktdiff.solve_qp(np.eye(2).astype(dtype), np.zeros(2).astype(dtype))
+
+
+def test_array_types_are_not_mixed():
+    refused(["G", "ndarray"], G=STRICT.asarray(DATA.G))
+
+
+def test_devices_are_not_mixed():
+    data = STRICT.data(DATA)
+    with pytest.raises((TypeError, ValueError), match=says("h", "device1")):
+        kktdiff.solve_qp(*data._replace(h=data.h.to_device(SECOND_DEVICE)))
+
+
+@pytest.mark.parametrize("value", [[1.0, 2.0, 3.0], "text", 1.0])
+def test_what_is_no_array_is_refused_by_name(value):
+    refused(["p", type(value).__name__], p=value)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("infeasible", "hope"),
+        ("on_failure", "panic"),
+        ("backend", "abacus"),
+        ("tol", 0.0),
+        ("tol", -1e-8),
+        ("tol", float("nan")),
+        ("max_iter", -1),
+        ("max_iter", 2.5),
+        ("warm_start", 3),
+        ("verbose", "loud"),
+    ],
+)
+def test_an_option_with_an_unknown_value_is_refused_by_name(option, value):
+    with pytest.raises((TypeError, ValueError), match=says(option, value)):
+        kktdiff.solve_qp(*DATA, **{option: value})
+
+
+@pytest.fixture(scope="module")
+def solution():
+    return kktdiff.solve_qp(*DATA)
+
+
+def test_an_unknown_gradient_is_refused_with_the_known_ones(solution):
+    facts = says("gradient", "steepest", "exact", "smoothed", "least_squares")
+    with pytest.raises(ValueError, match=facts):
+        solution.vjp(np.ones(3), gradient="steepest")
+
+
+@pytest.mark.parametrize("smoothing", [0.0, -1.0])
+def test_a_smoothed_gradient_needs_a_positive_smoothing(solution, smoothing):
+    with pytest.raises((TypeError, ValueError), match=says("smoothing")):
+        solution.vjp(np.ones(3), gradient="smoothed", smoothing=smoothing)
+
+
+def test_smoothing_without_a_smoothed_gradient_is_refused(solution):
+    with pytest.raises((TypeError, ValueError), match=says("smoothing")):
+        solution.vjp(np.ones(3), smoothing=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "wanted"),
+    [("x", (4,), (3,)), ("lam", (3,), (4,)), ("nu", (3,), (2,)), ("objective", (1,), ())],
+)
+def test_a_cotangent_of_the_wrong_shape_is_named(solution, name, shape, wanted):
+    with pytest.raises(ValueError, match=says(name, shape, wanted)):
+        solution.vjp(**{name: np.zeros(shape)})
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [("p", (4,)), ("Q", (3, 4)), ("G", (3, 3)), ("ub", (2, 3))]
+)
+def test_a_tangent_of_the_wrong_shape_is_named(solution, name, shape):
+    with pytest.raises(ValueError, match=says(name, shape, getattr(DATA, name).shape)):
+        solution.jvp(**{name: np.zeros(shape)})
+
+
+def test_cotangents_and_tangents_of_another_library_are_refused(solution):
+    with pytest.raises(TypeError, match=says("x", "Array")):
+        solution.vjp(STRICT.asarray(np.ones(3)))
+    with pytest.raises(TypeError, match=says("p", "Array")):
+        solution.jvp(p=STRICT.asarray(np.ones(3)))
+
+
+def test_unknown_cotangents_and_tangents_are_refused(solution):
+    with pytest.raises(TypeError, match="speed"):
+        solution.vjp(speed=np.ones(3))
+    with pytest.raises(TypeError, match="speed"):
+        solution.jvp(speed=np.ones(3))
+
+
+def test_a_tangent_of_an_absent_input_is_refused():
+    absent = kktdiff.solve_qp(DATA.Q, DATA.p)
+    with pytest.raises((TypeError, ValueError), match=says("G")):
+        absent.jvp(G=np.zeros((4, 3)))
+
+
+@pytest.mark.parametrize(("of", "wrt", "fact"), [("y", "p", "y"), ("x", "c", "c")])
+def test_a_jacobian_of_unknown_names_is_refused(solution, of, wrt, fact):
+    with pytest.raises(ValueError, match=says(fact)):
+        solution.jacobian(of=of, wrt=wrt)
+
+
+def test_a_jacobian_in_an_absent_input_is_refused():
+    absent = kktdiff.solve_qp(DATA.Q, DATA.p)
+    with pytest.raises((TypeError, ValueError), match=says("h")):
+        absent.jacobian(of="x", wrt="h")
+
+
+def test_options_are_keywords_only():
+    with pytest.raises(TypeError, match="positional"):
+        kktdiff.solve_qp(*DATA, "numpy")
+
+
+@pytest.mark.parametrize("name", Data._fields)
+def test_a_refused_call_has_solved_nothing(name, capfd):
+    """Errors come before any work: no warning, no output."""
+    with pytest.raises((TypeError, ValueError)):
+        kktdiff.solve_qp(*DATA._replace(**{name: np.zeros((0, 1, 1, 9))}), verbose=True)
+    assert capfd.readouterr().out == ""
+
+
+def test_an_unknown_backend_name_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match=says("abacus", "numpy")):
+        kktdiff.backends.get("abacus")

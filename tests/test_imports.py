@@ -1,0 +1,68 @@
+"""Importing the package loads no framework and no extra that the user did not bring."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+FOREIGN = ("torch", "jax", "cupy", "matplotlib", "tqdm", "numba")
+LIST = "import json, sys; print(json.dumps(sorted(sys.modules)))"
+
+
+def modules_after(code, folder):
+    """The modules that a fresh interpreter holds after running the code."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", f"{code}\n{LIST}"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return set(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import kktdiff",
+        "import kktdiff.backends; kktdiff.backends.available()",
+        "import numpy, kktdiff; kktdiff.solve_qp(numpy.eye(2), numpy.ones(2)).vjp(numpy.ones(2))",
+        "import kktdiff.adapters.plain",
+    ],
+)
+def test_the_core_loads_no_framework(code, repository):
+    loaded = {name.partition(".")[0] for name in modules_after(code, repository)}
+    assert "kktdiff" in loaded
+    assert loaded.isdisjoint(FOREIGN)
+
+
+def test_importing_changes_no_setting_of_numpy(repository):
+    code = """
+import numpy
+before = (numpy.geterr(), numpy.get_printoptions(), numpy.random.get_state()[1].tolist())
+import kktdiff
+after = (numpy.geterr(), numpy.get_printoptions(), numpy.random.get_state()[1].tolist())
+assert before == after
+"""
+    assert "kktdiff" in modules_after(code, repository)
+
+
+def test_a_solve_changes_no_setting_of_numpy(repository):
+    code = """
+import numpy, kktdiff, warnings
+before = (numpy.geterr(), list(warnings.filters))
+kktdiff.solve_qp(numpy.eye(2), numpy.full(2, numpy.nan), on_failure="ignore")
+assert before == (numpy.geterr(), list(warnings.filters))
+"""
+    assert "kktdiff" in modules_after(code, repository)
+
+
+def test_public_names_are_there_and_no_others_are_promised():
+    import kktdiff
+
+    names = {"solve_qp", "Status", "Solution", "SolveWarning", "SolveError", "backends"}
+    assert names <= set(kktdiff.__all__) | {"backends"}
+    assert all(hasattr(kktdiff, name) for name in kktdiff.__all__)

@@ -1,0 +1,72 @@
+"""The plain adapter: gradient functions for people without an autodiff framework."""
+
+import numpy as np
+import pytest
+
+import kktdiff
+from kktdiff.adapters import plain
+from tests.checks import assert_near, assert_same_bits
+from tests.problems import FULL, Data, Sizes, feasible, known, tangent
+from tests.tolerances import ADJOINT, SUM
+
+
+def named(data):
+    return {name: array for name, array in data._asdict().items() if array is not None}
+
+
+@pytest.fixture(scope="module", params=[FULL, Sizes(n=4), Sizes(n=4, k=2)], ids=lambda s: s.label)
+def data(request):
+    return known(np.random.default_rng(160), request.param, batch=(3,)).data
+
+
+def test_vjp_gives_x_and_the_solutions_own_gradients(data):
+    arrays = named(data)
+    x, pullback = plain.vjp(arrays.pop("Q"), arrays.pop("p"), **arrays)
+    solution = kktdiff.solve_qp(*data)
+    weight = np.random.default_rng(161).normal(size=x.shape)
+    np.testing.assert_array_equal(x, solution.x)
+    assert_same_bits(pullback(weight), solution.vjp(weight), Data._fields)
+
+
+def test_a_pullback_can_be_called_again(data):
+    x, pullback = plain.vjp(*data)
+    first, second = pullback(np.ones(x.shape)), pullback(2 * np.ones(x.shape))
+    assert_near(second.p, 2 * first.p, SUM, "p")
+    assert_same_bits(pullback(np.ones(x.shape)), first, Data._fields)
+
+
+def test_jvp_gives_x_and_its_tangent(data):
+    direction = tangent(np.random.default_rng(162), data)
+    x, x_dot = plain.jvp(named(data), direction)
+    solution = kktdiff.solve_qp(*data)
+    np.testing.assert_array_equal(x, solution.x)
+    np.testing.assert_array_equal(x_dot, solution.jvp(**direction).x)
+
+
+def test_jvp_takes_arguments_in_order_as_well(data):
+    direction = tangent(np.random.default_rng(167), data)
+    ordered = [direction.get(name) for name in Data._fields]
+    for left, right in zip(
+        plain.jvp(tuple(data), ordered), plain.jvp(named(data), direction), strict=True
+    ):
+        np.testing.assert_array_equal(left, right)
+
+
+def test_tangents_left_out_are_zero(data):
+    t = tangent(np.random.default_rng(163), data, ["p"])
+    zeros = {name: np.zeros(array.shape) for name, array in named(data).items()}
+    _, short = plain.jvp(named(data), t)
+    _, long = plain.jvp(named(data), zeros | t)
+    assert_near(short, long, SUM, "x_dot")
+
+
+def test_the_two_directions_are_adjoint_on_shared_inputs():
+    data = feasible(np.random.default_rng(164), FULL, {"p": (4,), "h": (2, 1)})
+    direction = tangent(np.random.default_rng(165), data)
+    x, pullback = plain.vjp(*data)
+    _, x_dot = plain.jvp(named(data), direction)
+    weight = np.random.default_rng(166).normal(size=x.shape)
+    grads = pullback(weight)
+    forward = np.sum(weight * x_dot)
+    backward = sum(np.sum(getattr(grads, name) * t) for name, t in direction.items())
+    assert abs(forward - backward) <= ADJOINT * np.linalg.norm(weight) * np.linalg.norm(x_dot)

@@ -1,0 +1,172 @@
+"""Derivatives of every output in every input, against differences and a dense reference."""
+
+import numpy as np
+import pytest
+
+import kktdiff
+from tests.checks import answer_of, assert_answer, assert_near, element, grads_of
+from tests.problems import FULL, Answer, Data, Sizes, known, tangent
+from tests.reference import CENTRAL, FORWARD, difference, jacobian, jvp
+from tests.tolerances import DENSE_REFERENCE, DIFFERENCE, SINGLE_ANSWER, SUM
+
+SINGULAR = Sizes(n=6, m=8, k=2, lower=True, upper=True, rank=3)
+VERTEX = Sizes(n=5, m=6, k=1, lower=True, upper=True, rank=0)
+
+
+def label(sizes):
+    return sizes.label
+
+
+def solve_closely(data):
+    """The outputs at tol 1e-12, for differences."""
+    return answer_of(kktdiff.solve_qp(*data, tol=1e-12))
+
+
+def move(rng, data, name):
+    """A direction for one input, and the stencil: a Q that grows stays positive semidefinite."""
+    direction = tangent(rng, data, [name])
+    if name != "Q":
+        return direction, CENTRAL
+    return {"Q": direction["Q"] @ direction["Q"].T / data.p.size}, FORWARD
+
+
+@pytest.fixture(scope="module", params=[FULL, SINGULAR, VERTEX], ids=label)
+def case(request):
+    """(problem, its solution, the reference's table of Jacobians)."""
+    problem = known(np.random.default_rng(80), request.param)
+    return problem, kktdiff.solve_qp(*problem.data), jacobian(*problem)
+
+
+@pytest.mark.parametrize("name", Data._fields)
+def test_tangents_agree_with_central_differences(case, name):
+    (data, _), solution, _ = case
+    direction, stencil = move(np.random.default_rng(81), data, name)
+    expected = difference(solve_closely, data, direction, stencil=stencil)
+    assert_answer(solution.jvp(**direction), expected, DIFFERENCE)
+
+
+@pytest.mark.parametrize("name", Data._fields)
+def test_tangents_agree_with_the_dense_reference(case, name):
+    (data, answer), solution, _ = case
+    direction = tangent(np.random.default_rng(82), data, [name])
+    assert_answer(solution.jvp(**direction), jvp(data, answer, direction), DENSE_REFERENCE)
+
+
+@pytest.mark.parametrize("name", Data._fields)
+@pytest.mark.parametrize("output", Answer._fields)
+def test_gradients_agree_with_the_dense_reference(case, name, output):
+    (_, answer), solution, table = case
+    weight = np.random.default_rng(83).normal(size=np.shape(getattr(answer, output)))
+    grads = solution.vjp(**{output: weight})
+    expected = np.tensordot(weight, getattr(table[name], output), axes=weight.ndim)
+    assert_near(getattr(grads, name), expected, DENSE_REFERENCE, f"d{output}/d{name}")
+
+
+@pytest.mark.parametrize("output", Answer._fields)
+def test_gradients_agree_with_central_differences(case, output):
+    (data, answer), solution, _ = case
+    rng = np.random.default_rng(84)
+    weight = rng.normal(size=np.shape(getattr(answer, output)))
+    grads = solution.vjp(**{output: weight})
+    for name in Data._fields:
+        direction, stencil = move(rng, data, name)
+        expected = difference(solve_closely, data, direction, stencil=stencil)
+        expected = np.sum(weight * getattr(expected, output))
+        found = np.sum(getattr(grads, name) * direction[name])
+        assert_near(found, expected, DIFFERENCE, name)
+
+
+@pytest.mark.parametrize("tol", [1e-6, 1e-8, 1e-12])
+def test_all_tangents_together_agree_with_the_reference_over_array_types(namespace, tol):
+    problem = known(np.random.default_rng(85), FULL, batch=(2,))
+    direction = tangent(np.random.default_rng(86), problem.data)
+    solution = kktdiff.solve_qp(*namespace.data(problem.data), tol=tol)
+    moved = solution.jvp(**{name: namespace.asarray(t) for name, t in direction.items()})
+    moved = answer_of(moved, namespace)
+    for i in range(2):
+        part = {name: t[i] for name, t in direction.items()}
+        expected = jvp(element(problem.data, i), element(problem.answer, i), part)
+        assert_answer(element(moved, i), expected, DENSE_REFERENCE)
+
+
+@pytest.mark.parametrize("tol", [1e-6, 1e-8, 1e-12])
+def test_all_gradients_together_agree_with_the_reference_over_array_types(namespace, tol):
+    problem = known(np.random.default_rng(87), FULL)
+    table, rng = jacobian(*problem), np.random.default_rng(88)
+    weights = {f: rng.normal(size=np.shape(a)) for f, a in problem.answer._asdict().items()}
+    solution = kktdiff.solve_qp(*namespace.data(problem.data), tol=tol)
+    grads = solution.vjp(**{f: namespace.asarray(w) for f, w in weights.items()})
+    grads = grads_of(grads, namespace)
+    for name in Data._fields:
+        parts = [np.tensordot(w, getattr(table[name], f), w.ndim) for f, w in weights.items()]
+        assert_near(getattr(grads, name), sum(parts), DENSE_REFERENCE, name)
+
+
+@pytest.mark.parametrize("n", [20, 60])
+def test_larger_problems_agree_with_the_dense_reference(n):
+    sizes = Sizes(n=n, m=n, k=n // 5, lower=True, upper=True)
+    data, answer = known(np.random.default_rng(n), sizes)
+    direction = tangent(np.random.default_rng(89), data)
+    moved = kktdiff.solve_qp(*data).jvp(**direction)
+    assert_answer(moved, jvp(data, answer, direction), DENSE_REFERENCE)
+
+
+def test_the_gradient_of_Q_is_symmetric_even_for_an_asymmetric_Q():
+    data, _ = known(np.random.default_rng(90), FULL)
+    twist = np.triu(np.random.default_rng(91).normal(size=(6, 6)), 1)
+    solution = kktdiff.solve_qp(*data._replace(Q=data.Q + twist - twist.T))
+    weight = np.random.default_rng(92).normal(size=6)
+    grad = solution.vjp(weight).Q
+    np.testing.assert_array_equal(grad, grad.T)
+    assert_near(grad, kktdiff.solve_qp(*data).vjp(weight).Q, DENSE_REFERENCE, "Q")
+    assert np.any(grad != 0.0)
+
+
+def test_an_antisymmetric_move_of_Q_moves_nothing():
+    data, _ = known(np.random.default_rng(93), FULL)
+    twist = np.random.default_rng(94).normal(size=(6, 6))
+    moved = kktdiff.solve_qp(*data).jvp(Q=twist - twist.T)
+    for name, value in answer_of(moved)._asdict().items():
+        assert_near(value, np.zeros(value.shape), SUM, name)
+
+
+def test_cotangents_add_up():
+    data, answer = known(np.random.default_rng(95), FULL)
+    solution = kktdiff.solve_qp(*data)
+    rng = np.random.default_rng(96)
+    weights = {f: rng.normal(size=np.shape(a)) for f, a in answer._asdict().items()}
+    together = grads_of(solution.vjp(**weights))
+    apart = [grads_of(solution.vjp(**{f: w})) for f, w in weights.items()]
+    for name in Data._fields:
+        parts = sum(getattr(a, name) for a in apart)
+        assert_near(getattr(together, name), parts, DENSE_REFERENCE, name)
+
+
+def test_the_first_cotangent_is_that_of_x():
+    data, _ = known(np.random.default_rng(97), FULL)
+    solution = kktdiff.solve_qp(*data)
+    left, right = grads_of(solution.vjp(np.ones(6))), grads_of(solution.vjp(x=np.ones(6)))
+    for a, b in zip(left, right, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_scaled_rows_scale_their_gradients():
+    """(cG, ch) for (G, h): the same x, and the gradients of G and h divided by c."""
+    data, _ = known(np.random.default_rng(98), FULL)
+    c = 10.0 ** np.linspace(-3, 3, 7)
+    scaled = data._replace(G=c[:, None] * data.G, h=c * data.h)
+    grads, plain = (kktdiff.solve_qp(*d).vjp(np.ones(6)) for d in (scaled, data))
+    assert_near(grads.h * c, plain.h, DENSE_REFERENCE, "h")
+    assert_near(grads.G * c[:, None], plain.G, DENSE_REFERENCE, "G")
+    assert_near(grads.p, plain.p, DENSE_REFERENCE, "p")
+
+
+def test_single_precision_gradients_are_single_precision():
+    data, _ = known(np.random.default_rng(99), FULL)
+    single = Data(*(a.astype(np.float32) for a in data))
+    grads = kktdiff.solve_qp(*single).vjp(np.ones(6, np.float32))
+    exact = Data(*(a.astype(np.float64) for a in single))
+    expected = kktdiff.solve_qp(*exact).vjp(np.ones(6))
+    for name in Data._fields:
+        assert getattr(grads, name).dtype == np.float32, name
+        assert_near(getattr(grads, name), getattr(expected, name), SINGLE_ANSWER, name)

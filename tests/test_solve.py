@@ -1,0 +1,159 @@
+"""Solutions: known answers, residuals, signs, iteration counts, for every combination of blocks."""
+
+import numpy as np
+import pytest
+
+import kktdiff
+from tests.checks import answer_of, assert_answer, assert_near, element, residuals
+from tests.problems import COMBINATIONS, FULL, Answer, Sizes, known, workload
+from tests.tolerances import (
+    ANSWER,
+    COMPLEMENTARITY,
+    ITERATIONS_MOST,
+    ITERATIONS_W1_MEAN,
+    RESIDUAL_ROUNDING,
+    SINGLE_ANSWER,
+    STATIONARITY,
+)
+
+SINGULAR = [
+    Sizes(n=6, m=8, k=2, rank=3),
+    Sizes(n=6, m=4, lower=True, upper=True, rank=2),
+    Sizes(n=5, m=9, rank=0),
+    Sizes(n=5, k=2, lower=True, upper=True, rank=0),
+    Sizes(n=5, m=6, k=1, lower=True, rank=0),
+]
+SCALARS = ("primal_residual", "dual_residual", "duality_gap")
+
+
+def label(sizes):
+    return sizes.label
+
+
+@pytest.mark.parametrize("sizes", COMBINATIONS, ids=label)
+def test_every_combination_of_blocks_gives_its_known_answer(sizes, namespace):
+    problem = known(np.random.default_rng(10), sizes, batch=(3,))
+    solution = kktdiff.solve_qp(*namespace.data(problem.data))
+    assert_answer(answer_of(solution, namespace), problem.answer, ANSWER)
+    np.testing.assert_array_equal(namespace.to_numpy(solution.solved), [True] * 3)
+
+
+@pytest.mark.parametrize("sizes", SINGULAR, ids=label)
+def test_singular_Q_and_linear_programs_give_their_unique_answer(sizes, namespace):
+    problem = known(np.random.default_rng(11), sizes, batch=(3,))
+    solution = kktdiff.solve_qp(*namespace.data(problem.data))
+    assert_answer(answer_of(solution, namespace), problem.answer, ANSWER)
+    np.testing.assert_array_equal(namespace.to_numpy(solution.status), [kktdiff.Status.SOLVED] * 3)
+
+
+@pytest.mark.parametrize("sizes", COMBINATIONS, ids=label)
+def test_an_unbatched_problem_has_unbatched_results(sizes):
+    problem = known(np.random.default_rng(12), sizes)
+    solution = kktdiff.solve_qp(*problem.data)
+    assert_answer(solution, problem.answer, ANSWER)
+    for name in ("objective", "status", "solved", "iterations", *SCALARS):
+        assert np.shape(getattr(solution, name)) == (), name
+
+
+@pytest.mark.parametrize("sizes", COMBINATIONS + SINGULAR, ids=label)
+def test_reported_residuals_are_those_of_the_arrays(sizes):
+    problem = known(np.random.default_rng(13), sizes, batch=(4,))
+    solution = kktdiff.solve_qp(*problem.data)
+    for i in range(4):
+        found = residuals(element(problem.data, i), element(answer_of(solution), i))
+        for name, value in zip(SCALARS, found, strict=True):
+            assert_near(getattr(solution, name)[i], value, RESIDUAL_ROUNDING, name)
+
+
+@pytest.mark.parametrize("sizes", COMBINATIONS, ids=label)
+def test_multipliers_have_their_signs_and_the_lagrangian_is_stationary(sizes):
+    data = known(np.random.default_rng(14), sizes, batch=(4,)).data
+    solution = kktdiff.solve_qp(*data)
+    gradient = (
+        np.einsum("bij,bj->bi", data.Q, solution.x) + data.p - solution.lam_lb + solution.lam_ub
+    )
+    if data.G is not None:
+        gradient += np.einsum("bi,bij->bj", solution.lam, data.G)
+        assert np.sum(solution.lam * solution.s, axis=-1).max() <= COMPLEMENTARITY
+    if data.A is not None:
+        gradient += np.einsum("bi,bij->bj", solution.nu, data.A)
+    assert np.abs(gradient).max() <= STATIONARITY
+    for multiplier in (solution.lam, solution.s, solution.lam_lb, solution.lam_ub):
+        assert np.all(multiplier >= 0)
+
+
+@pytest.mark.parametrize("tol", [1e-8, 1e-10])
+@pytest.mark.parametrize("n", [1, 2, 10, 50, 200])
+def test_residuals_are_within_tol_and_iterations_few(n, tol):
+    sizes = Sizes(n=n, m=n, k=n // 5, lower=True, upper=True)
+    data = known(np.random.default_rng(n), sizes, batch=(2,)).data
+    solution = kktdiff.solve_qp(*data, tol=tol)
+    np.testing.assert_array_equal(solution.status, [kktdiff.Status.SOLVED] * 2)
+    for i in range(2):
+        assert max(residuals(element(data, i), element(answer_of(solution), i))) <= tol
+    assert np.max(solution.iterations) <= ITERATIONS_MOST
+
+
+def test_the_published_workload_takes_few_iterations():
+    solution = kktdiff.solve_qp(*workload(np.random.default_rng(15), batch=16))
+    assert np.all(solution.status == kktdiff.Status.SOLVED)
+    assert np.mean(solution.iterations) <= ITERATIONS_W1_MEAN
+    assert np.max(solution.iterations) <= ITERATIONS_MOST
+
+
+def test_an_asymmetric_Q_counts_by_its_symmetric_part():
+    data, answer = known(np.random.default_rng(16), FULL)
+    twist = np.triu(np.random.default_rng(17).normal(size=data.Q.shape), 1)
+    solution = kktdiff.solve_qp(*data._replace(Q=data.Q + twist - twist.T))
+    assert_answer(solution, answer, ANSWER)
+
+
+def test_a_lower_triangle_counts_by_its_symmetric_part():
+    data, answer = known(np.random.default_rng(18), FULL)
+    lower = 2 * np.tril(data.Q, -1) + np.diag(np.diag(data.Q))
+    assert_answer(kktdiff.solve_qp(*data._replace(Q=lower)), answer, ANSWER)
+
+
+def test_single_precision_arrays_give_single_precision_results():
+    data, answer = known(np.random.default_rng(19), FULL, batch=(3,))
+    solution = kktdiff.solve_qp(*(a.astype(np.float32) for a in data))
+    assert np.all(solution.solved)
+    for name in Answer._fields:
+        assert getattr(solution, name).dtype == np.float32, name
+        assert_near(getattr(solution, name), getattr(answer, name), SINGLE_ANSWER, name)
+
+
+def test_max_iter_zero_stops_at_once_and_says_so():
+    data = known(np.random.default_rng(20), FULL).data
+    solution = kktdiff.solve_qp(*data, max_iter=0, on_failure="ignore")
+    assert solution.status == kktdiff.Status.MAX_ITER
+    assert not solution.solved
+    assert solution.iterations == 0
+    assert np.all(np.isfinite(solution.x))
+
+
+def test_max_iter_one_reports_the_residuals_of_the_iterate_it_returns():
+    data = known(np.random.default_rng(21), FULL).data
+    solution = kktdiff.solve_qp(*data, max_iter=1, on_failure="ignore")
+    assert solution.status == kktdiff.Status.MAX_ITER
+    assert solution.iterations == 1
+    for name, value in zip(SCALARS, residuals(data, solution), strict=True):
+        assert_near(getattr(solution, name), value, RESIDUAL_ROUNDING, name)
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1.0, 1e6])
+def test_a_scaled_objective_scales_the_multipliers_and_moves_nothing(factor):
+    data, answer = known(np.random.default_rng(22), FULL)
+    solution = kktdiff.solve_qp(*data._replace(Q=factor * data.Q, p=factor * data.p))
+    assert_near(solution.x, answer.x, ANSWER, "x")
+    assert_near(solution.lam / factor, answer.lam, ANSWER, "lam")
+    assert_near(solution.nu / factor, answer.nu, ANSWER, "nu")
+
+
+def test_scaled_rows_leave_x_where_it_is():
+    data, answer = known(np.random.default_rng(23), FULL)
+    scale = 10.0 ** np.linspace(-5, 5, 7)
+    scaled = data._replace(G=scale[:, None] * data.G, h=scale * data.h)
+    solution = kktdiff.solve_qp(*scaled)
+    assert_near(solution.x, answer.x, ANSWER, "x")
+    assert_near(solution.lam * scale, answer.lam, ANSWER, "lam")

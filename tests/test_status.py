@@ -1,0 +1,138 @@
+"""Failure as data: statuses, certificates' consequences, warnings, errors on request."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import kktdiff
+from kktdiff import Status
+from tests.checks import grads_of
+from tests.problems import Data, Sizes, known
+
+EYE = np.eye(2)
+ZERO = np.zeros(2)
+CASES = {
+    "crossed rows": (Data(EYE, ZERO, np.array([[1.0, 0], [-1, 0]]), np.array([-1.0, -1])), 2),
+    "crossed bounds": (Data(EYE, ZERO, lb=np.ones(2), ub=-np.ones(2)), 2),
+    "inconsistent equalities": (Data(EYE, ZERO, A=np.ones((2, 2)), b=np.array([0.0, 1])), 2),
+    "unbounded program": (Data(0 * EYE, np.array([-1.0, 0]), lb=ZERO), 3),
+    "unbounded and free": (Data(0 * EYE, np.ones(2)), 3),
+    "indefinite": (Data(np.diag([1.0, -1]), ZERO, lb=-np.ones(2), ub=np.ones(2)), 6),
+    "not a number in p": (Data(EYE, np.array([0.0, np.nan])), 7),
+    "infinity in Q": (Data(np.array([[np.inf, 0], [0, 1]]), ZERO), 7),
+}
+
+
+def test_statuses_have_their_names_in_their_order():
+    assert [status.name for status in Status] == [
+        "SOLVED",
+        "ALMOST_SOLVED",
+        "PRIMAL_INFEASIBLE",
+        "DUAL_INFEASIBLE",
+        "MAX_ITER",
+        "NUMERICAL_ERROR",
+        "NONCONVEX",
+        "INVALID_DATA",
+    ]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_cannot_be_solved_has_its_status_and_no_x(case):
+    data, status = CASES[case]
+    solution = kktdiff.solve_qp(*data, on_failure="ignore")
+    assert solution.status == list(Status)[status]
+    assert not solution.solved
+    assert np.all(np.isnan(solution.x))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_not_solved_has_gradients_of_exactly_zero(case):
+    data, _ = CASES[case]
+    solution = kktdiff.solve_qp(*data, on_failure="ignore")
+    grads = grads_of(solution.vjp(np.ones(2), objective=np.ones(())))
+    for name, array in data._asdict().items():
+        if array is not None:
+            np.testing.assert_array_equal(getattr(grads, name), np.zeros(array.shape))
+
+
+def test_what_is_not_solved_has_tangents_of_exactly_zero():
+    solution = kktdiff.solve_qp(EYE, np.array([0.0, np.nan]), on_failure="ignore")
+    np.testing.assert_array_equal(solution.jvp(p=np.ones(2)).x, ZERO)
+
+
+def test_invalid_data_and_crossed_bounds_take_no_iterations():
+    for case in ("not a number in p", "infinity in Q", "crossed bounds"):
+        assert kktdiff.solve_qp(*CASES[case][0], on_failure="ignore").iterations == 0
+
+
+@pytest.mark.parametrize("name", ["h", "b"])
+def test_an_impossible_infinite_limit_is_never_solved(name):
+    data = known(np.random.default_rng(50), Sizes(n=4, m=3, k=2)).data
+    limit = np.array(getattr(data, name))
+    limit[0] = -np.inf
+    solution = kktdiff.solve_qp(*data._replace(**{name: limit}), on_failure="ignore")
+    assert solution.status in (Status.PRIMAL_INFEASIBLE, Status.INVALID_DATA)
+
+
+def test_rounding_does_not_make_Q_nonconvex():
+    solution = kktdiff.solve_qp(np.diag([1.0, -1e-13]), ZERO, lb=-np.ones(2), ub=np.ones(2))
+    assert solution.solved
+
+
+def two_bad_of_five():
+    p = np.zeros((5, 2))
+    p[1, 0] = np.nan
+    p[3, 1] = np.inf
+    return EYE, p
+
+
+def test_one_warning_says_how_many_failed_and_which():
+    with pytest.warns(kktdiff.SolveWarning) as caught:
+        kktdiff.solve_qp(*two_bad_of_five())
+    assert len(caught) == 1
+    text = str(caught[0].message)
+    for fact in ("2", "5", "1, 3", "INVALID_DATA"):
+        assert fact in text, f"{fact!r} is not in {text!r}"
+
+
+def test_the_warning_points_at_the_caller():
+    with pytest.warns(kktdiff.SolveWarning) as caught:
+        kktdiff.solve_qp(*two_bad_of_five())
+    assert caught[0].filename == __file__
+
+
+def test_raise_raises_the_same_facts():
+    with pytest.raises(kktdiff.SolveError, match=r"(?s)(?=.*2)(?=.*5)(?=.*INVALID_DATA)"):
+        kktdiff.solve_qp(*two_bad_of_five(), on_failure="raise")
+
+
+def test_ignore_is_silent():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        solution = kktdiff.solve_qp(*two_bad_of_five(), on_failure="ignore")
+    assert caught == []
+    np.testing.assert_array_equal(solution.solved, [True, False, True, False, True])
+
+
+def test_success_is_silent_and_prints_nothing(capfd):
+    data = known(np.random.default_rng(51), Sizes(n=4, m=3, k=2), batch=(3,)).data
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        kktdiff.solve_qp(*data).vjp(np.ones((3, 4)))
+    assert caught == []
+    assert capfd.readouterr() == ("", "")
+
+
+def test_all_infeasible_is_all_flagged_and_raises_nothing():
+    p = np.zeros((4, 2))
+    solution = kktdiff.solve_qp(EYE, p, lb=np.ones(2), ub=-np.ones(2), on_failure="ignore")
+    np.testing.assert_array_equal(solution.status, [Status.PRIMAL_INFEASIBLE] * 4)
+
+
+@pytest.mark.parametrize("gap", [1e-9, 1e-4])
+def test_infeasibility_counts_from_its_size(gap):
+    G, h = np.array([[1.0, 0], [-1, 0]]), np.array([0.0, -gap])
+    solution = kktdiff.solve_qp(EYE, ZERO, G, h, on_failure="ignore")
+    expected = {1e-9: Status.SOLVED, 1e-4: Status.PRIMAL_INFEASIBLE}[gap]
+    assert solution.status == expected

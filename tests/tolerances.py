@@ -1,0 +1,25 @@
+"""The one tolerance table. Every number stands beside its reason; tests use no other."""
+
+ANSWER = 1e-7  # solutions at the default tol of 1e-8, times the conditioning of small problems
+TIGHT_ANSWER = 1e-9  # solutions at tol 1e-12, times the same conditioning
+SINGLE_ANSWER = 1e-4  # float32 answers: the default tol of 1e-5, times the same conditioning
+SCALED_ANSWER = 1e-6  # as ANSWER, where the data spans orders of magnitude on purpose
+RESIDUAL_ROUNDING = 1e-12  # two ways to add up the same residual, data of size 1, n up to 200
+STATIONARITY = 1e-8  # the default tol is an absolute bound on the dual residual
+COMPLEMENTARITY = 1e-8  # sum of lam_i s_i is the duality gap, at most the default tol
+HAND_DERIVATIVE = 1e-8  # derivative at a solution of tol 1e-8 against one written by hand
+DENSE_REFERENCE = 1e-8  # the library's promise for its derivatives at any tolerance
+DIFFERENCE = 1e-6  # fourth-order differences: truncation and magnified solver error near 1e-8
+ADJOINT = 1e-8  # both sides of <g, J t> = <J'g, t>: rounding of refined solves, and no more
+SUM = 1e-12  # the same numbers added in another order
+SHARED = 1e-11  # 1e-13 of a product with a shared matrix, times the conditioning of a solve
+SMOOTHED = 1e-6  # differences of a central path that the test itself follows to 1e-12
+LEAST_SQUARES = 1e-8  # a minimum-norm solve at a solution of tol 1e-8
+DATA_ANSWER = 1e-5  # published values are rounded to 8 digits, some solvers' to 6
+PUBLIC_RESIDUAL = 1e-8  # the default tol, absolute and unscaled, on data that nobody scaled for us
+SELF_CHECK = 1e-8  # exact linear algebra on both sides, and the truncation of the differences
+LOOK = 1e-2  # a point written down with two digits, to tell it from any other
+CONSTRUCTION = 1e-12  # problems built backwards meet their conditions to rounding
+
+ITERATIONS_MOST = 20  # interior-point methods need 8 to 15 on random problems of this kind
+ITERATIONS_W1_MEAN = 12  # the published workload; plain Mehrotra takes 12.7

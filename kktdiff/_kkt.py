@@ -30,7 +30,7 @@ from kktdiff._typing import Array, Solve, System
 from kktdiff.backends import LU, Backend
 
 REFINEMENTS = 8  # at most; an element stops when its residual no longer halves
-_CLEAN = 1e-15  # relative residual below which there is nothing to refine
+_CLEAN = 1e-14  # relative residual below which there is nothing to refine
 
 
 class Rhs(NamedTuple):

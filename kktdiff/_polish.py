@@ -18,6 +18,7 @@ from kktdiff._typing import Array
 from kktdiff.backends import Backend
 
 _STEPS = 3  # one solves a linear system; the others take out what rounding left
+_FINE = 1e-12  # absolute residual below which there is nothing to gain
 _CLEAN = 8 * ROUNDING  # relative to 1 + the size of the terms: the solution to rounding
 
 
@@ -48,7 +49,7 @@ def polish(qp: QP, scaling: Scaling, point: Point, active: Array, backend: Backe
     factors = kkt.factor(qp, scaling, identify(qp, xp.astype(active, point.x.dtype), y), backend)
     new = _on_active_set(qp, point, active)
     r = evaluate(qp, new)
-    going = r.merit > 0
+    going = r.worst > _FINE
     for _ in range(_STEPS):
         rows = xp.where(active, -r.r_c, 0.0)
         rhs = kkt.Rhs(-r.r_x[..., None], rows[..., None], -r.r_nu[..., None])
@@ -60,7 +61,7 @@ def polish(qp: QP, scaling: Scaling, point: Point, active: Array, backend: Backe
         better = going & (trial_r.merit < r.merit)
         new = Point(*(pick(better, u, v) for u, v in zip(trial, new, strict=True)))
         r = Residuals(*(pick(better, u, v) for u, v in zip(trial_r, r, strict=True)))
-        going = better & (r.merit > 0)
+        going = better & (r.worst > _FINE)
         if not bool(xp.any(going)):
             break
     s = xp.where(new.s > 0, new.s, 0.0)

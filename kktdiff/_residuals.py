@@ -45,6 +45,11 @@ class Residuals(NamedTuple):
         return array_namespace(self.gap).all(self._stacked <= tol + ROUNDING * self.sizes, axis=-1)
 
     @property
+    def worst(self) -> Array:  # (B,)
+        """The largest of the three."""
+        return norm_inf(self._stacked)
+
+    @property
     def relative(self) -> Array:  # (B, 3)
         """Primal, dual and gap, each relative to 1 plus the size of its terms."""
         return self._stacked / (1 + self.sizes)

@@ -82,7 +82,7 @@ class NumPyBackend:
         for (factor, pivots, rest), b in zip(lu.factor, out, strict=True):
             n = len(pivots)
             if n:
-                b[:, :n] = getrs(factor, pivots, b[:, :n].T)[0].T
+                b[:, :n] = getrs(factor, pivots, b[:, :n].T, overwrite_b=1)[0].T
             b[:, n:] /= rest
         return out.mT
 

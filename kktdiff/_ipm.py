@@ -16,13 +16,14 @@ from kktdiff._residuals import Point, Residuals, evaluate
 from kktdiff._scaling import Scaling
 from kktdiff._settings import REGULARISATION, STALL, Settings
 from kktdiff._status import Status
-from kktdiff._typing import Array, System
+from kktdiff._typing import Array, Solve, System
 
 BIG = 1e300  # larger than any merit
 _KEEP_OFF = 0.995  # share of the step to the boundary that is taken
 _KEEP_WELL_OFF = 0.9  # the same for a short step: closer, and Mehrotra's method can cycle
 _SHORT = 0.8
-_POOR = 0.1  # a step shorter than this is tried again without the corrector
+_POOR = 0.1  # a step shorter than this is tried again without the corrector,
+_PLAIN = 0.5  # aimed at this share of mu
 
 
 class Loop(NamedTuple):
@@ -187,46 +188,51 @@ def advance(
     """One predictor-corrector step of every element that runs."""
     xp = array_namespace(r.gap)
     x, s, lam, nu = loop.point
+    running = loop.status < 0
     solve, ok = system(qp, scaling, loop.point, loop.reg)
-    mu = _mean_product(qp, s, lam)
-
-    def newton(target: Array) -> tuple[Array, Array, Array, Array]:
-        r_c = xp.where(qp.present, s - r.r_c - target / lam, 0.0)
-        dx, dlam, dnu, Cdx = solve(-r.r_x, r_c, -r.r_nu)
-        return dx, xp.where(qp.present, -r.r_c - Cdx, 0.0), dlam, dnu
-
-    def length(step: tuple[Array, ...]) -> Array:
-        return xp.minimum(_to_boundary(s, step[1]), _to_boundary(lam, step[2]))
-
-    step = newton(settings.barrier + 0 * s)
-    _, ds, dlam, _ = step
-    alpha = length(step)[:, None]
-    mu_affine = _mean_product(qp, s + alpha * ds, lam + alpha * dlam)
-    sigma = (mu_affine / xp.where(mu > 0, mu, 1.0)) ** 3
-    centre = xp.where(sigma * mu > settings.barrier, sigma * mu, settings.barrier)
-    step = newton(centre[:, None] - ds * dlam)
-    alpha = length(step)
-    poor = (alpha < _POOR) & (loop.status < 0)
-    if bool(xp.any(poor)):  # the corrector has gone astray, as near the boundary it can
-        plain = newton(
-            xp.where(mu / 2 > settings.barrier, mu / 2, settings.barrier)[:, None] + 0 * s
-        )
-        step = tuple(pick(poor, new, old) for new, old in zip(plain, step, strict=True))
-        alpha = length(step)
-    dx, ds, dlam, dnu = step
+    dx, ds, dlam, dnu = _direction(qp, loop.point, r, solve, settings.barrier, running)
+    alpha = _length(s, ds, lam, dlam)
     share = xp.where(alpha < _SHORT, _KEEP_WELL_OFF, _KEEP_OFF + 0 * alpha)
     alpha = xp.minimum(share * alpha, xp.ones_like(alpha))[:, None]
     moved = Point(x + alpha * dx, s + alpha * ds, lam + alpha * dlam, nu + alpha * dnu)
     finite = ok & xp.isfinite(norm_inf(dx) + norm_inf(dlam) + norm_inf(dnu))
-    go = finite & (loop.status < 0)
+    go = finite & running
     easier = xp.where(loop.reg > REGULARISATION, loop.reg / 10, loop.reg)
     point = Point(*(pick(go, new, old) for new, old in zip(moved, loop.point, strict=True)))
     return loop._replace(
         point=point,
         reg=xp.where(finite, easier, 100 * loop.reg),
         step=xp.where(go, alpha[:, 0], 0.0),
-        iterations=xp.where(loop.status < 0, loop.iterations + 1, loop.iterations),
+        iterations=xp.where(running, loop.iterations + 1, loop.iterations),
     )
+
+
+def _direction(
+    qp: QP, point: Point, r: Residuals, solve: Solve, barrier: float, running: Array
+) -> tuple[Array, ...]:
+    """Mehrotra's direction: (dx, ds, dlam, dnu)."""
+    xp = array_namespace(r.gap)
+    _, s, lam, _ = point
+    mu = _mean_product(qp, s, lam)
+
+    def newton(target: Array) -> tuple[Array, ...]:  # aims at lam_i s_i = target_i
+        r_c = xp.where(qp.present, s - r.r_c - target / lam, 0.0)
+        dx, dlam, dnu, Cdx = solve(-r.r_x, r_c, -r.r_nu)
+        return dx, xp.where(qp.present, -r.r_c - Cdx, 0.0), dlam, dnu
+
+    def centre(share: Array) -> Array:
+        return xp.where(share * mu > barrier, share * mu, barrier)[:, None]
+
+    _, ds, dlam, _ = newton(barrier + 0 * s)
+    alpha = _length(s, ds, lam, dlam)[:, None]
+    mu_affine = _mean_product(qp, s + alpha * ds, lam + alpha * dlam)
+    sigma = (mu_affine / xp.where(mu > 0, mu, 1.0)) ** 3
+    step = newton(centre(sigma) - ds * dlam)
+    poor = running & (_length(s, step[1], lam, step[2]) < _POOR)
+    if bool(xp.any(poor)):  # the corrector has gone astray, as near the boundary it can
+        plain = newton(centre(0 * mu + _PLAIN) + 0 * s)
+        step = tuple(pick(poor, new, old) for new, old in zip(plain, step, strict=True))
+    return step
 
 
 def _mean_product(qp: QP, s: Array, lam: Array) -> Array:  # (B,)
@@ -234,6 +240,11 @@ def _mean_product(qp: QP, s: Array, lam: Array) -> Array:  # (B,)
     xp = array_namespace(s)
     count = xp.sum(xp.astype(qp.present, s.dtype), axis=-1)
     return dot(s, lam) / xp.where(count > 0, count, 1.0)
+
+
+def _length(s: Array, ds: Array, lam: Array, dlam: Array) -> Array:  # (B,)
+    """Largest common step that keeps s and lam from below zero."""
+    return array_namespace(s).minimum(_to_boundary(s, ds), _to_boundary(lam, dlam))
 
 
 def _to_boundary(v: Array, dv: Array) -> Array:  # (B,)

@@ -17,6 +17,7 @@ from kktdiff import _kkt as kkt
 from kktdiff._arrays import diagonal, norm_inf, pick, take
 from kktdiff._polish import identify, polish
 from kktdiff._problem import QP
+from kktdiff._reports import record
 from kktdiff._residuals import Point, evaluate
 from kktdiff._scaling import Scaling, equilibrate
 from kktdiff._settings import LOOSE, Settings
@@ -96,7 +97,7 @@ def solve_chunk(
     kept: list[Kept] = []
     if warm is not None and part.size:
         warm = warm.take(_places(index, part.index))
-        done_too, kept, part = _from_nearby(part, warm, backend)
+        done_too, kept, part = _from_nearby(part, warm, settings, backend)
         done += done_too
     if part.size:
         done_too, kept_too = _from_start(part, settings, fast, backend)
@@ -122,7 +123,9 @@ def _convex(part: Part, backend: Backend, *, separable: bool) -> Array:  # (B,) 
     return xp.broadcast_to(convex, part.index.shape)
 
 
-def _from_nearby(part: Part, warm: Point, backend: Backend) -> tuple[list[Part], list[Kept], Part]:
+def _from_nearby(
+    part: Part, warm: Point, settings: Settings, backend: Backend
+) -> tuple[list[Part], list[Kept], Part]:
     """Try the active set of a nearby problem's solution; start the others from the better point.
 
     A warm point that is worse than the cold one, or not finite, is not used.
@@ -132,7 +135,7 @@ def _from_nearby(part: Part, warm: Point, backend: Backend) -> tuple[list[Part],
         xp.sum(warm.x, axis=1) + xp.sum(warm.lam, axis=1) + xp.sum(warm.nu, axis=1)
     )
     near = Point(*(pick(usable, u, v) for u, v in zip(warm, part.point, strict=True)))
-    done, kept, left = _polish(part._replace(point=near), backend)
+    done, kept, left = _polish(part._replace(point=near), settings, backend)
     if not left.size:
         return done, kept, left
     places = _places(part.index, left.index)
@@ -149,7 +152,7 @@ def _from_start(part: Part, settings: Settings, fast: System, backend: Backend) 
     part = _run(part, first, fast)
     near, away = part.split(_near(part))
     stuck, lost = away.split(away.status == int(Status.NUMERICAL_ERROR))
-    done, kept, rest = _polish(near, backend)
+    done, kept, rest = _polish(near, settings, backend)
     done.append(lost)
     for hard in (rest, stuck):
         if hard.size:
@@ -172,7 +175,9 @@ def _near(part: Part) -> Array:  # (B,) bool
     return (part.status <= int(Status.ALMOST_SOLVED)) | (ended & small)
 
 
-def _polish(part: Part, backend: Backend) -> tuple[list[Part], list[Kept], Part]:
+def _polish(
+    part: Part, settings: Settings, backend: Backend
+) -> tuple[list[Part], list[Kept], Part]:
     """The elements that polishing finishes, their factors, and the elements that it does not.
 
     An element whose multipliers or slacks come out with a wrong sign is tried again with the
@@ -187,6 +192,9 @@ def _polish(part: Part, backend: Backend) -> tuple[list[Part], list[Kept], Part]
             break
         result = polish(part.qp, part.scaling, part.point, active, backend)
         changed = bool(xp.any(result.wanted != active))
+        if settings.report is not None:
+            r, zero = evaluate(part.qp, result.point), 0 * result.point.x[:, 0]
+            settings.report(record("polish", r, part.iterations, ~result.clean, zero, zero + 1))
         finished, part = part._replace(point=result.point).split(result.clean)
         if finished.size:
             factors = result.factors
@@ -210,7 +218,7 @@ def _solve_hard(part: Part, settings: Settings, backend: Backend) -> Outcome:
     tight = settings._replace(tol=min(settings.tol, _TIGHT))
     part = _best_of(part, _run(part._replace(point=point), tight, sure), settings)
     near, lost = part.split(_near(part))
-    done, kept, rest = _polish(near, backend)
+    done, kept, rest = _polish(near, settings, backend)
     good, bad = rest.split(rest.status <= int(Status.ALMOST_SOLVED))
     if good.size:
         kept.append(keep_interior(good, backend))

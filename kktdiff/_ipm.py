@@ -12,6 +12,7 @@ from array_api_compat import array_namespace
 from kktdiff._arrays import dot, largest, norm_inf, pick, take
 from kktdiff._certificates import dual_infeasible, primal_infeasible
 from kktdiff._problem import QP
+from kktdiff._reports import record
 from kktdiff._residuals import Point, Residuals, evaluate
 from kktdiff._scaling import Scaling
 from kktdiff._settings import REGULARISATION, STALL, Settings
@@ -117,7 +118,11 @@ def run(
     while True:
         residuals = evaluate(qp, loop.point)
         loop = judge(qp, loop, residuals, settings)
-        _report(qp, settings, loop, residuals)
+        if settings.report is not None:
+            mu = _mean_product(qp, loop.point.s, loop.point.lam)
+            settings.report(
+                record("iterate", residuals, loop.iterations, loop.status < 0, mu, loop.step)
+            )
         running = loop.status < 0
         live = int(xp.sum(xp.astype(running, xp.int64)))
         if not live:
@@ -253,23 +258,3 @@ def _to_boundary(v: Array, dv: Array) -> Array:  # (B,)
     full = xp.full((v.shape[0], 1), 1 / _KEEP_OFF, dtype=v.dtype, device=v.device)
     ratio = xp.where(dv < 0, -v / xp.where(dv < 0, dv, -1.0), xp.inf)
     return xp.min(xp.concat([full, ratio], axis=-1), axis=-1)
-
-
-def _report(qp: QP, settings: Settings, loop: Loop, r: Residuals) -> None:
-    if settings.report is None:
-        return
-    xp = array_namespace(r.gap)
-    worst = {
-        "primal": xp.max(r.primal),
-        "dual": xp.max(r.dual),
-        "gap": xp.max(r.gap),
-        "mu": xp.max(_mean_product(qp, loop.point.s, loop.point.lam)),
-        "step": xp.min(loop.step),
-    }
-    counts = {
-        "iteration": xp.max(loop.iterations),
-        "running": xp.sum(xp.astype(loop.status < 0, xp.int64)),
-    }
-    settings.report(
-        {name: int(v) for name, v in counts.items()} | {name: float(v) for name, v in worst.items()}
-    )

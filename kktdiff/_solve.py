@@ -17,12 +17,12 @@ from kktdiff._derivatives import Engine
 from kktdiff._errors import SolveError, SolveWarning, describe_failures
 from kktdiff._inputs import check
 from kktdiff._problem import Problem, build
+from kktdiff._reports import Table
 from kktdiff._residuals import Point
 from kktdiff._results import collect, nearby_point
 from kktdiff._settings import WORKSPACE, Settings, one_of
 from kktdiff._solution import Solution
 from kktdiff._status import Status
-from kktdiff._table import Table
 from kktdiff._typing import Array
 
 __all__ = ["solve_qp"]
@@ -85,7 +85,9 @@ def solve_qp(
         What to do when some elements are not solved: one `SolveWarning`, a `SolveError`, or
         nothing. Each element's `status` tells in any case.
     verbose : bool or callable
-        True prints a table of the iterations; a callable gets each row as a dict.
+        True prints a table: a row for each iteration and one for each polishing, with the
+        number of elements still at work and the worst of each residual. A callable gets each
+        row as a dict with the table's headings as keys.
 
     Returns
     -------

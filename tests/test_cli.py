@@ -1,0 +1,341 @@
+"""The command line: what it prints, what it writes, and its exit status."""
+
+import itertools
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import kktdiff
+from kktdiff import _cli, sudoku
+from kktdiff.sudoku import _layer as layer
+from kktdiff.sudoku import _train as training
+from tests.checks import residuals
+from tests.problems import FULL, Data, known
+from tests.tolerances import PUBLIC_RESIDUAL
+
+LAST_LINE = r"held-out boards solved: (\d+) of (\d+) \((\d+\.\d) %\)"
+
+
+@pytest.fixture
+def run(capfd):
+    """Runs a command; its exit status, standard output and standard error."""
+
+    def call(*arguments):
+        try:
+            code = _cli.main([str(argument) for argument in arguments])
+        except SystemExit as stop:  # argparse
+            code = stop.code
+        return code, *capfd.readouterr()
+
+    return call
+
+
+def assert_one_sentence(found, *facts, code=2):
+    status, out, error = found
+    assert (status, out) == (code, "")
+    assert len(error.splitlines()) == 1, error
+    assert "Traceback" not in error
+    for fact in facts:
+        assert str(fact) in error
+
+
+# ------------------------------------------------------------------------------------ sudoku
+
+
+@pytest.fixture(scope="module")
+def boards_file(tmp_path_factory):
+    pytest.importorskip("tqdm")
+    pytest.importorskip("matplotlib")
+    path = tmp_path_factory.mktemp("boards") / "boards.npz"
+    np.savez(path, **sudoku.generate(100, np.random.default_rng(310))._asdict())
+    return path
+
+
+@pytest.fixture
+def learn(run, boards_file, tmp_path):
+    def call(*more):
+        return run(*("sudoku", "--data", boards_file, "--output", tmp_path / "out", *more))
+
+    return call
+
+
+def test_sudoku_prints_a_line_per_epoch_and_the_result_last(learn, tmp_path):
+    code, out, error = learn("--epochs", 2, "--batch", 40)
+    lines = out.splitlines()
+    assert code == 0
+    solved, of, share = re.fullmatch(LAST_LINE, lines[-1]).groups()
+    assert int(of) == 10
+    assert float(share) == 100 * int(solved) / 10
+    rows = lines[next(i for i, line in enumerate(lines) if line.startswith("epoch")) + 1 :]
+    assert [row.split()[0] for row in rows[:3]] == ["0", "1", "2"]
+    assert all(row.count("%") == 2 for row in rows[:3])
+    assert any("answer before" in line and "answer after" in line for line in lines)
+    assert "2/2" in error  # the progress bar, at its end
+    assert "loss=" in error
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "epochs.csv",
+        "layer.npz",
+        "learning.png",
+    ]
+
+
+def test_sudoku_writes_what_was_learnt(learn, tmp_path):
+    _, out, _ = learn("--epochs", 1, "--batch", 40, "--seed", 5)
+    with np.load(tmp_path / "out" / "layer.npz") as file:
+        assert (file["A"].shape, file["log_z0"].shape) == ((40, 64), (64,))
+    assert (tmp_path / "out" / "learning.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    heading, *rows = (tmp_path / "out" / "epochs.csv").read_text().splitlines()
+    assert heading.split(",") == list(sudoku.Epoch._fields)
+    assert len(rows) == 2
+    assert "seed 5" in out
+
+
+def test_sudoku_is_reproducible_by_seed(learn):
+    def table(seed):  # without the seconds
+        _, out, _ = learn("--epochs", 1, "--batch", 40, "--seed", seed)
+        rows = [line.split() for line in out.splitlines() if re.match(r" +\d ", line)]
+        return [row[:1] + row[2:] for row in rows]
+
+    assert table(1) == table(1) != table(2)
+
+
+def test_ctrl_c_ends_the_training_and_keeps_what_was_learnt(learn, tmp_path, monkeypatch):
+    calls, honest = itertools.count(1), layer.step
+
+    def interrupted(state, gradient):
+        if next(calls) == 3:
+            raise KeyboardInterrupt
+        return honest(state, gradient)
+
+    monkeypatch.setattr(layer, "step", interrupted)
+    code, out, error = learn("--epochs", 9, "--batch", 20)
+    assert code == 0
+    assert re.fullmatch(LAST_LINE, out.splitlines()[-1])
+    assert "interrupted after 0 epochs and 2 of 4 steps" in out
+    assert "Traceback" not in error
+    with np.load(tmp_path / "out" / "layer.npz") as file:
+        assert np.any(file["log_z0"] != 0)  # where it starts
+
+
+def test_ctrl_c_while_that_is_measured_ends_it_all(learn, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "measure", interrupted)
+    code, _, error = learn()
+    assert code == 130
+    assert error.splitlines()[-1] == "kktdiff sudoku: interrupted"
+
+
+@pytest.mark.parametrize("name", ["tqdm", "matplotlib"])
+def test_a_missing_extra_is_named(run, monkeypatch, name):
+    monkeypatch.setitem(sys.modules, name, None)
+    assert_one_sentence(run("sudoku"), name, "pip install 'kktdiff[demo]'")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--epochs", "0"), ("--epochs", "two"), ("--batch", "0"), ("--seed", "-1"), ("--no-such",)],
+    ids=" ".join,
+)
+def test_a_wrong_option_is_wrong_use(learn, arguments):
+    code, out, error = learn(*arguments)
+    assert (code, out) == (2, "")
+    assert arguments[0] in error
+
+
+def test_an_unknown_backend_is_a_sentence(learn):
+    assert_one_sentence(learn("--backend", "abacus"), "abacus", "numpy")
+
+
+def test_an_output_that_is_a_file_is_a_sentence(run, boards_file):
+    found = run("sudoku", "--data", boards_file, "--output", boards_file)
+    assert_one_sentence(found, boards_file)
+
+
+# --------------------------------------------------------------------------------- wrong files
+
+
+def text(path):
+    path.write_text("not a board in sight\n")
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def single(path):
+    with path.open("wb") as file:
+        np.save(file, np.eye(4))
+
+
+def objects(path):
+    np.savez(path, Q=np.array([{}], dtype=object), puzzles=np.array([{}], dtype=object))
+
+
+def cut_short(path):
+    np.savez(path, Q=np.eye(50))
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+def damaged(path):
+    np.savez_compressed(path, Q=np.random.default_rng(0).normal(size=(50, 50)))
+    content = bytearray(path.read_bytes())
+    content[4000:4100] = bytes(100)
+    path.write_bytes(bytes(content))
+
+
+def folder(path):
+    path.mkdir()
+
+
+def nothing(path):
+    pass
+
+
+@pytest.mark.parametrize(
+    "make", [text, empty, single, objects, cut_short, damaged, folder, nothing]
+)
+@pytest.mark.parametrize("command", [("solve",), ("sudoku", "--data")], ids=lambda c: c[0])
+def test_a_wrong_file_is_a_sentence(run, boards_file, tmp_path, command, make):
+    path = tmp_path / "file.npz"
+    make(path)
+    assert_one_sentence(run(*command, path), path, f"kktdiff {command[0]}:")
+
+
+def test_a_file_of_something_else_is_a_sentence(run, boards_file, tmp_path):
+    np.savez(tmp_path / "qp.npz", Q=np.eye(2), p=np.ones(2))
+    found = run("sudoku", "--data", tmp_path / "qp.npz")
+    assert_one_sentence(found, "puzzles", "solutions", "found Q, p")
+    assert_one_sentence(run("solve", boards_file), "puzzles, solutions", "Q, p, G, h, A, b, lb, ub")
+
+
+# ------------------------------------------------------------------------------------- solve
+
+
+@pytest.fixture
+def solve(run, tmp_path):
+    def call(arrays, *more):
+        path = tmp_path / "qp.npz"
+        np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
+        return run("solve", path, *more)
+
+    return call
+
+
+def test_solve_round_trip(solve, tmp_path):
+    data = known(np.random.default_rng(311), FULL).data
+    code, out, error = solve(data._asdict())
+    assert (code, error) == (0, "")
+    solution = kktdiff.solve_qp(*data)
+    with np.load(tmp_path / "qp-solution.npz") as file:
+        for name in ("x", "s", "lam", "nu", "lam_lb", "lam_ub", "objective", "status"):
+            np.testing.assert_array_equal(file[name], getattr(solution, name), err_msg=name)
+    assert max(residuals(data, solution)) <= PUBLIC_RESIDUAL
+    facts = dict(re.split(r"  +", line, maxsplit=1) for line in out.splitlines()[:-1])
+    assert facts["status"] == "SOLVED"
+    assert float(facts["objective"]) == pytest.approx(float(solution.objective), rel=1e-9)
+    for name in ("primal residual", "dual residual", "duality gap"):
+        assert 0 <= float(facts[name]) <= PUBLIC_RESIDUAL
+
+
+def test_solve_says_how_a_batch_ended(solve, tmp_path):
+    p = np.zeros((7, 2))
+    p[[2, 5]] = np.nan
+    code, out, error = solve({"Q": np.eye(2), "p": p}, "--output", tmp_path / "named")
+    assert (code, error) == (1, "")
+    assert re.search(r"^problems +7$", out, re.M)
+    assert re.search(r"^SOLVED +5$", out, re.M)
+    assert re.search(r"^INVALID_DATA +2 \(at 2, 5\)$", out, re.M)
+    with np.load(tmp_path / "named") as file:
+        np.testing.assert_array_equal(np.flatnonzero(file["status"]), [2, 5])
+
+
+def test_solve_fails_where_there_is_no_solution(solve):
+    code, out, _ = solve({"Q": np.eye(1), "p": np.ones(1), "lb": np.ones(1), "ub": -np.ones(1)})
+    assert code == 1
+    assert re.search(r"^status +PRIMAL_INFEASIBLE$", out, re.M)
+
+
+def test_solve_passes_its_options_on(solve):
+    data = known(np.random.default_rng(312), FULL).data._asdict()
+    code, out, _ = solve(data, "--max-iter", 1)
+    assert code == 1
+    assert re.search(r"^status +MAX_ITER$", out, re.M)
+    assert "iteration" in solve(data, "--verbose")[1].splitlines()[0]
+    assert_one_sentence(solve(data, "--tol", 2), "tol=2.0")
+    assert_one_sentence(solve(data, "--backend", "abacus"), "abacus")
+
+
+@pytest.mark.parametrize(
+    ("changes", "facts"),
+    [
+        ({"P": np.eye(2)}, ["P", "Q, p, G, h, A, b, lb, ub"]),
+        ({"Q": None}, ["no array Q"]),
+        ({"Q": np.eye(3)}, ["Q", "(3, 3)"]),
+        ({"Q": np.eye(2, dtype=int)}, ["Q", "int64"]),
+        ({"G": np.eye(2)}, ["G", "h"]),
+    ],
+    ids=["unknown", "missing", "shape", "dtype", "half"],
+)
+def test_solve_refuses_wrong_arrays(solve, changes, facts):
+    assert_one_sentence(solve({"Q": np.eye(2), "p": np.ones(2)} | changes), "qp.npz", *facts)
+
+
+def test_solve_says_where_it_cannot_write(solve, tmp_path):
+    code, _, error = solve({"Q": np.eye(2), "p": np.ones(2)}, "--output", tmp_path)
+    assert code == 2
+    assert f"can't write to {tmp_path}" in error
+
+
+def test_every_argument_of_solve_qp_may_stand_in_a_file():
+    assert Data._fields == _cli.DATA
+
+
+# --------------------------------------------------------------------------- info and the rest
+
+
+def test_info_names_versions_and_backends(run):
+    code, out, error = run("info")
+    assert (code, error) == (0, "")
+    assert re.search(rf"^kktdiff +{re.escape(kktdiff.__version__)}$", out, re.M)
+    assert re.search(rf"^numpy +{re.escape(np.__version__)}$", out, re.M)
+    for name in ("python", "scipy", "array-api-compat", "  torch", "  cupy"):
+        assert re.search(rf"^{name} ", out, re.M)
+    for name, reason in kktdiff.backends.available().items():
+        assert re.search(rf"^  {name} +{re.escape(reason or 'available')}$", out, re.M)
+
+
+def test_a_package_that_is_not_there_is_said_to_be_missing(run, monkeypatch):
+    monkeypatch.setattr(_cli.metadata, "packages_distributions", dict)
+    assert re.search(r"^  matplotlib +not installed$", run("info")[1], re.M)
+
+
+def test_help_lists_the_commands(run):
+    code, out, _ = run("--help")
+    assert code == 0
+    for command in ("sudoku", "solve", "info"):
+        assert re.search(rf"^ +{command} ", out, re.M)
+        assert run(command, "--help")[0] == 0
+
+
+def test_no_command_and_an_unknown_one_are_wrong_use(run):
+    assert run()[0] == 2
+    assert run("bake")[0] == 2
+
+
+def test_it_is_run_as_a_module(repository, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "kktdiff", "solve", str(tmp_path / "none.npz")],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        f"kktdiff solve: can't read {tmp_path / 'none.npz'}: No such file or directory"
+    ]

@@ -77,3 +77,13 @@ def assert_finite(grads):
     """Every gradient that is there is free of NaN and infinities."""
     for name, gradient in grads_of(grads)._asdict().items():
         assert gradient is None or np.all(np.isfinite(gradient)), f"{name}: {gradient}"
+
+
+def assert_one_sentence(found, *facts, code=2):
+    """A command's exit status, output and error say what is wrong in one line, and no more."""
+    status, out, error = found
+    assert (status, out) == (code, "")
+    assert len(error.splitlines()) == 1, error
+    assert "Traceback" not in error
+    for fact in facts:
+        assert str(fact) in error

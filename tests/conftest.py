@@ -3,9 +3,11 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
+from kktdiff import _cli, sudoku
 from tests.namespaces import NAMESPACES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,3 +36,26 @@ def data_folder():
 def namespace(request):
     """An array type; the core of solving and differentiating is tested over all of them."""
     return request.param
+
+
+@pytest.fixture
+def run(capfd):
+    """Runs a command; its exit status, standard output and standard error."""
+
+    def call(*arguments):
+        try:
+            code = _cli.main([str(argument) for argument in arguments])
+        except SystemExit as stop:  # argparse
+            code = stop.code
+        return code, *capfd.readouterr()
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def boards_file(tmp_path_factory):
+    pytest.importorskip("tqdm")
+    pytest.importorskip("matplotlib")
+    path = tmp_path_factory.mktemp("boards") / "boards.npz"
+    np.savez(path, **sudoku.generate(100, np.random.default_rng(310))._asdict())
+    return path

@@ -15,7 +15,7 @@ from kktdiff import _condensed as condensed
 from kktdiff import _ipm as ipm
 from kktdiff import _kkt as kkt
 from kktdiff._arrays import diagonal, norm_inf, pick, take
-from kktdiff._polish import identify, polish
+from kktdiff._polish import polish
 from kktdiff._problem import QP
 from kktdiff._reports import record
 from kktdiff._residuals import Point, evaluate
@@ -243,6 +243,6 @@ def _best_of(before: Part, after: Part, settings: Settings) -> Part:
 def keep_interior(part: Part, backend: Backend) -> Kept:
     """Factors at an interior point, whose activities lie between 0 and 1."""
     a = kkt.activity(part.scaling, part.point.s, part.point.lam)
-    a = identify(part.qp, a, evaluate(part.qp, part.point).y)
+    a = kkt.with_fixed(part.qp, a, evaluate(part.qp, part.point).y)
     factors = kkt.factor(part.qp, part.scaling, a, backend)
     return Kept(part.index, part.qp, part.point, factors)

@@ -73,14 +73,16 @@ def condense(
     if separable:
         factor, ok = None, xp.all(h > 0, axis=1)
     else:
-        H = qp.Q + qp.G.mT @ (w_G[..., None] * qp.G) if qp.G.shape[-2] else qp.Q
+        H = qp.Q
+        if qp.G.shape[-2]:
+            H = H + backend.matmul(qp.G.mT, w_G[..., None] * qp.G)
         factor = backend.cholesky(H + diagonal(D))
         ok = factor.ok
     if not qp.A.shape[-2]:
         return Condensed(w, factor, h, None, None, ok)
     At = xp.broadcast_to(qp.A.mT, (w.shape[0], *qp.A.mT.shape[1:]))
     HA = At / h[..., None] if factor is None else backend.cho_solve(factor, At)
-    S = backend.cholesky(qp.A @ HA + diagonal(reg[:, None] * scaling.unit_nu))
+    S = backend.cholesky(backend.matmul(qp.A, HA) + diagonal(reg[:, None] * scaling.unit_nu))
     return Condensed(w, factor, h, S, HA, ok & S.ok)
 
 

@@ -34,7 +34,7 @@ class Loop(NamedTuple):
     point: Point
     best: Point
     best_merit: Array  # (B,)
-    least: Array  # (B, 4): smallest relative primal, dual residual and gap, and mu, so far
+    least: Array  # (B, 7): smallest residuals, relative residuals, and mu, so far
     progress: Array  # (B,): iteration at which one of them last halved
     reg: Array  # (B,)
     status: Array  # (B,): a Status, or -1 while running
@@ -101,7 +101,7 @@ def run(
     batch, device = point.x.shape[0], point.x.device
     full = xp.full((batch,), BIG, dtype=point.x.dtype, device=device)
     index = xp.arange(batch, device=device)
-    least = xp.stack([full] * 4, axis=-1)
+    least = xp.stack([full] * 7, axis=-1)
     loop = Loop(
         index,
         point,
@@ -131,7 +131,7 @@ def run(
             finished.append(loop.take(xp.nonzero(~running)[0]))
             keep = xp.nonzero(running)[0]
             loop, qp, scaling = loop.take(keep), qp.take(keep), scaling.take(keep)
-            residuals = Residuals(*(take(v, keep) for v in residuals))
+            residuals = residuals.take(keep)
         loop = advance(qp, scaling, loop, residuals, settings, system)
     return _gather([*finished, loop])
 
@@ -159,7 +159,7 @@ def judge(qp: QP, loop: Loop, r: Residuals, settings: Settings) -> Loop:
     better = running & (solved | (merit < loop.best_merit))
     best = Point(*(pick(better, new, old) for new, old in zip(loop.point, loop.best, strict=True)))
     mu = _mean_product(qp, loop.point.s, loop.point.lam)[:, None]
-    now = xp.concat([r.relative, mu], axis=-1)
+    now = xp.concat([r.norms, r.relative, mu], axis=-1)
     halved = now < loop.least / 2
     progress = xp.where(xp.any(halved, axis=-1), loop.iterations, loop.progress)
     stuck = loop.iterations - progress >= STALL

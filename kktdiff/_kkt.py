@@ -67,6 +67,17 @@ def activity(scaling: Scaling, s: Array, lam: Array) -> Array:  # (B, M)
     return lam / (lam + s / scaling.unit_rows)
 
 
+def with_fixed(qp: QP, activity: Array, y: Array) -> Array:  # (B, M), (B, n) -> (B, M)
+    """Activity with each fixed variable's equality put on the side of its multiplier's sign."""
+    if qp.fixed is None or not (qp.bounds[0] and qp.bounds[1]):
+        return activity
+    xp = array_namespace(activity)
+    rows, lower, upper = qp.split(activity)
+    lower = xp.where(qp.fixed, xp.astype(y < 0, y.dtype), lower)
+    upper = xp.where(qp.fixed, xp.astype(y >= 0, y.dtype), upper)
+    return xp.concat([rows, lower, upper], axis=1)
+
+
 def factor(
     qp: QP,
     scaling: Scaling,
@@ -176,12 +187,13 @@ def system(backend: Backend) -> System:
     """The whole Newton system under LU, refined: for elements that the condensed one fails."""
 
     def factored(qp: QP, scaling: Scaling, point: Point, reg: Array) -> tuple[Solve, Array]:
-        a = activity(scaling, point.s, point.lam)
+        a = with_fixed(qp, activity(scaling, point.s, point.lam), 0 * point.x)
         f = factor(qp, scaling, a, backend, reg * (LU_REGULARISATION / REGULARISATION))
 
         def newton(r_x: Array, r_c: Array, r_nu: Array) -> tuple[Array, Array, Array, Array]:
             out, _ = solve(qp, f, Rhs(r_x[..., None], r_c[..., None], r_nu[..., None]), backend)
-            return out.x[..., 0], out.c[..., 0], out.nu[..., 0], qp.C(out.x)[..., 0]
+            dlam = array_namespace(reg).where(qp.present, out.c[..., 0], 0.0)
+            return out.x[..., 0], dlam, out.nu[..., 0], qp.C(out.x)[..., 0]
 
         return newton, f.lu.ok
 

@@ -10,16 +10,17 @@ from typing import NamedTuple
 from array_api_compat import array_namespace
 
 from kktdiff import _kkt as kkt
-from kktdiff._arrays import pick
+from kktdiff._arrays import pick, placed
 from kktdiff._problem import QP
-from kktdiff._residuals import ROUNDING, Point, Residuals, evaluate
+from kktdiff._residuals import ROUNDING, Point, Residuals, evaluate, with_full_sizes
 from kktdiff._scaling import Scaling
+from kktdiff._settings import LOOSE
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
 
 _STEPS = 3  # one solves a linear system; the others take out what rounding left
 _FINE = 1e-12  # absolute residual below which there is nothing to gain
-_CLEAN = 8 * ROUNDING  # relative to 1 + the size of the terms: the solution to rounding
+_CLEAN = 8 * ROUNDING  # relative to 1 + the size of the terms: rounding
 
 
 class Polished(NamedTuple):
@@ -31,22 +32,12 @@ class Polished(NamedTuple):
     wanted: Array  # (B, M) bool: the active set that the signs found ask for
 
 
-def identify(qp: QP, activity: Array, y: Array) -> Array:  # (B, M), (B, n) -> (B, M)
-    """Activity with each fixed variable's equality put on the side of its multiplier's sign."""
-    if qp.fixed is None or not (qp.bounds[0] and qp.bounds[1]):
-        return activity
-    xp = array_namespace(activity)
-    rows, lower, upper = qp.split(activity)
-    lower = xp.where(qp.fixed, xp.astype(y < 0, y.dtype), lower)
-    upper = xp.where(qp.fixed, xp.astype(y >= 0, y.dtype), upper)
-    return xp.concat([rows, lower, upper], axis=1)
-
-
 def polish(qp: QP, scaling: Scaling, point: Point, active: Array, backend: Backend) -> Polished:
     """Solve the KKT conditions near `point` with the rows `active`, (B, M), as equalities."""
     xp = array_namespace(point.x)
     y = evaluate(qp, point).y if qp.fixed is not None else point.x
-    factors = kkt.factor(qp, scaling, identify(qp, xp.astype(active, point.x.dtype), y), backend)
+    a = kkt.with_fixed(qp, xp.astype(active, point.x.dtype), y)
+    factors = kkt.factor(qp, scaling, a, backend)
     new = _on_active_set(qp, point, active)
     r = evaluate(qp, new)
     going = r.worst > _FINE
@@ -66,10 +57,22 @@ def polish(qp: QP, scaling: Scaling, point: Point, active: Array, backend: Backe
             break
     s = xp.where(new.s > 0, new.s, 0.0)
     clipped = new._replace(s=s, lam=xp.where(new.lam > 0, new.lam, 0.0))
-    clean = factors.lu.ok & (evaluate(qp, clipped).merit <= _CLEAN)
+    r = evaluate(qp, clipped)
+    clean = factors.lu.ok & _is_rounding(qp, clipped, r)
     better = Point(*(pick(clean, u, v) for u, v in zip(clipped, point, strict=True)))
     wanted = xp.where(active, new.lam > 0, new.s < 0) & qp.present
     return Polished(better, factors, clean, wanted)
+
+
+def _is_rounding(qp: QP, point: Point, r: Residuals) -> Array:  # (B,) bool
+    """Whether the residuals are small, and no more than rounding has to leave."""
+    xp = array_namespace(r.gap)
+    clean = r.merit <= _CLEAN
+    unsure = xp.nonzero(~clean & (r.merit <= LOOSE))[0]
+    if not unsure.shape[0]:
+        return clean
+    full = with_full_sizes(qp.take(unsure), point.take(unsure), r.take(unsure))
+    return placed(unsure, full.merit <= _CLEAN, clean)
 
 
 def _on_active_set(qp: QP, point: Point, active: Array) -> Point:

@@ -42,25 +42,30 @@ class Residuals(NamedTuple):
 
     def within(self, tol: float) -> Array:  # (B,) bool
         """Whether all three are at most `tol`, or rounding."""
-        return array_namespace(self.gap).all(self._stacked <= tol + ROUNDING * self.sizes, axis=-1)
+        return array_namespace(self.gap).all(self.norms <= tol + ROUNDING * self.sizes, axis=-1)
 
     @property
     def worst(self) -> Array:  # (B,)
         """The largest of the three."""
-        return norm_inf(self._stacked)
+        return norm_inf(self.norms)
 
     @property
     def relative(self) -> Array:  # (B, 3)
         """Primal, dual and gap, each relative to 1 plus the size of its terms."""
-        return self._stacked / (1 + self.sizes)
+        return self.norms / (1 + self.sizes)
 
     @property
     def merit(self) -> Array:  # (B,)
         """The worst of the three relative residuals."""
         return norm_inf(self.relative)
 
+    def take(self, index: Array) -> "Residuals":
+        """The elements `index`."""
+        return Residuals(*(take(v, index) for v in self))
+
     @property
-    def _stacked(self) -> Array:  # (B, 3)
+    def norms(self) -> Array:  # (B, 3)
+        """Primal, dual and gap."""
         return array_namespace(self.gap).stack([self.primal, self.dual, self.gap], axis=-1)
 
 
@@ -72,9 +77,10 @@ def evaluate(qp: QP, point: Point) -> Residuals:
     Qx, Ax = mv(qp.Q, x), mv(qp.A, x)
     Cx = xp.where(qp.present, qp.C(x[..., None])[..., 0], 0.0)
     Cl, An = qp.Ct(lam[..., None])[..., 0], mv(qp.A.mT, nu)
-    r_x, y, value = Qx + qp.p + Cl + An, zero, zero
+    r_x, y, value, off = Qx + qp.p + Cl + An, zero, zero, zero
     if qp.fixed is not None:
         r_x, y, value = xp.where(qp.fixed, 0.0, r_x), xp.where(qp.fixed, -r_x, 0.0), qp.value
+        off = xp.where(qp.fixed, x - value, 0.0)
     excess = Cx - qp.d
     r_c = xp.where(qp.present, excess + s, 0.0)
     r_nu = Ax - qp.b
@@ -94,11 +100,21 @@ def evaluate(qp: QP, point: Point) -> Residuals:
         Cx,
         Cl + An + y,
         offset,
-        primal=largest(norm_inf(xp.where(excess > 0, excess, 0.0)), norm_inf(r_nu)),
+        primal=largest(norm_inf(xp.where(excess > 0, excess, 0.0)), norm_inf(r_nu), norm_inf(off)),
         dual=norm_inf(r_x),
         gap=xp.abs(dot(x, Qx) + dot(x, qp.p) + offset),
         sizes=xp.stack(sizes, axis=-1),
     )
+
+
+def with_full_sizes(qp: QP, point: Point, r: Residuals) -> Residuals:
+    """`r` with the sizes of the terms' own terms, which may be far larger than their sums.
+
+    What rounding leaves of ``Qx`` is relative to ``|Q||x|``.
+    """
+    xp = array_namespace(point.x)
+    entries = qp._replace(Q=xp.abs(qp.Q), G=xp.abs(qp.G), A=xp.abs(qp.A))
+    return r._replace(sizes=evaluate(entries, Point(*(xp.abs(v) for v in point))).sizes)
 
 
 def multipliers(qp: QP, point: Point) -> Array:  # (B, M)

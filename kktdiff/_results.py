@@ -93,6 +93,7 @@ def nearby_point(problem: Problem, solution: "Solution") -> Point:
     xp = array_namespace(qp.p)
     sides = [v for v, rows in zip((flat["lam_lb"], flat["lam_ub"]), qp.bounds, strict=True) if rows]
     lam = xp.concat([flat["lam"], *sides], axis=1)
-    slack = qp.d - qp.C(flat["x"][..., None])[..., 0]
+    x = flat["x"] if qp.fixed is None else xp.where(qp.fixed, qp.value, flat["x"])
+    slack = qp.d - qp.C(x[..., None])[..., 0]
     s = xp.where(qp.present, xp.where(slack < 0, 0.0, slack), 1.0)
-    return Point(flat["x"], s, xp.where(qp.present, lam, 0.0), flat["nu"])
+    return Point(x, s, xp.where(qp.present, lam, 0.0), flat["nu"])

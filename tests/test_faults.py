@@ -5,9 +5,17 @@ import pytest
 
 import kktdiff
 from kktdiff import Status
-from tests.checks import assert_finite, assert_near
-from tests.problems import FULL, Data, Sizes, known
-from tests.tolerances import ANSWER, HAND_DERIVATIVE, ITERATIONS_MOST, LOOK, SCALED_ANSWER
+from tests.checks import assert_answer, assert_finite, assert_near
+from tests.problems import FULL, Data, Sizes, known, tangent
+from tests.reference import jvp
+from tests.tolerances import (
+    ANSWER,
+    DENSE_REFERENCE,
+    HAND_DERIVATIVE,
+    ITERATIONS_MOST,
+    LOOK,
+    SCALED_ANSWER,
+)
 
 
 def test_a_weakly_active_row_has_a_gradient_from_the_generalised_jacobian():
@@ -53,6 +61,21 @@ def test_rows_that_disagree_by_rounding_are_solved_at_the_least_infeasible_point
     assert solution.status == Status.ALMOST_SOLVED
     assert np.abs(solution.x[0] - 1) <= 2e-6
     assert_finite(solution.vjp(np.ones(1), gradient="least_squares"))
+
+
+@pytest.mark.parametrize("weight", [1e3, 1e5, 1e7])
+def test_large_terms_that_cancel_cost_no_accuracy(weight):
+    """Q + weight ww' with w'x = 0 has the same solution; rounding leaves weight times as much."""
+    rng = np.random.default_rng(206)
+    data, answer = known(rng, Sizes(n=30, m=30, k=3))
+    w = rng.normal(size=30)
+    w -= w @ answer.x / (answer.x @ answer.x) * answer.x
+    data = data._replace(Q=data.Q + weight * np.outer(w, w))
+    solution = kktdiff.solve_qp(*data)
+    assert solution.status == Status.SOLVED
+    assert_near(solution.x, answer.x, ANSWER, "x")
+    direction = tangent(rng, data, ["p", "G", "h", "A", "b"])
+    assert_answer(solution.jvp(**direction), jvp(data, answer, direction), DENSE_REFERENCE)
 
 
 def test_coefficients_across_sixteen_orders_of_magnitude_are_solved():

@@ -78,6 +78,36 @@ def test_fixed_variables_are_equalities():
     assert np.all(solution.lam_ub >= 0)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_fixed_variables_stay_where_they_are_on_hard_problems_too(seed):
+    """A linear program with next to no interior, in units that differ: the last resort."""
+    rng = np.random.default_rng(seed)
+    x, A = rng.normal(size=6), rng.normal(size=(2, 6))
+    units = 10.0 ** rng.uniform(-4, 4, size=6)
+    lb, ub = x - 1e-9 * rng.uniform(size=6), x + 1
+    lb[:2] = ub[:2] = x[:2]
+    solution = kktdiff.solve_qp(
+        np.zeros((6, 6)),
+        rng.normal(size=6) / units,
+        A=A / units,
+        b=A @ x,
+        lb=lb * units,
+        ub=ub * units,
+    )
+    assert solution.solved
+    np.testing.assert_array_equal(solution.x[:2], lb[:2] * units[:2])
+
+
+def test_a_warm_start_moves_fixed_variables_to_their_new_values():
+    Q, p = np.eye(2), np.ones(2)
+    first = kktdiff.solve_qp(Q, p, lb=np.array([0.5, 0.0]), ub=np.array([0.5, 1.0]))
+    second = kktdiff.solve_qp(
+        Q, p, lb=np.array([0.7, 0.0]), ub=np.array([0.7, 1.0]), warm_start=first
+    )
+    assert second.solved
+    np.testing.assert_array_equal(second.x, [0.7, 0.0])
+
+
 def test_moving_a_fixed_variable_moves_x_with_it():
     """x0 = lb0 = ub0: the gradients of lb and ub together carry dx0 = 1."""
     fixed, wide = np.array([1.0, -9.0]), np.array([1.0, 9.0])

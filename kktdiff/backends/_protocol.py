@@ -44,6 +44,9 @@ class Backend(Protocol):
     def quiet(self) -> AbstractContextManager[Any]:
         """A context in which floating-point trouble of one element prints nothing."""
 
+    def matmul(self, a: Array, b: Array) -> Array:  # (B or 1, i, j), (B or 1, j, r)
+        """The products of matrices large enough for the choice of routine to matter."""
+
     def cholesky(self, a: Array) -> Cholesky:  # a: (B, n, n) symmetric
         """Factor each matrix; only one triangle need be right."""
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import array_api_compat.numpy as xp
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import blas, lapack
 
 from kktdiff._typing import Array, Namespace
 from kktdiff.backends._protocol import LU, Cholesky
 
+_THREADED = 1 << 18  # multiplications in a product from which OpenBLAS uses several threads
 _LARGE = 32  # rows from which a LAPACK call per matrix is faster than np.linalg.cholesky
 
 
@@ -39,6 +40,23 @@ class NumPyBackend:
     def quiet(self) -> AbstractContextManager[Any]:
         """Overflow and invalid operations become a status, not a warning."""
         return np.errstate(all="ignore")
+
+    def matmul(self, a: Array, b: Array) -> Array:
+        """NumPy's product, or BLAS's ``dgemm`` through SciPy where threads come in.
+
+        The wheels of NumPy and SciPy each hold a BLAS with threads of its own. The idle ones go
+        on spinning, so alternating between the two makes both several times slower; what LAPACK
+        is called through does the large products too.
+        """
+        if a.shape[1] * a.shape[2] * b.shape[2] <= _THREADED:
+            return a @ b
+        batch = max(len(a), len(b))
+        out = np.empty((batch, a.shape[1], b.shape[2]))
+        a, b = (np.broadcast_to(v, (batch, *v.shape[1:])) for v in (a, b))
+        for x, y, product in zip(a, b, out, strict=True):
+            (left, flip), (right, turn) = _in_place(y.T), _in_place(x.T)
+            blas.dgemm(1.0, left, right, 0.0, product.T, flip, turn, overwrite_c=1)
+        return out
 
     def cholesky(self, a: Array) -> Cholesky:
         """LAPACK's ``dpotrf``, or NumPy's loop over it where the call itself would dominate.
@@ -85,6 +103,11 @@ class NumPyBackend:
                 b[:, :n] = getrs(factor, pivots, b[:, :n].T, overwrite_b=1)[0].T
             b[:, n:] /= rest
         return out.mT
+
+
+def _in_place(matrix: Array) -> tuple[Array, bool]:
+    """What BLAS reads without a copy, and whether that is the transpose."""
+    return (matrix, False) if matrix.flags.f_contiguous else (matrix.T, True)
 
 
 def _small_cholesky(a: Array) -> Cholesky:

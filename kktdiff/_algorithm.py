@@ -9,12 +9,10 @@
 
 from typing import NamedTuple
 
-from array_api_compat import array_namespace
-
 from kktdiff import _condensed as condensed
 from kktdiff import _ipm as ipm
 from kktdiff import _kkt as kkt
-from kktdiff._arrays import diagonal, norm_inf, pick, take
+from kktdiff._arrays import diagonal, namespace, norm_inf, pick, take
 from kktdiff._polish import polish
 from kktdiff._problem import QP
 from kktdiff._reports import record
@@ -60,7 +58,7 @@ class Part(NamedTuple):
 
     def split(self, mask: Array) -> tuple["Part", "Part"]:
         """The elements where `mask` holds, and the others."""
-        xp = array_namespace(mask)
+        xp = namespace(mask)
         if bool(xp.all(mask)):
             return self, self.take(self.index[:0])
         return self.take(xp.nonzero(mask)[0]), self.take(xp.nonzero(~mask)[0])
@@ -106,13 +104,13 @@ def solve_chunk(
 
 
 def _places(index: Array, some: Array) -> Array:
-    return array_namespace(index).searchsorted(index, some)
+    return namespace(index).searchsorted(index, some)
 
 
 def _convex(part: Part, backend: Backend, *, separable: bool) -> Array:  # (B,) bool
     """Whether Q has no negative eigenvalue but such as rounding may leave."""
     Q = part.qp.Q
-    xp = array_namespace(Q)
+    xp = namespace(Q)
     size = norm_inf(norm_inf(Q))
     if separable:
         convex = xp.all(xp.linalg.diagonal(Q) >= -_CURVATURE * size[:, None], axis=-1)
@@ -130,7 +128,7 @@ def _from_nearby(
 
     A warm point that is worse than the cold one, or not finite, is not used.
     """
-    xp = array_namespace(part.index)
+    xp = namespace(part.index)
     usable = xp.isfinite(
         xp.sum(warm.x, axis=1) + xp.sum(warm.lam, axis=1) + xp.sum(warm.nu, axis=1)
     )
@@ -183,7 +181,7 @@ def _polish(
     An element whose multipliers or slacks come out with a wrong sign is tried again with the
     active set that the signs ask for.
     """
-    xp = array_namespace(part.index)
+    xp = namespace(part.index)
     done: list[Part] = []
     kept: list[Kept] = []
     active = kkt.activity(part.scaling, part.point.s, part.point.lam) > 0.5
@@ -227,7 +225,7 @@ def _solve_hard(part: Part, settings: Settings, backend: Backend) -> Outcome:
 
 def _best_of(before: Part, after: Part, settings: Settings) -> Part:
     """The better of two points for each element, and the status that it has earned."""
-    xp = array_namespace(before.index)
+    xp = namespace(before.index)
     old, new = evaluate(before.qp, before.point), evaluate(after.qp, after.point)
     better = ~(old.merit < new.merit)
     point = Point(*(pick(better, u, v) for u, v in zip(after.point, before.point, strict=True)))

@@ -7,7 +7,17 @@ from collections.abc import Sequence
 
 from array_api_compat import array_namespace
 
-from kktdiff._typing import Array
+from kktdiff._typing import Array, Namespace
+
+_NAMESPACES: dict[type, Namespace] = {}  # asking takes as long as a small operation
+
+
+def namespace(array: Array) -> Namespace:
+    """The array API namespace that `array` belongs to."""
+    found = _NAMESPACES.get(type(array))
+    if found is None:
+        found = _NAMESPACES[type(array)] = array_namespace(array)
+    return found
 
 
 def mv(matrix: Array, vector: Array) -> Array:  # (B or 1, r, c), (B, c) -> (B, r)
@@ -21,12 +31,12 @@ def mv(matrix: Array, vector: Array) -> Array:  # (B or 1, r, c), (B, c) -> (B, 
 
 def dot(a: Array, b: Array) -> Array:  # (B, n), (B, n) -> (B,)
     """Inner product over the last axis."""
-    return array_namespace(a).sum(a * b, axis=-1)
+    return namespace(a).sum(a * b, axis=-1)
 
 
 def norm_inf(a: Array, axis: int = -1) -> Array:
     """Largest absolute value along `axis`, 0 where the axis is empty. NaN stays NaN."""
-    xp = array_namespace(a)
+    xp = namespace(a)
     if a.shape[axis] == 0:
         return xp.sum(a, axis=axis)
     return xp.max(xp.abs(a), axis=axis)
@@ -34,7 +44,7 @@ def norm_inf(a: Array, axis: int = -1) -> Array:
 
 def largest(*values: Array) -> Array:
     """Elementwise maximum of several arrays."""
-    xp = array_namespace(values[0])
+    xp = namespace(values[0])
     out = values[0]
     for value in values[1:]:
         out = xp.maximum(out, value)
@@ -43,7 +53,7 @@ def largest(*values: Array) -> Array:
 
 def take(array: Array, index: Array) -> Array:
     """The elements `index` of a batch."""
-    return array_namespace(array).take(array, index, axis=0)
+    return namespace(array).take(array, index, axis=0)
 
 
 def take_shared(array: Array, index: Array) -> Array:
@@ -53,13 +63,13 @@ def take_shared(array: Array, index: Array) -> Array:
 
 def pick(mask: Array, a: Array, b: Array) -> Array:  # mask: (B,)
     """`a` for the elements where `mask` holds, else `b`."""
-    xp = array_namespace(a)
+    xp = namespace(a)
     return xp.where(xp.reshape(mask, (-1,) + (1,) * (a.ndim - 1)), a, b)
 
 
 def diagonal(vector: Array) -> Array:  # (B, n) -> (B, n, n)
     """Diagonal matrices."""
-    xp = array_namespace(vector)
+    xp = namespace(vector)
     eye = xp.eye(vector.shape[-1], dtype=vector.dtype, device=vector.device)
     return vector[..., None] * eye
 
@@ -71,7 +81,7 @@ def common(lengths: Sequence[int]) -> int:
 
 def concat(parts: Sequence[Array], axis: int) -> Array:
     """Concatenate along `axis`, with batch dimensions of length one broadcast first."""
-    xp = array_namespace(parts[0])
+    xp = namespace(parts[0])
     batch = common([part.shape[0] for part in parts])
     full = [xp.broadcast_to(part, (batch, *part.shape[1:])) for part in parts]
     return full[0] if len(full) == 1 else xp.concat(full, axis=axis)
@@ -85,7 +95,7 @@ def spread(
     fill: float = 0.0,
 ) -> Array:  # (length, *tail)
     """The values put in their places of a batch, `fill` in between, with the type of `like`."""
-    xp = array_namespace(like)
+    xp = namespace(like)
     everywhere = xp.arange(length, device=like.device)
     places = xp.concat([index for index, _ in pieces] or [everywhere[:0]])
     values = [value for _, value in pieces]
@@ -103,7 +113,7 @@ def spread(
 
 def placed(index: Array, values: Array, array: Array) -> Array:
     """`array` with the elements `index` replaced by `values`."""
-    xp = array_namespace(array)
+    xp = namespace(array)
     length, tail = array.shape[0], array.shape[1:]
     mask = spread([(index, index >= 0)], (), length, index >= 0, fill=False)
     return pick(mask, spread([(index, xp.astype(values, array.dtype))], tail, length, array), array)

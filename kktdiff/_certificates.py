@@ -5,9 +5,7 @@ Farkas: ``Cx <= d, Ax = b`` has no solution if and only if some ``lam >= 0, nu``
 if some ``r`` has ``Qr = 0, Ar = 0, Cr <= 0`` and ``p'r < 0``.
 """
 
-from array_api_compat import array_namespace
-
-from kktdiff._arrays import dot, largest, mv, norm_inf
+from kktdiff._arrays import dot, largest, mv, namespace, norm_inf
 from kktdiff._problem import QP
 from kktdiff._residuals import Point, Residuals
 from kktdiff._typing import Array
@@ -30,7 +28,7 @@ def primal_infeasible(point: Point, r: Residuals) -> Array:  # (B,) bool
 
 def dual_infeasible(qp: QP, point: Point, r: Residuals) -> Array:  # (B,) bool
     """Whether x itself is a direction in which the objective falls for ever."""
-    xp = array_namespace(point.x)
+    xp = namespace(point.x)
     x = point.x if qp.fixed is None else xp.where(qp.fixed, 0.0, point.x)
     descent = -dot(qp.p, x)
     Cx = xp.where(qp.present, qp.C(x[..., None])[..., 0], 0.0)

@@ -14,9 +14,7 @@ the one after the other. (The idea of ProxQP's closest feasible QP, Bambade et a
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from array_api_compat import array_namespace
-
-from kktdiff._arrays import diagonal, largest, norm_inf, take
+from kktdiff._arrays import diagonal, largest, namespace, norm_inf, take
 from kktdiff._problem import NAMES, Problem
 from kktdiff._settings import INFINITE
 from kktdiff._solution import Solution
@@ -37,7 +35,7 @@ def elements(problem: Problem, index: Array) -> Data:
     for name in NAMES:
         flat = problem.given.flat(name)
         if flat is not None:
-            xp = array_namespace(flat)
+            xp = namespace(flat)
             flat = xp.broadcast_to(flat, (problem.length, *flat.shape[1:]))
             flat = take(flat, index)
         out[name] = flat
@@ -58,7 +56,7 @@ class Shifts(NamedTuple):
 def least_shift(data: Data, solve: Solve) -> Shifts:
     """Solve the first QP."""
     p = data["p"]
-    xp = array_namespace(p)
+    xp = namespace(p)
     columns: dict[str, slice] = {}
     size = p.shape[1]
     for name in SIDES:
@@ -74,7 +72,7 @@ def least_shift(data: Data, solve: Solve) -> Shifts:
 def first_arguments(data: Data, columns: dict[str, slice], one: float) -> dict[str, Array]:
     """The first QP's constraints; for tangents of the data with 0 for `one`."""
     p = data["p"]
-    xp = array_namespace(p)
+    xp = namespace(p)
     n = p.shape[1]
     size = max(where.stop for where in columns.values())
     eye = xp.eye(size, dtype=p.dtype, device=p.device)
@@ -118,7 +116,7 @@ class Repaired(NamedTuple):
 def repair(data: Data, solve: Solve) -> Repaired:
     """Find the least shifts, and solve the QP that they make feasible."""
     shifts = least_shift(data, solve)
-    xp = array_namespace(data["p"])
+    xp = namespace(data["p"])
     n = data["p"].shape[1]
     least = SHIFTED * norm_inf(shifts.solution.x[:, n:])[:, None]
     moved = {name: xp.abs(shifts.of(name)) > least for name in shifts.columns}
@@ -130,7 +128,7 @@ def second_arguments(
     data: Data, shift: dict[str, Array], moved: dict[str, Array], absent: float
 ) -> dict[str, Array]:
     """The second QP's arguments; for tangents too, with `absent` zero: they are linear in them."""
-    xp = array_namespace(data["p"])
+    xp = namespace(data["p"])
     out: dict[str, Array] = {"Q": data["Q"], "p": data["p"]}
     equal, right = [], []
     if data["b"] is not None:
@@ -149,7 +147,7 @@ def _second_bounds(
     data: Data, shift: dict[str, Array], moved: dict[str, Array], absent: float
 ) -> dict[str, Array]:
     """Bounds that were shifted fix their variable."""
-    xp = array_namespace(data["p"])
+    xp = namespace(data["p"])
     if data["lb"] is None and data["ub"] is None:
         return {}
     none = xp.full(data["p"].shape, absent, dtype=data["p"].dtype, device=data["p"].device)
@@ -171,7 +169,7 @@ def feasibility(data: Data, solve: Solve) -> Array:  # (B,): a Status
     and no curvature stops it is not small. NUMERICAL_ERROR otherwise.
     """
     p = data["p"]
-    xp = array_namespace(p)
+    xp = namespace(p)
     n = p.shape[1]
     status = xp.full((p.shape[0],), int(Status.NUMERICAL_ERROR), device=p.device)
     ray = _descent_ray(data, solve)
@@ -192,7 +190,7 @@ def feasibility(data: Data, solve: Solve) -> Array:  # (B,): a Status
 def _descent_ray(data: Data, solve: Solve) -> Solution:
     """The direction nearest to -p along which the objective falls for ever, or 0."""
     p = data["p"]
-    xp = array_namespace(p)
+    xp = namespace(p)
     eye = xp.eye(p.shape[1], dtype=p.dtype, device=p.device)
     equal = [data["Q"] + data["Q"].mT] + ([] if data["A"] is None else [data["A"]])
     A = xp.concat(equal, axis=1)

@@ -8,9 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from array_api_compat import array_namespace
-
-from kktdiff._arrays import placed, spread, take
+from kktdiff._arrays import namespace, placed, spread, take
 from kktdiff._closest import (
     Data,
     Repaired,
@@ -49,7 +47,7 @@ class ClosestEngine:
             return total
         options: Options = {"gradient": mode, "smoothing": smoothing}
         for name, value in pullback(self.repaired, g, options).items():
-            xp = array_namespace(value)
+            xp = namespace(value)
             if self.main.shared(name):
                 whole = xp.sum(value, axis=0, keepdims=True)
             else:
@@ -63,7 +61,7 @@ class ClosestEngine:
         """Tangents by output name, in the outputs' shapes."""
         total = self.main.jvp(tangents, mode, smoothing)
         flat = self.main.flat_tangents(tangents)
-        xp = array_namespace(self.index)
+        xp = namespace(self.index)
         data = self.repaired.data
         d: Data = {name: None if v is None else xp.zeros_like(v) for name, v in data.items()}
         for name, v in flat.items():
@@ -79,7 +77,7 @@ class ClosestEngine:
         options: Options = {"gradient": mode, "smoothing": smoothing}
         shape = self.main.shape(OUTPUTS[of])
         like = self.main.problem.qp.p
-        xp, count = array_namespace(like), self.index.shape[0]
+        xp, count = namespace(like), self.index.shape[0]
         eye = xp.eye(math.prod(shape), dtype=like.dtype, device=like.device)
         rows = []
         for i in range(eye.shape[0]):
@@ -114,7 +112,7 @@ def pullback(r: Repaired, g: dict[str, Array], options: Options) -> dict[str, Ar
     grads = {"Q": second.Q, "p": second.p}
     shift: dict[str, Array] = {}
     _, k = r.sizes
-    xp = array_namespace(second.p)
+    xp = namespace(second.p)
     if "b" in r.moved:
         grads |= {"A": second.A[:, :k, :], "b": second.b[:, :k]}
         shift["b"] = second.b[:, :k]
@@ -132,7 +130,7 @@ def _second_cotangents(r: Repaired, g: dict[str, Array]) -> dict[str, Array]:
     out = dict(g)
     if "h" not in r.moved:
         return out
-    xp = array_namespace(r.data["p"])
+    xp = namespace(r.data["p"])
     held = r.moved["h"]
     m, k = r.sizes
     if "lam" in g or "nu" in g:
@@ -152,7 +150,7 @@ def _bound_gradients(
     """Split the second QP's bounds' gradients among the given bounds and their shifts."""
     if lower is None or upper is None:
         return {}
-    xp = array_namespace(lower)
+    xp = namespace(lower)
     none = xp.zeros_like(lower) > 0
     by_lb, by_ub = r.moved.get("lb", none), r.moved.get("ub", none)
     value = lower + upper  # a fixed variable's: which bound it was counted to says nothing
@@ -170,7 +168,7 @@ def _through_shifts(
     r: Repaired, grads: dict[str, Array], shift: dict[str, Array]
 ) -> dict[str, Array]:
     """Add what the right-hand sides' gradients are by way of the first QP."""
-    xp = array_namespace(grads["p"])
+    xp = namespace(grads["p"])
     n = grads["p"].shape[1]
     m, _ = r.sizes
     cotangent = xp.concat(
@@ -205,7 +203,7 @@ def as_given(r: Repaired, found: dict[str, Array]) -> dict[str, Array]:
     """The second QP's outputs in the first's terms: its last equalities are rows of G."""
     if "h" not in r.moved:
         return found
-    xp = array_namespace(found["x"])
+    xp = namespace(found["x"])
     _, k = r.sizes
     held = r.moved["h"]
     return found | {
@@ -219,7 +217,7 @@ def repaired_elements(
     problem: Problem, fields: dict[str, Array], engine: Engine, solve: Solve
 ) -> tuple[dict[str, Array], Engine | ClosestEngine]:
     """Fields and derivatives with the infeasible elements' closest feasible QPs in their place."""
-    xp = array_namespace(fields["status"])
+    xp = namespace(fields["status"])
     index = xp.nonzero(fields["status"] == int(Status.PRIMAL_INFEASIBLE))[0]
     n, m, k = problem.qp.sizes
     sizes = {"h": m, "b": k, "lb": n, "ub": n}

@@ -11,9 +11,7 @@ metric makes room for singular Q and dependent rows.
 from functools import partial
 from typing import NamedTuple
 
-from array_api_compat import array_namespace
-
-from kktdiff._arrays import diagonal, mv
+from kktdiff._arrays import diagonal, mv, namespace
 from kktdiff._problem import QP
 from kktdiff._residuals import Point
 from kktdiff._scaling import Scaling
@@ -36,7 +34,7 @@ class Condensed(NamedTuple):
 
 def is_diagonal(Q: Array) -> Array:  # (B, n, n) -> (B,)
     """Which matrices have no entry off their diagonal."""
-    xp = array_namespace(Q)
+    xp = namespace(Q)
     eye = xp.eye(Q.shape[-1], dtype=xp.bool, device=Q.device)
     return xp.all((Q == 0) | eye, axis=(1, 2))
 
@@ -45,7 +43,7 @@ def system(backend: Backend, *, separable: bool) -> System:
     """The condensed Newton system; `separable`: Q is diagonal and there is no G."""
 
     def factor(qp: QP, scaling: Scaling, point: Point, reg: Array) -> tuple[Solve, Array]:
-        w = array_namespace(reg).where(qp.present, point.lam / point.s, 0.0)
+        w = namespace(reg).where(qp.present, point.lam / point.s, 0.0)
         c = condense(qp, scaling, w, reg, backend, separable=separable)
         return partial(_solve, qp, c, backend), c.ok
 
@@ -62,7 +60,7 @@ def condense(
     separable: bool,
 ) -> Condensed:
     """Assemble and factor the condensed system."""
-    xp = array_namespace(w)
+    xp = namespace(w)
     w_G, w_lb, w_ub = qp.split(w)
     D = reg[:, None] * scaling.prox_x
     D = D + w_lb if qp.bounds[0] else D
@@ -97,7 +95,7 @@ def _solve(
         dnu = backend.cho_solve(c.S, (mv(qp.A, dx) - r_nu)[..., None])[..., 0]
         dx = dx - mv(c.HA, dnu)
     if qp.fixed is not None:
-        dx = array_namespace(dx).where(qp.fixed, 0.0, dx)
+        dx = namespace(dx).where(qp.fixed, 0.0, dx)
     Cdx = qp.C(dx[..., None])[..., 0]
     return dx, c.w * (Cdx - r_c), dnu, Cdx
 

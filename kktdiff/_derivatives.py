@@ -8,11 +8,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from array_api_compat import array_namespace
-
 from kktdiff import _sensitivity as sensitivity
 from kktdiff._algorithm import Kept
-from kktdiff._arrays import spread, take_shared
+from kktdiff._arrays import namespace, spread, take_shared
 from kktdiff._central_path import on_central_path
 from kktdiff._diagnostics import diagnose
 from kktdiff._inputs import CORE
@@ -91,7 +89,7 @@ class Engine:
         tail = (*self.shape(OUTPUTS[of]), *self.shape(CORE[wrt]))
         pieces: Pieces = []
         for group in self._groups(mode, smoothing) if rows else ():
-            xp = array_namespace(group.index)
+            xp = namespace(group.index)
             count, like = group.index.shape[0], group.point.x
             eye = xp.eye(rows, dtype=like.dtype, device=like.device)
             g = Cotangents(**{of: xp.broadcast_to(eye, (count, rows, rows))})
@@ -107,7 +105,7 @@ class Engine:
         """The fields of `Diagnostics`, each (...); an element that is not solved has no trust."""
         give, length, p = self.problem.given.give, self.problem.length, self.problem.qp.p
         found = [(group.index, diagnose(group)) for group in self.kept]
-        xp = array_namespace(p)
+        xp = namespace(p)
         fields = {
             name: spread([(i, d[name]) for i, d in found], (), length, like, fill)
             for name, like, fill in (

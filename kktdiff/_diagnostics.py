@@ -1,8 +1,7 @@
 """How far a gradient is to be trusted: what is known about the KKT system of each element."""
 
-from array_api_compat import array_namespace
-
 from kktdiff._algorithm import Kept
+from kktdiff._arrays import namespace
 from kktdiff._least_squares import RANK, matrix
 from kktdiff._residuals import multipliers
 from kktdiff._typing import Array
@@ -13,7 +12,7 @@ WEAK = 1e-6  # s and lam both below this, in the scaled metric: weakly active
 def diagnose(group: Kept) -> dict[str, Array]:
     """Margin, weakly active count and condition of the KKT matrix, each (B,)."""
     qp, point, factors = group.qp, group.point, group.factors
-    xp = array_namespace(point.x)
+    xp = namespace(point.x)
     scaling = factors.scaling
     s = point.s * scaling.rows
     lam = multipliers(qp, point) * scaling.cost[:, None] / scaling.rows

@@ -7,9 +7,9 @@ import math
 from typing import Any, NamedTuple
 
 import array_api_compat
-from array_api_compat import array_namespace
 
 from kktdiff import backends
+from kktdiff._arrays import namespace
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
 
@@ -41,7 +41,7 @@ class Given(NamedTuple):
         length = 1
         if math.prod(lead) != 1:
             length = math.prod(self.batch)
-            array = array_namespace(array).broadcast_to(array, (*self.batch, *tail))
+            array = namespace(array).broadcast_to(array, (*self.batch, *tail))
         return self.receive(array, (length, *tail))
 
     def receive(self, array: Array, shape: tuple[int, ...]) -> Array:
@@ -51,13 +51,13 @@ class Given(NamedTuple):
 
     def give(self, array: Array) -> Array:
         """A flat result (B, ...) in the batch's shape, in the caller's library and dtype."""
-        xp = array_namespace(array)
+        xp = namespace(array)
         array = xp.reshape(array, (*self.batch, *array.shape[1:]))
         return self.send(array)
 
     def send(self, array: Array) -> Array:
         """A backend array in the caller's library; floats in the caller's dtype."""
-        xp = array_namespace(array)
+        xp = namespace(array)
         if xp.isdtype(array.dtype, "real floating"):
             array = xp.astype(array, getattr(xp, self.dtype), copy=False)
         like = self.arrays["p"]
@@ -72,7 +72,7 @@ class Given(NamedTuple):
         what each of them contributes.
         """
         own = self.arrays[name].shape  # type: ignore[union-attr]
-        xp = array_namespace(grad)
+        xp = namespace(grad)
         core = len(CORE[name])
         tail = grad.shape[1:]
         lead = own[: len(own) - core]
@@ -135,7 +135,7 @@ def _same_library(arrays: dict[str, Any]) -> Backend:
 
 def _same_dtype(arrays: dict[str, Any]) -> str:
     dtypes = {name: array.dtype for name, array in arrays.items() if array is not None}
-    xp = array_namespace(arrays["Q"])
+    xp = namespace(arrays["Q"])
     for name, dtype in dtypes.items():
         if dtype not in (xp.float32, xp.float64):
             raise TypeError(

@@ -7,9 +7,7 @@ stop. Elements that are finished are frozen, and left out once enough are.
 
 from typing import NamedTuple
 
-from array_api_compat import array_namespace
-
-from kktdiff._arrays import dot, largest, norm_inf, pick, take
+from kktdiff._arrays import dot, largest, namespace, norm_inf, pick, take
 from kktdiff._certificates import dual_infeasible, primal_infeasible
 from kktdiff._problem import QP
 from kktdiff._reports import record
@@ -51,7 +49,7 @@ def start(qp: QP, scaling: Scaling, system: System) -> Point:
 
     Vandenberghe 2010, "The CVXOPT linear and quadratic cone program solvers", section 5.3.
     """
-    xp = array_namespace(qp.p)
+    xp = namespace(qp.p)
 
     def zeros(size: int) -> Array:
         return xp.zeros((qp.length, size), dtype=qp.p.dtype, device=qp.p.device)
@@ -71,7 +69,7 @@ def start(qp: QP, scaling: Scaling, system: System) -> Point:
 
 def recentre(qp: QP, scaling: Scaling, point: Point, least: float) -> Point:
     """`point` with s and lam at least `least` in the scaled metric: off the boundary again."""
-    xp = array_namespace(point.x)
+    xp = namespace(point.x)
     unit = least / scaling.rows
     s = xp.maximum(point.s, unit + 0 * point.s)
     lam = xp.maximum(point.lam, least * scaling.rows / scaling.cost[:, None] + 0 * s)
@@ -80,7 +78,7 @@ def recentre(qp: QP, scaling: Scaling, point: Point, least: float) -> Point:
 
 def _made_positive(qp: QP, v: Array) -> Array:  # (B, M)
     """`v`, shifted to at least one where any present entry is not clearly positive."""
-    xp = array_namespace(v)
+    xp = namespace(v)
     if not v.shape[-1]:
         return v
     low = xp.min(xp.where(qp.present, v, xp.inf), axis=-1, keepdims=True)
@@ -97,7 +95,7 @@ def run(
     spent: Array,  # (B,): iterations that each element has had before
 ) -> tuple[Point, Array, Array]:
     """Iterate from `point`; (best point, status, iterations), each (B, ...)."""
-    xp = array_namespace(point.x)
+    xp = namespace(point.x)
     batch, device = point.x.shape[0], point.x.device
     full = xp.full((batch,), BIG, dtype=point.x.dtype, device=device)
     index = xp.arange(batch, device=device)
@@ -138,7 +136,7 @@ def run(
 
 def _gather(parts: list[Loop]) -> tuple[Point, Array, Array]:
     """The finished parts in the chunk's own order."""
-    xp = array_namespace(parts[0].index)
+    xp = namespace(parts[0].index)
     order = xp.argsort(xp.concat([part.index for part in parts]))
 
     def join(*arrays: Array) -> Array:
@@ -150,7 +148,7 @@ def _gather(parts: list[Loop]) -> tuple[Point, Array, Array]:
 
 def judge(qp: QP, loop: Loop, r: Residuals, settings: Settings) -> Loop:
     """Keep each element's best point; end those that are solved, hopeless or stuck."""
-    xp = array_namespace(r.gap)
+    xp = namespace(r.gap)
     solved, merit = r.within(settings.tol), r.merit
     if settings.barrier:
         merit = _distance_from_path(qp, loop.point, r, settings.barrier)
@@ -181,7 +179,7 @@ def judge(qp: QP, loop: Loop, r: Residuals, settings: Settings) -> Loop:
 
 def _distance_from_path(qp: QP, point: Point, r: Residuals, barrier: float) -> Array:
     """Largest relative residual of the central path's equations."""
-    xp = array_namespace(r.gap)
+    xp = namespace(r.gap)
     off = xp.where(qp.present, point.lam * point.s / barrier - 1, 0.0)
     feasible = largest(norm_inf(r.r_c), norm_inf(r.r_nu)) / (1 + r.sizes[:, 0])
     return largest(norm_inf(off), feasible, r.dual / (1 + r.sizes[:, 1]))
@@ -191,7 +189,7 @@ def advance(
     qp: QP, scaling: Scaling, loop: Loop, r: Residuals, settings: Settings, system: System
 ) -> Loop:
     """One predictor-corrector step of every element that runs."""
-    xp = array_namespace(r.gap)
+    xp = namespace(r.gap)
     x, s, lam, nu = loop.point
     running = loop.status < 0
     solve, ok = system(qp, scaling, loop.point, loop.reg)
@@ -216,7 +214,7 @@ def _direction(
     qp: QP, point: Point, r: Residuals, solve: Solve, barrier: float, running: Array
 ) -> tuple[Array, ...]:
     """Mehrotra's direction: (dx, ds, dlam, dnu)."""
-    xp = array_namespace(r.gap)
+    xp = namespace(r.gap)
     _, s, lam, _ = point
     mu = _mean_product(qp, s, lam)
 
@@ -242,19 +240,19 @@ def _direction(
 
 def _mean_product(qp: QP, s: Array, lam: Array) -> Array:  # (B,)
     """mu, over the rows that are present."""
-    xp = array_namespace(s)
+    xp = namespace(s)
     count = xp.sum(xp.astype(qp.present, s.dtype), axis=-1)
     return dot(s, lam) / xp.where(count > 0, count, 1.0)
 
 
 def _length(s: Array, ds: Array, lam: Array, dlam: Array) -> Array:  # (B,)
     """Largest common step that keeps s and lam from below zero."""
-    return array_namespace(s).minimum(_to_boundary(s, ds), _to_boundary(lam, dlam))
+    return namespace(s).minimum(_to_boundary(s, ds), _to_boundary(lam, dlam))
 
 
 def _to_boundary(v: Array, dv: Array) -> Array:  # (B,)
     """Largest step, up to a little over one, that keeps v + step dv from below zero."""
-    xp = array_namespace(v)
+    xp = namespace(v)
     full = xp.full((v.shape[0], 1), 1 / _KEEP_OFF, dtype=v.dtype, device=v.device)
     ratio = xp.where(dv < 0, -v / xp.where(dv < 0, dv, -1.0), xp.inf)
     return xp.min(xp.concat([full, ratio], axis=-1), axis=-1)

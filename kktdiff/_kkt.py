@@ -19,9 +19,7 @@ dependent; refinement against the system above, which has none, takes it out aga
 
 from typing import NamedTuple
 
-from array_api_compat import array_namespace
-
-from kktdiff._arrays import diagonal, largest, norm_inf, pick, take
+from kktdiff._arrays import diagonal, largest, namespace, norm_inf, pick, take
 from kktdiff._problem import QP
 from kktdiff._residuals import Point
 from kktdiff._scaling import Scaling
@@ -71,7 +69,7 @@ def with_fixed(qp: QP, activity: Array, y: Array) -> Array:  # (B, M), (B, n) ->
     """Activity with each fixed variable's equality put on the side of its multiplier's sign."""
     if qp.fixed is None or not (qp.bounds[0] and qp.bounds[1]):
         return activity
-    xp = array_namespace(activity)
+    xp = namespace(activity)
     rows, lower, upper = qp.split(activity)
     lower = xp.where(qp.fixed, xp.astype(y < 0, y.dtype), lower)
     upper = xp.where(qp.fixed, xp.astype(y >= 0, y.dtype), upper)
@@ -86,7 +84,7 @@ def factor(
     reg: Array | float = LU_REGULARISATION,  # (B,)
 ) -> Factors:
     """Assemble the KKT matrix for the activities `a`, and factor it."""
-    xp = array_namespace(a)
+    xp = namespace(a)
     zero = xp.zeros_like(a)
     inside = (a > 0) & (a < 1)
     ratio = xp.where(inside, (1 - a) / xp.where(inside, a, 1.0), zero)
@@ -123,7 +121,7 @@ def _assemble(
     nu: Array,
     reg: Array,
 ) -> Array:  # (B, N, N), unknowns in the order x, nu, rows of G by activity
-    xp = array_namespace(x)
+    xp = namespace(x)
     n, m, k = qp.sizes
     batch, size = x.shape[0], n + k + m
     K = xp.zeros((batch, size, size), dtype=x.dtype, device=x.device)
@@ -146,13 +144,13 @@ def _assemble(
 
 
 def _is_bound(qp: QP, a: Array) -> Array:  # (1, M) bool
-    xp = array_namespace(a)
+    xp = namespace(a)
     return xp.arange(a.shape[1], device=a.device)[None, :] >= qp.G.shape[-2]
 
 
 def _held(qp: QP, a: Array) -> Array:  # (B, M) bool
     """Bounds that are more active than not; of a variable's two the more active one."""
-    xp = array_namespace(a)
+    xp = namespace(a)
     rows, lower, upper = qp.split(a)
     if lower.shape[1] and upper.shape[1]:
         sides = [(lower > 0.5) & (lower > upper), (upper > 0.5) & (upper >= lower)]
@@ -163,7 +161,7 @@ def _held(qp: QP, a: Array) -> Array:  # (B, M) bool
 
 def solve(qp: QP, f: Factors, rhs: Rhs, backend: Backend) -> tuple[Rhs, Array]:
     """Solve and refine; the solution and each element's relative residual, (B,)."""
-    xp = array_namespace(rhs.x)
+    xp = namespace(rhs.x)
     out = _solve_once(qp, f, rhs, backend)
     left = _residual(qp, f, rhs, out)
     size, error = _size(f, rhs), _size(f, left)
@@ -192,7 +190,7 @@ def system(backend: Backend) -> System:
 
         def newton(r_x: Array, r_c: Array, r_nu: Array) -> tuple[Array, Array, Array, Array]:
             out, _ = solve(qp, f, Rhs(r_x[..., None], r_c[..., None], r_nu[..., None]), backend)
-            dlam = array_namespace(reg).where(qp.present, out.c[..., 0], 0.0)
+            dlam = namespace(reg).where(qp.present, out.c[..., 0], 0.0)
             return out.x[..., 0], dlam, out.nu[..., 0], qp.C(out.x)[..., 0]
 
         return newton, f.lu.ok
@@ -202,7 +200,7 @@ def system(backend: Backend) -> System:
 
 def _solve_once(qp: QP, f: Factors, rhs: Rhs, backend: Backend) -> Rhs:
     """Solve the regularised system with the kept factors."""
-    xp = array_namespace(rhs.x)
+    xp = namespace(rhs.x)
     n, _, k = qp.sizes
     cost = f.scaling.cost[:, None, None]
     # An active bound's variable is moved to where the right-hand side wants it, and only the
@@ -225,10 +223,10 @@ def _solve_once(qp: QP, f: Factors, rhs: Rhs, backend: Backend) -> Rhs:
 def _from_bounds(qp: QP, c: Array) -> Array:  # (B, M, r) -> (B, n, r)
     """``C'c`` over the bounds alone."""
     _, lower, upper = qp.split(c)
-    out = array_namespace(c).zeros_like(c[:, :1, :]) if c.shape[1] else c
+    out = namespace(c).zeros_like(c[:, :1, :]) if c.shape[1] else c
     if not (qp.bounds[0] or qp.bounds[1]):
         shape = (c.shape[0], qp.p.shape[-1], c.shape[2])
-        return array_namespace(c).zeros(shape, dtype=c.dtype, device=c.device)
+        return namespace(c).zeros(shape, dtype=c.dtype, device=c.device)
     out = out - lower if qp.bounds[0] else out
     return out + upper if qp.bounds[1] else out
 
@@ -239,7 +237,7 @@ def _bound_multipliers(
     """Multipliers of the bounds: by their own row, or, where held, by stationarity."""
     if not (qp.bounds[0] or qp.bounds[1]):
         return []
-    xp = array_namespace(x)
+    xp = namespace(x)
     own = f.stiff[..., None] * (qp.C(x) - rhs.c)
     left = rhs.x - qp.Q @ x - qp.G.mT @ lam_G - qp.A.mT @ nu - _from_bounds(qp, own)
     sides = zip(qp.split(f.held)[1:], qp.split(own)[1:], (-left, left), strict=True)
@@ -248,7 +246,7 @@ def _bound_multipliers(
 
 def _residual(qp: QP, f: Factors, rhs: Rhs, out: Rhs) -> Rhs:
     """What `out` leaves of `rhs` in the system without regularisation."""
-    xp = array_namespace(rhs.x)
+    xp = namespace(rhs.x)
     x = rhs.x - qp.Q @ out.x - qp.Ct(out.c) - qp.A.mT @ out.nu
     c = rhs.c - qp.C(out.x) + f.slack[..., None] * out.c
     return Rhs(x, xp.where(f.activity[..., None] > 0, c, 0.0), rhs.nu - qp.A @ out.x)
@@ -256,7 +254,7 @@ def _residual(qp: QP, f: Factors, rhs: Rhs, out: Rhs) -> Rhs:
 
 def _size(f: Factors, r: Rhs) -> Array:  # (B,)
     """Infinity norm in the metric in which the matrix was assembled."""
-    xp = array_namespace(r.x)
+    xp = namespace(r.x)
     c = xp.sqrt(f.activity) * f.scaling.rows
     parts = [
         f.scaling.cost[:, None] * f.scaling.x * norm_inf(r.x),

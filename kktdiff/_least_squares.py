@@ -4,9 +4,7 @@ With dependent active rows the multipliers are not unique, with a flat objective
 the minimum-norm solution is one element of what the derivative may be, and finite.
 """
 
-from array_api_compat import array_namespace
-
-from kktdiff._arrays import concat, diagonal
+from kktdiff._arrays import concat, diagonal, namespace
 from kktdiff._kkt import Rhs
 from kktdiff._problem import QP
 from kktdiff._scaling import Scaling
@@ -20,7 +18,7 @@ def matrix(qp: QP, scaling: Scaling, activity: Array) -> Array:  # (B, N, N)
 
     The unknowns are dx, dnu and ``v = dlam / sqrt(activity)``, bounds included.
     """
-    xp = array_namespace(activity)
+    xp = namespace(activity)
     n, _, k = qp.sizes
     batch, rows = activity.shape
     eye = xp.eye(n, dtype=activity.dtype, device=activity.device)[None, ...]
@@ -37,13 +35,13 @@ def matrix(qp: QP, scaling: Scaling, activity: Array) -> Array:  # (B, N, N)
 def spectrum(qp: QP, scaling: Scaling, activity: Array) -> tuple[Array, Array]:
     """Eigenvalues (B, N) and eigenvectors (B, N, N) of the KKT matrix."""
     K = matrix(qp, scaling, activity)
-    result = array_namespace(K).linalg.eigh(K)
+    result = namespace(K).linalg.eigh(K)
     return result.eigenvalues, result.eigenvectors
 
 
 def solve_least_squares(qp: QP, scaling: Scaling, activity: Array, rhs: Rhs) -> Rhs:
     """Minimum-norm least-squares solution."""
-    xp = array_namespace(activity)
+    xp = namespace(activity)
     n, _, k = qp.sizes
     values, vectors = spectrum(qp, scaling, activity)
     size = xp.abs(values)

@@ -7,10 +7,8 @@ factors of exactly the system that every sensitivity needs.
 
 from typing import NamedTuple
 
-from array_api_compat import array_namespace
-
 from kktdiff import _kkt as kkt
-from kktdiff._arrays import pick, placed
+from kktdiff._arrays import namespace, pick, placed
 from kktdiff._problem import QP
 from kktdiff._residuals import ROUNDING, Point, Residuals, evaluate, with_full_sizes
 from kktdiff._scaling import Scaling
@@ -34,7 +32,7 @@ class Polished(NamedTuple):
 
 def polish(qp: QP, scaling: Scaling, point: Point, active: Array, backend: Backend) -> Polished:
     """Solve the KKT conditions near `point` with the rows `active`, (B, M), as equalities."""
-    xp = array_namespace(point.x)
+    xp = namespace(point.x)
     y = evaluate(qp, point).y if qp.fixed is not None else point.x
     a = kkt.with_fixed(qp, xp.astype(active, point.x.dtype), y)
     factors = kkt.factor(qp, scaling, a, backend)
@@ -66,7 +64,7 @@ def polish(qp: QP, scaling: Scaling, point: Point, active: Array, backend: Backe
 
 def _is_rounding(qp: QP, point: Point, r: Residuals) -> Array:  # (B,) bool
     """Whether the residuals are small, and no more than rounding has to leave."""
-    xp = array_namespace(r.gap)
+    xp = namespace(r.gap)
     clean = r.merit <= _CLEAN
     unsure = xp.nonzero(~clean & (r.merit <= LOOSE))[0]
     if not unsure.shape[0]:
@@ -77,7 +75,7 @@ def _is_rounding(qp: QP, point: Point, r: Residuals) -> Array:  # (B,) bool
 
 def _on_active_set(qp: QP, point: Point, active: Array) -> Point:
     """`point` with slack 0 on the active rows and multiplier 0 on the others."""
-    xp = array_namespace(point.x)
+    xp = namespace(point.x)
     excess = qp.C(point.x[..., None])[..., 0] - qp.d
     s = xp.where(active, 0.0, -excess)
     return Point(point.x, xp.where(qp.present, s, 1.0), xp.where(active, point.lam, 0.0), point.nu)

@@ -7,9 +7,7 @@ batch flattened to one dimension, in float64, what is shared kept shared (length
 import math
 from typing import Any, NamedTuple
 
-from array_api_compat import array_namespace
-
-from kktdiff._arrays import common, concat, mv, take_shared
+from kktdiff._arrays import common, concat, mv, namespace, take_shared
 from kktdiff._inputs import Given
 from kktdiff._settings import INFINITE
 from kktdiff._typing import Array
@@ -93,7 +91,7 @@ def build(given: Given) -> Problem:
     a: dict[str, Any] = {name: given.flat(name) for name in NAMES}
     n = given.sizes["n"]
     p = a["p"]
-    xp = array_namespace(p)
+    xp = namespace(p)
 
     def zeros(*shape: int) -> Array:
         return xp.zeros((1, *shape), dtype=p.dtype, device=p.device)
@@ -122,7 +120,7 @@ def _faults(
     qp: QP, d: Array, lb: Array | None, ub: Array | None, given: Given
 ) -> tuple[Array, Array]:
     """Which elements hold invalid data, and which contradict themselves."""
-    xp = array_namespace(qp.p)
+    xp = namespace(qp.p)
     shape = (math.prod(given.batch),)
 
     def over(bad: Array) -> Array:  # any over all but the first axis, for every element
@@ -140,5 +138,5 @@ def _faults(
 
 def objective(qp: QP, x: Array) -> Array:  # (B, n) -> (B,)
     """``1/2 x'Qx + p'x``."""
-    xp = array_namespace(x)
+    xp = namespace(x)
     return xp.sum((mv(qp.Q, x) / 2 + qp.p) * x, axis=-1)

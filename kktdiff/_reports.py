@@ -3,8 +3,7 @@
 import sys
 from typing import Any
 
-from array_api_compat import array_namespace
-
+from kktdiff._arrays import namespace
 from kktdiff._residuals import Residuals
 from kktdiff._typing import Array
 
@@ -20,7 +19,7 @@ def record(
     step: Array,  # (B,)
 ) -> dict[str, Any]:
     """The worst of each quantity over the elements at work."""
-    xp = array_namespace(r.gap)
+    xp = namespace(r.gap)
     counts = {"iteration": xp.max(iterations), "running": xp.sum(xp.astype(running, xp.int64))}
     worst = {"primal": r.primal, "dual": r.dual, "gap": r.gap, "mu": mu}
     floats = {name: float(xp.max(v)) for name, v in worst.items()} | {"step": float(xp.min(step))}

@@ -2,9 +2,7 @@
 
 from typing import NamedTuple
 
-from array_api_compat import array_namespace
-
-from kktdiff._arrays import dot, largest, mv, norm_inf, take
+from kktdiff._arrays import dot, largest, mv, namespace, norm_inf, take
 from kktdiff._problem import QP
 from kktdiff._typing import Array
 
@@ -42,7 +40,7 @@ class Residuals(NamedTuple):
 
     def within(self, tol: float) -> Array:  # (B,) bool
         """Whether all three are at most `tol`, or rounding."""
-        return array_namespace(self.gap).all(self.norms <= tol + ROUNDING * self.sizes, axis=-1)
+        return namespace(self.gap).all(self.norms <= tol + ROUNDING * self.sizes, axis=-1)
 
     @property
     def worst(self) -> Array:  # (B,)
@@ -66,12 +64,12 @@ class Residuals(NamedTuple):
     @property
     def norms(self) -> Array:  # (B, 3)
         """Primal, dual and gap."""
-        return array_namespace(self.gap).stack([self.primal, self.dual, self.gap], axis=-1)
+        return namespace(self.gap).stack([self.primal, self.dual, self.gap], axis=-1)
 
 
 def evaluate(qp: QP, point: Point) -> Residuals:
     """Residuals of the optimality conditions at `point`."""
-    xp = array_namespace(point.x)
+    xp = namespace(point.x)
     x, s, lam, nu = point
     zero = xp.zeros_like(x)
     Qx, Ax = mv(qp.Q, x), mv(qp.A, x)
@@ -112,7 +110,7 @@ def with_full_sizes(qp: QP, point: Point, r: Residuals) -> Residuals:
 
     What rounding leaves of ``Qx`` is relative to ``|Q||x|``.
     """
-    xp = array_namespace(point.x)
+    xp = namespace(point.x)
     entries = qp._replace(Q=xp.abs(qp.Q), G=xp.abs(qp.G), A=xp.abs(qp.A))
     return r._replace(sizes=evaluate(entries, Point(*(xp.abs(v) for v in point))).sizes)
 
@@ -121,7 +119,7 @@ def multipliers(qp: QP, point: Point) -> Array:  # (B, M)
     """``lam`` with each fixed variable's multiplier on the side of its sign."""
     if qp.fixed is None or not (qp.bounds[0] and qp.bounds[1]):
         return point.lam
-    xp = array_namespace(point.x)
+    xp = namespace(point.x)
     y = evaluate(qp, point).y
     rows, lower, upper = qp.split(point.lam)
     lower = xp.where(qp.fixed & (y < 0), -y, lower)

@@ -2,10 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from array_api_compat import array_namespace
-
 from kktdiff._algorithm import Part
-from kktdiff._arrays import pick, spread
+from kktdiff._arrays import namespace, pick, spread
 from kktdiff._problem import Problem, objective
 from kktdiff._residuals import Point, evaluate, multipliers
 from kktdiff._status import Status
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
 def collect(problem: Problem, parts: list[Part]) -> dict[str, Array]:
     """The flat fields of the solution, each (B, ...)."""
     n, m, k = problem.qp.sizes
-    xp = array_namespace(problem.invalid)
+    xp = namespace(problem.invalid)
     tails: dict[str, tuple[int, ...]] = {
         "x": (n,),
         "s": (m,),
@@ -46,7 +44,7 @@ def collect(problem: Problem, parts: list[Part]) -> dict[str, Array]:
 def _fields(part: Part) -> dict[str, Array]:
     """The fields of some elements; NaN where the iterate says nothing."""
     qp, point = part.qp, part.point
-    xp = array_namespace(point.x)
+    xp = namespace(point.x)
     r = evaluate(qp, point)
     rows, lower, upper = qp.split(multipliers(qp, point))
     excess, present = qp.split(r.Cx - qp.d)[0], qp.split(qp.present)[0]
@@ -90,7 +88,7 @@ def nearby_point(problem: Problem, solution: "Solution") -> Point:
                 f"{(*given.batch, size)}, as this problem has"
             )
         flat[name] = given.receive(array, (problem.length, size))
-    xp = array_namespace(qp.p)
+    xp = namespace(qp.p)
     sides = [v for v, rows in zip((flat["lam_lb"], flat["lam_ub"]), qp.bounds, strict=True) if rows]
     lam = xp.concat([flat["lam"], *sides], axis=1)
     x = flat["x"] if qp.fixed is None else xp.where(qp.fixed, qp.value, flat["x"])

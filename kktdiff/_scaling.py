@@ -8,9 +8,7 @@ weights here. Nothing has to be scaled back, neither solutions nor gradients.
 
 from typing import NamedTuple
 
-from array_api_compat import array_namespace
-
-from kktdiff._arrays import concat, largest, norm_inf, take_shared
+from kktdiff._arrays import concat, largest, namespace, norm_inf, take_shared
 from kktdiff._problem import QP
 from kktdiff._typing import Array
 
@@ -48,7 +46,7 @@ class Scaling(NamedTuple):
 
 def equilibrate(qp: QP) -> Scaling:
     """Weights under which all rows of the KKT matrix are of size about one."""
-    xp = array_namespace(qp.p)
+    xp = namespace(qp.p)
     Q, G, A = xp.abs(qp.Q), xp.abs(qp.G), xp.abs(qp.A)
     batch = max(Q.shape[0], G.shape[0], A.shape[0])
 

@@ -35,10 +35,8 @@ or lam_lb, and whose derivative goes to that bound.
 
 from typing import NamedTuple
 
-from array_api_compat import array_namespace
-
 from kktdiff import _kkt as kkt
-from kktdiff._arrays import dot, mv, pick, take
+from kktdiff._arrays import dot, mv, namespace, pick, take
 from kktdiff._kkt import Factors, Rhs
 from kktdiff._least_squares import solve_least_squares
 from kktdiff._problem import QP
@@ -76,7 +74,7 @@ class Adjoint(NamedTuple):
 
 def solve(qp: QP, f: Factors, rhs: Rhs, backend: Backend, *, least_squares: bool = False) -> Rhs:
     """Solve (2) or (3); in the least-squares sense where asked to, or where K is singular."""
-    xp = array_namespace(rhs.x)
+    xp = namespace(rhs.x)
     if least_squares:
         return solve_least_squares(qp, f.scaling, f.activity, rhs)
     out, error = kkt.solve(qp, f, rhs, backend)
@@ -99,7 +97,7 @@ def adjoint(
     qp: QP, point: Point, f: Factors, g: Cotangents, backend: Backend, *, least_squares: bool
 ) -> Adjoint:
     """Solve (3) for several cotangents at once."""
-    xp = array_namespace(point.x)
+    xp = namespace(point.x)
     columns = next(v.shape[-1] for v in g if v is not None)
 
     def given(v: Array | None, size: int) -> Array:
@@ -130,7 +128,7 @@ def gradient(name: str, qp: QP, lam: Array, point: Point, u: Adjoint, *, shared:
     shared
         Sum over the batch at once, without ever building the elements' own gradients.
     """
-    xp = array_namespace(point.x)
+    xp = namespace(point.x)
     value = u.value[..., 0]  # (B, 1)
     x, u_x = point.x, u.x[..., 0]
 
@@ -177,7 +175,7 @@ def tangent(
     least_squares: bool,
 ) -> Tangent:
     """Solve (2) for the direction `d` of the inputs."""
-    xp = array_namespace(point.x)
+    xp = namespace(point.x)
     x, nu = point.x, point.nu
     lam_G = qp.split(lam)[0]
     zero = {"x": 0 * x, "rows": 0 * lam_G, "nu": 0 * nu}

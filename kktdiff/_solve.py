@@ -5,11 +5,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from array_api_compat import array_namespace
-
 from kktdiff import _settings as settings_
 from kktdiff._algorithm import Kept, Part, solve_chunk
-from kktdiff._arrays import placed
+from kktdiff._arrays import namespace, placed
 from kktdiff._closest import elements, feasibility
 from kktdiff._closest_derivatives import ClosestEngine, repaired_elements
 from kktdiff._condensed import is_diagonal
@@ -154,7 +152,7 @@ def _solve(
         )
         parts, kept = parts + done, kept + more
     fields = collect(problem, parts)
-    stuck = array_namespace(fields["status"]).nonzero(_stuck(fields["status"]))[0]
+    stuck = namespace(fields["status"]).nonzero(_stuck(fields["status"]))[0]
     if stuck.shape[0]:  # has it a solution at all?
         verdict = feasibility(elements(problem, stuck), _inner(settings))
         fields["status"] = placed(stuck, verdict, fields["status"])
@@ -176,7 +174,7 @@ def _chunks(problem: Problem) -> Iterator[tuple[Array, bool]]:
     The form that an element is solved in depends on itself alone, never on its batch.
     """
     qp = problem.qp
-    xp = array_namespace(qp.p)
+    xp = namespace(qp.p)
     n, m, k = qp.sizes
     good = ~(problem.invalid | problem.contradictory)
     separable = (good & is_diagonal(qp.Q)) if m == 0 else good & False
@@ -193,7 +191,7 @@ def _tell(problem: Problem, status: Array, solution: Solution, on_failure: str) 
     """Say once how many elements were not solved, and which."""
     if on_failure == "ignore":
         return
-    failed = array_namespace(status).nonzero(status > int(Status.ALMOST_SOLVED))[0]
+    failed = namespace(status).nonzero(status > int(Status.ALMOST_SOLVED))[0]
     if not failed.shape[0]:
         return
     message = describe_failures([(int(i), int(status[i])) for i in failed], problem.given.batch)

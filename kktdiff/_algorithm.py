@@ -12,7 +12,7 @@ from typing import NamedTuple
 from kktdiff import _condensed as condensed
 from kktdiff import _ipm as ipm
 from kktdiff import _kkt as kkt
-from kktdiff._arrays import diagonal, namespace, norm_inf, pick, take
+from kktdiff._arrays import namespace, norm_inf, pick, plus_diagonal, take
 from kktdiff._polish import polish
 from kktdiff._problem import QP
 from kktdiff._reports import record
@@ -117,7 +117,7 @@ def _convex(part: Part, backend: Backend, *, separable: bool) -> Array:  # (B,) 
     else:
         least = xp.where(size > 0, _CURVATURE * size, 1.0)
         shift = least[:, None] + xp.zeros_like(Q[:, 0, :])
-        convex = backend.cholesky(Q + diagonal(shift)).ok
+        convex = backend.cholesky(plus_diagonal(Q, shift)).ok
     return xp.broadcast_to(convex, part.index.shape)
 
 

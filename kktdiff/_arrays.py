@@ -36,10 +36,13 @@ def dot(a: Array, b: Array) -> Array:  # (B, n), (B, n) -> (B,)
 
 def norm_inf(a: Array, axis: int = -1) -> Array:
     """Largest absolute value along `axis`, 0 where the axis is empty. NaN stays NaN."""
+    return top(namespace(a).abs(a), axis)
+
+
+def top(a: Array, axis: int = -1) -> Array:
+    """Largest entry along `axis` of what is not negative, 0 where the axis is empty."""
     xp = namespace(a)
-    if a.shape[axis] == 0:
-        return xp.sum(a, axis=axis)
-    return xp.max(xp.abs(a), axis=axis)
+    return xp.max(a, axis=axis) if a.shape[axis] else xp.sum(a, axis=axis)
 
 
 def largest(*values: Array) -> Array:
@@ -72,6 +75,15 @@ def diagonal(vector: Array) -> Array:  # (B, n) -> (B, n, n)
     xp = namespace(vector)
     eye = xp.eye(vector.shape[-1], dtype=vector.dtype, device=vector.device)
     return vector[..., None] * eye
+
+
+def plus_diagonal(matrix: Array, vector: Array) -> Array:  # (B or 1, n, n), (B, n) -> (B, n, n)
+    """``matrix + diag(vector)``, without ever making the diagonal matrix."""
+    xp = namespace(matrix)
+    shape = (common([matrix.shape[0], vector.shape[0]]), *matrix.shape[1:])
+    flat = xp.reshape(xp.asarray(xp.broadcast_to(matrix, shape), copy=True), (shape[0], -1))
+    flat[:, :: shape[-1] + 1] += vector
+    return xp.reshape(flat, shape)
 
 
 def common(lengths: Sequence[int]) -> int:

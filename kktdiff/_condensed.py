@@ -11,7 +11,7 @@ metric makes room for singular Q and dependent rows.
 from functools import partial
 from typing import NamedTuple
 
-from kktdiff._arrays import diagonal, mv, namespace
+from kktdiff._arrays import mv, namespace, plus_diagonal
 from kktdiff._problem import QP
 from kktdiff._residuals import Point
 from kktdiff._scaling import Scaling
@@ -74,13 +74,14 @@ def condense(
         H = qp.Q
         if qp.G.shape[-2]:
             H = H + backend.matmul(qp.G.mT, w_G[..., None] * qp.G)
-        factor = backend.cholesky(H + diagonal(D))
+        factor = backend.cholesky(plus_diagonal(H, D))
         ok = factor.ok
     if not qp.A.shape[-2]:
         return Condensed(w, factor, h, None, None, ok)
     At = xp.broadcast_to(qp.A.mT, (w.shape[0], *qp.A.mT.shape[1:]))
     HA = At / h[..., None] if factor is None else backend.cho_solve(factor, At)
-    S = backend.cholesky(backend.matmul(qp.A, HA) + diagonal(reg[:, None] * scaling.unit_nu))
+    AHA = backend.matmul(qp.A, HA)
+    S = backend.cholesky(plus_diagonal(AHA, reg[:, None] * scaling.unit_nu))
     return Condensed(w, factor, h, S, HA, ok & S.ok)
 
 

@@ -162,14 +162,14 @@ def _held(qp: QP, a: Array) -> Array:  # (B, M) bool
 def solve(qp: QP, f: Factors, rhs: Rhs, backend: Backend) -> tuple[Rhs, Array]:
     """Solve and refine; the solution and each element's relative residual, (B,)."""
     xp = namespace(rhs.x)
-    out = _solve_once(qp, f, rhs, backend)
+    out = solve_once(qp, f, rhs, backend)
     left = _residual(qp, f, rhs, out)
     size, error = _size(f, rhs), _size(f, left)
     going = error > _CLEAN * size
     for _ in range(REFINEMENTS):
         if not bool(xp.any(going)):
             break
-        step = _solve_once(qp, f, left, backend)
+        step = solve_once(qp, f, left, backend)
         trial = Rhs(*(a + b for a, b in zip(out, step, strict=True)))
         trial_left = _residual(qp, f, rhs, trial)
         trial_error = _size(f, trial_left)
@@ -198,7 +198,7 @@ def system(backend: Backend) -> System:
     return factored
 
 
-def _solve_once(qp: QP, f: Factors, rhs: Rhs, backend: Backend) -> Rhs:
+def solve_once(qp: QP, f: Factors, rhs: Rhs, backend: Backend) -> Rhs:
     """Solve the regularised system with the kept factors."""
     xp = namespace(rhs.x)
     n, _, k = qp.sizes

@@ -16,7 +16,7 @@ from kktdiff._settings import LOOSE
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
 
-_STEPS = 3  # one solves a linear system; the others take out what rounding left
+_STEPS = 8  # one solves a linear system; the others take out what rounding left
 _FINE = 1e-12  # absolute residual below which there is nothing to gain
 _CLEAN = 8 * ROUNDING  # relative to 1 + the size of the terms: rounding
 
@@ -42,7 +42,7 @@ def polish(qp: QP, scaling: Scaling, point: Point, active: Array, backend: Backe
     for _ in range(_STEPS):
         rows = xp.where(active, -r.r_c, 0.0)
         rhs = kkt.Rhs(-r.r_x[..., None], rows[..., None], -r.r_nu[..., None])
-        step, _ = kkt.solve(qp, factors, rhs, backend)
+        step = kkt.solve_once(qp, factors, rhs, backend)
         lam = xp.where(active, new.lam + step.c[..., 0], 0.0)
         trial = Point(new.x + step.x[..., 0], new.s, lam, new.nu + step.nu[..., 0])
         trial = _on_active_set(qp, trial, active)

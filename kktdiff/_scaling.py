@@ -8,7 +8,7 @@ weights here. Nothing has to be scaled back, neither solutions nor gradients.
 
 from typing import NamedTuple
 
-from kktdiff._arrays import concat, largest, namespace, norm_inf, take_shared
+from kktdiff._arrays import concat, largest, namespace, norm_inf, take_shared, top
 from kktdiff._problem import QP
 from kktdiff._typing import Array
 
@@ -56,10 +56,9 @@ def equilibrate(qp: QP) -> Scaling:
     D, E, F = (ones(size) for size in qp.sizes)
     low, high = _BALANCED
     for _ in range(PASSES):
-        row_Q = norm_inf(Q * D[:, None, :])
-        row_G, row_A = G * D[:, None, :], A * D[:, None, :]
-        col = [norm_inf(E[:, :, None] * G, axis=1), norm_inf(F[:, :, None] * A, axis=1)]
-        norms = largest(row_Q, *col) * D, norm_inf(row_G) * E, norm_inf(row_A) * F
+        row_Q, row_G, row_A = (top(M * D[:, None, :]) for M in (Q, G, A))
+        columns = (top(w[:, :, None] * M, axis=1) for w, M in ((E, G), (F, A)))
+        norms = largest(row_Q, *columns) * D, row_G * E, row_A * F
         flat = concat(norms, axis=1)
         off = xp.any(((flat < low) | (flat > high)) & (flat > 0), axis=1)
         if not bool(xp.any(off)):
@@ -68,7 +67,7 @@ def equilibrate(qp: QP) -> Scaling:
             xp.where(off[:, None] & (norm > 0), w / xp.sqrt(xp.where(norm > 0, norm, 1.0)), w)
             for w, norm in zip((D, E, F), norms, strict=True)
         )
-    size = largest(norm_inf(norm_inf(Q * D[:, None, :]) * D), norm_inf(qp.p * D))
+    size = largest(top(top(Q * D[:, None, :]) * D), norm_inf(qp.p * D))
     cost = 1 / xp.where(size > 0, size, xp.ones_like(size))
     rows = concat([E] + [1 / D for rows in qp.bounds if rows], axis=1)
     return Scaling(D, rows, F, cost)

@@ -10,6 +10,7 @@ from kktdiff import _condensed as condensed
 from kktdiff import _ipm as ipm
 from kktdiff import _kkt as kkt
 from kktdiff._algorithm import Kept, Part, keep_interior
+from kktdiff._arrays import namespace
 from kktdiff._settings import Settings
 from kktdiff._status import Status
 from kktdiff.backends import Backend
@@ -25,7 +26,8 @@ def on_central_path(group: Kept, barrier: float, backend: Backend) -> Iterator[K
     """
     scaling, qp = group.factors.scaling, group.qp
     settings = Settings(_ACCURACY, _MAX_ITER, None, barrier)
-    fast = condensed.system(backend, separable=False)
+    separable = bool(namespace(qp.Q).all(condensed.is_separable(qp)))  # of a chunk all or none
+    fast = condensed.system(backend, separable=separable)
     rest = Part(group.index, qp, scaling, group.point, 0 * group.index, 0 * group.index)
     for system in (fast, kkt.system(backend)):
         start = ipm.start(rest.qp, rest.scaling, system)

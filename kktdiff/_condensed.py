@@ -32,15 +32,15 @@ class Condensed(NamedTuple):
     ok: Array  # (B,) bool
 
 
-def is_diagonal(Q: Array) -> Array:  # (B, n, n) -> (B,)
-    """Which matrices have no entry off their diagonal."""
-    xp = namespace(Q)
-    eye = xp.eye(Q.shape[-1], dtype=xp.bool, device=Q.device)
-    return xp.all((Q == 0) | eye, axis=(1, 2))
+def is_separable(qp: QP) -> Array:  # (B or 1,) bool
+    """Which elements have a diagonal ``H``: a diagonal Q and no G."""
+    xp = namespace(qp.Q)
+    diagonal = xp.eye(qp.Q.shape[-1], dtype=xp.bool, device=qp.Q.device)
+    return xp.all((qp.Q == 0) | diagonal, axis=(1, 2)) & (qp.G.shape[-2] == 0)
 
 
 def system(backend: Backend, *, separable: bool) -> System:
-    """The condensed Newton system; `separable`: Q is diagonal and there is no G."""
+    """The condensed Newton system; `separable`: `is_separable` for all elements."""
 
     def factor(qp: QP, scaling: Scaling, point: Point, reg: Array) -> tuple[Solve, Array]:
         w = namespace(reg).where(qp.present, point.lam / point.s, 0.0)

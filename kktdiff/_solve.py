@@ -10,7 +10,7 @@ from kktdiff._algorithm import Kept, Part, solve_chunk
 from kktdiff._arrays import namespace, placed
 from kktdiff._closest import elements, feasibility
 from kktdiff._closest_derivatives import ClosestEngine, repaired_elements
-from kktdiff._condensed import is_diagonal
+from kktdiff._condensed import is_separable
 from kktdiff._derivatives import Engine
 from kktdiff._errors import SolveError, SolveWarning, describe_failures
 from kktdiff._inputs import check
@@ -177,7 +177,7 @@ def _chunks(problem: Problem) -> Iterator[tuple[Array, bool]]:
     xp = namespace(qp.p)
     n, m, k = qp.sizes
     good = ~(problem.invalid | problem.contradictory)
-    separable = (good & is_diagonal(qp.Q)) if m == 0 else good & False
+    separable = good & is_separable(qp)
     doubles = (n + m + k) ** 2 * 3 + (m + k) * n * 2 + n * n
     step = max(1, WORKSPACE // (8 * doubles))
     for mask, kind in ((separable, True), (good & ~separable, False)):

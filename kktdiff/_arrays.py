@@ -81,9 +81,15 @@ def plus_diagonal(matrix: Array, vector: Array) -> Array:  # (B or 1, n, n), (B,
     """``matrix + diag(vector)``, without ever making the diagonal matrix."""
     xp = namespace(matrix)
     shape = (common([matrix.shape[0], vector.shape[0]]), *matrix.shape[1:])
-    flat = xp.reshape(xp.asarray(xp.broadcast_to(matrix, shape), copy=True), (shape[0], -1))
-    flat[:, :: shape[-1] + 1] += vector
-    return xp.reshape(flat, shape)
+    return onto_diagonal(xp.asarray(xp.broadcast_to(matrix, shape), copy=True), vector)
+
+
+def onto_diagonal(own: Array, vector: Array) -> Array:  # (B, n, n), (B, n) -> (B, n, n)
+    """The same for a matrix that nobody else needs: it may be overwritten."""
+    xp, (batch, n, _) = namespace(own), own.shape
+    flat = xp.reshape(own, (batch, n * n))
+    flat[:, :: n + 1] += vector
+    return xp.reshape(flat, own.shape)
 
 
 def common(lengths: Sequence[int]) -> int:

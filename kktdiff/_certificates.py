@@ -29,8 +29,11 @@ def primal_infeasible(point: Point, r: Residuals) -> Array:  # (B,) bool
 def dual_infeasible(qp: QP, point: Point, r: Residuals) -> Array:  # (B,) bool
     """Whether x itself is a direction in which the objective falls for ever."""
     xp = namespace(point.x)
-    x = point.x if qp.fixed is None else xp.where(qp.fixed, 0.0, point.x)
+    x, Qx, Cx, Ax = point.x, r.Qx, r.Cx, r.r_nu + qp.b
+    if qp.fixed is not None:  # a direction does not move these
+        x = xp.where(qp.fixed, 0.0, x)
+        Qx, Cx, Ax = mv(qp.Q, x), qp.C(x[..., None])[..., 0], mv(qp.A, x)
+    rising = xp.where(qp.present & (Cx > 0), Cx, 0.0)
     descent = -dot(qp.p, x)
-    Cx = xp.where(qp.present, qp.C(x[..., None])[..., 0], 0.0)
-    off = largest(norm_inf(mv(qp.Q, x)), norm_inf(xp.where(Cx > 0, Cx, 0.0)), norm_inf(mv(qp.A, x)))
+    off = largest(norm_inf(Qx), norm_inf(rising), norm_inf(Ax))
     return (descent > 1e-6 * norm_inf(x)) & (off <= EXACT * descent)

@@ -73,7 +73,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"kktdiff {kktdiff.__version__}")
-    commands = parser.add_subparsers(title="commands", dest="name", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(
+        title="commands", dest="name", metavar="COMMAND", required=True
+    )
     _add_sudoku(commands)
     _add_solve(commands)
     about = "show versions, backends, and why a backend can't be used"

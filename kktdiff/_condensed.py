@@ -71,17 +71,13 @@ def condense(
     if separable:
         factor, ok = None, xp.all(h > 0, axis=1)
     else:
-        H = qp.Q
-        if qp.G.shape[-2]:
-            H = H + backend.matmul(qp.G.mT, w_G[..., None] * qp.G)
-        factor = backend.cholesky(plus_diagonal(H, D))
+        factor = backend.condensed_cholesky(qp.Q, D, qp.G, w_G)
         ok = factor.ok
     if not qp.A.shape[-2]:
         return Condensed(w, factor, h, None, None, ok)
     At = xp.broadcast_to(qp.A.mT, (w.shape[0], *qp.A.mT.shape[1:]))
     HA = At / h[..., None] if factor is None else backend.cho_solve(factor, At)
-    AHA = backend.matmul(qp.A, HA)
-    S = backend.cholesky(plus_diagonal(AHA, reg[:, None] * scaling.unit_nu))
+    S = backend.cholesky(plus_diagonal(qp.A @ HA, reg[:, None] * scaling.unit_nu))
     return Condensed(w, factor, h, S, HA, ok & S.ok)
 
 

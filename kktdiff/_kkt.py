@@ -19,7 +19,7 @@ dependent; refinement against the system above, which has none, takes it out aga
 
 from typing import NamedTuple
 
-from kktdiff._arrays import diagonal, largest, namespace, norm_inf, pick, take
+from kktdiff._arrays import largest, namespace, norm_inf, onto_diagonal, pick, take
 from kktdiff._problem import QP
 from kktdiff._residuals import Point
 from kktdiff._scaling import Scaling
@@ -43,7 +43,8 @@ class Factors(NamedTuple):
     """LU factors of the KKT matrix and the weights that it was assembled with."""
 
     lu: LU
-    order: Array  # (B, m): the rows of G, most active first
+    order: Array  # (B, r): the rows of G that play a part, most active first
+    place: Array  # (B, m): where in `order` each row of G stands
     activity: Array  # (B, M)
     slack: Array  # (B, M): s/lam in the caller's units; 0 where activity is 0 or 1
     x: Array  # (B, n): weight of each variable
@@ -99,48 +100,48 @@ def factor(
     for side in (lower, upper):
         share = share if not side.shape[1] else 1 / (1 / share + side)
     a_G = qp.split(a)[0]
-    order = xp.argsort(-a_G, axis=1, stable=True)
+    order, place, size = _by_activity(a_G)
     x = xp.sqrt(share) * scaling.x
     g = xp.sqrt(a_G) * qp.split(scaling.rows + zero)[0]
     nu = scaling.nu + xp.zeros_like(one[:, :1])
     reg = (reg + 0 * share[:, 0])[:, None]
-    K = _assemble(qp, scaling, order, a_G, share, x, g, nu, reg)
-    n, _, k = qp.sizes
-    size = n + k + xp.sum(xp.astype(a_G > 0, xp.int64), axis=1)
-    return Factors(backend.lu_factor(K, size), order, a, slack, x, g, nu, stiff, held, scaling)
+    rest = 1 - xp.take_along_axis(a_G, order, axis=1)
+    diagonal = xp.concat([1 - share + reg, -reg - 0 * nu, -rest - reg], axis=1)
+    K = _assemble(qp, scaling, order, x, g, nu, diagonal)
+    lu = backend.lu_factor(K, sum(qp.sizes[::2]) + size)
+    return Factors(lu, order, place, a, slack, x, g, nu, stiff, held, scaling)
+
+
+def _by_activity(a: Array) -> tuple[Array, Array, Array]:  # (B, m)
+    """The rows that play a part in some element, most active first; where each stands; how many.
+
+    A row that plays no part in any is left out, and its place is somebody else's: its weight,
+    ``sqrt(a)``, is 0.
+    """
+    xp = namespace(a)
+    size = xp.sum(xp.astype(a > 0, xp.int64), axis=1)
+    order = xp.argsort(-a, axis=1, stable=True)
+    most = min(max(1, int(xp.max(size))), a.shape[1])
+    place = xp.argsort(order, axis=1)
+    return order[:, :most], xp.where(place < most, place, 0), size
 
 
 def _assemble(
-    qp: QP,
-    scaling: Scaling,
-    order: Array,
-    a_G: Array,
-    share: Array,
-    x: Array,
-    g: Array,
-    nu: Array,
-    reg: Array,
+    qp: QP, scaling: Scaling, order: Array, x: Array, g: Array, nu: Array, diagonal: Array
 ) -> Array:  # (B, N, N), unknowns in the order x, nu, rows of G by activity
     xp = namespace(x)
-    n, m, k = qp.sizes
-    batch, size = x.shape[0], n + k + m
-    K = xp.zeros((batch, size, size), dtype=x.dtype, device=x.device)
-    cost = scaling.cost[:, None, None]
-    K[:, :n, :n] = (cost * x[:, :, None]) * qp.Q * x[:, None, :] + diagonal(1 - share + reg)
+    n, _, k = qp.sizes
+    K = xp.zeros((*diagonal.shape, diagonal.shape[1]), dtype=x.dtype, device=x.device)
+    K[:, :n, :n] = (scaling.cost[:, None, None] * x[:, :, None]) * qp.Q * x[:, None, :]
     if k:
         A = nu[:, :, None] * qp.A * x[:, None, :]
         K[:, n : n + k, :n] = A
         K[:, :n, n : n + k] = A.mT
-    if m:
-        sorted_G = xp.take_along_axis(
-            g[:, :, None] * qp.G * x[:, None, :], order[:, :, None], axis=1
-        )
-        K[:, n + k :, :n] = sorted_G
-        K[:, :n, n + k :] = sorted_G.mT
-    rest = -(1 - xp.take_along_axis(a_G, order, axis=1)) - reg
-    lower = xp.concat([-reg - 0 * nu, rest], axis=1)
-    K[:, n:, n:] = diagonal(lower)
-    return K
+    if order.shape[1]:
+        G = xp.take_along_axis(g[:, :, None] * qp.G * x[:, None, :], order[:, :, None], axis=1)
+        K[:, n + k :, :n] = G
+        K[:, :n, n + k :] = G.mT
+    return onto_diagonal(K, diagonal)
 
 
 def _is_bound(qp: QP, a: Array) -> Array:  # (1, M) bool
@@ -214,8 +215,7 @@ def solve_once(qp: QP, f: Factors, rhs: Rhs, backend: Backend) -> Rhs:
     u = backend.lu_solve(f.lu, xp.concat(scaled, axis=1))
     x = f.x[..., None] * u[:, :n, :] + move
     nu = f.nu[..., None] * u[:, n : n + k, :] / cost
-    back = xp.argsort(f.order, axis=1)[..., None]
-    lam_G = f.g[..., None] * xp.take_along_axis(u[:, n + k :, :], back, axis=1) / cost
+    lam_G = f.g[..., None] * xp.take_along_axis(u[:, n + k :, :], f.place[..., None], axis=1) / cost
     lam = _bound_multipliers(qp, f, rhs, x, lam_G, nu)
     return Rhs(x, xp.concat([lam_G, *lam], axis=1), nu)
 

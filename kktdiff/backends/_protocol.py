@@ -44,11 +44,17 @@ class Backend(Protocol):
     def quiet(self) -> AbstractContextManager[Any]:
         """A context in which floating-point trouble of one element prints nothing."""
 
-    def matmul(self, a: Array, b: Array) -> Array:  # (B or 1, i, j), (B or 1, j, r)
-        """The products of matrices large enough for the choice of routine to matter."""
-
     def cholesky(self, a: Array) -> Cholesky:  # a: (B, n, n) symmetric
         """Factor each matrix; only one triangle need be right."""
+
+    def condensed_cholesky(
+        self,
+        Q: Array,  # (B or 1, n, n)
+        D: Array,  # (B, n)
+        G: Array,  # (B or 1, m, n)
+        w: Array,  # (B, m), not negative
+    ) -> Cholesky:
+        """Factor ``Q + diag(D) + G' diag(w) G``, the matrix of most of the work."""
 
     def cho_solve(self, chol: Cholesky, rhs: Array) -> Array:  # rhs: (B, n, r)
         """Solve with kept Cholesky factors."""

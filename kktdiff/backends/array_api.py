@@ -12,6 +12,7 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
+from kktdiff._arrays import plus_diagonal
 from kktdiff._typing import Array, Namespace
 from kktdiff.backends._protocol import LU, Cholesky
 
@@ -41,10 +42,6 @@ class ArrayAPIBackend:
         """NumPy's switch: libraries that are built on NumPy warn through it."""
         return np.errstate(all="ignore")
 
-    def matmul(self, a: Array, b: Array) -> Array:
-        """The standard's own."""
-        return a @ b
-
     def cholesky(self, a: Array) -> Cholesky:
         """Right-looking Cholesky, one column of all matrices at a time."""
         xp, n = self.xp, a.shape[-1]
@@ -61,6 +58,10 @@ class ArrayAPIBackend:
             a = a - column[:, :, None] * column[:, None, :]
         factor = xp.stack(columns, axis=-1) if columns else a
         return Cholesky(factor, ok)
+
+    def condensed_cholesky(self, Q: Array, D: Array, G: Array, w: Array) -> Cholesky:
+        """By a product of matrices."""
+        return self.cholesky(plus_diagonal(Q + G.mT @ (w[..., None] * G), D))
 
     def cho_solve(self, chol: Cholesky, rhs: Array) -> Array:
         """Forward, then backward substitution."""

@@ -9,10 +9,10 @@ import array_api_compat.numpy as xp
 import numpy as np
 from scipy.linalg import blas, lapack
 
+from kktdiff._arrays import plus_diagonal
 from kktdiff._typing import Array, Namespace
 from kktdiff.backends._protocol import LU, Cholesky
 
-_THREADED = 1 << 18  # multiplications in a product from which OpenBLAS uses several threads
 _LARGE = 32  # rows from which a LAPACK call per matrix is faster than np.linalg.cholesky
 
 
@@ -41,23 +41,6 @@ class NumPyBackend:
         """Overflow and invalid operations become a status, not a warning."""
         return np.errstate(all="ignore")
 
-    def matmul(self, a: Array, b: Array) -> Array:
-        """NumPy's product, or BLAS's ``dgemm`` through SciPy where threads come in.
-
-        The wheels of NumPy and SciPy each hold a BLAS with threads of its own. The idle ones go
-        on spinning, so alternating between the two makes both several times slower; what LAPACK
-        is called through does the large products too.
-        """
-        if a.shape[1] * a.shape[2] * b.shape[2] <= _THREADED:
-            return a @ b
-        batch = max(len(a), len(b))
-        out = np.empty((batch, a.shape[1], b.shape[2]))
-        a, b = (np.broadcast_to(v, (batch, *v.shape[1:])) for v in (a, b))
-        for x, y, product in zip(a, b, out, strict=True):
-            (left, flip), (right, turn) = _in_place(y.T), _in_place(x.T)
-            blas.dgemm(1.0, left, right, 0.0, product.T, flip, turn, overwrite_c=1)
-        return out
-
     def cholesky(self, a: Array) -> Cholesky:
         """LAPACK's ``dpotrf``, or NumPy's loop over it where the call itself would dominate.
 
@@ -66,8 +49,28 @@ class NumPyBackend:
         if a.shape[-1] < _LARGE:
             return _small_cholesky(a)
         factor = np.array(a, order="C")
-        info = [lapack.dpotrf(matrix.T, lower=0, clean=0, overwrite_a=1)[1] for matrix in factor]
+        info = [lapack.dpotrf(matrix.T, lower=1, clean=0, overwrite_a=1)[1] for matrix in factor]
         return Cholesky(factor, np.array(info, dtype=int) == 0)
+
+    def condensed_cholesky(self, Q: Array, D: Array, G: Array, w: Array) -> Cholesky:
+        """BLAS's ``dsyrk`` and LAPACK's ``dpotrf``, one element after the other.
+
+        Each matrix is still in the cache when the next call wants it. What NumPy's products of
+        a whole batch write has left it, and they run in the threads of another BLAS than
+        SciPy's, which go on spinning.
+        """
+        n, m = Q.shape[-1], G.shape[-2]
+        if n < _LARGE:
+            product = G.mT @ (w[..., None] * G) if m else 0.0
+            return _small_cholesky(plus_diagonal(Q + product, D))
+        factor = plus_diagonal(Q, D)
+        rows = np.broadcast_to(G, (len(factor), m, n))
+        info = np.empty(len(factor), dtype=int)
+        for i, (a, g, root) in enumerate(zip(factor, rows, np.sqrt(w), strict=True)):
+            if m:
+                blas.dsyrk(1.0, (root[:, None] * g).T, 1.0, a.T, lower=1, overwrite_c=1)
+            info[i] = lapack.dpotrf(a.T, lower=1, clean=0, overwrite_a=1)[1]
+        return Cholesky(factor, info == 0)
 
     def cho_solve(self, chol: Cholesky, rhs: Array) -> Array:
         """LAPACK's ``dpotrs``, with each factor read in place."""
@@ -75,7 +78,7 @@ class NumPyBackend:
         if out.size:
             potrs = lapack.dpotrs
             for factor, b in zip(chol.factor, out, strict=True):
-                potrs(factor.T, b.T, lower=0, overwrite_b=1)
+                potrs(factor.T, b.T, lower=1, overwrite_b=1)
         return out.mT
 
     def lu_factor(self, a: Array, size: Array) -> LU:
@@ -105,20 +108,15 @@ class NumPyBackend:
         return out.mT
 
 
-def _in_place(matrix: Array) -> tuple[Array, bool]:
-    """What BLAS reads without a copy, and whether that is the transpose."""
-    return (matrix, False) if matrix.flags.f_contiguous else (matrix.T, True)
-
-
 def _small_cholesky(a: Array) -> Cholesky:
     """`np.linalg.cholesky` over the stack; one by one if one of them fails."""
     try:
-        return Cholesky(np.linalg.cholesky(a), np.ones(len(a), dtype=bool))
+        return Cholesky(np.linalg.cholesky(a, upper=True), np.ones(len(a), dtype=bool))
     except np.linalg.LinAlgError:
         factor, ok = np.zeros_like(a) + np.eye(a.shape[-1]), np.ones(len(a), dtype=bool)
     for i, matrix in enumerate(a):
         try:
-            factor[i] = np.linalg.cholesky(matrix)
+            factor[i] = np.linalg.cholesky(matrix, upper=True)
         except np.linalg.LinAlgError:
             ok[i] = False
     return Cholesky(factor, ok)

@@ -23,7 +23,7 @@ from kktdiff._status import Status
 from kktdiff._typing import Array, System
 from kktdiff.backends import Backend
 
-_HANDOVER = 1e-6  # accuracy at which polishing takes over from the condensed loop
+_HANDOVER = 1e-7  # accuracy at which polishing takes over from the condensed loop
 _CLOSE = 1e-4  # relative residual from which polishing is worth a try
 _TIGHT = 1e-9  # accuracy to which hard elements are taken, whatever the wanted one
 _CORRECTIONS = 2  # of the active set, per element

@@ -10,8 +10,8 @@ positive and meets ``A x = b``, so the problem is feasible whatever they are.
 
 The nearer the layer is to its goal, the more of its solutions are vertices: 40 rows and 48 zeros
 in 64 unknowns. There the derivative of x says little, and training by it is erratic. The
-gradient of the central path, where all entries are positive, leads on: the boards are learnt in
-about half the epochs.
+gradient of the central path, where all entries are positive, leads on steadily: the boards are
+learnt in 2 or 3 epochs, by the exact gradient in 2 to 6.
 """
 
 from collections.abc import Callable

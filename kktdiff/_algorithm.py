@@ -88,7 +88,7 @@ def solve_chunk(
     """Solve every element of `qp`; the finished parts, and what is kept for sensitivities."""
     scaling = equilibrate(qp)
     fast = condensed.system(backend, separable=separable)
-    point = ipm.start(qp, scaling, fast)
+    point = ipm.start(qp, scaling, fast) if qp.d.shape[1] else ipm.origin(qp)
     part = Part(index, qp, scaling, point, 0 * index, 0 * index)
     part, concave = part.split(_convex(part, backend, separable=separable))
     done = [concave.marked(Status.NONCONVEX)]
@@ -146,9 +146,11 @@ def _from_nearby(
 
 def _from_start(part: Part, settings: Settings, fast: System, backend: Backend) -> Outcome:
     """The three steps of the module's docstring."""
-    first = settings._replace(tol=max(settings.tol, _HANDOVER))
-    part = _run(part, first, fast)
-    near, away = part.split(_near(part))
+    near, away = part, part.take(part.index[:0])
+    if part.qp.d.shape[1]:  # without inequalities the active set is known
+        first = settings._replace(tol=max(settings.tol, _HANDOVER))
+        part = _run(part, first, fast)
+        near, away = part.split(_near(part))
     stuck, lost = away.split(away.status == int(Status.NUMERICAL_ERROR))
     done, kept, rest = _polish(near, settings, backend)
     done.append(lost)

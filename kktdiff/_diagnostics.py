@@ -21,8 +21,9 @@ def diagnose(group: Kept) -> dict[str, Array]:
     sizes = xp.abs(xp.linalg.eigvalsh(matrix(qp, scaling, factors.activity)))
     top, bottom = xp.max(sizes, axis=-1), xp.min(sizes, axis=-1)
     singular = bottom <= RANK * top
+    condition = xp.where(singular, xp.inf, top / xp.where(singular, 1.0, bottom))
     return {
         "margin": xp.min(xp.concat([larger, infinite], axis=1), axis=1),
         "weakly_active": xp.sum(xp.astype(larger < WEAK, xp.int64), axis=1),
-        "condition": xp.where(singular, xp.inf, top / xp.where(singular, 1.0, bottom)),
+        "condition": xp.broadcast_to(condition, larger.shape[:1]),
     }

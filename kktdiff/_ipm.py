@@ -44,22 +44,28 @@ class Loop(NamedTuple):
         return Loop(*(v.take(index) if isinstance(v, Point) else take(v, index) for v in self))
 
 
+def origin(qp: QP) -> Point:
+    """All zero but the fixed variables."""
+    n, _, k = qp.sizes
+    x, s, lam, nu = (
+        namespace(qp.p).zeros((qp.length, size), dtype=qp.p.dtype, device=qp.p.device)
+        for size in (n, qp.d.shape[1], qp.d.shape[1], k)
+    )
+    return Point(x if qp.fixed is None else x + qp.value, s, lam, nu)
+
+
 def start(qp: QP, scaling: Scaling, system: System) -> Point:
     """The minimiser of 1/2 x'Qx + p'x + 1/2 |s|^2 on s = d - Cx, made positive.
 
     Vandenberghe 2010, "The CVXOPT linear and quadratic cone program solvers", section 5.3.
     """
     xp = namespace(qp.p)
-
-    def zeros(size: int) -> Array:
-        return xp.zeros((qp.length, size), dtype=qp.p.dtype, device=qp.p.device)
-
-    n, _, k = qp.sizes
-    x = zeros(n) if qp.fixed is None else zeros(n) + qp.value
-    unit = xp.where(qp.present, scaling.unit_rows, 1.0) + zeros(1)
-    lam = xp.astype(qp.present, unit.dtype) + 0 * unit
-    solve, _ = system(qp, scaling, Point(x, unit, lam, zeros(k)), zeros(1)[:, 0] + REGULARISATION)
-    r = evaluate(qp, Point(x, 0 * unit, 0 * unit, zeros(k)))
+    zero = origin(qp)
+    x, nu = zero.x, zero.nu
+    unit = xp.where(qp.present, scaling.unit_rows, 1.0) + zero.s
+    lam = xp.astype(qp.present, unit.dtype) + zero.lam
+    solve, _ = system(qp, scaling, Point(x, unit, lam, nu), 0 * x[:, 0] + REGULARISATION)
+    r = evaluate(qp, zero)
     dx, lam, nu, _ = solve(-r.r_x, -r.r_c, -r.r_nu)
     scale = scaling.rows / scaling.cost[:, None]
     s = _made_positive(qp, -lam * unit * scaling.rows) / scaling.rows

@@ -19,7 +19,7 @@ dependent; refinement against the system above, which has none, takes it out aga
 
 from typing import NamedTuple
 
-from kktdiff._arrays import largest, namespace, norm_inf, onto_diagonal, pick, take
+from kktdiff._arrays import concat, largest, namespace, norm_inf, onto_diagonal, pick, take_shared
 from kktdiff._problem import QP
 from kktdiff._residuals import Point
 from kktdiff._scaling import Scaling
@@ -40,7 +40,10 @@ class Rhs(NamedTuple):
 
 
 class Factors(NamedTuple):
-    """LU factors of the KKT matrix and the weights that it was assembled with."""
+    """LU factors of the KKT matrix and the weights that it was assembled with.
+
+    Each with a leading dimension of one where all elements share it.
+    """
 
     lu: LU
     order: Array  # (B, r): the rows of G that play a part, most active first
@@ -49,16 +52,15 @@ class Factors(NamedTuple):
     slack: Array  # (B, M): s/lam in the caller's units; 0 where activity is 0 or 1
     x: Array  # (B, n): weight of each variable
     g: Array  # (B, m): weight of each row of G
-    nu: Array  # (B, k): weight of each row of A
     stiff: Array  # (B, M): lam/s of bounds that are not held, 0 elsewhere
     held: Array  # (B, M) bool: active bounds, each of which fixes its variable
     scaling: Scaling
 
     def take(self, index: Array, backend: Backend) -> "Factors":
         """The elements `index`."""
-        weights = [take(v, index) for v in self[1:-1]]
-        lu, scaling = backend.lu_take(self.lu, index), self.scaling.take(index)
-        return Factors._make([lu, *weights, scaling])
+        lu = self.lu if self.lu.ok.shape[0] == 1 else backend.lu_take(self.lu, index)
+        weights = [take_shared(v, index) for v in self[1:-1]]
+        return Factors._make([lu, *weights, self.scaling.take(index)])
 
 
 def activity(scaling: Scaling, s: Array, lam: Array) -> Array:  # (B, M)
@@ -84,32 +86,31 @@ def factor(
     backend: Backend,
     reg: Array | float = LU_REGULARISATION,  # (B,)
 ) -> Factors:
-    """Assemble the KKT matrix for the activities `a`, and factor it."""
+    """Assemble the KKT matrix for the activities `a`, and factor it.
+
+    What is shared stays shared: without inequalities, elements with the same matrices have the
+    same factors.
+    """
+    a = a if a.shape[1] else a[: scaling.x.shape[0], :]
     xp = namespace(a)
-    zero = xp.zeros_like(a)
     inside = (a > 0) & (a < 1)
-    ratio = xp.where(inside, (1 - a) / xp.where(inside, a, 1.0), zero)
-    slack = ratio * scaling.unit_rows
+    odds = xp.where(inside, a / xp.where(inside, 1 - a, 1.0), 0.0)  # lam/s in the scaled metric
+    slack = xp.where(inside, scaling.unit_rows / xp.where(inside, odds, 1.0), 0.0)
     held = _held(qp, a)
-    bound = _is_bound(qp, a)
-    stiff = xp.where(bound & ~held & inside, 1 / xp.where(inside, slack, 1.0), zero)
-    scaled = xp.where(inside, a / xp.where(a < 1, 1 - a, 1.0), xp.where(a > 0, xp.inf, zero))
-    _, lower, upper = qp.split(scaled)
-    one = xp.ones_like(a[:, :1] if a.shape[1] else qp.p[:, :1]) + xp.zeros_like(qp.p)
-    share = one  # (B, n): 1 minus the activity of the variable's bounds
-    for side in (lower, upper):
-        share = share if not side.shape[1] else 1 / (1 / share + side)
+    stiff = xp.where(_is_bound(qp, a) & ~held, odds / scaling.unit_rows, 0.0)
+    share = xp.ones_like(scaling.x)
+    for side in qp.split(xp.where(a < 1, odds, xp.inf))[1:]:
+        share = share + side if side.shape[1] else share
+    share = 1 / share  # of each variable, what its bounds' activity leaves
     a_G = qp.split(a)[0]
     order, place, size = _by_activity(a_G)
-    x = xp.sqrt(share) * scaling.x
-    g = xp.sqrt(a_G) * qp.split(scaling.rows + zero)[0]
-    nu = scaling.nu + xp.zeros_like(one[:, :1])
-    reg = (reg + 0 * share[:, 0])[:, None]
-    rest = 1 - xp.take_along_axis(a_G, order, axis=1)
-    diagonal = xp.concat([1 - share + reg, -reg - 0 * nu, -rest - reg], axis=1)
-    K = _assemble(qp, scaling, order, x, g, nu, diagonal)
-    lu = backend.lu_factor(K, sum(qp.sizes[::2]) + size)
-    return Factors(lu, order, place, a, slack, x, g, nu, stiff, held, scaling)
+    x, g = xp.sqrt(share) * scaling.x, xp.sqrt(a_G) * qp.split(scaling.rows)[0]
+    reg = (reg + xp.zeros_like(share[:, 0]))[:, None]
+    rest = xp.take_along_axis(a_G, order, axis=1) - 1
+    diagonal = concat([1 - share + reg, xp.zeros_like(scaling.nu) - reg, rest - reg], axis=1)
+    K = _assemble(qp, scaling, order, x, g, diagonal)
+    size = xp.broadcast_to(size + qp.sizes[0] + qp.sizes[2], diagonal.shape[:1])
+    return Factors(backend.lu_factor(K, size), order, place, a, slack, x, g, stiff, held, scaling)
 
 
 def _by_activity(a: Array) -> tuple[Array, Array, Array]:  # (B, m)
@@ -127,14 +128,14 @@ def _by_activity(a: Array) -> tuple[Array, Array, Array]:  # (B, m)
 
 
 def _assemble(
-    qp: QP, scaling: Scaling, order: Array, x: Array, g: Array, nu: Array, diagonal: Array
+    qp: QP, scaling: Scaling, order: Array, x: Array, g: Array, diagonal: Array
 ) -> Array:  # (B, N, N), unknowns in the order x, nu, rows of G by activity
     xp = namespace(x)
     n, _, k = qp.sizes
     K = xp.zeros((*diagonal.shape, diagonal.shape[1]), dtype=x.dtype, device=x.device)
     K[:, :n, :n] = (scaling.cost[:, None, None] * x[:, :, None]) * qp.Q * x[:, None, :]
     if k:
-        A = nu[:, :, None] * qp.A * x[:, None, :]
+        A = scaling.nu[:, :, None] * qp.A * x[:, None, :]
         K[:, n : n + k, :n] = A
         K[:, :n, n : n + k] = A.mT
     if order.shape[1]:
@@ -200,46 +201,49 @@ def system(backend: Backend) -> System:
 
 
 def solve_once(qp: QP, f: Factors, rhs: Rhs, backend: Backend) -> Rhs:
-    """Solve the regularised system with the kept factors."""
+    """Solve the regularised system with the kept factors.
+
+    An active bound's variable is moved to where the right-hand side wants it, and only the rest
+    is solved for: its multiplier then comes from the stationarity row, free of lam/s.
+    """
+    if not any(qp.bounds):
+        return _solve_rows(qp, f, rhs, backend)
+    move = _from_bounds(qp, namespace(rhs.x).where(f.held[..., None], rhs.c, 0.0))
+    c = rhs.c - qp.C(move)
+    r_x = rhs.x - qp.Q @ move + _from_bounds(qp, f.stiff[..., None] * c)
+    out = _solve_rows(qp, f, Rhs(r_x, qp.split(c)[0], rhs.nu - qp.A @ move), backend)
+    x = out.x + move
+    return Rhs(x, concat([out.c, *_bound_multipliers(qp, f, rhs, x, out)], axis=1), out.nu)
+
+
+def _solve_rows(qp: QP, f: Factors, rhs: Rhs, backend: Backend) -> Rhs:  # rhs.c: (B, m, r)
+    """The same for the rows of G and A alone."""
     xp = namespace(rhs.x)
-    n, _, k = qp.sizes
-    cost = f.scaling.cost[:, None, None]
-    # An active bound's variable is moved to where the right-hand side wants it, and only the
-    # rest is solved for: its multiplier then comes from the stationarity row, free of lam/s.
-    held_c = xp.where(f.held[..., None], rhs.c, 0.0)
-    move = _from_bounds(qp, held_c)
-    r_c = rhs.c - qp.C(move)
-    r_x = rhs.x - qp.Q @ move + _from_bounds(qp, f.stiff[..., None] * r_c)
-    scaled_c = xp.take_along_axis(f.g[..., None] * qp.split(r_c)[0], f.order[..., None], axis=1)
-    scaled = [cost * f.x[..., None] * r_x, f.nu[..., None] * (rhs.nu - qp.A @ move), scaled_c]
-    u = backend.lu_solve(f.lu, xp.concat(scaled, axis=1))
-    x = f.x[..., None] * u[:, :n, :] + move
-    nu = f.nu[..., None] * u[:, n : n + k, :] / cost
-    lam_G = f.g[..., None] * xp.take_along_axis(u[:, n + k :, :], f.place[..., None], axis=1) / cost
-    lam = _bound_multipliers(qp, f, rhs, x, lam_G, nu)
-    return Rhs(x, xp.concat([lam_G, *lam], axis=1), nu)
+    n, m, k = qp.sizes
+    cost, nu = f.scaling.cost[:, None, None], f.scaling.nu[..., None]
+    parts = [cost * f.x[..., None] * rhs.x, nu * rhs.nu]
+    if m:
+        parts.append(xp.take_along_axis(f.g[..., None] * rhs.c, f.order[..., None], axis=1))
+    u = backend.lu_solve(f.lu, concat(parts, axis=1))
+    c = rhs.c
+    if m:
+        c = f.g[..., None] * xp.take_along_axis(u[:, n + k :, :], f.place[..., None], axis=1) / cost
+    return Rhs(f.x[..., None] * u[:, :n, :], c, nu * u[:, n : n + k, :] / cost)
 
 
 def _from_bounds(qp: QP, c: Array) -> Array:  # (B, M, r) -> (B, n, r)
     """``C'c`` over the bounds alone."""
     _, lower, upper = qp.split(c)
-    out = namespace(c).zeros_like(c[:, :1, :]) if c.shape[1] else c
-    if not (qp.bounds[0] or qp.bounds[1]):
-        shape = (c.shape[0], qp.p.shape[-1], c.shape[2])
-        return namespace(c).zeros(shape, dtype=c.dtype, device=c.device)
-    out = out - lower if qp.bounds[0] else out
-    return out + upper if qp.bounds[1] else out
+    if not qp.bounds[0]:
+        return upper
+    return upper - lower if qp.bounds[1] else -lower
 
 
-def _bound_multipliers(
-    qp: QP, f: Factors, rhs: Rhs, x: Array, lam_G: Array, nu: Array
-) -> list[Array]:
+def _bound_multipliers(qp: QP, f: Factors, rhs: Rhs, x: Array, rows: Rhs) -> list[Array]:
     """Multipliers of the bounds: by their own row, or, where held, by stationarity."""
-    if not (qp.bounds[0] or qp.bounds[1]):
-        return []
     xp = namespace(x)
     own = f.stiff[..., None] * (qp.C(x) - rhs.c)
-    left = rhs.x - qp.Q @ x - qp.G.mT @ lam_G - qp.A.mT @ nu - _from_bounds(qp, own)
+    left = rhs.x - qp.Q @ x - qp.G.mT @ rows.c - qp.A.mT @ rows.nu - _from_bounds(qp, own)
     sides = zip(qp.split(f.held)[1:], qp.split(own)[1:], (-left, left), strict=True)
     return [xp.where(held[..., None], by_row, o) for held, o, by_row in sides if o.shape[1]]
 
@@ -259,6 +263,6 @@ def _size(f: Factors, r: Rhs) -> Array:  # (B,)
     parts = [
         f.scaling.cost[:, None] * f.scaling.x * norm_inf(r.x),
         c * norm_inf(r.c),
-        f.nu * norm_inf(r.nu),
+        f.scaling.nu * norm_inf(r.nu),
     ]
     return largest(*(norm_inf(part) for part in parts))

@@ -67,7 +67,9 @@ def equilibrate(qp: QP) -> Scaling:
             xp.where(off[:, None] & (norm > 0), w / xp.sqrt(xp.where(norm > 0, norm, 1.0)), w)
             for w, norm in zip((D, E, F), norms, strict=True)
         )
-    size = largest(top(top(Q * D[:, None, :]) * D), norm_inf(qp.p * D))
+    size = top(top(Q * D[:, None, :]) * D)
+    if qp.d.shape[1]:  # without inequalities multipliers may have any size
+        size = largest(size, norm_inf(qp.p * D))
     cost = 1 / xp.where(size > 0, size, xp.ones_like(size))
     rows = concat([E] + [1 / D for rows in qp.bounds if rows], axis=1)
     return Scaling(D, rows, F, cost)

@@ -36,7 +36,7 @@ or lam_lb, and whose derivative goes to that bound.
 from typing import NamedTuple
 
 from kktdiff import _kkt as kkt
-from kktdiff._arrays import dot, mv, namespace, pick, take
+from kktdiff._arrays import dot, mv, namespace, pick, take, take_shared
 from kktdiff._kkt import Factors, Rhs
 from kktdiff._least_squares import solve_least_squares
 from kktdiff._problem import QP
@@ -84,7 +84,7 @@ def solve(qp: QP, f: Factors, rhs: Rhs, backend: Backend, *, least_squares: bool
         some = solve_least_squares(
             qp.take(where),
             f.scaling.take(where),
-            take(f.activity, where),
+            take_shared(f.activity, where),
             Rhs(*(take(v, where) for v in rhs)),
         )
         place = xp.cumulative_sum(xp.astype(bad, xp.int64)) - 1

@@ -67,4 +67,4 @@ class Backend(Protocol):
         """The factors of the elements `index`."""
 
     def lu_solve(self, lu: LU, rhs: Array) -> Array:  # rhs: (B, n, r)
-        """Solve with kept LU factors."""
+        """Solve with kept LU factors, one for each element or one for all."""

@@ -98,6 +98,10 @@ class NumPyBackend:
 
     def lu_solve(self, lu: LU, rhs: Array) -> Array:
         """LAPACK's ``dgetrs``; the diagonal rest by division."""
+        if len(lu.factor) < len(rhs):  # one for all: one call for all
+            batch, n, r = rhs.shape
+            together = self.lu_solve(lu, rhs.transpose(1, 0, 2).reshape(1, n, batch * r))
+            return together.reshape(n, batch, r).transpose(1, 0, 2)
         out = np.array(rhs.mT, order="C")  # (B, r, n)
         getrs = lapack.dgetrs
         for (factor, pivots, rest), b in zip(lu.factor, out, strict=True):

@@ -146,26 +146,27 @@ def _from_nearby(
 
 def _from_start(part: Part, settings: Settings, fast: System, backend: Backend) -> Outcome:
     """The three steps of the module's docstring."""
-    near, away = part, part.take(part.index[:0])
+    near, away, last = part, part.take(part.index[:0]), part.point
     if part.qp.d.shape[1]:  # without inequalities the active set is known
-        first = settings._replace(tol=max(settings.tol, _HANDOVER))
-        part = _run(part, first, fast)
+        first = settings._replace(tol=max(settings.tol, _HANDOVER), exacting=True)
+        part, last = _run(part, first, fast)
         near, away = part.split(_near(part))
     stuck, lost = away.split(away.status == int(Status.NUMERICAL_ERROR))
     done, kept, rest = _polish(near, settings, backend)
     done.append(lost)
     for hard in (rest, stuck):
         if hard.size:
-            done_too, kept_too = _solve_hard(hard, settings, backend)
+            centred = last.take(_places(part.index, hard.index))
+            done_too, kept_too = _solve_hard(hard, centred, settings, backend)
             done, kept = done + done_too, kept + kept_too
     return done, kept
 
 
-def _run(part: Part, settings: Settings, system: System) -> Part:
-    point, status, iterations = ipm.run(
-        part.qp, part.scaling, part.point, settings, system, part.iterations
-    )
-    return part._replace(point=point, status=status, iterations=iterations)
+def _run(part: Part, settings: Settings, system: System) -> tuple[Part, Point]:
+    """How far the iteration brings `part`, and the points at which it left off."""
+    end = ipm.run(part.qp, part.scaling, part.point, settings, system, part.iterations)
+    part = part._replace(point=end.best, status=end.status, iterations=end.iterations)
+    return part, end.last
 
 
 def _near(part: Part) -> Array:  # (B,) bool
@@ -208,15 +209,11 @@ def _polish(
     return done, kept, part
 
 
-def _solve_hard(part: Part, settings: Settings, backend: Backend) -> Outcome:
+def _solve_hard(part: Part, centred: Point, settings: Settings, backend: Backend) -> Outcome:
     """Carry on with the whole system under LU; polish; keep what is good enough as it is."""
-    sure = kkt.system(backend)
-    merit = evaluate(part.qp, part.point).merit
-    fresh = ipm.start(part.qp, part.scaling, sure)
-    again = ipm.recentre(part.qp, part.scaling, part.point, _OFF_BOUNDARY)
-    point = Point(*(pick(merit < _CLOSE, u, v) for u, v in zip(again, fresh, strict=True)))
     tight = settings._replace(tol=min(settings.tol, _TIGHT))
-    part = _best_of(part, _run(part._replace(point=point), tight, sure), settings)
+    after, _ = _run(part._replace(point=centred), tight, kkt.system(backend))
+    part = _best_of(part, after, settings)
     near, lost = part.split(_near(part))
     done, kept, rest = _polish(near, settings, backend)
     good, bad = rest.split(rest.status <= int(Status.ALMOST_SOLVED))

@@ -28,11 +28,12 @@ def on_central_path(group: Kept, barrier: float, backend: Backend) -> Iterator[K
     settings = Settings(_ACCURACY, _MAX_ITER, None, barrier)
     separable = bool(namespace(qp.Q).all(condensed.is_separable(qp)))  # of a chunk all or none
     fast = condensed.system(backend, separable=separable)
-    rest = Part(group.index, qp, scaling, group.point, 0 * group.index, 0 * group.index)
+    start = ipm.start(qp, scaling, fast)
+    rest = Part(group.index, qp, scaling, start, 0 * group.index, 0 * group.index)
     for system in (fast, kkt.system(backend)):
-        start = ipm.start(rest.qp, rest.scaling, system)
-        point, status, _ = ipm.run(rest.qp, rest.scaling, start, settings, system, 0 * rest.index)
-        found, rest = rest._replace(point=point).split(status == int(Status.SOLVED))
+        settings = settings._replace(exacting=system is fast)
+        end = ipm.run(rest.qp, rest.scaling, rest.point, settings, system, rest.iterations)
+        found, rest = rest._replace(point=end.last).split(end.status == int(Status.SOLVED))
         if found.size:
             yield keep_interior(found, backend)
         if not rest.size:

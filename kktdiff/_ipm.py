@@ -11,9 +11,9 @@ from kktdiff._arrays import dot, largest, namespace, norm_inf, pick, take
 from kktdiff._certificates import dual_infeasible, primal_infeasible
 from kktdiff._problem import QP
 from kktdiff._reports import record
-from kktdiff._residuals import Point, Residuals, evaluate
+from kktdiff._residuals import ROUNDING, Point, Residuals, evaluate
 from kktdiff._scaling import Scaling
-from kktdiff._settings import REGULARISATION, STALL, Settings
+from kktdiff._settings import REGULARISATION, STALL, TROUBLE, Settings
 from kktdiff._status import Status
 from kktdiff._typing import Array, Solve, System
 
@@ -38,10 +38,20 @@ class Loop(NamedTuple):
     status: Array  # (B,): a Status, or -1 while running
     iterations: Array  # (B,)
     step: Array  # (B,): length of the last step
+    promised: Array  # (B, 2): most that it may leave of the linear residuals, `_linear`
 
     def take(self, index: Array) -> "Loop":
         """The elements `index`."""
         return Loop(*(v.take(index) if isinstance(v, Point) else take(v, index) for v in self))
+
+
+class Ended(NamedTuple):
+    """How a run ended, each (B, ...)."""
+
+    best: Point  # of the smallest residuals
+    last: Point  # the best centred one
+    status: Array
+    iterations: Array
 
 
 def origin(qp: QP) -> Point:
@@ -99,8 +109,8 @@ def run(
     settings: Settings,
     system: System,
     spent: Array,  # (B,): iterations that each element has had before
-) -> tuple[Point, Array, Array]:
-    """Iterate from `point`; (best point, status, iterations), each (B, ...)."""
+) -> Ended:
+    """Iterate from `point` until each element is solved, hopeless or stuck."""
     xp = namespace(point.x)
     batch, device = point.x.shape[0], point.x.device
     full = xp.full((batch,), BIG, dtype=point.x.dtype, device=device)
@@ -117,6 +127,7 @@ def run(
         0 * spent - 1,
         spent,
         0 * full,
+        xp.stack([full] * 2, axis=-1),
     )
     finished: list[Loop] = []
     while True:
@@ -140,7 +151,7 @@ def run(
     return _gather([*finished, loop])
 
 
-def _gather(parts: list[Loop]) -> tuple[Point, Array, Array]:
+def _gather(parts: list[Loop]) -> Ended:
     """The finished parts in the chunk's own order."""
     xp = namespace(parts[0].index)
     order = xp.argsort(xp.concat([part.index for part in parts]))
@@ -148,8 +159,11 @@ def _gather(parts: list[Loop]) -> tuple[Point, Array, Array]:
     def join(*arrays: Array) -> Array:
         return xp.take(xp.concat(arrays), order, axis=0)
 
-    best = Point(*(join(*arrays) for arrays in zip(*(part.best for part in parts), strict=True)))
-    return best, join(*(p.status for p in parts)), join(*(p.iterations for p in parts))
+    def joined(points: list[Point]) -> Point:
+        return Point(*(join(*arrays) for arrays in zip(*points, strict=True)))
+
+    points = joined([p.best for p in parts]), joined([p.point for p in parts])
+    return Ended(*points, join(*(p.status for p in parts)), join(*(p.iterations for p in parts)))
 
 
 def judge(qp: QP, loop: Loop, r: Residuals, settings: Settings) -> Loop:
@@ -162,11 +176,14 @@ def judge(qp: QP, loop: Loop, r: Residuals, settings: Settings) -> Loop:
     running = loop.status < 0
     better = running & (solved | (merit < loop.best_merit))
     best = Point(*(pick(better, new, old) for new, old in zip(loop.point, loop.best, strict=True)))
-    mu = _mean_product(qp, loop.point.s, loop.point.lam)[:, None]
-    now = xp.concat([r.norms, r.relative, mu], axis=-1)
+    mu = _mean_product(qp, loop.point.s, loop.point.lam)
+    mu = xp.maximum(mu, ROUNDING * r.sizes[:, 2] / max(1, qp.d.shape[1]))  # less is no progress
+    now = xp.concat([r.norms, r.relative, mu[:, None]], axis=-1)
     halved = now < loop.least / 2
     progress = xp.where(xp.any(halved, axis=-1), loop.iterations, loop.progress)
     stuck = loop.iterations - progress >= STALL
+    if settings.exacting:
+        stuck = stuck | _broken(loop, r, settings.tol)
     status = xp.where(stuck, int(Status.NUMERICAL_ERROR), 0 * loop.status - 1)
     status = xp.where(loop.iterations < settings.max_iter, status, int(Status.MAX_ITER))
     hopeless = dual_infeasible(qp, loop.point, r)
@@ -181,6 +198,18 @@ def judge(qp: QP, loop: Loop, r: Residuals, settings: Settings) -> Loop:
         progress=progress,
         status=xp.where(running, status, loop.status),
     )
+
+
+def _linear(r: Residuals) -> Array:  # (B, 2)
+    """The residuals of the linear conditions, in which a step of length alpha leaves 1 - alpha."""
+    return namespace(r.gap).stack([norm_inf(r.r_nu), r.dual], axis=-1)
+
+
+def _broken(loop: Loop, r: Residuals, tol: float) -> Array:  # (B,) bool
+    """Whether the last step did not do half of what it had to, or could hardly be found."""
+    left = _linear(r)
+    short = (left > loop.promised) & (left > tol + ROUNDING * r.sizes[:, :2])
+    return namespace(left).any(short, axis=-1) | (loop.reg > TROUBLE)
 
 
 def _distance_from_path(qp: QP, point: Point, r: Residuals, barrier: float) -> Array:
@@ -208,8 +237,10 @@ def advance(
     go = finite & running
     easier = xp.where(loop.reg > REGULARISATION, loop.reg / 10, loop.reg)
     point = Point(*(pick(go, new, old) for new, old in zip(moved, loop.point, strict=True)))
+    due = pick(go & (alpha[:, 0] > _POOR), (1 - alpha / 2) * _linear(r), BIG + 0 * loop.promised)
     return loop._replace(
         point=point,
+        promised=due,
         reg=xp.where(finite, easier, 100 * loop.reg),
         step=xp.where(go, alpha[:, 0], 0.0),
         iterations=xp.where(running, loop.iterations + 1, loop.iterations),
@@ -226,8 +257,9 @@ def _direction(
 
     def newton(target: Array) -> tuple[Array, ...]:  # aims at lam_i s_i = target_i
         r_c = xp.where(qp.present, s - r.r_c - target / lam, 0.0)
-        dx, dlam, dnu, Cdx = solve(-r.r_x, r_c, -r.r_nu)
-        return dx, xp.where(qp.present, -r.r_c - Cdx, 0.0), dlam, dnu
+        dx, dlam, dnu, _ = solve(-r.r_x, r_c, -r.r_nu)
+        ds = target / lam - s - (s / lam) * dlam
+        return dx, xp.where(qp.present, ds, 0.0), dlam, dnu
 
     def centre(share: Array) -> Array:
         return xp.where(share * mu > barrier, share * mu, barrier)[:, None]

@@ -9,6 +9,7 @@ INFINITE = 1e20  # bounds of this size and beyond are absent
 LOOSE = 1e-5  # ALMOST_SOLVED: residuals relative to 1 plus the size of their terms
 REGULARISATION = 1e-8  # proximal weight of the interior-point system, scaled data
 LU_REGULARISATION = 1e-11  # the same for the LU system, undone by refinement
+TROUBLE = 1e-5  # the same, raised where Cholesky failed: a sign that LU is called for
 STALL = 6  # iterations without progress after which an element is given up
 WORKSPACE = 64 * 2**20  # bytes of matrices that one chunk of a batch may take
 
@@ -22,6 +23,7 @@ class Settings(NamedTuple):
     max_iter: int
     report: Callable[[dict[str, Any]], None] | None
     barrier: float = 0.0  # > 0: stop on the central path at this parameter
+    exacting: bool = False  # give up an element at the first step that is not accurate
 
 
 def checked(

@@ -7,17 +7,15 @@ stop. Elements that are finished are frozen, and left out once enough are.
 
 from typing import NamedTuple
 
-from kktdiff._arrays import dot, largest, namespace, norm_inf, pick, take
-from kktdiff._certificates import dual_infeasible, primal_infeasible
+from kktdiff._arrays import namespace, norm_inf, pick
 from kktdiff._problem import QP
 from kktdiff._reports import record
-from kktdiff._residuals import ROUNDING, Point, Residuals, evaluate
+from kktdiff._residuals import Point, Residuals, evaluate, mean_product
 from kktdiff._scaling import Scaling
-from kktdiff._settings import REGULARISATION, STALL, TROUBLE, Settings
-from kktdiff._status import Status
+from kktdiff._settings import REGULARISATION, Settings
+from kktdiff._stopping import BIG, Loop, judge, linear
 from kktdiff._typing import Array, Solve, System
 
-BIG = 1e300  # larger than any merit
 _KEEP_OFF = 0.995  # share of the step to the boundary that is taken
 _KEEP_WELL_OFF = 0.9  # the same for a short step: closer, and Mehrotra's method can cycle
 _SHORT = 0.8
@@ -25,30 +23,10 @@ _POOR = 0.1  # a step shorter than this is tried again without the corrector,
 _PLAIN = 0.5  # aimed at this share of mu
 
 
-class Loop(NamedTuple):
-    """What the loop carries for each element that is still in it."""
-
-    index: Array  # (B,): the element's place in the chunk
-    point: Point
-    best: Point
-    best_merit: Array  # (B,)
-    least: Array  # (B, 7): smallest residuals, relative residuals, and mu, so far
-    progress: Array  # (B,): iteration at which one of them last halved
-    reg: Array  # (B,)
-    status: Array  # (B,): a Status, or -1 while running
-    iterations: Array  # (B,)
-    step: Array  # (B,): length of the last step
-    promised: Array  # (B, 2): most that it may leave of the linear residuals, `_linear`
-
-    def take(self, index: Array) -> "Loop":
-        """The elements `index`."""
-        return Loop(*(v.take(index) if isinstance(v, Point) else take(v, index) for v in self))
-
-
 class Ended(NamedTuple):
     """How a run ended, each (B, ...)."""
 
-    best: Point  # of the smallest residuals
+    best: Point  # of the smallest residuals; for an infeasible element what proves it
     last: Point  # the best centred one
     status: Array
     iterations: Array
@@ -116,8 +94,11 @@ def run(
     full = xp.full((batch,), BIG, dtype=point.x.dtype, device=device)
     index = xp.arange(batch, device=device)
     least = xp.stack([full] * 7, axis=-1)
+    linear_program = xp.broadcast_to(xp.all(qp.Q == 0, axis=(1, 2)), (batch,))
     loop = Loop(
         index,
+        linear_program,
+        point,
         point,
         point,
         full,
@@ -134,7 +115,7 @@ def run(
         residuals = evaluate(qp, loop.point)
         loop = judge(qp, loop, residuals, settings)
         if settings.report is not None:
-            mu = _mean_product(qp, loop.point.s, loop.point.lam)
+            mu = mean_product(qp, loop.point.s, loop.point.lam)
             settings.report(
                 record("iterate", residuals, loop.iterations, loop.status < 0, mu, loop.step)
             )
@@ -166,60 +147,6 @@ def _gather(parts: list[Loop]) -> Ended:
     return Ended(*points, join(*(p.status for p in parts)), join(*(p.iterations for p in parts)))
 
 
-def judge(qp: QP, loop: Loop, r: Residuals, settings: Settings) -> Loop:
-    """Keep each element's best point; end those that are solved, hopeless or stuck."""
-    xp = namespace(r.gap)
-    solved, merit = r.within(settings.tol), r.merit
-    if settings.barrier:
-        merit = _distance_from_path(qp, loop.point, r, settings.barrier)
-        solved = merit <= settings.tol
-    running = loop.status < 0
-    better = running & (solved | (merit < loop.best_merit))
-    best = Point(*(pick(better, new, old) for new, old in zip(loop.point, loop.best, strict=True)))
-    mu = _mean_product(qp, loop.point.s, loop.point.lam)
-    mu = xp.maximum(mu, ROUNDING * r.sizes[:, 2] / max(1, qp.d.shape[1]))  # less is no progress
-    now = xp.concat([r.norms, r.relative, mu[:, None]], axis=-1)
-    halved = now < loop.least / 2
-    progress = xp.where(xp.any(halved, axis=-1), loop.iterations, loop.progress)
-    stuck = loop.iterations - progress >= STALL
-    if settings.exacting:
-        stuck = stuck | _broken(loop, r, settings.tol)
-    status = xp.where(stuck, int(Status.NUMERICAL_ERROR), 0 * loop.status - 1)
-    status = xp.where(loop.iterations < settings.max_iter, status, int(Status.MAX_ITER))
-    hopeless = dual_infeasible(qp, loop.point, r)
-    status = xp.where(hopeless, int(Status.DUAL_INFEASIBLE), status)
-    hopeless = primal_infeasible(loop.point, r)
-    status = xp.where(hopeless, int(Status.PRIMAL_INFEASIBLE), status)
-    status = xp.where(solved, int(Status.SOLVED), status)
-    return loop._replace(
-        best=best,
-        best_merit=xp.where(better, merit, loop.best_merit),
-        least=xp.where(halved, now, loop.least),
-        progress=progress,
-        status=xp.where(running, status, loop.status),
-    )
-
-
-def _linear(r: Residuals) -> Array:  # (B, 2)
-    """The residuals of the linear conditions, in which a step of length alpha leaves 1 - alpha."""
-    return namespace(r.gap).stack([norm_inf(r.r_nu), r.dual], axis=-1)
-
-
-def _broken(loop: Loop, r: Residuals, tol: float) -> Array:  # (B,) bool
-    """Whether the last step did not do half of what it had to, or could hardly be found."""
-    left = _linear(r)
-    short = (left > loop.promised) & (left > tol + ROUNDING * r.sizes[:, :2])
-    return namespace(left).any(short, axis=-1) | (loop.reg > TROUBLE)
-
-
-def _distance_from_path(qp: QP, point: Point, r: Residuals, barrier: float) -> Array:
-    """Largest relative residual of the central path's equations."""
-    xp = namespace(r.gap)
-    off = xp.where(qp.present, point.lam * point.s / barrier - 1, 0.0)
-    feasible = largest(norm_inf(r.r_c), norm_inf(r.r_nu)) / (1 + r.sizes[:, 0])
-    return largest(norm_inf(off), feasible, r.dual / (1 + r.sizes[:, 1]))
-
-
 def advance(
     qp: QP, scaling: Scaling, loop: Loop, r: Residuals, settings: Settings, system: System
 ) -> Loop:
@@ -228,32 +155,33 @@ def advance(
     x, s, lam, nu = loop.point
     running = loop.status < 0
     solve, ok = system(qp, scaling, loop.point, loop.reg)
-    dx, ds, dlam, dnu = _direction(qp, loop.point, r, solve, settings.barrier, running)
-    alpha = _length(s, ds, lam, dlam)
-    share = xp.where(alpha < _SHORT, _KEEP_WELL_OFF, _KEEP_OFF + 0 * alpha)
-    alpha = xp.minimum(share * alpha, xp.ones_like(alpha))[:, None]
-    moved = Point(x + alpha * dx, s + alpha * ds, lam + alpha * dlam, nu + alpha * dnu)
+    dx, ds, dlam, dnu = _direction(qp, loop, r, solve, settings.barrier)
+    steps = _lengths(loop.linear, s, ds, lam, dlam)
+    share = xp.where(steps < _SHORT, _KEEP_WELL_OFF, _KEEP_OFF + 0 * steps)
+    steps = xp.minimum(share * steps, xp.ones_like(steps))
+    alpha, beta = steps[:, :1], steps[:, 1:]
+    moved = Point(x + alpha * dx, s + alpha * ds, lam + beta * dlam, nu + beta * dnu)
     finite = ok & xp.isfinite(norm_inf(dx) + norm_inf(dlam) + norm_inf(dnu))
     go = finite & running
     easier = xp.where(loop.reg > REGULARISATION, loop.reg / 10, loop.reg)
     point = Point(*(pick(go, new, old) for new, old in zip(moved, loop.point, strict=True)))
-    due = pick(go & (alpha[:, 0] > _POOR), (1 - alpha / 2) * _linear(r), BIG + 0 * loop.promised)
+    shortest = xp.min(steps, axis=1)
+    due = pick(go & (shortest > _POOR), (1 - steps / 2) * linear(r), BIG + 0 * loop.promised)
     return loop._replace(
         point=point,
+        before=loop.point,
         promised=due,
         reg=xp.where(finite, easier, 100 * loop.reg),
-        step=xp.where(go, alpha[:, 0], 0.0),
+        step=xp.where(go, shortest, 0.0),
         iterations=xp.where(running, loop.iterations + 1, loop.iterations),
     )
 
 
-def _direction(
-    qp: QP, point: Point, r: Residuals, solve: Solve, barrier: float, running: Array
-) -> tuple[Array, ...]:
+def _direction(qp: QP, loop: Loop, r: Residuals, solve: Solve, barrier: float) -> tuple[Array, ...]:
     """Mehrotra's direction: (dx, ds, dlam, dnu)."""
     xp = namespace(r.gap)
-    _, s, lam, _ = point
-    mu = _mean_product(qp, s, lam)
+    _, s, lam, _ = loop.point
+    mu = mean_product(qp, s, lam)
 
     def newton(target: Array) -> tuple[Array, ...]:  # aims at lam_i s_i = target_i
         r_c = xp.where(qp.present, s - r.r_c - target / lam, 0.0)
@@ -265,27 +193,27 @@ def _direction(
         return xp.where(share * mu > barrier, share * mu, barrier)[:, None]
 
     _, ds, dlam, _ = newton(barrier + 0 * s)
-    alpha = _length(s, ds, lam, dlam)[:, None]
-    mu_affine = _mean_product(qp, s + alpha * ds, lam + alpha * dlam)
+    steps = _lengths(loop.linear, s, ds, lam, dlam)
+    mu_affine = mean_product(qp, s + steps[:, :1] * ds, lam + steps[:, 1:] * dlam)
     sigma = (mu_affine / xp.where(mu > 0, mu, 1.0)) ** 3
     step = newton(centre(sigma) - ds * dlam)
-    poor = running & (_length(s, step[1], lam, step[2]) < _POOR)
+    reach = xp.min(_lengths(loop.linear, s, step[1], lam, step[2]), axis=1)
+    poor = (loop.status < 0) & (reach < _POOR)
     if bool(xp.any(poor)):  # the corrector has gone astray, as near the boundary it can
         plain = newton(centre(0 * mu + _PLAIN) + 0 * s)
         step = tuple(pick(poor, new, old) for new, old in zip(plain, step, strict=True))
     return step
 
 
-def _mean_product(qp: QP, s: Array, lam: Array) -> Array:  # (B,)
-    """mu, over the rows that are present."""
+def _lengths(linear: Array, s: Array, ds: Array, lam: Array, dlam: Array) -> Array:  # (B, 2)
+    """Largest steps that keep s, and lam, from below zero.
+
+    A step of its own for each is for linear programs, in which neither spoils the other's
+    residual: with curvature dual feasibility takes the same for both.
+    """
     xp = namespace(s)
-    count = xp.sum(xp.astype(qp.present, s.dtype), axis=-1)
-    return dot(s, lam) / xp.where(count > 0, count, 1.0)
-
-
-def _length(s: Array, ds: Array, lam: Array, dlam: Array) -> Array:  # (B,)
-    """Largest common step that keeps s and lam from below zero."""
-    return namespace(s).minimum(_to_boundary(s, ds), _to_boundary(lam, dlam))
+    steps = xp.stack([_to_boundary(s, ds), _to_boundary(lam, dlam)], axis=1)
+    return xp.where(linear[:, None], steps, xp.min(steps, axis=1, keepdims=True))
 
 
 def _to_boundary(v: Array, dv: Array) -> Array:  # (B,)

@@ -115,6 +115,13 @@ def with_full_sizes(qp: QP, point: Point, r: Residuals) -> Residuals:
     return r._replace(sizes=evaluate(entries, Point(*(xp.abs(v) for v in point))).sizes)
 
 
+def mean_product(qp: QP, s: Array, lam: Array) -> Array:  # (B,)
+    """mu: the mean of ``s_i lam_i`` over the rows that are present."""
+    xp = namespace(s)
+    count = xp.sum(xp.astype(qp.present, s.dtype), axis=-1)
+    return dot(s, lam) / xp.where(count > 0, count, 1.0)
+
+
 def multipliers(qp: QP, point: Point) -> Array:  # (B, M)
     """``lam`` with each fixed variable's multiplier on the side of its sign."""
     if qp.fixed is None or not (qp.bounds[0] and qp.bounds[1]):

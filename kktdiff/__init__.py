@@ -9,11 +9,12 @@ array([-1.,  0.])
 """
 
 from kktdiff._errors import SolveError, SolveWarning
-from kktdiff._solution import Diagnostics, Grads, Solution, Tangents
+from kktdiff._solution import Certificate, Diagnostics, Grads, Solution, Tangents
 from kktdiff._solve import solve_qp
 from kktdiff._status import Status
 
 __all__ = [
+    "Certificate",
     "Diagnostics",
     "Grads",
     "Solution",

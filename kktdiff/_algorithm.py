@@ -12,7 +12,7 @@ from typing import NamedTuple
 from kktdiff import _condensed as condensed
 from kktdiff import _ipm as ipm
 from kktdiff import _kkt as kkt
-from kktdiff._arrays import namespace, norm_inf, pick, plus_diagonal, take
+from kktdiff._arrays import namespace, norm_inf, pick_all, plus_diagonal, take
 from kktdiff._polish import polish
 from kktdiff._problem import QP
 from kktdiff._reports import record
@@ -132,7 +132,7 @@ def _from_nearby(
     usable = xp.isfinite(
         xp.sum(warm.x, axis=1) + xp.sum(warm.lam, axis=1) + xp.sum(warm.nu, axis=1)
     )
-    near = Point(*(pick(usable, u, v) for u, v in zip(warm, part.point, strict=True)))
+    near = pick_all(usable, warm, part.point)
     done, kept, left = _polish(part._replace(point=near), settings, backend)
     if not left.size:
         return done, kept, left
@@ -140,7 +140,7 @@ def _from_nearby(
     cold, near = part.point.take(places), near.take(places)
     near = ipm.recentre(left.qp, left.scaling, near, 1e-2)
     better = evaluate(left.qp, near).merit < evaluate(left.qp, cold).merit
-    point = Point(*(pick(better, u, v) for u, v in zip(near, cold, strict=True)))
+    point = pick_all(better, near, cold)
     return done, kept, left._replace(point=point)
 
 
@@ -187,7 +187,8 @@ def _polish(
     xp = namespace(part.index)
     done: list[Part] = []
     kept: list[Kept] = []
-    active = kkt.activity(part.scaling, part.point.s, part.point.lam) > 0.5
+    hard = part.qp._replace(soft=None)
+    active = kkt.activity(hard, part.scaling, part.point.s, part.point.lam) > 0.5
     for _ in range(1 + _CORRECTIONS):
         if not part.size:
             break
@@ -226,12 +227,12 @@ def _best_of(before: Part, after: Part, settings: Settings) -> Part:
     """The better of two points for each element, and the status that it has earned."""
     xp = namespace(before.index)
     old, new = evaluate(before.qp, before.point), evaluate(after.qp, after.point)
-    better = ~(old.merit < new.merit)
-    point = Point(*(pick(better, u, v) for u, v in zip(after.point, before.point, strict=True)))
-    r = evaluate(after.qp, point)
     proven = (after.status == int(Status.PRIMAL_INFEASIBLE)) | (
         after.status == int(Status.DUAL_INFEASIBLE)
     )
+    better = proven | ~(old.merit < new.merit)
+    point = pick_all(better, after.point, before.point)
+    r = evaluate(after.qp, point)
     status = xp.where(r.merit < LOOSE, int(Status.ALMOST_SOLVED), after.status)
     status = xp.where(r.within(settings.tol), int(Status.SOLVED), status)
     return after._replace(point=point, status=xp.where(proven, after.status, status))
@@ -239,7 +240,7 @@ def _best_of(before: Part, after: Part, settings: Settings) -> Part:
 
 def keep_interior(part: Part, backend: Backend) -> Kept:
     """Factors at an interior point, whose activities lie between 0 and 1."""
-    a = kkt.activity(part.scaling, part.point.s, part.point.lam)
+    a = kkt.activity(part.qp, part.scaling, part.point.s, part.point.lam)
     a = kkt.with_fixed(part.qp, a, evaluate(part.qp, part.point).y)
     factors = kkt.factor(part.qp, part.scaling, a, backend)
     return Kept(part.index, part.qp, part.point, factors)

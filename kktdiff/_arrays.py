@@ -3,11 +3,14 @@
 A batch dimension of length one stands for an array that the whole batch shares.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
 
 from array_api_compat import array_namespace
 
 from kktdiff._typing import Array, Namespace
+
+Record = TypeVar("Record", bound=Iterable[Any])  # a NamedTuple of arrays
 
 _NAMESPACES: dict[type, Namespace] = {}  # asking takes as long as a small operation
 
@@ -68,6 +71,11 @@ def pick(mask: Array, a: Array, b: Array) -> Array:  # mask: (B,)
     """`a` for the elements where `mask` holds, else `b`."""
     xp = namespace(a)
     return xp.where(xp.reshape(mask, (-1,) + (1,) * (a.ndim - 1)), a, b)
+
+
+def pick_all(mask: Array, a: Record, b: Record) -> Record:  # mask: (B,)
+    """The same for every array of two records."""
+    return type(a)(*(pick(mask, u, v) for u, v in zip(a, b, strict=True)))
 
 
 def diagonal(vector: Array) -> Array:  # (B, n) -> (B, n, n)

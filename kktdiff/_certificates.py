@@ -6,19 +6,26 @@ if some ``r`` has ``Qr = 0, Ar = 0, Cr <= 0`` and ``p'r < 0``.
 
 On an infeasible problem the iterates run off along such a direction, and the difference of two
 of them is nearer to it than they are (Banjac et al. 2019, for OSQP).
+
+What a certificate leaves of its equations is measured in the equilibrated metric, against the
+sizes that points have there, so that neither the units of the data nor points far away make a
+solvable problem look infeasible.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
-from kktdiff._arrays import concat, dot, largest, mv, namespace, norm_inf, pick, placed
+from kktdiff._arrays import concat, dot, largest, mv, namespace, norm_inf, pick_all, placed
 from kktdiff._problem import QP
 from kktdiff._residuals import ROUNDING, Point, Residuals
+from kktdiff._scaling import Scaling
 from kktdiff._typing import Array
 
-CLEARLY = 1e-5  # contradictions smaller than this, relative to the multipliers, may be rounding
-EXACT = 1e-9  # how nearly a certificate's equations must hold, relative to what it proves
-_WORTH_A_LOOK = 1e-2  # the same for a point to be looked at
+CLEARLY = 2e-6  # a violation that is no rounding, of constraints with entries of about one
+_STEEP = 1e-5  # least slope of a ray, scaled
+_FEASIBLE = 1e-5  # largest violation, relative to the limits, at which a ray says anything
+EXACT = 1e-7  # how nearly a certificate's equations must hold, relative to what it proves
+_WORTH_A_LOOK = 1e-2  # as EXACT, for a point to be looked at
 _SURE = 1e-3  # share of what is proven that rounding may amount to
 
 
@@ -29,65 +36,60 @@ class Proof(NamedTuple):
     point: Point  # lam and nu, the bounds' and fixed variables' in lam; or x, a ray
 
 
-def primal_infeasible(qp: QP, point: Point, r: Residuals, before: Point) -> Proof:
+def primal_infeasible(qp: QP, scaling: Scaling, point: Point, r: Residuals, before: Point) -> Proof:
     """Whether the multipliers at `point`, or their change since `before`, are a Farkas proof."""
     xp = namespace(point.x)
-    e = r.rows - r.y
-    e = e if qp.fixed is None else xp.where(qp.fixed, 0.0, e)
-    proof = -(r.offset - (0.0 if qp.fixed is None else dot(r.y, qp.value)))
-    size = largest(norm_inf(point.lam), norm_inf(point.nu))
-    look = (proof > CLEARLY * size) & (norm_inf(e) <= _WORTH_A_LOOK * proof)
+    e, offset = r.rows - r.y, r.offset
+    if qp.fixed is not None:
+        e, offset = xp.where(qp.fixed, 0.0, e), offset - dot(r.y, qp.value)
+    look = norm_inf(scaling.x * e) <= -_WORTH_A_LOOK * offset
 
-    def proven(part: QP, now: Point, then: Point) -> list[Proof]:
-        reach = 1 + norm_inf(now.x)
+    def proven(part: QP, weights: Scaling, now: Point, then: Point) -> list[Proof]:
         change = now.lam - then.lam, now.nu - then.nu
-        return [farkas(part, lam, nu, reach) for lam, nu in ((now.lam, now.nu), change)]
+        return [farkas(part, weights, v, w, now.x) for v, w in ((now.lam, now.nu), change)]
 
-    return _first(qp, point, before, look, proven)
+    return _first(qp, scaling, point, before, look, proven)
 
 
-def dual_infeasible(qp: QP, point: Point, r: Residuals, before: Point) -> Proof:
+def dual_infeasible(qp: QP, scaling: Scaling, point: Point, r: Residuals, before: Point) -> Proof:
     """Whether x, or its change since `before`, is a way down without end for a feasible point."""
-    xp = namespace(point.x)
-    rising = xp.where(qp.present & (r.Cx > 0), r.Cx, 0.0)
-    descent = -dot(qp.p, point.x)
-    off = largest(norm_inf(r.Qx), norm_inf(rising), norm_inf(r.r_nu + qp.b))
+    off = _way_off(qp, scaling, r.Qx, r.Cx, r.r_nu + qp.b)
+    descent = -scaling.cost * dot(qp.p, point.x)
     limits = largest(norm_inf(qp.d), norm_inf(qp.b))
-    look = (off <= _WORTH_A_LOOK * descent) & (r.primal <= CLEARLY * (1 + limits))
+    look = (off <= _WORTH_A_LOOK * descent) & (r.primal <= _FEASIBLE * (1 + limits))
 
-    def proven(part: QP, now: Point, then: Point) -> list[Proof]:
-        reach = 1 + largest(norm_inf(now.lam), norm_inf(now.nu))
-        return [ray(part, x, reach) for x in (now.x, now.x - then.x)]
+    def proven(part: QP, weights: Scaling, now: Point, then: Point) -> list[Proof]:
+        return [ray(part, weights, x, now.lam, now.nu) for x in (now.x, now.x - then.x)]
 
-    return _first(qp, point, before, look, proven)
+    return _first(qp, scaling, point, before, look, proven)
 
 
 def _first(
     qp: QP,
+    scaling: Scaling,
     point: Point,
     before: Point,
     look: Array,
-    proven: Callable[[QP, Point, Point], list[Proof]],
+    proven: Callable[[QP, Scaling, Point, Point], list[Proof]],
 ) -> Proof:
     """The first proof that holds, for the elements worth a look."""
-    xp = namespace(look)
-    index = xp.nonzero(look)[0]
+    index = namespace(look).nonzero(look)[0]
     if not index.shape[0]:
         return Proof(look, point)
-    first, second = proven(qp.take(index), point.take(index), before.take(index))
-    holds = first.holds | second.holds
-    best = (pick(first.holds, a, b) for a, b in zip(first.point, second.point, strict=True))
+    records = qp.take(index), scaling.take(index), point.take(index), before.take(index)
+    first, second = proven(*records)
+    best = pick_all(first.holds, first.point, second.point)
     spots = (placed(index, new, old) for new, old in zip(best, point, strict=True))
-    return Proof(placed(index, holds, look & False), Point(*spots))
+    return Proof(placed(index, first.holds | second.holds, look & False), Point(*spots))
 
 
-def farkas(qp: QP, lam: Array, nu: Array, reach: Array) -> Proof:
+def farkas(
+    qp: QP, scaling: Scaling, lam: Array, nu: Array, x: Array, violated: float = CLEARLY
+) -> Proof:
     """Check multipliers; what they leave of ``C'lam + A'nu = 0`` goes to finite bounds first.
 
-    Parameters
-    ----------
-    reach : (B,)
-        Size of x. The proof must hold for all x up to 1/EXACT times as large.
+    The proof must hold for all points up to 1/EXACT times the size of `x` and of the limits, and
+    show that each of them violates some constraint by more than `violated`, scaled.
     """
     xp = namespace(lam)
     lam = xp.where(qp.present & (lam > 0), lam, 0.0)
@@ -98,16 +100,18 @@ def farkas(qp: QP, lam: Array, nu: Array, reach: Array) -> Proof:
     terms = [to_low * low, -to_high * high, -lam * qp.d, -nu * qp.b]
     proof = sum(xp.sum(term, axis=-1) for term in terms)
     terms_size = sum(xp.sum(xp.abs(term), axis=-1) for term in terms)
-    entries = qp._replace(G=xp.abs(qp.G), A=xp.abs(qp.A))
-    e_size = mv(entries.G.mT, qp.split(lam)[0]) + mv(entries.A.mT, xp.abs(nu))
-    holds = proof > CLEARLY * largest(norm_inf(lam), norm_inf(nu))
-    holds = holds & (norm_inf(e - to_low + to_high) * reach <= EXACT * proof)
-    holds = holds & (ROUNDING * (terms_size + norm_inf(e_size) * reach) <= _SURE * proof)
+    e_size = mv(xp.abs(qp.G).mT, qp.split(lam)[0]) + mv(xp.abs(qp.A).mT, xp.abs(nu))
+    sizes = norm_inf(x / scaling.x), norm_inf(scaling.rows * qp.d), norm_inf(scaling.nu * qp.b)
+    reach = 1 + largest(*sizes)
+    left, rough = (norm_inf(scaling.x * v) * reach for v in (e - to_low + to_high, e_size))
     rows, lower, upper = qp.split(lam)
     sides = [v + w for v, w in ((lower, to_low), (upper, to_high)) if v.shape[1]]
+    lam = concat([rows, *sides], axis=1)
+    size = xp.sum(lam / scaling.rows, axis=-1) + xp.sum(xp.abs(nu) / scaling.nu, axis=-1)
+    holds = (proof > violated * size) & (left <= EXACT * proof)
+    holds = holds & (ROUNDING * (terms_size + rough) <= _SURE * proof)
     scale = xp.where(holds, proof, 1.0)[:, None]
-    lam = concat([rows, *sides], axis=1) / scale
-    return Proof(holds, Point(0 * e, 0 * lam, lam, nu / scale))
+    return Proof(holds, Point(0 * e, 0 * lam, lam / scale, nu / scale))
 
 
 def _limits(qp: QP) -> tuple[Array, Array, Array, Array]:
@@ -124,21 +128,27 @@ def _limits(qp: QP) -> tuple[Array, Array, Array, Array]:
     return out[0], out[1], out[2], out[3]
 
 
-def ray(qp: QP, x: Array, reach: Array) -> Proof:
+def ray(qp: QP, scaling: Scaling, x: Array, lam: Array, nu: Array) -> Proof:
     """Check a direction.
 
-    Parameters
-    ----------
-    reach : (B,)
-        Size of the multipliers. No multipliers up to 1/EXACT times as large can be optimal.
+    It must prove that no multipliers up to 1/EXACT times the size of `lam` and `nu` are optimal.
     """
     xp = namespace(x)
     x = x if qp.fixed is None else xp.where(qp.fixed, 0.0, x)
     Cx = qp.C(x[..., None])[..., 0]
-    rising = xp.where(qp.present & (Cx > 0), Cx, 0.0)
+    off = _way_off(qp, scaling, mv(qp.Q, x), Cx, mv(qp.A, x))
     descent = -dot(qp.p, x)
-    off = largest(norm_inf(mv(qp.Q, x)), norm_inf(rising), norm_inf(mv(qp.A, x)))
-    holds = (descent > CLEARLY * norm_inf(qp.p) * norm_inf(x)) & (off * reach <= EXACT * descent)
+    sizes = largest(norm_inf(lam / scaling.rows), norm_inf(nu / scaling.nu))
+    reach = 1 + scaling.cost * sizes
+    steep = scaling.cost * descent
+    holds = (steep > _STEEP * norm_inf(x / scaling.x)) & (off * reach <= EXACT * steep)
     x = x / xp.where(holds, descent, 1.0)[:, None]
     nothing = 0 * Cx
     return Proof(holds, Point(x, nothing, nothing, 0 * mv(qp.A, x)))
+
+
+def _way_off(qp: QP, scaling: Scaling, Qx: Array, Cx: Array, Ax: Array) -> Array:  # (B,)
+    """How far a direction is from one that nothing stops."""
+    rising = namespace(Cx).where(qp.present & (Cx > 0), scaling.rows * Cx, 0.0)
+    flat = scaling.cost[:, None] * scaling.x * Qx
+    return largest(norm_inf(flat), norm_inf(rising), norm_inf(scaling.nu * Ax))

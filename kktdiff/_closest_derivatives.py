@@ -8,23 +8,17 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from kktdiff._arrays import namespace, placed, spread, take
-from kktdiff._closest import (
-    Data,
-    Repaired,
-    Solve,
-    elements,
-    first_arguments,
-    repair,
-    second_arguments,
-)
+from kktdiff._arrays import namespace, placed, spread, take, take_shared
+from kktdiff._closest import Data, Repaired, elements, repair, second_arguments
 from kktdiff._derivatives import OUTPUTS, Engine
 from kktdiff._inputs import CORE
 from kktdiff._problem import Problem
+from kktdiff._settings import Settings
 from kktdiff._status import Status
 from kktdiff._typing import Array
 
 Options = dict[str, Any]
+SHAPES = ("G", "h", "A", "b", "lb", "ub")  # the inputs that shape the feasible set
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +95,10 @@ class ClosestEngine:
             out[name] = given.give(placed(self.index, new, flat))
         return out
 
+    def certificate(self) -> dict[str, Array]:
+        """Those of the problem as it was given."""
+        return self.main.certificate()
+
     def _spread(self, value: Array) -> Array:
         problem = self.main.problem
         return spread([(self.index, value)], value.shape[1:], problem.length, problem.qp.p)
@@ -168,32 +166,17 @@ def _through_shifts(
     r: Repaired, grads: dict[str, Array], shift: dict[str, Array]
 ) -> dict[str, Array]:
     """Add what the right-hand sides' gradients are by way of the first QP."""
-    xp = namespace(grads["p"])
-    n = grads["p"].shape[1]
-    m, _ = r.sizes
-    cotangent = xp.concat(
-        [xp.zeros_like(grads["p"]), *(shift[v] for v in r.shifts.columns)], axis=1
-    )
-    first: Any = r.shifts.solution.vjp(cotangent)
-    if "b" in r.moved:
-        grads["A"] = grads["A"] + first.A[:, :, :n]
-        grads["b"] = grads["b"] + first.b
-    if "h" in r.moved:
-        grads["G"] = grads["G"] + first.G[:, :m, :n]
-        grads["h"] = grads["h"] + first.h[:, :m]
-    row = m
-    for name, sign in (("lb", -1.0), ("ub", 1.0)):
-        if name in r.moved:
-            grads[name] = grads[name] + sign * first.h[:, row : row + n]
-            row += n
+    first: Any = r.shifts.solution.vjp(**r.shifts.cotangents(shift))
+    for name in SHAPES:
+        if r.data[name] is not None:
+            grads[name] = grads[name] + getattr(first, name)
     return grads
 
 
 def push(r: Repaired, d: Data, options: Options) -> dict[str, Array]:
     """Tangents (b, ...) of each output, through both QPs."""
-    first = first_arguments(d, r.shifts.columns, 0.0)
-    moved = r.shifts.solution.jvp(**first).x
-    shift = {name: moved[:, where] for name, where in r.shifts.columns.items()}
+    first = {name: d[name] for name in SHAPES}
+    shift = r.shifts.of(r.shifts.solution.jvp(**first))
     second = second_arguments(d, shift, r.moved, 0.0)
     t = r.solution.jvp(**second, **options)
     return as_given(r, {name: getattr(t, name) for name in OUTPUTS})
@@ -214,7 +197,7 @@ def as_given(r: Repaired, found: dict[str, Array]) -> dict[str, Array]:
 
 
 def repaired_elements(
-    problem: Problem, fields: dict[str, Array], engine: Engine, solve: Solve
+    problem: Problem, fields: dict[str, Array], engine: Engine, weights: Data, settings: Settings
 ) -> tuple[dict[str, Array], Engine | ClosestEngine]:
     """Fields and derivatives with the infeasible elements' closest feasible QPs in their place."""
     xp = namespace(fields["status"])
@@ -226,10 +209,13 @@ def repaired_elements(
     out = fields | {f"shift_{name}": zero for name, zero in zeros.items()}
     if not (index.shape[0] and there):
         return out, engine
-    repaired = repair(elements(problem, index), solve)
+    data = elements(problem, index)
+    give = {name: 1 / take_shared(weights[name], index) for name in there}
+    repaired = repair(data, give, settings)
     done = xp.nonzero(repaired.shifts.solution.solved)[0]
     at = take(index, done)  # not those with a right-hand side that no finite shift meets
     own = as_given(repaired, {name: getattr(repaired.solution, name) for name in fields})
-    own |= {f"shift_{name}": repaired.shifts.of(name) for name in there}
+    shift = repaired.shifts.of(repaired.shifts.solution)
+    own |= {f"shift_{name}": shift[name] for name in there}
     out = {name: placed(at, take(own[name], done), v) for name, v in out.items()}
     return out, ClosestEngine(engine, index, repaired)

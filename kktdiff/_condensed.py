@@ -43,7 +43,8 @@ def system(backend: Backend, *, separable: bool) -> System:
     """The condensed Newton system; `separable`: `is_separable` for all elements."""
 
     def factor(qp: QP, scaling: Scaling, point: Point, reg: Array) -> tuple[Solve, Array]:
-        w = namespace(reg).where(qp.present, point.lam / point.s, 0.0)
+        give = point.s + qp.shift(point.lam)
+        w = namespace(reg).where(qp.present, point.lam / give, 0.0)
         c = condense(qp, scaling, w, reg, backend, separable=separable)
         return partial(_solve, qp, c, backend), c.ok
 
@@ -77,7 +78,8 @@ def condense(
         return Condensed(w, factor, h, None, None, ok)
     At = xp.broadcast_to(qp.A.mT, (w.shape[0], *qp.A.mT.shape[1:]))
     HA = At / h[..., None] if factor is None else backend.cho_solve(factor, At)
-    S = backend.cholesky(plus_diagonal(qp.A @ HA, reg[:, None] * scaling.unit_nu))
+    give = reg[:, None] * scaling.unit_nu + (0.0 if qp.soft_nu is None else qp.soft_nu)
+    S = backend.cholesky(plus_diagonal(qp.A @ HA, give))
     return Condensed(w, factor, h, S, HA, ok & S.ok)
 
 

@@ -15,7 +15,7 @@ from kktdiff._central_path import on_central_path
 from kktdiff._diagnostics import diagnose
 from kktdiff._inputs import CORE
 from kktdiff._problem import Problem
-from kktdiff._residuals import multipliers
+from kktdiff._residuals import Point, multipliers
 from kktdiff._sensitivity import Adjoint, Cotangents
 from kktdiff._settings import one_of
 from kktdiff._status import Status
@@ -36,6 +36,7 @@ class Engine:
     problem: Problem
     status: Array  # (B,)
     kept: tuple[Kept, ...]
+    proofs: tuple[tuple[Array, Point], ...]  # places of elements without a solution, and why
 
     def vjp(
         self, cotangents: dict[str, Array | None], mode: str, smoothing: float | None
@@ -117,6 +118,23 @@ class Engine:
         regular = fields["condition"] < xp.inf
         trust = regular & (fields["weakly_active"] == 0) & (self.status == int(Status.SOLVED))
         return {name: give(v) for name, v in (fields | {"trustworthy": trust}).items()}
+
+    def certificate(self) -> dict[str, Array]:
+        """The fields of `Certificate`; NaN for an element that has none."""
+        length, like = self.problem.length, self.problem.qp.p
+        xp = namespace(like)
+        pieces: dict[str, Pieces] = {name: [] for name in ("x", "lam", "nu", "lam_lb", "lam_ub")}
+        for index, point in self.proofs:
+            lam, lower, upper = self.problem.qp.split(point.lam)
+            sides = [v if v.shape[1] else xp.zeros_like(point.x) for v in (lower, upper)]
+            for name, value in zip(pieces, (point.x, lam, point.nu, *sides), strict=True):
+                pieces[name].append((index, value))
+        return {
+            name: self.problem.given.give(
+                spread(found, self.shape(OUTPUTS[name]), length, like, xp.nan)
+            )
+            for name, found in pieces.items()
+        }
 
     def _adjoint(self, group: Kept, g: Cotangents, mode: str) -> Adjoint:
         backend, flat = self.problem.given.backend, mode == "least_squares"

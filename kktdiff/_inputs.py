@@ -4,6 +4,7 @@ Broadcasting rules and dtype rules stand here and in `_problem`, nowhere else.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import array_api_compat
@@ -108,6 +109,53 @@ def check(arrays: dict[str, Any], backend: str | None) -> Given:
     sizes = _core_sizes(arrays)
     work = home if backend is None else backends.get(backend)
     return Given(arrays, _batch(arrays), sizes, dtype, home, work)
+
+
+def check_weights(given: Given, weights: Mapping[str, Array]) -> dict[str, Array]:
+    """Weights of the shifts of each right-hand side that was given, (B or 1, size); else 1.
+
+    Raises
+    ------
+    TypeError
+        Not an array of the inputs' library.
+    ValueError
+        Not a right-hand side that was given, a wrong shape, or an entry that is not positive
+        and finite.
+    """
+    like: Array = given.flat("p")
+    xp = namespace(like)
+    sides = [name for name in ("h", "b", "lb", "ub") if given.arrays[name] is not None]
+    sizes = {name: given.sizes[CORE[name]] for name in sides}
+    flat = {
+        name: xp.ones((1, size), dtype=xp.float64, device=like.device)
+        for name, size in sizes.items()
+    }
+    for name, array in weights.items():
+        if name not in sizes:
+            raise ValueError(f"shift_weights has {name!r}: expected some of {', '.join(sides)}")
+        if not given.home.owns(array):
+            raise TypeError(
+                f"shift_weights[{name!r}] is a {type(array).__name__}: expected the array type of "
+                "the inputs"
+            )
+        shape, wanted = tuple(array.shape), (*given.batch, sizes[name])
+        if not _broadcasts(shape, wanted):
+            raise ValueError(
+                f"shift_weights[{name!r}] has shape {shape}: expected one that broadcasts to "
+                f"{wanted} and ends in {sizes[name]}"
+            )
+        flat[name] = given._replace(arrays=given.arrays | {name: array}).flat(name)
+        if not bool(xp.all((flat[name] > 0) & (flat[name] < xp.inf))):
+            raise ValueError(f"shift_weights[{name!r}]: expected positive, finite numbers")
+    return flat
+
+
+def _broadcasts(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """Whether `shape` broadcasts to `wanted`, the last dimension being the same."""
+    if not 0 < len(shape) <= len(wanted) or shape[-1] != wanted[-1]:
+        return False
+    pairs = zip(reversed(shape), reversed(wanted), strict=False)
+    return all(own in (1, other) for own, other in pairs)
 
 
 def _same_library(arrays: dict[str, Any]) -> Backend:

@@ -7,7 +7,7 @@ stop. Elements that are finished are frozen, and left out once enough are.
 
 from typing import NamedTuple
 
-from kktdiff._arrays import namespace, norm_inf, pick
+from kktdiff._arrays import namespace, norm_inf, pick, pick_all
 from kktdiff._problem import QP
 from kktdiff._reports import record
 from kktdiff._residuals import Point, Residuals, evaluate, mean_product
@@ -94,7 +94,8 @@ def run(
     full = xp.full((batch,), BIG, dtype=point.x.dtype, device=device)
     index = xp.arange(batch, device=device)
     least = xp.stack([full] * 7, axis=-1)
-    linear_program = xp.broadcast_to(xp.all(qp.Q == 0, axis=(1, 2)), (batch,))
+    flat = xp.all(qp.Q == 0, axis=(1, 2)) & (qp.soft is None)
+    linear_program = xp.broadcast_to(flat, (batch,))
     loop = Loop(
         index,
         linear_program,
@@ -113,7 +114,7 @@ def run(
     finished: list[Loop] = []
     while True:
         residuals = evaluate(qp, loop.point)
-        loop = judge(qp, loop, residuals, settings)
+        loop = judge(qp, scaling, loop, residuals, settings)
         if settings.report is not None:
             mu = mean_product(qp, loop.point.s, loop.point.lam)
             settings.report(
@@ -164,7 +165,7 @@ def advance(
     finite = ok & xp.isfinite(norm_inf(dx) + norm_inf(dlam) + norm_inf(dnu))
     go = finite & running
     easier = xp.where(loop.reg > REGULARISATION, loop.reg / 10, loop.reg)
-    point = Point(*(pick(go, new, old) for new, old in zip(moved, loop.point, strict=True)))
+    point = pick_all(go, moved, loop.point)
     shortest = xp.min(steps, axis=1)
     due = pick(go & (shortest > _POOR), (1 - steps / 2) * linear(r), BIG + 0 * loop.promised)
     return loop._replace(

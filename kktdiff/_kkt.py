@@ -19,7 +19,15 @@ dependent; refinement against the system above, which has none, takes it out aga
 
 from typing import NamedTuple
 
-from kktdiff._arrays import concat, largest, namespace, norm_inf, onto_diagonal, pick, take_shared
+from kktdiff._arrays import (
+    concat,
+    largest,
+    namespace,
+    norm_inf,
+    onto_diagonal,
+    pick_all,
+    take_shared,
+)
 from kktdiff._problem import QP
 from kktdiff._residuals import Point
 from kktdiff._scaling import Scaling
@@ -63,9 +71,9 @@ class Factors(NamedTuple):
         return Factors._make([lu, *weights, self.scaling.take(index)])
 
 
-def activity(scaling: Scaling, s: Array, lam: Array) -> Array:  # (B, M)
-    """``lam/(lam + s)`` in the scaled metric; absent rows have lam = 0."""
-    return lam / (lam + s / scaling.unit_rows)
+def activity(qp: QP, scaling: Scaling, s: Array, lam: Array) -> Array:  # (B, M)
+    """``lam/(lam + s)`` in the scaled metric, s with its shift; absent rows have lam = 0."""
+    return lam / (lam + (s + qp.shift(lam)) / scaling.unit_rows)
 
 
 def with_fixed(qp: QP, activity: Array, y: Array) -> Array:  # (B, M), (B, n) -> (B, M)
@@ -107,7 +115,8 @@ def factor(
     x, g = xp.sqrt(share) * scaling.x, xp.sqrt(a_G) * qp.split(scaling.rows)[0]
     reg = (reg + xp.zeros_like(share[:, 0]))[:, None]
     rest = xp.take_along_axis(a_G, order, axis=1) - 1
-    diagonal = concat([1 - share + reg, xp.zeros_like(scaling.nu) - reg, rest - reg], axis=1)
+    give = 0 * scaling.nu if qp.soft_nu is None else qp.soft_nu / scaling.unit_nu
+    diagonal = concat([1 - share + reg, -give - reg, rest - reg], axis=1)
     K = _assemble(qp, scaling, order, x, g, diagonal)
     size = xp.broadcast_to(size + qp.sizes[0] + qp.sizes[2], diagonal.shape[:1])
     return Factors(backend.lu_factor(K, size), order, place, a, slack, x, g, stiff, held, scaling)
@@ -177,8 +186,8 @@ def solve(qp: QP, f: Factors, rhs: Rhs, backend: Backend) -> tuple[Rhs, Array]:
         trial_error = _size(f, trial_left)
         better = going & (trial_error < error)
         going = better & (trial_error < 0.5 * error) & (trial_error > _CLEAN * size)
-        out = Rhs(*(pick(better, a, b) for a, b in zip(trial, out, strict=True)))
-        left = Rhs(*(pick(better, a, b) for a, b in zip(trial_left, left, strict=True)))
+        out = pick_all(better, trial, out)
+        left = pick_all(better, trial_left, left)
         error = xp.where(better, trial_error, error)
     return out, xp.where(size > 0, error / xp.where(size > 0, size, 1.0), error)
 
@@ -187,7 +196,7 @@ def system(backend: Backend) -> System:
     """The whole Newton system under LU, refined: for elements that the condensed one fails."""
 
     def factored(qp: QP, scaling: Scaling, point: Point, reg: Array) -> tuple[Solve, Array]:
-        a = with_fixed(qp, activity(scaling, point.s, point.lam), 0 * point.x)
+        a = with_fixed(qp, activity(qp, scaling, point.s, point.lam), 0 * point.x)
         f = factor(qp, scaling, a, backend, reg * (LU_REGULARISATION / REGULARISATION))
 
         def newton(r_x: Array, r_c: Array, r_nu: Array) -> tuple[Array, Array, Array, Array]:
@@ -253,7 +262,10 @@ def _residual(qp: QP, f: Factors, rhs: Rhs, out: Rhs) -> Rhs:
     xp = namespace(rhs.x)
     x = rhs.x - qp.Q @ out.x - qp.Ct(out.c) - qp.A.mT @ out.nu
     c = rhs.c - qp.C(out.x) + f.slack[..., None] * out.c
-    return Rhs(x, xp.where(f.activity[..., None] > 0, c, 0.0), rhs.nu - qp.A @ out.x)
+    nu = rhs.nu - qp.A @ out.x
+    if qp.soft_nu is not None:
+        nu = nu + qp.soft_nu[..., None] * out.nu
+    return Rhs(x, xp.where(f.activity[..., None] > 0, c, 0.0), nu)
 
 
 def _size(f: Factors, r: Rhs) -> Array:  # (B,)

@@ -28,6 +28,8 @@ def matrix(qp: QP, scaling: Scaling, activity: Array) -> Array:  # (B, N, N)
     K[:, :n, :n] = qp.Q
     K[:, n : n + k, :n], K[:, :n, n : n + k] = qp.A, qp.A.mT
     K[:, n + k :, :n], K[:, :n, n + k :] = C, C.mT
+    if qp.soft_nu is not None:
+        K[:, n : n + k, n : n + k] = -diagonal(qp.soft_nu)
     K[:, n + k :, n + k :] = -diagonal((1 - activity) * scaling.unit_rows)
     return K
 

@@ -8,7 +8,7 @@ factors of exactly the system that every sensitivity needs.
 from typing import NamedTuple
 
 from kktdiff import _kkt as kkt
-from kktdiff._arrays import namespace, pick, placed
+from kktdiff._arrays import namespace, pick_all, placed
 from kktdiff._problem import QP
 from kktdiff._residuals import ROUNDING, Point, Residuals, evaluate, with_full_sizes
 from kktdiff._scaling import Scaling
@@ -34,7 +34,8 @@ def polish(qp: QP, scaling: Scaling, point: Point, active: Array, backend: Backe
     """Solve the KKT conditions near `point` with the rows `active`, (B, M), as equalities."""
     xp = namespace(point.x)
     y = evaluate(qp, point).y if qp.fixed is not None else point.x
-    a = kkt.with_fixed(qp, xp.astype(active, point.x.dtype), y)
+    a = xp.where(active, kkt.activity(qp, scaling, 0.0, xp.ones_like(point.lam)), 0.0)
+    a = kkt.with_fixed(qp, a, y)
     factors = kkt.factor(qp, scaling, a, backend)
     new = _on_active_set(qp, point, active)
     r = evaluate(qp, new)
@@ -48,8 +49,8 @@ def polish(qp: QP, scaling: Scaling, point: Point, active: Array, backend: Backe
         trial = _on_active_set(qp, trial, active)
         trial_r = evaluate(qp, trial)
         better = going & (trial_r.merit < r.merit)
-        new = Point(*(pick(better, u, v) for u, v in zip(trial, new, strict=True)))
-        r = Residuals(*(pick(better, u, v) for u, v in zip(trial_r, r, strict=True)))
+        new = pick_all(better, trial, new)
+        r = pick_all(better, trial_r, r)
         going = better & (r.worst > _FINE)
         if not bool(xp.any(going)):
             break
@@ -57,7 +58,7 @@ def polish(qp: QP, scaling: Scaling, point: Point, active: Array, backend: Backe
     clipped = new._replace(s=s, lam=xp.where(new.lam > 0, new.lam, 0.0))
     r = evaluate(qp, clipped)
     clean = factors.lu.ok & _is_rounding(qp, clipped, r)
-    better = Point(*(pick(clean, u, v) for u, v in zip(clipped, point, strict=True)))
+    better = pick_all(clean, clipped, point)
     wanted = xp.where(active, new.lam > 0, new.s < 0) & qp.present
     return Polished(better, factors, clean, wanted)
 
@@ -76,6 +77,7 @@ def _is_rounding(qp: QP, point: Point, r: Residuals) -> Array:  # (B,) bool
 def _on_active_set(qp: QP, point: Point, active: Array) -> Point:
     """`point` with slack 0 on the active rows and multiplier 0 on the others."""
     xp = namespace(point.x)
-    excess = qp.C(point.x[..., None])[..., 0] - qp.d
-    s = xp.where(active, 0.0, -excess)
-    return Point(point.x, xp.where(qp.present, s, 1.0), xp.where(active, point.lam, 0.0), point.nu)
+    lam = xp.where(active, point.lam, 0.0)
+    slack = qp.d - qp.C(point.x[..., None])[..., 0]
+    s = xp.where(qp.present, xp.where(active, 0.0, slack), 1.0)
+    return Point(point.x, s, lam, point.nu)

@@ -31,6 +31,8 @@ class QP(NamedTuple):
     present: Array  # (B, M) bool: the row has a finite right-hand side and is no fixed bound
     fixed: Array | None  # (B, n) bool: lb == ub; None if there are no bounds
     value: Array | None  # (B, n): the value of each fixed variable, 0 elsewhere
+    soft: Array | None  # (B, M): how far a unit of multiplier shifts each row; None: not at all
+    soft_nu: Array | None  # (B, k): the same for A
     bounds: tuple[int, int]  # rows of the lower and of the upper bounds: 0 or n each
 
     @property
@@ -47,6 +49,14 @@ class QP(NamedTuple):
         """The elements `index`."""
         parts = [None if v is None else take_shared(v, index) for v in self[:-1]]
         return QP._make([*parts, self.bounds])
+
+    def shift(self, lam: Array) -> Array | float:  # (B, M)
+        """What the multipliers add to d."""
+        return 0.0 if self.soft is None else self.soft * lam
+
+    def shift_nu(self, nu: Array) -> Array | float:  # (B, k)
+        """What the multipliers add to b."""
+        return 0.0 if self.soft_nu is None else self.soft_nu * nu
 
     def _arrays(self) -> list[Array]:
         return [v for v in self[:-1] if v is not None]
@@ -86,8 +96,15 @@ class Problem(NamedTuple):
         return math.prod(self.given.batch)
 
 
-def build(given: Given) -> Problem:
-    """The flat batch of `given`, and which of its elements can't be attempted."""
+def build(given: Given, soft: dict[str, Array] | None = None) -> Problem:
+    """The flat batch of `given`, and which of its elements can't be attempted.
+
+    Parameters
+    ----------
+    soft
+        By right-hand side ("h", "b", "lb", "ub"), (B or 1, size): a unit of a row's multiplier
+        shifts it so far. Such rows can always be met, crossed bounds too.
+    """
     a: dict[str, Any] = {name: given.flat(name) for name in NAMES}
     n = given.sizes["n"]
     p = a["p"]
@@ -104,7 +121,7 @@ def build(given: Given) -> Problem:
     absent = d >= INFINITE
     fixed = value = None
     if lb is not None or ub is not None:
-        both = lb is not None and ub is not None
+        both = lb is not None and ub is not None and soft is None
         fixed = lb == ub if both else xp.zeros((1, n), dtype=xp.bool, device=p.device)
         value = xp.where(fixed, lb, xp.zeros_like(lb)) if both else zeros(n)
         never = xp.zeros(h.shape, dtype=xp.bool, device=p.device)
@@ -112,13 +129,15 @@ def build(given: Given) -> Problem:
     bounds = (0 if lb is None else n, 0 if ub is None else n)
     Q = (a["Q"] + a["Q"].mT) / 2
     clean = xp.where(absent, xp.zeros_like(d), d)
-    qp = QP(Q, p, G, A, b, clean, ~absent, fixed, value, bounds)
-    return Problem(given, qp, *_faults(qp, d, lb, ub, given))
+    qp = QP(Q, p, G, A, b, clean, ~absent, fixed, value, None, None, bounds)
+    if soft is not None:
+        rows = [soft[name] for name in ("h", "lb", "ub") if name in soft]
+        qp = qp._replace(soft=concat(rows, axis=1) if rows else None, soft_nu=soft.get("b"))
+    crossed = lb > ub if lb is not None and ub is not None and soft is None else None
+    return Problem(given, qp, *_faults(qp, d, crossed, given))
 
 
-def _faults(
-    qp: QP, d: Array, lb: Array | None, ub: Array | None, given: Given
-) -> tuple[Array, Array]:
+def _faults(qp: QP, d: Array, crossed: Array | None, given: Given) -> tuple[Array, Array]:
     """Which elements hold invalid data, and which contradict themselves."""
     xp = namespace(qp.p)
     shape = (math.prod(given.batch),)
@@ -131,8 +150,8 @@ def _faults(
         invalid = invalid | over(~xp.isfinite(array))
     invalid = invalid | over(~(xp.abs(qp.b) < INFINITE))
     contradictory = over(d <= -INFINITE)
-    if lb is not None and ub is not None:
-        contradictory = contradictory | over(lb > ub)
+    if crossed is not None:
+        contradictory = contradictory | over(crossed)
     return invalid, contradictory & ~invalid
 
 

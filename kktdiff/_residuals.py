@@ -79,11 +79,12 @@ def evaluate(qp: QP, point: Point) -> Residuals:
     if qp.fixed is not None:
         r_x, y, value = xp.where(qp.fixed, 0.0, r_x), xp.where(qp.fixed, -r_x, 0.0), qp.value
         off = xp.where(qp.fixed, x - value, 0.0)
-    excess = Cx - qp.d
+    excess = Cx - qp.d - qp.shift(lam)
     r_c = xp.where(qp.present, excess + s, 0.0)
-    r_nu = Ax - qp.b
-    terms = [x * Qx, x * qp.p, lam * qp.d, nu * qp.b, y * value]
-    offset = dot(lam, qp.d) + dot(nu, qp.b) + dot(y, value)
+    r_nu = Ax - qp.b - qp.shift_nu(nu)
+    duals = [lam * (qp.d + qp.shift(lam)), nu * (qp.b + qp.shift_nu(nu)), y * value]
+    terms = [x * Qx, x * qp.p, *duals]
+    offset = sum(xp.sum(term, axis=-1) for term in duals)
     sizes = [
         largest(norm_inf(Cx), norm_inf(qp.d), norm_inf(Ax), norm_inf(qp.b)),
         largest(norm_inf(Qx), norm_inf(qp.p), norm_inf(Cl), norm_inf(An)),

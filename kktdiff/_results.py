@@ -1,9 +1,9 @@
 """From finished parts to the fields of a `Solution`, and from a `Solution` to a warm start."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kktdiff._algorithm import Part
-from kktdiff._arrays import namespace, pick, spread
+from kktdiff._arrays import namespace, pick, spread, take
 from kktdiff._problem import Problem, objective
 from kktdiff._residuals import Point, evaluate, multipliers
 from kktdiff._status import Status
@@ -13,8 +13,19 @@ if TYPE_CHECKING:
     from kktdiff._solution import Solution
 
 
-def collect(problem: Problem, parts: list[Part]) -> dict[str, Array]:
-    """The flat fields of the solution, each (B, ...)."""
+Proofs = tuple[tuple[Array, Point], ...]  # places of elements without a solution, and why
+
+
+class Collected(NamedTuple):
+    """What a batch came to."""
+
+    fields: dict[str, Array]  # those of the solution, each (B, ...)
+    proofs: Proofs
+    violation: Array  # (B,): how nearly each element's constraints were met, solved or not
+
+
+def collect(problem: Problem, parts: list[Part]) -> Collected:
+    """Put the parts together."""
     n, m, k = problem.qp.sizes
     xp = namespace(problem.invalid)
     tails: dict[str, tuple[int, ...]] = {
@@ -25,7 +36,7 @@ def collect(problem: Problem, parts: list[Part]) -> dict[str, Array]:
         "lam_lb": (n,),
         "lam_ub": (n,),
     }
-    for name in ("objective", "primal_residual", "dual_residual", "duality_gap"):
+    for name in ("objective", "primal_residual", "dual_residual", "duality_gap", "violation"):
         tails[name] = ()
     found = [(part.index, _fields(part)) for part in parts]
     fields = {
@@ -38,7 +49,18 @@ def collect(problem: Problem, parts: list[Part]) -> dict[str, Array]:
     status = xp.where(problem.invalid, int(Status.INVALID_DATA), status)
     iterations = spread([(p.index, p.iterations) for p in parts], (), problem.length, none)
     solved = status <= int(Status.ALMOST_SOLVED)
-    return fields | {"status": status, "solved": solved, "iterations": iterations}
+    violation = fields.pop("violation")
+    fields |= {"status": status, "solved": solved, "iterations": iterations}
+    return Collected(fields, tuple(_proof(part) for part in parts), violation)
+
+
+def _proof(part: Part) -> tuple[Array, Point]:
+    xp = namespace(part.status)
+    infeasible = (part.status == int(Status.PRIMAL_INFEASIBLE)) | (
+        part.status == int(Status.DUAL_INFEASIBLE)
+    )
+    index = xp.nonzero(infeasible)[0]
+    return take(part.index, index), part.point.take(index)
 
 
 def _fields(part: Part) -> dict[str, Array]:
@@ -65,7 +87,8 @@ def _fields(part: Part) -> dict[str, Array]:
     }
     status = part.status
     says = (status <= int(Status.ALMOST_SOLVED)) | (status == int(Status.MAX_ITER))
-    return {name: pick(says, v, xp.nan + 0 * v) for name, v in fields.items()}
+    fields = {name: pick(says, v, xp.nan + 0 * v) for name, v in fields.items()}
+    return fields | {"violation": r.primal}
 
 
 def nearby_point(problem: Problem, solution: "Solution") -> Point:

@@ -71,5 +71,7 @@ def equilibrate(qp: QP) -> Scaling:
     if qp.d.shape[1]:  # without inequalities multipliers may have any size
         size = largest(size, norm_inf(qp.p * D))
     cost = 1 / xp.where(size > 0, size, xp.ones_like(size))
+    if qp.soft is not None:
+        cost = xp.ones_like(cost)
     rows = concat([E] + [1 / D for rows in qp.bounds if rows], axis=1)
     return Scaling(D, rows, F, cost)

@@ -11,6 +11,7 @@ REGULARISATION = 1e-8  # proximal weight of the interior-point system, scaled da
 LU_REGULARISATION = 1e-11  # the same for the LU system, undone by refinement
 TROUBLE = 1e-5  # the same, raised where Cholesky failed: a sign that LU is called for
 STALL = 6  # iterations without progress after which an element is given up
+INNER_TOL, INNER_ITER = 1e-8, 100  # of a QP that the solution of another one needs, at least
 WORKSPACE = 64 * 2**20  # bytes of matrices that one chunk of a batch may take
 
 DEFAULT_TOL = {"float64": 1e-8, "float32": 1e-5}

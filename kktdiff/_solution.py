@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from kktdiff._typing import Array
 
-__all__ = ["Diagnostics", "Grads", "Solution", "Tangents"]
+__all__ = ["Certificate", "Diagnostics", "Grads", "Solution", "Tangents"]
 
 
 class Derivatives(Protocol):
@@ -26,6 +26,9 @@ class Derivatives(Protocol):
 
     def diagnostics(self) -> dict[str, Array]:
         """The fields of `Diagnostics`."""
+
+    def certificate(self) -> dict[str, Array]:
+        """The fields of `Certificate`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +84,30 @@ class Diagnostics:
     weakly_active: Array
     condition: Array
     trustworthy: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Certificate:
+    """Proofs that elements have no solution, each checked numerically; NaN where there is none.
+
+    For PRIMAL_INFEASIBLE (Farkas): multipliers, none below 0 but nu's, with ``G'lam + A'nu -
+    lam_lb + lam_ub = 0`` and ``h'lam + b'nu - lb'lam_lb + ub'lam_ub = -1``; x is 0. For
+    DUAL_INFEASIBLE: a direction x with ``p'x = -1``, ``Qx = 0``, ``Ax = 0``, ``Gx <= 0`` and no
+    way to a finite bound, along which the objective falls for ever; the multipliers are 0.
+
+    Attributes
+    ----------
+    x : (..., n)
+    lam : (..., m)
+    nu : (..., k)
+    lam_lb, lam_ub : (..., n)
+    """
+
+    x: Array
+    lam: Array
+    nu: Array
+    lam_lb: Array
+    lam_ub: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,3 +289,16 @@ class Solution:
         (False, 1)
         """
         return Diagnostics(**self._engine.diagnostics())
+
+    def certificate(self) -> Certificate:
+        """Per element, what proves that it is infeasible or unbounded.
+
+        Examples
+        --------
+        >>> import numpy as np, kktdiff
+        >>> one, limits = np.array([[1.0], [-1.0]]), np.array([-1.0, -1.0])  # x <= -1, x >= 1
+        >>> sol = kktdiff.solve_qp(np.eye(1), np.zeros(1), one, limits, on_failure="ignore")
+        >>> sol.certificate().lam.round(6)
+        array([0.5, 0.5])
+        """
+        return Certificate(**self._engine.certificate())

@@ -1,24 +1,23 @@
 """`solve_qp`, the front door: check, solve chunk by chunk, put the answer together."""
 
 import warnings
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from kktdiff import _settings as settings_
-from kktdiff._algorithm import Kept, Part, solve_chunk
-from kktdiff._arrays import namespace, placed
-from kktdiff._closest import elements, feasibility
+from kktdiff._arrays import namespace, placed, take
+from kktdiff._batch import Ran, run
+from kktdiff._closest import elements
 from kktdiff._closest_derivatives import ClosestEngine, repaired_elements
-from kktdiff._condensed import is_separable
 from kktdiff._derivatives import Engine
 from kktdiff._errors import SolveError, SolveWarning, describe_failures
-from kktdiff._inputs import check
+from kktdiff._feasibility import verdict
+from kktdiff._inputs import check, check_weights
 from kktdiff._problem import Problem, build
 from kktdiff._reports import Table
-from kktdiff._residuals import Point
-from kktdiff._results import collect, nearby_point
-from kktdiff._settings import WORKSPACE, Settings, one_of
+from kktdiff._results import nearby_point
+from kktdiff._settings import INNER_ITER, INNER_TOL, Settings, one_of
 from kktdiff._solution import Solution
 from kktdiff._status import Status
 from kktdiff._typing import Array
@@ -41,6 +40,7 @@ def solve_qp(
     max_iter: int = 100,
     warm_start: Solution | None = None,
     infeasible: str = "report",
+    shift_weights: Mapping[str, Array] | None = None,
     on_failure: str = "warn",
     verbose: bool | Callable[[dict[str, Any]], None] = False,
 ) -> Solution:
@@ -79,6 +79,10 @@ def solve_qp(
     infeasible : {"report", "closest"}
         "closest" solves the closest feasible problem instead of reporting PRIMAL_INFEASIBLE:
         h, b, lb and ub are shifted by the least amount, in the least-squares sense.
+    shift_weights : dict of str to array, optional
+        For ``infeasible="closest"``: how dear a shift of each entry of "h", "b", "lb" or "ub" is,
+        positive, broadcasting to the right-hand side; 1 where not given. The sum of the weights
+        times the squared shifts is minimised.
     on_failure : {"warn", "raise", "ignore"}
         What to do when some elements are not solved: one `SolveWarning`, a `SolveError`, or
         nothing. Each element's `status` tells in any case.
@@ -124,67 +128,36 @@ def solve_qp(
         raise TypeError(f"verbose={verbose!r}: expected True, False or a callable")
     if warm_start is not None and not isinstance(warm_start, Solution):
         raise TypeError(f"warm_start={warm_start!r:.60}: expected a kktdiff.Solution or None")
+    if shift_weights is not None and infeasible != "closest":
+        raise ValueError('shift_weights was given: expected infeasible="closest" with it')
+    weights = check_weights(given, shift_weights or {})
     report = Table() if verbose is True else (verbose or None)
     settings = settings_.checked(tol, max_iter, given.dtype, report)
     problem = build(given)
     warm = None if warm_start is None else nearby_point(problem, warm_start)
+    inner = settings._replace(tol=min(settings.tol, INNER_TOL), max_iter=INNER_ITER, report=None)
     with given.backend.quiet():
-        fields, first = _solve(problem, warm, settings)
+        fields, first = _examined(problem, run(problem, warm, settings), inner)
         engine: Engine | ClosestEngine = first
         if infeasible == "closest":
-            fields, engine = repaired_elements(problem, fields, first, _inner(settings))
+            fields, engine = repaired_elements(problem, fields, first, weights, inner)
     solution = Solution(**{k: given.give(v) for k, v in fields.items()}, _engine=engine)
     _tell(problem, fields["status"], solution, on_failure)
     return solution
 
 
-def _solve(
-    problem: Problem, warm: Point | None, settings: Settings
-) -> tuple[dict[str, Array], Engine]:
-    """Solve all elements that can be attempted, in chunks of bounded memory."""
-    parts: list[Part] = []
-    kept: list[Kept] = []
-    for index, separable in _chunks(problem):
-        nearby = None if warm is None else warm.take(index)
-        qp = problem.qp if index.shape[0] == problem.length else problem.qp.take(index)
-        done, more = solve_chunk(
-            qp, index, nearby, settings, problem.given.backend, separable=separable
-        )
-        parts, kept = parts + done, kept + more
-    fields = collect(problem, parts)
-    stuck = namespace(fields["status"]).nonzero(_stuck(fields["status"]))[0]
-    if stuck.shape[0]:  # has it a solution at all?
-        verdict = feasibility(elements(problem, stuck), _inner(settings))
-        fields["status"] = placed(stuck, verdict, fields["status"])
-    return fields, Engine(problem, fields["status"], tuple(kept))
-
-
-def _stuck(status: Array) -> Array:
-    return status == int(Status.NUMERICAL_ERROR)
-
-
-def _inner(settings: Settings) -> Callable[..., Solution]:
-    """`solve_qp` as one solve calls it for another."""
-    return partial(solve_qp, tol=settings.tol, on_failure="ignore")
-
-
-def _chunks(problem: Problem) -> Iterator[tuple[Array, bool]]:
-    """Places of elements to be solved together, and whether their Q is diagonal with no G.
-
-    The form that an element is solved in depends on itself alone, never on its batch.
-    """
-    qp = problem.qp
-    xp = namespace(qp.p)
-    n, m, k = qp.sizes
-    good = ~(problem.invalid | problem.contradictory)
-    separable = good & is_separable(qp)
-    doubles = (n + m + k) ** 2 * 3 + (m + k) * n * 2 + n * n
-    step = max(1, WORKSPACE // (8 * doubles))
-    for mask, kind in ((separable, True), (good & ~separable, False)):
-        places = xp.nonzero(mask)[0]
-        count = places.shape[0]
-        for first in range(0, count, step):
-            yield places[first : min(first + step, count)], kind
+def _examined(problem: Problem, ran: Ran, settings: Settings) -> tuple[dict[str, Array], Engine]:
+    """Its fields and engine, knowing whether elements that are stuck have a solution at all."""
+    fields, engine, violation = ran
+    xp = namespace(violation)
+    stuck = xp.nonzero(fields["status"] == int(Status.NUMERICAL_ERROR))[0]
+    if not stuck.shape[0]:
+        return fields, engine
+    found, proof = verdict(elements(problem, stuck), take(violation, stuck), settings)
+    status = placed(stuck, found, fields["status"])
+    proven = xp.nonzero(found != int(Status.NUMERICAL_ERROR))[0]
+    proofs = (*engine.proofs, (take(stuck, proven), proof.take(proven)))
+    return fields | {"status": status}, replace(engine, status=status, proofs=proofs)
 
 
 def _tell(problem: Problem, status: Array, solution: Solution, on_failure: str) -> None:

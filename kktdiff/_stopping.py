@@ -2,10 +2,11 @@
 
 from typing import NamedTuple
 
-from kktdiff._arrays import largest, namespace, norm_inf, pick, take
+from kktdiff._arrays import largest, namespace, norm_inf, pick_all, take
 from kktdiff._certificates import dual_infeasible, primal_infeasible
 from kktdiff._problem import QP
 from kktdiff._residuals import ROUNDING, Point, Residuals, mean_product
+from kktdiff._scaling import Scaling
 from kktdiff._settings import STALL, TROUBLE, Settings
 from kktdiff._status import Status
 from kktdiff._typing import Array
@@ -35,7 +36,7 @@ class Loop(NamedTuple):
         return Loop(*(v.take(index) if isinstance(v, Point) else take(v, index) for v in self))
 
 
-def judge(qp: QP, loop: Loop, r: Residuals, settings: Settings) -> Loop:
+def judge(qp: QP, scaling: Scaling, loop: Loop, r: Residuals, settings: Settings) -> Loop:
     """Keep each element's best point; end those that are solved, hopeless or stuck."""
     xp = namespace(r.gap)
     solved, merit = r.within(settings.tol), r.merit
@@ -44,30 +45,27 @@ def judge(qp: QP, loop: Loop, r: Residuals, settings: Settings) -> Loop:
         solved = merit <= settings.tol
     running = loop.status < 0
     better = running & (solved | (merit < loop.best_merit))
-    best = _picked(better, loop.point, loop.best)
+    best = pick_all(better, loop.point, loop.best)
     loop = _progress(qp, loop, r)
     stuck = loop.iterations - loop.progress >= STALL
     if settings.exacting:
         stuck = stuck | _broken(loop, r, settings.tol)
     status = xp.where(stuck, int(Status.NUMERICAL_ERROR), 0 * loop.status - 1)
     status = xp.where(loop.iterations < settings.max_iter, status, int(Status.MAX_ITER))
-    for verdict, test in (
+    tests = [
         (Status.DUAL_INFEASIBLE, dual_infeasible),
         (Status.PRIMAL_INFEASIBLE, primal_infeasible),
-    ):
-        proof = test(qp, loop.point, r, loop.before)
+    ]
+    for verdict, test in tests if qp.soft is None else []:  # soft rows can always be met
+        proof = test(qp, scaling, loop.point, r, loop.before)
         status = xp.where(proof.holds, int(verdict), status)
-        best = _picked(running & ~solved & proof.holds, proof.point, best)
+        best = pick_all(running & ~solved & proof.holds, proof.point, best)
     status = xp.where(solved, int(Status.SOLVED), status)
     return loop._replace(
         best=best,
         best_merit=xp.where(better, merit, loop.best_merit),
         status=xp.where(running, status, loop.status),
     )
-
-
-def _picked(mask: Array, a: Point, b: Point) -> Point:
-    return Point(*(pick(mask, u, v) for u, v in zip(a, b, strict=True)))
 
 
 def _progress(qp: QP, loop: Loop, r: Residuals) -> Loop:

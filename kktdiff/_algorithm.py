@@ -12,22 +12,23 @@ from typing import NamedTuple
 from kktdiff import _condensed as condensed
 from kktdiff import _ipm as ipm
 from kktdiff import _kkt as kkt
-from kktdiff._arrays import namespace, norm_inf, pick_all, plus_diagonal, take
+from kktdiff._arrays import namespace, norm_inf, pick, pick_all, plus_diagonal, take
 from kktdiff._polish import polish
 from kktdiff._problem import QP
 from kktdiff._reports import record
 from kktdiff._residuals import Point, evaluate
-from kktdiff._scaling import Scaling, equilibrate
+from kktdiff._scaling import Scaling, activity, decided, equilibrate
 from kktdiff._settings import LOOSE, Settings
 from kktdiff._status import Status
 from kktdiff._typing import Array, System
 from kktdiff.backends import Backend
 
-_HANDOVER = 1e-7  # accuracy at which polishing takes over from the condensed loop
+_HANDOVER = 1e-6  # accuracy at which polishing takes over from the condensed loop
 _CLOSE = 1e-4  # relative residual from which polishing is worth a try
 _TIGHT = 1e-9  # accuracy to which hard elements are taken, whatever the wanted one
 _CORRECTIONS = 2  # of the active set, per element
 _OFF_BOUNDARY = 1e-5  # least s and lam, scaled, with which the second loop begins
+_LINGER = 8  # iterations that a hard element may take on top for its active set to show
 _CURVATURE = 1e-10  # negative curvature up to this, relative to Q, counts as rounding
 
 
@@ -133,7 +134,7 @@ def _from_nearby(
         xp.sum(warm.x, axis=1) + xp.sum(warm.lam, axis=1) + xp.sum(warm.nu, axis=1)
     )
     near = pick_all(usable, warm, part.point)
-    done, kept, left = _polish(part._replace(point=near), settings, backend)
+    done, kept, left = _polish(part._replace(point=near), near, settings, backend)
     if not left.size:
         return done, kept, left
     places = _places(part.index, left.index)
@@ -152,7 +153,7 @@ def _from_start(part: Part, settings: Settings, fast: System, backend: Backend) 
         part, last = _run(part, first, fast)
         near, away = part.split(_near(part))
     stuck, lost = away.split(away.status == int(Status.NUMERICAL_ERROR))
-    done, kept, rest = _polish(near, settings, backend)
+    done, kept, rest = _polish(near, near.point, settings, backend)
     done.append(lost)
     for hard in (rest, stuck):
         if hard.size:
@@ -177,18 +178,17 @@ def _near(part: Part) -> Array:  # (B,) bool
 
 
 def _polish(
-    part: Part, settings: Settings, backend: Backend
+    part: Part, shown: Point, settings: Settings, backend: Backend
 ) -> tuple[list[Part], list[Kept], Part]:
     """The elements that polishing finishes, their factors, and the elements that it does not.
 
-    An element whose multipliers or slacks come out with a wrong sign is tried again with the
-    active set that the signs ask for.
+    It begins with the active set that the point `shown` shows. An element whose multipliers or
+    slacks come out with a wrong sign is tried again with the active set that the signs ask for.
     """
     xp = namespace(part.index)
     done: list[Part] = []
     kept: list[Kept] = []
-    hard = part.qp._replace(soft=None)
-    active = kkt.activity(hard, part.scaling, part.point.s, part.point.lam) > 0.5
+    active = _activity(part, shown) > 0.5
     for _ in range(1 + _CORRECTIONS):
         if not part.size:
             break
@@ -212,14 +212,16 @@ def _polish(
 
 def _solve_hard(part: Part, centred: Point, settings: Settings, backend: Backend) -> Outcome:
     """Carry on with the whole system under LU; polish; keep what is good enough as it is."""
-    tight = settings._replace(tol=min(settings.tol, _TIGHT))
-    after, _ = _run(part._replace(point=centred), tight, kkt.system(backend))
+    tight = settings._replace(tol=min(settings.tol, _TIGHT), linger=_LINGER)
+    after, last = _run(part._replace(point=centred), tight, kkt.system(backend))
     part = _best_of(part, after, settings)
     near, lost = part.split(_near(part))
-    done, kept, rest = _polish(near, settings, backend)
+    shown = last.take(_places(part.index, near.index))
+    done, kept, rest = _polish(near, shown, settings, backend)
     good, bad = rest.split(rest.status <= int(Status.ALMOST_SOLVED))
     if good.size:
-        kept.append(keep_interior(good, backend))
+        shown = last.take(_places(part.index, good.index))
+        kept.append(keep_solved(good, shown, backend))
     return [*done, good, bad, lost], kept
 
 
@@ -238,9 +240,29 @@ def _best_of(before: Part, after: Part, settings: Settings) -> Part:
     return after._replace(point=point, status=xp.where(proven, after.status, status))
 
 
+def keep_solved(part: Part, shown: Point, backend: Backend) -> Kept:
+    """Factors for the active set that `shown` shows, or, if it shows none, for the point itself.
+
+    The multipliers that polishing finds for dependent rows may have tiny wrong signs although those
+    of the interior point are right, and so is its active set.
+    """
+    a = _activity(part, shown)
+    clear = decided(part.qp, part.scaling, shown.s, shown.lam)
+    return _keep(part, pick(clear, namespace(a).round(a), _activity(part, part.point)), backend)
+
+
 def keep_interior(part: Part, backend: Backend) -> Kept:
     """Factors at an interior point, whose activities lie between 0 and 1."""
-    a = kkt.activity(part.qp, part.scaling, part.point.s, part.point.lam)
+    a = activity(part.qp, part.scaling, part.point.s, part.point.lam)
+    return _keep(part, a, backend)
+
+
+def _activity(part: Part, point: Point) -> Array:
+    """Which rows take part at `point`; that soft rows give way does not count."""
+    return activity(part.qp._replace(soft=None), part.scaling, point.s, point.lam)
+
+
+def _keep(part: Part, a: Array, backend: Backend) -> Kept:
     a = kkt.with_fixed(part.qp, a, evaluate(part.qp, part.point).y)
     factors = kkt.factor(part.qp, part.scaling, a, backend)
     return Kept(part.index, part.qp, part.point, factors)

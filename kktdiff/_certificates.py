@@ -15,7 +15,7 @@ solvable problem look infeasible.
 from collections.abc import Callable
 from typing import NamedTuple
 
-from kktdiff._arrays import concat, dot, largest, mv, namespace, norm_inf, pick_all, placed
+from kktdiff._arrays import concat, dot, largest, mv, namespace, norm_inf, pick_all, placed, top
 from kktdiff._problem import QP
 from kktdiff._residuals import ROUNDING, Point, Residuals
 from kktdiff._scaling import Scaling
@@ -43,6 +43,7 @@ def primal_infeasible(qp: QP, scaling: Scaling, point: Point, r: Residuals, befo
     if qp.fixed is not None:
         e, offset = xp.where(qp.fixed, 0.0, e), offset - dot(r.y, qp.value)
     look = norm_inf(scaling.x * e) <= -_WORTH_A_LOOK * offset
+    look = look & (_violation(qp, scaling, r) > CLEARLY)  # as at every point, if there is a proof
 
     def proven(part: QP, weights: Scaling, now: Point, then: Point) -> list[Proof]:
         change = now.lam - then.lam, now.nu - then.nu
@@ -112,6 +113,27 @@ def farkas(
     holds = holds & (ROUNDING * (terms_size + rough) <= _SURE * proof)
     scale = xp.where(holds, proof, 1.0)[:, None]
     return Proof(holds, Point(0 * e, 0 * lam, lam / scale, nu / scale))
+
+
+def _violation(qp: QP, scaling: Scaling, r: Residuals) -> Array:  # (B,)
+    """The largest violation of a row, scaled."""
+    excess = namespace(r.Cx).where(qp.present, scaling.rows * (r.Cx - qp.d), 0.0)
+    return largest(top(excess), norm_inf(scaling.nu * r.r_nu))
+
+
+def crossed_bounds(qp: QP) -> Point:
+    """The proof for elements whose bounds cross; NaN where a limit is infinite the wrong way."""
+    xp = namespace(qp.p)
+    low, has_low, high, has_high = _limits(qp)
+    gap = xp.where(has_low & has_high, low - high, 0.0)
+    largest_gap = xp.max(gap, axis=1, keepdims=True)
+    found = (largest_gap > 0) & (largest_gap < xp.inf)
+    first = xp.argmax(gap, axis=1, keepdims=True) == xp.arange(gap.shape[1], device=gap.device)
+    one = xp.where(found, xp.where(first, 1 / xp.where(found, largest_gap, 1.0), 0.0), xp.nan)
+    nothing = xp.where(found, 0.0, xp.nan)
+    sides = [one for rows in qp.bounds if rows]
+    lam = concat([nothing + 0 * qp.split(qp.d)[0], *sides], axis=1)
+    return Point(nothing + 0 * gap, 0 * lam, lam, nothing + 0 * qp.b)
 
 
 def _limits(qp: QP) -> tuple[Array, Array, Array, Array]:

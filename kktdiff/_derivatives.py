@@ -113,9 +113,10 @@ class Engine:
                 ("margin", p, xp.nan),
                 ("weakly_active", xp.astype(p[:0, 0], xp.int64), 0),
                 ("condition", p, xp.nan),
+                ("decided", self.status < 0, False),
             )
         }
-        regular = fields["condition"] < xp.inf
+        regular = fields.pop("decided") & (fields["condition"] < xp.inf)
         trust = regular & (fields["weakly_active"] == 0) & (self.status == int(Status.SOLVED))
         return {name: give(v) for name, v in (fields | {"trustworthy": trust}).items()}
 
@@ -126,7 +127,7 @@ class Engine:
         pieces: dict[str, Pieces] = {name: [] for name in ("x", "lam", "nu", "lam_lb", "lam_ub")}
         for index, point in self.proofs:
             lam, lower, upper = self.problem.qp.split(point.lam)
-            sides = [v if v.shape[1] else xp.zeros_like(point.x) for v in (lower, upper)]
+            sides = [v if v.shape[1] else 0 * point.x for v in (lower, upper)]
             for name, value in zip(pieces, (point.x, lam, point.nu, *sides), strict=True):
                 pieces[name].append((index, value))
         return {

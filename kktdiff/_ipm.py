@@ -12,8 +12,8 @@ from kktdiff._problem import QP
 from kktdiff._reports import record
 from kktdiff._residuals import Point, Residuals, evaluate, mean_product
 from kktdiff._scaling import Scaling
-from kktdiff._settings import REGULARISATION, Settings
-from kktdiff._stopping import BIG, Loop, judge, linear
+from kktdiff._settings import BIG, REGULARISATION, Settings
+from kktdiff._stopping import Loop, judge, linear
 from kktdiff._typing import Array, Solve, System
 
 _KEEP_OFF = 0.995  # share of the step to the boundary that is taken
@@ -110,6 +110,7 @@ def run(
         spent,
         0 * full,
         xp.stack([full] * 2, axis=-1),
+        0 * spent + settings.linger,
     )
     finished: list[Loop] = []
     while True:

@@ -30,7 +30,7 @@ from kktdiff._arrays import (
 )
 from kktdiff._problem import QP
 from kktdiff._residuals import Point
-from kktdiff._scaling import Scaling
+from kktdiff._scaling import Scaling, activity
 from kktdiff._settings import LU_REGULARISATION, REGULARISATION
 from kktdiff._typing import Array, Solve, System
 from kktdiff.backends import LU, Backend
@@ -69,11 +69,6 @@ class Factors(NamedTuple):
         lu = self.lu if self.lu.ok.shape[0] == 1 else backend.lu_take(self.lu, index)
         weights = [take_shared(v, index) for v in self[1:-1]]
         return Factors._make([lu, *weights, self.scaling.take(index)])
-
-
-def activity(qp: QP, scaling: Scaling, s: Array, lam: Array) -> Array:  # (B, M)
-    """``lam/(lam + s)`` in the scaled metric, s with its shift; absent rows have lam = 0."""
-    return lam / (lam + (s + qp.shift(lam)) / scaling.unit_rows)
 
 
 def with_fixed(qp: QP, activity: Array, y: Array) -> Array:  # (B, M), (B, n) -> (B, M)

@@ -8,16 +8,17 @@ factors of exactly the system that every sensitivity needs.
 from typing import NamedTuple
 
 from kktdiff import _kkt as kkt
-from kktdiff._arrays import namespace, pick_all, placed
+from kktdiff._arrays import largest, namespace, norm_inf, pick_all, placed, take
 from kktdiff._problem import QP
 from kktdiff._residuals import ROUNDING, Point, Residuals, evaluate, with_full_sizes
-from kktdiff._scaling import Scaling
-from kktdiff._settings import LOOSE
+from kktdiff._scaling import Scaling, activity
+from kktdiff._settings import BIG, LOOSE
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
 
 _STEPS = 8  # one solves a linear system; the others take out what rounding left
 _FINE = 1e-12  # absolute residual below which there is nothing to gain
+_MUCH = 1e-9  # absolute residual from which it is worth a second try
 _CLEAN = 8 * ROUNDING  # relative to 1 + the size of the terms: rounding
 
 
@@ -31,36 +32,74 @@ class Polished(NamedTuple):
 
 
 def polish(qp: QP, scaling: Scaling, point: Point, active: Array, backend: Backend) -> Polished:
-    """Solve the KKT conditions near `point` with the rows `active`, (B, M), as equalities."""
+    """Solve the KKT conditions near `point` with the rows `active`, (B, M), as equalities.
+
+    Multipliers that are not unique may be very large at an interior point, and leave much to
+    rounding. Where they are, the solution with about the least is tried too.
+    """
     xp = namespace(point.x)
-    y = evaluate(qp, point).y if qp.fixed is not None else point.x
-    a = xp.where(active, kkt.activity(qp, scaling, 0.0, xp.ones_like(point.lam)), 0.0)
-    a = kkt.with_fixed(qp, a, y)
-    factors = kkt.factor(qp, scaling, a, backend)
-    new = _on_active_set(qp, point, active)
-    r = evaluate(qp, new)
-    going = r.worst > _FINE
+    given = evaluate(qp, point)
+    a = xp.where(active, activity(qp, scaling, 0.0, xp.ones_like(point.lam)), 0.0)
+    factors = kkt.factor(qp, scaling, kkt.with_fixed(qp, a, given.y), backend)
+    new = _solution(qp, factors, point, active, backend)
+    best, worst, rounding = _judged(qp, new)
+    clean = factors.lu.ok & rounding
+    index = xp.nonzero(clean & (worst > _MUCH))[0]
+    if index.shape[0]:
+        some, start = qp.take(index), point.take(index)
+        start = start._replace(lam=0 * start.lam, nu=0 * start.nu)
+        least = _solution(some, factors.take(index, backend), start, take(active, index), backend)
+        other, other_worst, good = _judged(some, least)
+        better = placed(index, good & (other_worst < take(worst, index)), clean & False)
+        spots = (placed(index, v, old) for v, old in zip(other, best, strict=True))
+        best = pick_all(better, Point(*spots), best)
+    wanted = xp.where(active, new.lam > 0, new.s < 0) & qp.present
+    return Polished(pick_all(clean, best, point), factors, clean, wanted)
+
+
+def _judged(qp: QP, point: Point) -> tuple[Point, Array, Array]:
+    """`point` with the right signs; what it leaves, or rounding may; whether that is rounding."""
+    xp = namespace(point.x)
+    s, lam = (xp.where(v > 0, v, 0.0) for v in (point.s, point.lam))
+    clipped = point._replace(s=s, lam=lam)
+    r = evaluate(qp, clipped)
+    worst = largest(r.worst, ROUNDING / 8 * r.sizes[:, 1])
+    return clipped, worst, _is_rounding(qp, clipped, r)
+
+
+def _solution(qp: QP, factors: kkt.Factors, point: Point, active: Array, backend: Backend) -> Point:
+    """Newton's method on the equations for the active set, which are linear: steps refine."""
+    xp = namespace(point.x)
+    point = _on_active_set(qp, point, active)
+    r = evaluate(qp, point)
+    left = _left(active, r)
+    going = left < BIG
     for _ in range(_STEPS):
         rows = xp.where(active, -r.r_c, 0.0)
         rhs = kkt.Rhs(-r.r_x[..., None], rows[..., None], -r.r_nu[..., None])
         step = kkt.solve_once(qp, factors, rhs, backend)
-        lam = xp.where(active, new.lam + step.c[..., 0], 0.0)
-        trial = Point(new.x + step.x[..., 0], new.s, lam, new.nu + step.nu[..., 0])
+        lam = xp.where(active, point.lam + step.c[..., 0], 0.0)
+        trial = Point(point.x + step.x[..., 0], point.s, lam, point.nu + step.nu[..., 0])
         trial = _on_active_set(qp, trial, active)
         trial_r = evaluate(qp, trial)
-        better = going & (trial_r.merit < r.merit)
-        new = pick_all(better, trial, new)
-        r = pick_all(better, trial_r, r)
-        going = better & (r.worst > _FINE)
+        trial_left = _left(active, trial_r)
+        better = going & (trial_left < left)
+        much = trial_left < left / 2
+        point, r = pick_all(better, trial, point), pick_all(better, trial_r, r)
+        left = xp.where(better, trial_left, left)
+        rest = largest(norm_inf(r.r_nu), r.dual, r.gap)
+        going = better & ((much & ((left > _CLEAN / 4) | (rest > _FINE))) | (rest > _MUCH))
         if not bool(xp.any(going)):
             break
-    s = xp.where(new.s > 0, new.s, 0.0)
-    clipped = new._replace(s=s, lam=xp.where(new.lam > 0, new.lam, 0.0))
-    r = evaluate(qp, clipped)
-    clean = factors.lu.ok & _is_rounding(qp, clipped, r)
-    better = pick_all(clean, clipped, point)
-    wanted = xp.where(active, new.lam > 0, new.s < 0) & qp.present
-    return Polished(better, factors, clean, wanted)
+    return point
+
+
+def _left(active: Array, r: Residuals) -> Array:  # (B,)
+    """What is left of the equations: whether the other rows are met is not asked yet."""
+    rows = namespace(r.gap).where(active, r.r_c, 0.0)
+    size = 1 + r.sizes
+    primal = largest(norm_inf(rows), norm_inf(r.r_nu)) / size[:, 0]
+    return primal + r.dual / size[:, 1] + r.gap / size[:, 2]
 
 
 def _is_rounding(qp: QP, point: Point, r: Residuals) -> Array:  # (B,) bool

@@ -109,11 +109,18 @@ def evaluate(qp: QP, point: Point) -> Residuals:
 def with_full_sizes(qp: QP, point: Point, r: Residuals) -> Residuals:
     """`r` with the sizes of the terms' own terms, which may be far larger than their sums.
 
-    What rounding leaves of ``Qx`` is relative to ``|Q||x|``.
+    What rounding leaves of ``Qx`` is relative to ``|Q||x|``, and what it leaves of the gap, to x
+    times all terms of the stationarity.
     """
     xp = namespace(point.x)
-    entries = qp._replace(Q=xp.abs(qp.Q), G=xp.abs(qp.G), A=xp.abs(qp.A))
-    return r._replace(sizes=evaluate(entries, Point(*(xp.abs(v) for v in point))).sizes)
+    x, lam, nu, y = (xp.abs(v) for v in (point.x, point.lam, point.nu, r.y))
+    Q, G, A = xp.abs(qp.Q), xp.abs(qp.G), xp.abs(qp.A)
+    rows, *sides = qp.split(lam)
+    stationary = mv(Q, x) + xp.abs(qp.p) + mv(G.mT, rows) + mv(A.mT, nu) + y
+    stationary = stationary + sum(side for side in sides if side.shape[1])
+    primal = largest(norm_inf(mv(G, x)), norm_inf(mv(A, x)), r.sizes[:, 0])
+    gap = dot(x, stationary) + r.sizes[:, 2]
+    return r._replace(sizes=xp.stack([primal, norm_inf(stationary), gap], axis=-1))
 
 
 def mean_product(qp: QP, s: Array, lam: Array) -> Array:  # (B,)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kktdiff._algorithm import Part
 from kktdiff._arrays import namespace, pick, spread, take
+from kktdiff._certificates import crossed_bounds
 from kktdiff._problem import Problem, objective
 from kktdiff._residuals import Point, evaluate, multipliers
 from kktdiff._status import Status
@@ -51,7 +52,13 @@ def collect(problem: Problem, parts: list[Part]) -> Collected:
     solved = status <= int(Status.ALMOST_SOLVED)
     violation = fields.pop("violation")
     fields |= {"status": status, "solved": solved, "iterations": iterations}
-    return Collected(fields, tuple(_proof(part) for part in parts), violation)
+    proofs = [_proof(part) for part in parts]
+    crossed = xp.nonzero(problem.contradictory)[0]
+    if crossed.shape[0]:
+        point = crossed_bounds(problem.qp.take(crossed))
+        own = (xp.broadcast_to(v, (crossed.shape[0], *v.shape[1:])) for v in point)
+        proofs.append((crossed, Point(*own)))
+    return Collected(fields, tuple(proofs), violation)
 
 
 def _proof(part: Part) -> tuple[Array, Point]:

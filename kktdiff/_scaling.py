@@ -13,6 +13,7 @@ from kktdiff._problem import QP
 from kktdiff._typing import Array
 
 PASSES = 10
+_DECIDED = 1e-6  # distance of each activity from 0 or 1 at which a point shows an active set
 _BALANCED = 0.25, 4.0  # row norms within these need no further pass
 
 
@@ -42,6 +43,18 @@ class Scaling(NamedTuple):
     def take(self, index: Array) -> "Scaling":
         """The elements `index`."""
         return Scaling(*(take_shared(v, index) for v in self))
+
+
+def activity(qp: QP, scaling: Scaling, s: Array, lam: Array) -> Array:  # (B, M)
+    """``lam/(lam + s)`` in the scaled metric, s with its shift; absent rows have lam = 0."""
+    return lam / (lam + (s + qp.shift(lam)) / scaling.unit_rows)
+
+
+def decided(qp: QP, scaling: Scaling, s: Array, lam: Array) -> Array:  # (B,) bool
+    """Whether every activity is as good as 0 or 1."""
+    xp = namespace(s)
+    a = activity(qp, scaling, s, lam)
+    return xp.all(xp.abs(a - xp.round(a)) <= _DECIDED, axis=1)
 
 
 def equilibrate(qp: QP) -> Scaling:

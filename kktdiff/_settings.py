@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 __all__ = ["Settings"]
 
+BIG = 1e300  # larger than any residual
 INFINITE = 1e20  # bounds of this size and beyond are absent
 LOOSE = 1e-5  # ALMOST_SOLVED: residuals relative to 1 plus the size of their terms
 REGULARISATION = 1e-8  # proximal weight of the interior-point system, scaled data
@@ -25,6 +26,7 @@ class Settings(NamedTuple):
     report: Callable[[dict[str, Any]], None] | None
     barrier: float = 0.0  # > 0: stop on the central path at this parameter
     exacting: bool = False  # give up an element at the first step that is not accurate
+    linger: int = 0  # iterations for which a solved element may go on until its active set shows
 
 
 def checked(

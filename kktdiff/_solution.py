@@ -74,10 +74,10 @@ class Diagnostics:
     weakly_active
         How many inequalities and bounds have both s and lam below 1e-6, scaled.
     condition
-        Estimate of the condition number of the KKT matrix (inf where it is singular).
+        Condition number of the KKT matrix in the scaled metric (inf above 1e11: singular).
     trustworthy
-        True where the element is SOLVED, no constraint is weakly active and the KKT matrix is
-        not singular to working precision: the gradient is the derivative.
+        True where the element is SOLVED with a definite active set, no constraint is weakly
+        active and the KKT matrix is not singular: the gradient is the derivative.
     """
 
     margin: Array

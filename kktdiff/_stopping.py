@@ -6,12 +6,15 @@ from kktdiff._arrays import largest, namespace, norm_inf, pick_all, take
 from kktdiff._certificates import dual_infeasible, primal_infeasible
 from kktdiff._problem import QP
 from kktdiff._residuals import ROUNDING, Point, Residuals, mean_product
-from kktdiff._scaling import Scaling
+from kktdiff._scaling import Scaling, decided
 from kktdiff._settings import STALL, TROUBLE, Settings
 from kktdiff._status import Status
 from kktdiff._typing import Array
 
-BIG = 1e300  # larger than any merit
+_PROOFS = (
+    (Status.DUAL_INFEASIBLE, dual_infeasible),
+    (Status.PRIMAL_INFEASIBLE, primal_infeasible),
+)
 
 
 class Loop(NamedTuple):
@@ -30,6 +33,7 @@ class Loop(NamedTuple):
     iterations: Array  # (B,)
     step: Array  # (B,): length of the last step
     promised: Array  # (B, 2): most that it may leave of the linear residuals, `linear`
+    spare: Array  # (B,): iterations for which it may go on once it is solved
 
     def take(self, index: Array) -> "Loop":
         """The elements `index`."""
@@ -44,23 +48,23 @@ def judge(qp: QP, scaling: Scaling, loop: Loop, r: Residuals, settings: Settings
         merit = _distance_from_path(qp, loop.point, r, settings.barrier)
         solved = merit <= settings.tol
     running = loop.status < 0
-    better = running & (solved | (merit < loop.best_merit))
+    once = loop.spare < settings.linger  # solved before; it goes on for the sake of its active set
+    better = running & ~once & (solved | (merit < loop.best_merit))
     best = pick_all(better, loop.point, loop.best)
-    loop = _progress(qp, loop, r)
+    loop = _progress(qp, loop, r)._replace(spare=xp.where(solved, loop.spare - 1, loop.spare))
     stuck = loop.iterations - loop.progress >= STALL
     if settings.exacting:
         stuck = stuck | _broken(loop, r, settings.tol)
     status = xp.where(stuck, int(Status.NUMERICAL_ERROR), 0 * loop.status - 1)
     status = xp.where(loop.iterations < settings.max_iter, status, int(Status.MAX_ITER))
-    tests = [
-        (Status.DUAL_INFEASIBLE, dual_infeasible),
-        (Status.PRIMAL_INFEASIBLE, primal_infeasible),
-    ]
-    for verdict, test in tests if qp.soft is None else []:  # soft rows can always be met
+    for verdict, test in _PROOFS if qp.soft is None else []:  # soft rows can always be met
         proof = test(qp, scaling, loop.point, r, loop.before)
         status = xp.where(proof.holds, int(verdict), status)
         best = pick_all(running & ~solved & proof.holds, proof.point, best)
-    status = xp.where(solved, int(Status.SOLVED), status)
+    ends = (status >= 0) | ~solved | (loop.spare < 0)
+    if settings.linger:
+        ends = ends | decided(qp, scaling, loop.point.s, loop.point.lam)
+    status = xp.where((solved | once) & ends, int(Status.SOLVED), status)
     return loop._replace(
         best=best,
         best_merit=xp.where(better, merit, loop.best_merit),

@@ -7,18 +7,26 @@
    wanted tolerance; polish once more.
 """
 
-from typing import NamedTuple
-
 from kktdiff import _condensed as condensed
 from kktdiff import _ipm as ipm
 from kktdiff import _kkt as kkt
-from kktdiff._arrays import namespace, norm_inf, pick, pick_all, plus_diagonal, take
-from kktdiff._polish import polish
+from kktdiff._arrays import (
+    largest,
+    namespace,
+    norm_inf,
+    pick_all,
+    placed,
+    plus_diagonal,
+    take,
+)
+from kktdiff._least_multipliers import multiplier_qp, with_multipliers
+from kktdiff._parts import Kept, Part, activity_at, keep_solved
+from kktdiff._polish import Polished, is_rounding, polish
 from kktdiff._problem import QP
 from kktdiff._reports import record
-from kktdiff._residuals import Point, evaluate
-from kktdiff._scaling import Scaling, activity, decided, equilibrate
-from kktdiff._settings import LOOSE, Settings
+from kktdiff._residuals import ROUNDING, Point, evaluate, with_full_sizes
+from kktdiff._scaling import equilibrate
+from kktdiff._settings import INNER_ITER, LOOSE, Settings
 from kktdiff._status import Status
 from kktdiff._typing import Array, System
 from kktdiff.backends import Backend
@@ -29,49 +37,8 @@ _TIGHT = 1e-9  # accuracy to which hard elements are taken, whatever the wanted 
 _CORRECTIONS = 2  # of the active set, per element
 _OFF_BOUNDARY = 1e-5  # least s and lam, scaled, with which the second loop begins
 _LINGER = 8  # iterations that a hard element may take on top for its active set to show
+_COARSE = 1e-10  # what rounding may leave of the stationarity before smaller multipliers are tried
 _CURVATURE = 1e-10  # negative curvature up to this, relative to Q, counts as rounding
-
-
-class Kept(NamedTuple):
-    """What the sensitivities of some elements are solved with."""
-
-    index: Array  # (B,): each element's place in the caller's flat batch
-    qp: QP
-    point: Point
-    factors: kkt.Factors
-
-
-class Part(NamedTuple):
-    """Some elements and how far they have come."""
-
-    index: Array  # (B,)
-    qp: QP
-    scaling: Scaling
-    point: Point
-    status: Array  # (B,)
-    iterations: Array  # (B,)
-
-    def take(self, index: Array) -> "Part":
-        """The elements `index`."""
-        records = self.qp.take(index), self.scaling.take(index), self.point.take(index)
-        vectors = [take(v, index) for v in (self.status, self.iterations)]
-        return Part(take(self.index, index), *records, *vectors)
-
-    def split(self, mask: Array) -> tuple["Part", "Part"]:
-        """The elements where `mask` holds, and the others."""
-        xp = namespace(mask)
-        if bool(xp.all(mask)):
-            return self, self.take(self.index[:0])
-        return self.take(xp.nonzero(mask)[0]), self.take(xp.nonzero(~mask)[0])
-
-    def marked(self, status: Status) -> "Part":
-        """The same elements with another status."""
-        return self._replace(status=0 * self.status + int(status))
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return int(self.index.shape[0])
 
 
 Outcome = tuple[list[Part], list[Kept]]
@@ -188,11 +155,12 @@ def _polish(
     xp = namespace(part.index)
     done: list[Part] = []
     kept: list[Kept] = []
-    active = _activity(part, shown) > 0.5
+    active = activity_at(part, shown) > 0.5
     for _ in range(1 + _CORRECTIONS):
         if not part.size:
             break
         result = polish(part.qp, part.scaling, part.point, active, backend)
+        result = _with_less(part, active, result, settings, backend)
         changed = bool(xp.any(result.wanted != active))
         if settings.report is not None:
             r, zero = evaluate(part.qp, result.point), 0 * result.point.x[:, 0]
@@ -217,12 +185,51 @@ def _solve_hard(part: Part, centred: Point, settings: Settings, backend: Backend
     part = _best_of(part, after, settings)
     near, lost = part.split(_near(part))
     shown = last.take(_places(part.index, near.index))
-    done, kept, rest = _polish(near, shown, settings, backend)
+    done, kept, rest = _polish(near, shown, tight, backend)
     good, bad = rest.split(rest.status <= int(Status.ALMOST_SOLVED))
     if good.size:
         shown = last.take(_places(part.index, good.index))
         kept.append(keep_solved(good, shown, backend))
     return [*done, good, bad, lost], kept
+
+
+def _with_less(
+    part: Part, active: Array, result: Polished, settings: Settings, backend: Backend
+) -> Polished:
+    """`result` with smaller multipliers where rounding leaves much of those of a hard element."""
+    if settings.nested or not settings.linger:
+        return result
+    xp = namespace(part.index)
+    near = evaluate(part.qp, result.tried).merit <= _TIGHT
+    coarse = _coarseness(part.qp, result.tried)
+    for i in range(part.size):  # one by one: their QPs are of different sizes
+        if not bool(near[i] & (coarse[i] > _COARSE)):
+            continue
+        place = xp.arange(i, i + 1, device=near.device)
+        one = part._replace(point=result.tried).take(place)
+        point = _least(one, active[i, :], backend)
+        better = _coarseness(one.qp, point) < take(coarse, place)
+        better = better & is_rounding(one.qp, point, evaluate(one.qp, point))
+        if bool(xp.all(better)):
+            spots = (placed(place, v, old) for v, old in zip(point, result.point, strict=True))
+            clean = placed(place, better, result.clean)
+            result = result._replace(point=Point(*spots), clean=clean)
+    return result
+
+
+def _coarseness(qp: QP, point: Point) -> Array:  # (B,)
+    """What the multipliers leave of the stationarity, or what rounding may leave of it."""
+    r = with_full_sizes(qp, point, evaluate(qp, point))
+    return largest(r.dual, ROUNDING / 16 * r.sizes[:, 1])
+
+
+def _least(one: Part, active: Array, backend: Backend) -> Point:
+    """An element's point with the least multipliers on the rows `active`, (M,)."""
+    rows = namespace(active).nonzero(active)[0]
+    dual = multiplier_qp(one.qp, one.scaling, one.point.x, rows)
+    settings = Settings(_TIGHT, INNER_ITER, None, nested=True)
+    (found, *_), _ = solve_chunk(dual, 0 * one.index, None, settings, backend, separable=True)
+    return with_multipliers(one.scaling, one.point, rows, found.point.x)
 
 
 def _best_of(before: Part, after: Part, settings: Settings) -> Part:
@@ -238,31 +245,3 @@ def _best_of(before: Part, after: Part, settings: Settings) -> Part:
     status = xp.where(r.merit < LOOSE, int(Status.ALMOST_SOLVED), after.status)
     status = xp.where(r.within(settings.tol), int(Status.SOLVED), status)
     return after._replace(point=point, status=xp.where(proven, after.status, status))
-
-
-def keep_solved(part: Part, shown: Point, backend: Backend) -> Kept:
-    """Factors for the active set that `shown` shows, or, if it shows none, for the point itself.
-
-    The multipliers that polishing finds for dependent rows may have tiny wrong signs although those
-    of the interior point are right, and so is its active set.
-    """
-    a = _activity(part, shown)
-    clear = decided(part.qp, part.scaling, shown.s, shown.lam)
-    return _keep(part, pick(clear, namespace(a).round(a), _activity(part, part.point)), backend)
-
-
-def keep_interior(part: Part, backend: Backend) -> Kept:
-    """Factors at an interior point, whose activities lie between 0 and 1."""
-    a = activity(part.qp, part.scaling, part.point.s, part.point.lam)
-    return _keep(part, a, backend)
-
-
-def _activity(part: Part, point: Point) -> Array:
-    """Which rows take part at `point`; that soft rows give way does not count."""
-    return activity(part.qp._replace(soft=None), part.scaling, point.s, point.lam)
-
-
-def _keep(part: Part, a: Array, backend: Backend) -> Kept:
-    a = kkt.with_fixed(part.qp, a, evaluate(part.qp, part.point).y)
-    factors = kkt.factor(part.qp, part.scaling, a, backend)
-    return Kept(part.index, part.qp, part.point, factors)

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from kktdiff._algorithm import Kept, Part, solve_chunk
+from kktdiff._algorithm import solve_chunk
 from kktdiff._arrays import namespace
 from kktdiff._condensed import is_separable
 from kktdiff._derivatives import Engine
 from kktdiff._inputs import check
+from kktdiff._parts import Kept, Part
 from kktdiff._problem import NAMES, Problem, build
 from kktdiff._residuals import Point
 from kktdiff._results import collect

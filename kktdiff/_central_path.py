@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from kktdiff import _condensed as condensed
 from kktdiff import _ipm as ipm
 from kktdiff import _kkt as kkt
-from kktdiff._algorithm import Kept, Part, keep_interior
 from kktdiff._arrays import namespace
+from kktdiff._parts import Kept, Part, keep_interior
 from kktdiff._settings import Settings
 from kktdiff._status import Status
 from kktdiff.backends import Backend

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kktdiff import _sensitivity as sensitivity
-from kktdiff._algorithm import Kept
 from kktdiff._arrays import namespace, spread, take_shared
 from kktdiff._central_path import on_central_path
 from kktdiff._diagnostics import diagnose
 from kktdiff._inputs import CORE
+from kktdiff._parts import Kept
 from kktdiff._problem import Problem
 from kktdiff._residuals import Point, multipliers
 from kktdiff._sensitivity import Adjoint, Cotangents

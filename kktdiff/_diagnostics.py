@@ -1,8 +1,8 @@
 """How far a gradient is to be trusted: what is known about the KKT system of each element."""
 
-from kktdiff._algorithm import Kept
 from kktdiff._arrays import concat, namespace
 from kktdiff._least_squares import RANK, matrix
+from kktdiff._parts import Kept
 from kktdiff._residuals import multipliers
 from kktdiff._typing import Array
 

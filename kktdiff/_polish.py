@@ -29,6 +29,7 @@ class Polished(NamedTuple):
     factors: kkt.Factors
     clean: Array  # (B,) bool: optimal to rounding for this active set
     wanted: Array  # (B, M) bool: the active set that the signs found ask for
+    tried: Point  # the polished point in any case
 
 
 def polish(qp: QP, scaling: Scaling, point: Point, active: Array, backend: Backend) -> Polished:
@@ -54,7 +55,7 @@ def polish(qp: QP, scaling: Scaling, point: Point, active: Array, backend: Backe
         spots = (placed(index, v, old) for v, old in zip(other, best, strict=True))
         best = pick_all(better, Point(*spots), best)
     wanted = xp.where(active, new.lam > 0, new.s < 0) & qp.present
-    return Polished(pick_all(clean, best, point), factors, clean, wanted)
+    return Polished(pick_all(clean, best, point), factors, clean, wanted, best)
 
 
 def _judged(qp: QP, point: Point) -> tuple[Point, Array, Array]:
@@ -64,7 +65,7 @@ def _judged(qp: QP, point: Point) -> tuple[Point, Array, Array]:
     clipped = point._replace(s=s, lam=lam)
     r = evaluate(qp, clipped)
     worst = largest(r.worst, ROUNDING / 8 * r.sizes[:, 1])
-    return clipped, worst, _is_rounding(qp, clipped, r)
+    return clipped, worst, is_rounding(qp, clipped, r)
 
 
 def _solution(qp: QP, factors: kkt.Factors, point: Point, active: Array, backend: Backend) -> Point:
@@ -102,7 +103,7 @@ def _left(active: Array, r: Residuals) -> Array:  # (B,)
     return primal + r.dual / size[:, 1] + r.gap / size[:, 2]
 
 
-def _is_rounding(qp: QP, point: Point, r: Residuals) -> Array:  # (B,) bool
+def is_rounding(qp: QP, point: Point, r: Residuals) -> Array:  # (B,) bool
     """Whether the residuals are small, and no more than rounding has to leave."""
     xp = namespace(r.gap)
     clean = r.merit <= _CLEAN

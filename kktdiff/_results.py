@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kktdiff._algorithm import Part
 from kktdiff._arrays import namespace, pick, spread, take
 from kktdiff._certificates import crossed_bounds
+from kktdiff._parts import Part
 from kktdiff._problem import Problem, objective
 from kktdiff._residuals import Point, evaluate, multipliers
 from kktdiff._status import Status

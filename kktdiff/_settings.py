@@ -27,6 +27,7 @@ class Settings(NamedTuple):
     barrier: float = 0.0  # > 0: stop on the central path at this parameter
     exacting: bool = False  # give up an element at the first step that is not accurate
     linger: int = 0  # iterations for which a solved element may go on until its active set shows
+    nested: bool = False  # it is another QP's solve that asks
 
 
 def checked(

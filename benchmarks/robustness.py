@@ -1,0 +1,157 @@
+"""How robust: each problem of the public sets, solved by kktdiff and by its peers.
+
+    python -m benchmarks.robustness [--data DIR] [--most N] [--json FILE] [--markdown FILE]
+
+Every answer is judged from the problem's data alone, in its own units. All solvers are asked for
+1e-9, absolute, within 200 iterations; PIQP and Clarabel run where they are installed.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+import kktdiff
+from benchmarks import robustness_report as report
+from benchmarks.problem_sets import SETS, Problem, farkas_error, problems, quality
+from tests.problems import Data
+
+TOL, MAX_ITER = 1e-9, 200
+Answer = tuple[str, int, Any]  # status, iterations, point
+
+
+def ours(data: Data) -> Answer:
+    """kktdiff, every element a problem of its own."""
+    solution = kktdiff.solve_qp(*data, tol=TOL, max_iter=MAX_ITER, on_failure="ignore")
+    return kktdiff.Status(int(solution.status)).name, int(solution.iterations), solution
+
+
+def piqp(data: Data) -> Answer:
+    """PIQP with its dense solver."""
+    import piqp
+
+    solver = piqp.DenseSolver()
+    s = solver.settings
+    s.eps_abs, s.eps_rel, s.max_iter = TOL, 0.0, MAX_ITER
+    s.check_duality_gap, s.eps_duality_gap_abs, s.eps_duality_gap_rel = True, TOL, 0.0
+    Q, G, A = (None if M is None else np.asfortranarray(M) for M in (data.Q, data.G, data.A))
+    solver.setup(Q, data.p, A, data.b, G, None, data.h, data.lb, data.ub)
+    status, r = solver.solve(), solver.result
+    point = SimpleNamespace(x=r.x, lam=r.z_u, nu=r.y, lam_lb=r.z_bl, lam_ub=r.z_bu)
+    return str(status).split(".")[-1], int(r.info.iter), point
+
+
+def clarabel(data: Data) -> Answer:
+    """Clarabel; bounds are rows."""
+    import clarabel
+    from scipy import sparse
+
+    s = clarabel.DefaultSettings()
+    s.verbose, s.max_iter = False, MAX_ITER
+    s.tol_gap_abs, s.tol_gap_rel, s.tol_feas = TOL, 0.0, TOL
+    n, eye = len(data.p), np.eye(len(data.p))
+    lower = None if data.lb is None else -data.lb
+    blocks = [(data.A, data.b), (data.G, data.h), (-eye, lower), (eye, data.ub)]
+    kept = [np.zeros(0, bool) if d is None else np.abs(d) < 1e20 for _, d in blocks]
+    used = [(C[k], d[k]) for (C, d), k in zip(blocks, kept, strict=True) if k.any()]
+    C = np.vstack([np.zeros((0, n)), *(C for C, _ in used)])
+    d = np.concatenate([np.zeros(0), *(d for _, d in used)])
+    equal = int(kept[0].sum())
+    cones = [clarabel.ZeroConeT(equal), clarabel.NonnegativeConeT(len(d) - equal)]
+    P = sparse.triu(sparse.csc_matrix(data.Q), format="csc")
+    found = clarabel.DefaultSolver(P, data.p, sparse.csc_matrix(C), d, cones, s).solve()
+    z, full = np.array(found.z), []
+    for (_, limits), k in zip(blocks, kept, strict=True):
+        own = np.zeros(n if limits is None else len(limits))
+        if k.any():
+            own[k], z = z[: k.sum()], z[k.sum() :]
+        full.append(own)
+    nu, lam, lam_lb, lam_ub = full
+    point = SimpleNamespace(x=np.array(found.x), nu=nu, lam=lam, lam_lb=lam_lb, lam_ub=lam_ub)
+    return str(found.status), found.iterations, point
+
+
+PEERS: dict[str, Callable[[Data], Answer]] = {"piqp": piqp, "clarabel": clarabel}
+
+
+def rows(folder: Path, name: str, most: int | None, peers: list[str]) -> Iterator[dict[str, Any]]:
+    """One record per problem of a set: what each solver said, and what its answer is worth."""
+    for problem in problems(folder, name, most):
+        print(f"{name}/{problem.name}", file=sys.stderr)
+        status, iterations, solution = ours(problem.data)
+        row = {"name": problem.name, "n": len(problem.data.p), "rows": count(problem.data)}
+        row["kktdiff"] = judged(problem, status, iterations, solution)
+        if status == "PRIMAL_INFEASIBLE":
+            row["kktdiff"]["proof"] = farkas_error(problem.data, solution.certificate())
+        for peer in peers:
+            row[peer] = judged(problem, *PEERS[peer](problem.data))
+        yield row
+
+
+def judged(problem: Problem, status: str, iterations: int, point: Any) -> dict[str, Any]:
+    """What is written down of one answer; residuals are None where it has no point."""
+    record: dict[str, Any] = {"status": status, "iterations": iterations}
+    if not np.all(np.isfinite(point.x)):
+        return record | {"absolute": None, "relative": None}
+    found = quality(problem, point)
+    record |= {name: getattr(found, name) for name in ("primal", "dual", "gap")}
+    error = found.objective_error if np.isfinite(found.objective_error) else None
+    return record | {
+        "absolute": found.absolute,
+        "relative": found.relative,
+        "objective_error": error,
+    }
+
+
+def count(data: Data) -> int:
+    """Number of constraints other than bounds."""
+    return sum(0 if d is None else len(d) for d in (data.h, data.b))
+
+
+def installed(peer: str) -> str | None:
+    """A peer's version, None where it is not installed."""
+    try:
+        return metadata.version(peer)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def main() -> None:
+    """Solve, and write what was found."""
+    parser = argparse.ArgumentParser(description="How robust, on the public problem sets.")
+    place = os.environ.get("KKTDIFF_DATA", "../shared/data")
+    parser.add_argument("--data", type=Path, default=Path(place), help="folder of the sets")
+    parser.add_argument("--sets", nargs="+", default=SETS, choices=SETS)
+    parser.add_argument("--most", type=int, help="leave out problems with more unknowns and rows")
+    parser.add_argument("--json", type=Path, help="write all records to this file")
+    parser.add_argument("--markdown", type=Path, help="write the tables to this file")
+    options = parser.parse_args()
+    if not (options.data / "index.csv").exists():
+        parser.error(f"no problem sets in {options.data}: name their folder with --data")
+    peers = [peer for peer in PEERS if installed(peer)]
+    packages = {name: installed(name) for name in ("numpy", "scipy", *peers)}
+    machine = {"python": platform.python_version(), "processor": platform.machine()}
+    found: dict[str, Any] = {"versions": {"kktdiff": kktdiff.__version__} | packages | machine}
+    warnings.simplefilter("ignore")
+    found["sets"] = {
+        name: list(rows(options.data, name, options.most, peers)) for name in options.sets
+    }
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
+    text = report.markdown(found)
+    if options.markdown:
+        options.markdown.write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -200,16 +200,17 @@ def _with_less(
     if settings.nested or not settings.linger:
         return result
     xp = namespace(part.index)
-    near = evaluate(part.qp, result.tried).merit <= _TIGHT
-    coarse = _coarseness(part.qp, result.tried)
+    r = evaluate(part.qp, result.tried)
+    near, coarse = r.merit <= _TIGHT, _coarseness(part.qp, result.tried)
+    share = _COARSE / 2 / largest(coarse, r.gap, 0 * coarse + _COARSE)
     for i in range(part.size):  # one by one: their QPs are of different sizes
         if not bool(near[i] & (coarse[i] > _COARSE)):
             continue
         place = xp.arange(i, i + 1, device=near.device)
         one = part._replace(point=result.tried).take(place)
-        point = _least(one, active[i, :], backend)
-        better = _coarseness(one.qp, point) < take(coarse, place)
-        better = better & is_rounding(one.qp, point, evaluate(one.qp, point))
+        point = _least(one, active[i, :], take(share, place), backend)
+        better, new = _coarseness(one.qp, point) < take(coarse, place), evaluate(one.qp, point)
+        better = better & ((new.worst <= _COARSE) | is_rounding(one.qp, point, new))
         if bool(xp.all(better)):
             spots = (placed(place, v, old) for v, old in zip(point, result.point, strict=True))
             clean = placed(place, better, result.clean)
@@ -223,13 +224,17 @@ def _coarseness(qp: QP, point: Point) -> Array:  # (B,)
     return largest(r.dual, ROUNDING / 16 * r.sizes[:, 1])
 
 
-def _least(one: Part, active: Array, backend: Backend) -> Point:
-    """An element's point with the least multipliers on the rows `active`, (M,)."""
+def _least(one: Part, active: Array, share: Array, backend: Backend) -> Point:
+    """An element's point with almost the least multipliers on the rows `active`, (M,).
+
+    A `share`, (1,), of its own multipliers keeps them above 0 where they were.
+    """
     rows = namespace(active).nonzero(active)[0]
     dual = multiplier_qp(one.qp, one.scaling, one.point.x, rows)
     settings = Settings(_TIGHT, INNER_ITER, None, nested=True)
     (found, *_), _ = solve_chunk(dual, 0 * one.index, None, settings, backend, separable=True)
-    return with_multipliers(one.scaling, one.point, rows, found.point.x)
+    least = with_multipliers(one.scaling, one.point, rows, found.point.x)
+    return Point(*(v + share[:, None] * (w - v) for v, w in zip(least, one.point, strict=True)))
 
 
 def _best_of(before: Part, after: Part, settings: Settings) -> Part:

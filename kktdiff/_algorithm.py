@@ -35,6 +35,7 @@ _HANDOVER = 1e-6  # accuracy at which polishing takes over from the condensed lo
 _CLOSE = 1e-4  # relative residual from which polishing is worth a try
 _TIGHT = 1e-9  # accuracy to which hard elements are taken, whatever the wanted one
 _CORRECTIONS = 2  # of the active set, per element
+_NEARBY_CORRECTIONS = 4  # of a nearby problem's active set, which may differ in more
 _OFF_BOUNDARY = 1e-5  # least s and lam, scaled, with which the second loop begins
 _LINGER = 8  # iterations that a hard element may take on top for its active set to show
 _COARSE = 1e-10  # what rounding may leave of the stationarity before smaller multipliers are tried
@@ -92,24 +93,19 @@ def _convex(part: Part, backend: Backend, *, separable: bool) -> Array:  # (B,) 
 def _from_nearby(
     part: Part, warm: Point, settings: Settings, backend: Backend
 ) -> tuple[list[Part], list[Kept], Part]:
-    """Try the active set of a nearby problem's solution; start the others from the better point.
+    """Try the active set of a nearby problem's solution; the others start as they would without.
 
-    A warm point that is worse than the cold one, or not finite, is not used.
+    To begin the iteration at a solution, however near, costs more iterations than it saves.
     """
     xp = namespace(part.index)
     usable = xp.isfinite(
         xp.sum(warm.x, axis=1) + xp.sum(warm.lam, axis=1) + xp.sum(warm.nu, axis=1)
     )
     near = pick_all(usable, warm, part.point)
-    done, kept, left = _polish(part._replace(point=near), near, settings, backend)
-    if not left.size:
-        return done, kept, left
-    places = _places(part.index, left.index)
-    cold, near = part.point.take(places), near.take(places)
-    near = ipm.recentre(left.qp, left.scaling, near, 1e-2)
-    better = evaluate(left.qp, near).merit < evaluate(left.qp, cold).merit
-    point = pick_all(better, near, cold)
-    return done, kept, left._replace(point=point)
+    known = part._replace(point=near)
+    done, kept, left = _polish(known, near, settings, backend, _NEARBY_CORRECTIONS)
+    cold = part.point.take(_places(part.index, left.index))
+    return done, kept, left._replace(point=cold)
 
 
 def _from_start(part: Part, settings: Settings, fast: System, backend: Backend) -> Outcome:
@@ -145,37 +141,46 @@ def _near(part: Part) -> Array:  # (B,) bool
 
 
 def _polish(
-    part: Part, shown: Point, settings: Settings, backend: Backend
+    part: Part, shown: Point, settings: Settings, backend: Backend, corrections: int = _CORRECTIONS
 ) -> tuple[list[Part], list[Kept], Part]:
     """The elements that polishing finishes, their factors, and the elements that it does not.
 
     It begins with the active set that the point `shown` shows. An element whose multipliers or
-    slacks come out with a wrong sign is tried again with the active set that the signs ask for.
+    slacks come out with a wrong sign is tried again with the active set that the signs ask for,
+    as long as there are fewer of them each time.
     """
     xp = namespace(part.index)
     done: list[Part] = []
     kept: list[Kept] = []
-    active = activity_at(part, shown) > 0.5
-    for _ in range(1 + _CORRECTIONS):
+    whole, active = part, activity_at(part, shown) > 0.5
+    most = 0 * part.index + 4 + active.shape[1] // 4  # with more it is another problem's set
+    for _ in range(1 + corrections):
         if not part.size:
             break
         result = polish(part.qp, part.scaling, part.point, active, backend)
         result = _with_less(part, active, result, settings, backend)
-        changed = bool(xp.any(result.wanted != active))
         if settings.report is not None:
             r, zero = evaluate(part.qp, result.point), 0 * result.point.x[:, 0]
             settings.report(record("polish", r, part.iterations, ~result.clean, zero, zero + 1))
-        finished, part = part._replace(point=result.point).split(result.clean)
+        finished, _ = part._replace(point=result.point).split(result.clean)
         if finished.size:
             factors = result.factors
-            if part.size:
+            if finished.size < part.size:
                 factors = factors.take(xp.nonzero(result.clean)[0], backend)
             kept.append(Kept(finished.index, finished.qp, finished.point, factors))
-        done.append(finished.marked(Status.SOLVED))
-        active = take(result.wanted, xp.nonzero(~result.clean)[0])
-        if not changed:
-            break
-    return done, kept, part
+            done.append(finished.marked(Status.SOLVED))
+        wrong = xp.sum(xp.astype(result.wanted != active, xp.int64), axis=1)
+        again = xp.nonzero(~result.clean & (wrong > 0) & (wrong < most))[0]
+        part, active, most = part.take(again), take(result.wanted, again), take(wrong, again)
+    return done, kept, _without(whole, done)
+
+
+def _without(part: Part, done: list[Part]) -> Part:
+    """The elements of `part` that are not in `done`."""
+    left = part.index >= 0
+    for some in done:
+        left = placed(_places(part.index, some.index), some.index < 0, left)
+    return part.split(left)[0]
 
 
 def _solve_hard(part: Part, centred: Point, settings: Settings, backend: Backend) -> Outcome:

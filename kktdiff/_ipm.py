@@ -61,15 +61,6 @@ def start(qp: QP, scaling: Scaling, system: System) -> Point:
     return Point(x + dx, xp.where(qp.present, s, 1.0), xp.where(qp.present, lam, 0.0), nu)
 
 
-def recentre(qp: QP, scaling: Scaling, point: Point, least: float) -> Point:
-    """`point` with s and lam at least `least` in the scaled metric: off the boundary again."""
-    xp = namespace(point.x)
-    unit = least / scaling.rows
-    s = xp.maximum(point.s, unit + 0 * point.s)
-    lam = xp.maximum(point.lam, least * scaling.rows / scaling.cost[:, None] + 0 * s)
-    return point._replace(s=xp.where(qp.present, s, 1.0), lam=xp.where(qp.present, lam, 0.0))
-
-
 def _made_positive(qp: QP, v: Array) -> Array:  # (B, M)
     """`v`, shifted to at least one where any present entry is not clearly positive."""
     xp = namespace(v)

@@ -79,6 +79,20 @@ def assert_finite(grads):
         assert gradient is None or np.all(np.isfinite(gradient)), f"{name}: {gradient}"
 
 
+def assert_adjoint(solution, direction, cotangents, tol, **options):
+    """<g, J t> = <J'g, t>, relative to the norms: the products themselves may cancel."""
+    moved, grads = solution.jvp(**direction, **options), solution.vjp(**cotangents, **options)
+    forward = sum(np.sum(g * getattr(moved, name)) for name, g in cotangents.items())
+    backward = sum(np.sum(t * getattr(grads, name)) for name, t in direction.items())
+    size = _norm(cotangents.values()) * _norm(getattr(moved, name) for name in cotangents)
+    assert np.isfinite(size)
+    assert abs(forward - backward) <= tol * size
+
+
+def _norm(arrays):
+    return np.sqrt(sum(np.sum(np.square(a)) for a in arrays))
+
+
 def assert_one_sentence(found, *facts, code=2):
     """A command's exit status, output and error say what is wrong in one line, and no more."""
     status, out, error = found
@@ -87,3 +101,44 @@ def assert_one_sentence(found, *facts, code=2):
     assert "Traceback" not in error
     for fact in facts:
         assert str(fact) in error
+
+
+def assert_farkas(data, certificate, tol):
+    """One element's multipliers prove its constraints impossible; x is 0."""
+    left, size, height = 0.0, 0.0, 0.0
+    for matrix, limit, multiplier in (
+        (data.G, data.h, certificate.lam),
+        (data.A, data.b, certificate.nu),
+        (-np.eye(data.p.size), None if data.lb is None else -data.lb, certificate.lam_lb),
+        (np.eye(data.p.size), data.ub, certificate.lam_ub),
+    ):
+        if limit is None:
+            np.testing.assert_array_equal(multiplier, np.zeros(multiplier.shape))
+            continue
+        used = multiplier != 0.0  # 0 times an infinite limit is 0
+        left = left + matrix.T @ multiplier
+        size = size + np.abs(matrix).T @ np.abs(multiplier)
+        height = height + limit[used] @ multiplier[used]
+    for name in ("lam", "lam_lb", "lam_ub"):
+        assert np.all(getattr(certificate, name) >= 0.0), name
+    assert_near(left, np.zeros(data.p.shape), tol * (1 + np.max(size)), "G'lam + A'nu + bounds'")
+    assert_near(height, -1.0, tol, "h'lam + b'nu + bounds'")
+    np.testing.assert_array_equal(certificate.x, np.zeros(data.p.shape))
+
+
+def assert_ray(data, certificate, tol):
+    """One element's objective falls along x for ever; the multipliers are 0."""
+    x = certificate.x
+    tol = tol * (1 + np.max(np.abs(x)))
+    assert_near(data.p @ x, -1.0, tol, "p'x")
+    assert_near((data.Q + data.Q.T) @ x / 2, np.zeros(x.shape), tol, "Qx")
+    if data.G is not None:
+        assert np.all((data.G @ x)[data.h < 1e20] <= tol), "Gx"
+    if data.A is not None:
+        assert_near(data.A @ x, np.zeros(data.b.shape), tol, "Ax")
+    for bound, sign in ((data.lb, -1.0), (data.ub, 1.0)):
+        if bound is not None:
+            assert np.all(sign * x[np.abs(bound) < 1e20] <= tol), "a way to a finite bound"
+    for name in ("lam", "nu", "lam_lb", "lam_ub"):
+        value = getattr(certificate, name)
+        np.testing.assert_array_equal(value, np.zeros(value.shape), err_msg=name)

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 import kktdiff
-from tests.checks import assert_answer, assert_same_bits
+from tests.checks import assert_same_bits
 from tests.problems import FULL, Answer, known
-from tests.tolerances import ANSWER
 
 
 @pytest.fixture(scope="module")
@@ -17,39 +16,6 @@ def problem():
 @pytest.fixture(scope="module")
 def cold(problem):
     return kktdiff.solve_qp(*problem.data)
-
-
-def test_a_warm_start_at_the_optimum_gives_the_answer_no_slower(problem, cold):
-    warm = kktdiff.solve_qp(*problem.data, warm_start=cold)
-    assert_answer(warm, problem.answer, ANSWER)
-    assert np.all(warm.iterations <= cold.iterations)
-
-
-def test_a_warm_start_from_a_nearby_problem_gives_the_answer_no_slower(problem, cold):
-    near = problem.data._replace(p=problem.data.p + 1e-3)
-    warm = kktdiff.solve_qp(*near, warm_start=cold)
-    assert_answer(warm, kktdiff.solve_qp(*near), ANSWER)
-    assert np.all(warm.iterations <= cold.iterations)
-
-
-def test_a_warm_start_from_another_problem_gives_the_answer(problem):
-    other = kktdiff.solve_qp(*known(np.random.default_rng(171), FULL, batch=(3,)).data)
-    warm = kktdiff.solve_qp(*problem.data, warm_start=other)
-    assert np.all(warm.solved)
-    assert_answer(warm, problem.answer, ANSWER)
-
-
-def test_a_warm_start_from_a_failure_gives_the_answer(problem):
-    broken = problem.data._replace(p=np.full((3, 6), np.nan))
-    failed = kktdiff.solve_qp(*broken, on_failure="ignore")
-    warm = kktdiff.solve_qp(*problem.data, warm_start=failed)
-    assert np.all(warm.solved)
-    assert_answer(warm, problem.answer, ANSWER)
-
-
-def test_a_warm_start_of_another_size_is_refused(problem, cold):
-    with pytest.raises(ValueError, match="warm_start"):
-        kktdiff.solve_qp(np.eye(2), np.zeros(2), warm_start=cold)
 
 
 def test_a_callable_gets_a_record_of_each_iteration_and_nothing_is_printed(problem, cold, capfd):

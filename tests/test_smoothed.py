@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import kktdiff
-from tests.checks import assert_finite, assert_near, grads_of
+from tests.checks import assert_near, grads_of
 from tests.problems import FULL, Data, Sizes, feasible, known, moved, tangent
 from tests.reference import CENTRAL, STEP, weighted
 from tests.tolerances import DENSE_REFERENCE, LEAST_SQUARES, SMOOTHED
@@ -120,32 +120,3 @@ def test_least_squares_is_exact_where_the_system_is_regular():
     )
     for name in Data._fields:
         assert_near(getattr(least, name), getattr(exact, name), LEAST_SQUARES, name)
-
-
-def duplicated():
-    """min (x-2)^2/2 with the row x <= 1 given twice: x = 1, the two multipliers add up to 1."""
-    return Data(np.eye(1), np.array([-2.0]), np.ones((2, 1)), np.ones(2))
-
-
-def test_duplicated_active_rows_have_the_right_answer():
-    solution = kktdiff.solve_qp(*duplicated())
-    assert solution.solved
-    assert_near(solution.x, np.ones(1), LEAST_SQUARES, "x")
-    assert_near(solution.lam.sum(), 1.0, LEAST_SQUARES, "sum of lam")
-
-
-def test_duplicated_active_rows_have_a_finite_least_squares_gradient():
-    """Moving both rows moves x as much: the minimum norm shares it equally."""
-    solution = kktdiff.solve_qp(*duplicated())
-    grads = solution.vjp(np.ones(1), gradient="least_squares")
-    assert_finite(grads)
-    assert_near(grads.h, np.array([0.5, 0.5]), LEAST_SQUARES, "h")
-    assert_near(grads.p, np.zeros(1), LEAST_SQUARES, "p")
-
-
-def test_an_optimum_that_is_not_unique_has_a_finite_least_squares_gradient():
-    """min x0^2/2 - x0 over x in R^2: x1 is free, and its gradient of minimum norm is 0."""
-    solution = kktdiff.solve_qp(np.diag([1.0, 0.0]), np.array([-1.0, 0.0]))
-    assert solution.solved
-    grads = solution.vjp(np.array([1.0, 0.0]), gradient="least_squares")
-    assert_near(grads.p, np.array([-1.0, 0.0]), LEAST_SQUARES, "p")

@@ -5,14 +5,13 @@ import pytest
 
 import kktdiff
 from tests.checks import answer_of, assert_answer, assert_near, element, residuals
-from tests.problems import COMBINATIONS, FULL, Answer, Sizes, known, workload
+from tests.problems import COMBINATIONS, Sizes, known, workload
 from tests.tolerances import (
     ANSWER,
     COMPLEMENTARITY,
     ITERATIONS_MOST,
     ITERATIONS_W1_MEAN,
     RESIDUAL_ROUNDING,
-    SINGLE_ANSWER,
     STATIONARITY,
 )
 
@@ -99,61 +98,3 @@ def test_the_published_workload_takes_few_iterations():
     assert np.all(solution.status == kktdiff.Status.SOLVED)
     assert np.mean(solution.iterations) <= ITERATIONS_W1_MEAN
     assert np.max(solution.iterations) <= ITERATIONS_MOST
-
-
-def test_an_asymmetric_Q_counts_by_its_symmetric_part():
-    data, answer = known(np.random.default_rng(16), FULL)
-    twist = np.triu(np.random.default_rng(17).normal(size=data.Q.shape), 1)
-    solution = kktdiff.solve_qp(*data._replace(Q=data.Q + twist - twist.T))
-    assert_answer(solution, answer, ANSWER)
-
-
-def test_a_lower_triangle_counts_by_its_symmetric_part():
-    data, answer = known(np.random.default_rng(18), FULL)
-    lower = 2 * np.tril(data.Q, -1) + np.diag(np.diag(data.Q))
-    assert_answer(kktdiff.solve_qp(*data._replace(Q=lower)), answer, ANSWER)
-
-
-def test_single_precision_arrays_give_single_precision_results():
-    data, answer = known(np.random.default_rng(19), FULL, batch=(3,))
-    solution = kktdiff.solve_qp(*(a.astype(np.float32) for a in data))
-    assert np.all(solution.solved)
-    for name in Answer._fields:
-        assert getattr(solution, name).dtype == np.float32, name
-        assert_near(getattr(solution, name), getattr(answer, name), SINGLE_ANSWER, name)
-
-
-def test_max_iter_zero_stops_at_once_and_says_so():
-    data = known(np.random.default_rng(20), FULL).data
-    solution = kktdiff.solve_qp(*data, max_iter=0, on_failure="ignore")
-    assert solution.status == kktdiff.Status.MAX_ITER
-    assert not solution.solved
-    assert solution.iterations == 0
-    assert np.all(np.isfinite(solution.x))
-
-
-def test_max_iter_one_reports_the_residuals_of_the_iterate_it_returns():
-    data = known(np.random.default_rng(21), FULL).data
-    solution = kktdiff.solve_qp(*data, max_iter=1, on_failure="ignore")
-    assert solution.status == kktdiff.Status.MAX_ITER
-    assert solution.iterations == 1
-    for name, value in zip(SCALARS, residuals(data, solution), strict=True):
-        assert_near(getattr(solution, name), value, RESIDUAL_ROUNDING, name)
-
-
-@pytest.mark.parametrize("factor", [1e-6, 1.0, 1e6])
-def test_a_scaled_objective_scales_the_multipliers_and_moves_nothing(factor):
-    data, answer = known(np.random.default_rng(22), FULL)
-    solution = kktdiff.solve_qp(*data._replace(Q=factor * data.Q, p=factor * data.p))
-    assert_near(solution.x, answer.x, ANSWER, "x")
-    assert_near(solution.lam / factor, answer.lam, ANSWER, "lam")
-    assert_near(solution.nu / factor, answer.nu, ANSWER, "nu")
-
-
-def test_scaled_rows_leave_x_where_it_is():
-    data, answer = known(np.random.default_rng(23), FULL)
-    scale = 10.0 ** np.linspace(-5, 5, 7)
-    scaled = data._replace(G=scale[:, None] * data.G, h=scale * data.h)
-    solution = kktdiff.solve_qp(*scaled)
-    assert_near(solution.x, answer.x, ANSWER, "x")
-    assert_near(solution.lam * scale, answer.lam, ANSWER, "lam")

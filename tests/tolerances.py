@@ -18,8 +18,11 @@ LEAST_SQUARES = 1e-8  # a minimum-norm solve at a solution of tol 1e-8
 DATA_ANSWER = 1e-5  # published values are rounded to 8 digits, some solvers' to 6
 PUBLIC_RESIDUAL = 1e-8  # the default tol, absolute and unscaled, on data that nobody scaled for us
 SELF_CHECK = 1e-8  # exact linear algebra on both sides, and the truncation of the differences
+CERTIFICATE = 1e-6  # checked to 1e-7 in the equilibrated metric, times its weights near 1
 LOOK = 1e-2  # a point written down with two digits, to tell it from any other
+LEAST_INFEASIBLE = 3.0  # times the least violation: an interior point stops near that point
 CONSTRUCTION = 1e-12  # problems built backwards meet their conditions to rounding
 
 ITERATIONS_MOST = 20  # interior-point methods need 8 to 15 on random problems of this kind
 ITERATIONS_W1_MEAN = 12  # the published workload; plain Mehrotra takes 12.7
+WORKSPACE = 64 * 2**20  # bytes: what one chunk of a batch may take on top of its results

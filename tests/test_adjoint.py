@@ -1,7 +1,4 @@
-"""<g, J t> = <J'g, t> for random tangents t and cotangents g, on separate and shared inputs.
-
-The gap is relative to the product of the norms: the inner products themselves may cancel.
-"""
+"""<g, J t> = <J'g, t> for random tangents t and cotangents g, on separate and shared inputs."""
 
 import numpy as np
 import pytest
@@ -9,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kktdiff
-from tests.checks import answer_of, assert_near
+from tests.checks import answer_of, assert_adjoint, assert_near
 from tests.problems import Data, Sizes, feasible, known, tangent
 from tests.tolerances import ADJOINT, SUM
 
@@ -31,33 +28,21 @@ def problems(draw):
     return feasible(np.random.default_rng(draw(st.integers(0, 2**16))), sizes, batches)
 
 
-def assert_adjoint(data, tol, names=Data._fields):
+def assert_adjoint_at(data, tol, names=Data._fields):
     rng = np.random.default_rng(100)
     solution = kktdiff.solve_qp(*data, tol=tol)
     assert np.all(solution.solved)
     answer = answer_of(solution)._asdict()
     cotangents = {name: rng.normal(size=value.shape) for name, value in answer.items()}
     direction = tangent(rng, data, names)
-    moved, grads = solution.jvp(**direction), solution.vjp(**cotangents)
-    forward = _inner(cotangents, moved)
-    backward = _inner(direction, grads)
-    size = _norm(cotangents.values()) * _norm(getattr(moved, f) for f in cotangents)
-    assert size > 0
-    assert abs(forward - backward) <= ADJOINT * size
-
-
-def _inner(weights, record):
-    return sum(np.sum(w * getattr(record, name)) for name, w in weights.items())
-
-
-def _norm(arrays):
-    return np.sqrt(sum(np.sum(np.square(a)) for a in arrays))
+    assert any(np.any(value != 0.0) for value in vars(solution.jvp(**direction)).values())
+    assert_adjoint(solution, direction, cotangents, ADJOINT)
 
 
 @pytest.mark.parametrize("tol", [1e-6, 1e-8, 1e-12])
 @given(data=problems())
 def test_the_adjoint_identity_holds_whatever_is_shared(tol, data):
-    assert_adjoint(data, tol)
+    assert_adjoint_at(data, tol)
 
 
 @pytest.mark.parametrize("tol", [1e-6, 1e-8, 1e-12])
@@ -66,13 +51,13 @@ def test_the_adjoint_identity_holds_whatever_is_shared(tol, data):
 def test_the_adjoint_identity_holds_for_each_input(tol, name, shared):
     batches = dict.fromkeys(Data._fields, (4,)) | ({name: ()} if shared else {})
     sizes = Sizes(n=4, m=5, k=1, lower=True, upper=True)
-    assert_adjoint(feasible(np.random.default_rng(101), sizes, batches), tol, [name])
+    assert_adjoint_at(feasible(np.random.default_rng(101), sizes, batches), tol, [name])
 
 
 @pytest.mark.parametrize("rank", [0, 2])
 def test_the_adjoint_identity_holds_for_singular_Q(rank):
     sizes = Sizes(n=5, m=8, k=1, lower=True, rank=rank)
-    assert_adjoint(known(np.random.default_rng(102), sizes, batch=(3,)).data, 1e-8)
+    assert_adjoint_at(known(np.random.default_rng(102), sizes, batch=(3,)).data, 1e-8)
 
 
 @pytest.mark.parametrize("name", Data._fields)

@@ -39,7 +39,6 @@ _NEARBY_CORRECTIONS = 4  # of a nearby problem's active set, which may differ in
 _OFF_BOUNDARY = 1e-5  # least s and lam, scaled, with which the second loop begins
 _LINGER = 8  # iterations that a hard element may take on top for its active set to show
 _COARSE = 1e-10  # what rounding may leave of the stationarity before smaller multipliers are tried
-_CURVATURE = 1e-10  # negative curvature up to this, relative to Q, counts as rounding
 
 
 Outcome = tuple[list[Part], list[Kept]]
@@ -59,7 +58,7 @@ def solve_chunk(
     fast = condensed.system(backend, separable=separable)
     point = ipm.start(qp, scaling, fast) if qp.d.shape[1] else ipm.origin(qp)
     part = Part(index, qp, scaling, point, 0 * index, 0 * index)
-    part, concave = part.split(_convex(part, backend, separable=separable))
+    part, concave = part.split(_convex(part, settings.curvature, backend, separable=separable))
     done = [concave.marked(Status.NONCONVEX)]
     kept: list[Kept] = []
     if warm is not None and part.size:
@@ -76,15 +75,17 @@ def _places(index: Array, some: Array) -> Array:
     return namespace(index).searchsorted(index, some)
 
 
-def _convex(part: Part, backend: Backend, *, separable: bool) -> Array:  # (B,) bool
-    """Whether Q has no negative eigenvalue but such as rounding may leave."""
+def _convex(
+    part: Part, rounding: float, backend: Backend, *, separable: bool
+) -> Array:  # (B,) bool
+    """Whether Q has no negative eigenvalue but such as rounding may leave, relative to Q."""
     Q = part.qp.Q
     xp = namespace(Q)
     size = norm_inf(norm_inf(Q))
     if separable:
-        convex = xp.all(xp.linalg.diagonal(Q) >= -_CURVATURE * size[:, None], axis=-1)
+        convex = xp.all(xp.linalg.diagonal(Q) >= -rounding * size[:, None], axis=-1)
     else:
-        least = xp.where(size > 0, _CURVATURE * size, 1.0)
+        least = xp.where(size > 0, rounding * size, 1.0)
         shift = least[:, None] + xp.zeros_like(Q[:, 0, :])
         convex = backend.cholesky(plus_diagonal(Q, shift)).ok
     return xp.broadcast_to(convex, part.index.shape)

@@ -194,5 +194,6 @@ def tangent(
     dx = out.x[..., 0]
     free = qp.split(qp.present & (f.activity < 1))[0]
     ds = xp.where(free, r_c[0] - mv(qp.G, dx), 0.0)
-    value = dot(x, dQx) / 2 + dot(x, dp) - dot(nu, r_nu) - dot(lam, rows)
+    forces = xp.where(lam > 0, xp.concat(r_c, axis=1), 0.0)  # a fixed variable's on either side
+    value = dot(x, dQx) / 2 + dot(x, dp) - dot(nu, r_nu) - dot(lam, forces)
     return Tangent(dx, ds, out.c[..., 0], out.nu[..., 0], value)

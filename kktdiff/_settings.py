@@ -16,6 +16,7 @@ INNER_TOL, INNER_ITER = 1e-8, 100  # of a QP that the solution of another one ne
 WORKSPACE = 64 * 2**20  # bytes of matrices that one chunk of a batch may take
 
 DEFAULT_TOL = {"float64": 1e-8, "float32": 1e-5}
+CURVATURE = {"float64": 1e-10, "float32": 1e-6}  # negative, relative to Q, that is but rounding
 
 
 class Settings(NamedTuple):
@@ -28,6 +29,7 @@ class Settings(NamedTuple):
     exacting: bool = False  # give up an element at the first step that is not accurate
     linger: int = 0  # iterations for which a solved element may go on until its active set shows
     nested: bool = False  # it is another QP's solve that asks
+    curvature: float = CURVATURE["float64"]
 
 
 def checked(
@@ -42,7 +44,7 @@ def checked(
         raise ValueError(f"tol={tol!r}: expected a number between 0 and 1")
     if isinstance(max_iter, bool) or not isinstance(max_iter, int) or max_iter < 0:
         raise ValueError(f"max_iter={max_iter!r}: expected an integer, 0 or more")
-    return Settings(float(tol), max_iter, report)
+    return Settings(float(tol), max_iter, report, curvature=CURVATURE[dtype])
 
 
 def one_of(name: str, given: object, allowed: tuple[str, ...]) -> None:

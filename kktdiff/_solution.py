@@ -291,7 +291,7 @@ class Solution:
         return Diagnostics(**self._engine.diagnostics())
 
     def certificate(self) -> Certificate:
-        """Per element, what proves that it is infeasible or unbounded.
+        """Per element, what proves that it is infeasible or unbounded, as it was given.
 
         Examples
         --------

@@ -152,5 +152,5 @@ def test_24_sums_taken_in_single_precision_are_solved(seed):
 
 
 def test_24_the_thresholds_are_documented(repository):
-    text = (repository / "docs" / "problem.md").read_text(encoding="utf-8")
+    text = (repository / "docs" / "statuses.md").read_text(encoding="utf-8")
     assert "below 1e-5 relative to their terms" in text

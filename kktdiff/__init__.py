@@ -9,7 +9,8 @@ array([-1.,  0.])
 """
 
 from kktdiff._errors import SolveError, SolveWarning
-from kktdiff._solution import Certificate, Diagnostics, Grads, Solution, Tangents
+from kktdiff._records import Certificate, Diagnostics, Grads, Tangents
+from kktdiff._solution import Solution
 from kktdiff._solve import solve_qp
 from kktdiff._status import Status
 

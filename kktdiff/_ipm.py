@@ -80,30 +80,9 @@ def run(
     spent: Array,  # (B,): iterations that each element has had before
 ) -> Ended:
     """Iterate from `point` until each element is solved, hopeless or stuck."""
-    xp = namespace(point.x)
-    batch, device = point.x.shape[0], point.x.device
-    full = xp.full((batch,), BIG, dtype=point.x.dtype, device=device)
-    index = xp.arange(batch, device=device)
-    least = xp.stack([full] * 7, axis=-1)
-    flat = xp.all(qp.Q == 0, axis=(1, 2)) & (qp.soft is None)
-    linear_program = xp.broadcast_to(flat, (batch,))
-    loop = Loop(
-        index,
-        linear_program,
-        point,
-        point,
-        point,
-        full,
-        least,
-        spent,
-        0 * full + REGULARISATION,
-        0 * spent - 1,
-        spent,
-        0 * full,
-        xp.stack([full] * 2, axis=-1),
-        0 * spent + settings.linger,
-    )
+    loop = _begin(qp, point, settings, spent)
     finished: list[Loop] = []
+    xp = namespace(point.x)
     while True:
         residuals = evaluate(qp, loop.point)
         loop = judge(qp, scaling, loop, residuals, settings)
@@ -123,6 +102,29 @@ def run(
             residuals = residuals.take(keep)
         loop = advance(qp, scaling, loop, residuals, settings, system)
     return _gather([*finished, loop])
+
+
+def _begin(qp: QP, point: Point, settings: Settings, spent: Array) -> Loop:
+    xp = namespace(point.x)
+    batch, device = point.x.shape[0], point.x.device
+    full = xp.full((batch,), BIG, dtype=point.x.dtype, device=device)
+    flat = xp.all(qp.Q == 0, axis=(1, 2)) & (qp.soft is None)
+    return Loop(
+        index=xp.arange(batch, device=device),
+        linear=xp.broadcast_to(flat, (batch,)),
+        point=point,
+        before=point,
+        best=point,
+        best_merit=full,
+        least=xp.stack([full] * 7, axis=-1),
+        progress=spent,
+        reg=0 * full + REGULARISATION,
+        status=0 * spent - 1,
+        iterations=spent,
+        step=0 * full,
+        promised=xp.stack([full] * 2, axis=-1),
+        spare=0 * spent + settings.linger,
+    )
 
 
 def _gather(parts: list[Loop]) -> Ended:

@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from kktdiff._records import Certificate, Diagnostics, Grads, Tangents
 from kktdiff._typing import Array
 
-__all__ = ["Certificate", "Diagnostics", "Grads", "Solution", "Tangents"]
+__all__ = ["Solution"]
 
 
 class Derivatives(Protocol):
@@ -29,85 +30,6 @@ class Derivatives(Protocol):
 
     def certificate(self) -> dict[str, Array]:
         """The fields of `Certificate`."""
-
-
-@dataclass(frozen=True, eq=False)
-class Grads:
-    """A gradient with respect to each input, in that input's own shape; None if it was None.
-
-    What an input shared among elements is the sum over them, as the chain rule has it. For Q
-    it is symmetric: ``(Q + Q')/2`` is what counts.
-    """
-
-    Q: Array
-    p: Array
-    G: Array | None = None
-    h: Array | None = None
-    A: Array | None = None
-    b: Array | None = None
-    lb: Array | None = None
-    ub: Array | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Tangents:
-    """The directional derivative of each output, in that output's shape."""
-
-    x: Array
-    s: Array
-    lam: Array
-    nu: Array
-    lam_lb: Array
-    lam_ub: Array
-    objective: Array
-
-
-@dataclass(frozen=True, eq=False)
-class Diagnostics:
-    """How far the gradient of each element is to be trusted; every field is (...).
-
-    Attributes
-    ----------
-    margin
-        Strict complementarity: the smallest ``max(s, lam)`` over the inequalities and bounds,
-        in the scaled metric. Near 0 the solution has a kink here.
-    weakly_active
-        How many inequalities and bounds have both s and lam below 1e-6, scaled.
-    condition
-        Condition number of the KKT matrix in the scaled metric (inf above 1e11: singular).
-    trustworthy
-        True where the element is SOLVED with a definite active set, no constraint is weakly
-        active and the KKT matrix is not singular: the gradient is the derivative.
-    """
-
-    margin: Array
-    weakly_active: Array
-    condition: Array
-    trustworthy: Array
-
-
-@dataclass(frozen=True, eq=False)
-class Certificate:
-    """Proofs that elements have no solution, each checked numerically; NaN where there is none.
-
-    For PRIMAL_INFEASIBLE (Farkas): multipliers, none below 0 but nu's, with ``G'lam + A'nu -
-    lam_lb + lam_ub = 0`` and ``h'lam + b'nu - lb'lam_lb + ub'lam_ub = -1``; x is 0. For
-    DUAL_INFEASIBLE: a direction x with ``p'x = -1``, ``Qx = 0``, ``Ax = 0``, ``Gx <= 0`` and no
-    way to a finite bound, along which the objective falls for ever; the multipliers are 0.
-
-    Attributes
-    ----------
-    x : (..., n)
-    lam : (..., m)
-    nu : (..., k)
-    lam_lb, lam_ub : (..., n)
-    """
-
-    x: Array
-    lam: Array
-    nu: Array
-    lam_lb: Array
-    lam_ub: Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,9 @@ import numpy as np
 
 import kktdiff
 from tests.checks import answer_of, assert_same_bits, grads_of
-from tests.problems import FULL, Answer, Data, known
+from tests.problems import FULL, Answer, Data, Sizes, known
 
+LARGE = Sizes(n=60, m=60, k=20)
 WEIGHT = np.random.default_rng(180).normal(size=(5, 6))
 
 
@@ -30,11 +31,19 @@ def test_eight_threads_at_once_get_the_bits_of_one():
 
 
 def test_eight_threads_may_differentiate_one_solution():
-    solution = kktdiff.solve_qp(*known(np.random.default_rng(181), FULL, batch=(5,)).data)
-    with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: grads_of(solution.vjp(WEIGHT)), range(8)))
-    for grads in found[1:]:
-        assert_same_bits(grads, found[0], Data._fields)
+    """With threads that change places as often as they can, and calls that leave time for it."""
+    solution = kktdiff.solve_qp(*known(np.random.default_rng(181), LARGE, batch=(2,)).data)
+    weight = np.random.default_rng(182).normal(size=solution.x.shape)
+    alone = grads_of(solution.vjp(weight))
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda _: grads_of(solution.vjp(weight)), range(400)))
+    finally:
+        sys.setswitchinterval(before)
+    for grads in found:
+        assert_same_bits(grads, alone, Data._fields)
 
 
 def test_a_solution_survives_pickling_with_its_gradients():

@@ -106,8 +106,8 @@ class NumPyBackend:
         getrs = lapack.dgetrs
         for (factor, pivots, rest), b in zip(lu.factor, out, strict=True):
             n = len(pivots)
-            if n:
-                b[:, :n] = getrs(factor, pivots, b[:, :n].T, overwrite_b=1)[0].T
+            if n:  # SciPy counts the pivots from 1 in place, for the time of the call: not ours
+                b[:, :n] = getrs(factor, pivots.copy(), b[:, :n].T, overwrite_b=1)[0].T
             b[:, n:] /= rest
         return out.mT
 

@@ -9,7 +9,7 @@ import kktdiff
 from kktdiff import Status
 from kktdiff.backends import numpy as backend
 from tests.checks import answer_of, assert_finite, assert_near, assert_same_bits, element, grads_of
-from tests.faults.proofs import BAD, OUTPUTS, batch_of_five, solve, weights_for
+from tests.faults.proofs import BAD, OUTPUTS, assert_isolated, batch_of_five, solve, weights_for
 from tests.problems import FULL, Answer, Data, Sizes, feasible, known
 from tests.tolerances import LEAST_SQUARES, WORKSPACE
 
@@ -44,6 +44,25 @@ def test_37_an_element_has_the_same_bits_and_status_in_any_batch(seven, part):
         np.testing.assert_array_equal(getattr(solution, name), expected, err_msg=name)
     found = grads_of(solution.vjp(**element(weights, index)._asdict()))
     assert_same_bits(found, element(grads, index), Data._fields)
+
+
+def test_37_one_failure_of_each_kind_changes_no_bit_of_sixty_others():
+    """Infeasible, not a number, unbounded, not convex; values and gradients of the rest."""
+    data = known(np.random.default_rng(64), FULL, batch=(64,)).data
+    data.lb[5], data.ub[5] = 1.0, 0.0
+    data.G[17, 2, 1] = np.nan
+    for array in (data.Q, data.G, data.A, data.b):
+        array[30] = 0.0
+    data.h[30], data.lb[30], data.ub[30] = 1.0, -np.inf, np.inf
+    data.Q[63] -= 2 * np.linalg.eigvalsh(data.Q[63])[-1] * np.eye(6)
+    bad = [5, 17, 30, 63]
+    assert [Status(s).name for s in solve(data).status[bad].tolist()] == [
+        "PRIMAL_INFEASIBLE",
+        "INVALID_DATA",
+        "DUAL_INFEASIBLE",
+        "NONCONVEX",
+    ]
+    assert_isolated(data, bad)
 
 
 def test_38_a_batch_too_large_for_one_chunk_has_the_bits_of_its_elements():

@@ -30,10 +30,14 @@ class ClosestEngine:
     repaired: Repaired
 
     def vjp(
-        self, cotangents: dict[str, Array | None], mode: str, smoothing: float | None
+        self,
+        cotangents: dict[str, Array | None],
+        mode: str,
+        smoothing: float | None,
+        wrt: tuple[str, ...] | None = None,
     ) -> dict[str, Array | None]:
-        """Gradients by input name, in the inputs' own shapes."""
-        total = self.main.vjp(cotangents, mode, smoothing)
+        """Gradients by input name, in the inputs' own shapes; of `wrt` alone if given."""
+        total = self.main.vjp(cotangents, mode, smoothing, wrt)
         flat = {name: v[..., 0] for name, v in self.main.flat_cotangents(cotangents).items()}
         g = {name: take(v, self.index) for name, v in flat.items()}
         g |= {"objective": g["objective"][:, 0]} if "objective" in g else {}
@@ -41,6 +45,8 @@ class ClosestEngine:
             return total
         options: Options = {"gradient": mode, "smoothing": smoothing}
         for name, value in pullback(self.repaired, g, options).items():
+            if total[name] is None:
+                continue
             xp = namespace(value)
             if self.main.shared(name):
                 whole = xp.sum(value, axis=0, keepdims=True)
@@ -82,6 +88,16 @@ class ClosestEngine:
         tail = (*shape, *self.main.shape(CORE[wrt]))
         value = xp.reshape(xp.stack(rows, axis=1), (count, *tail))
         return total + self.main.problem.given.give(self._spread(value))
+
+    def hvp(self, *_: object) -> dict[str, Array | None]:
+        """Not known for repaired elements."""
+        raise NotImplementedError(
+            'there are no second derivatives where infeasible="closest" has repaired an element'
+        )
+
+    def second_jvp(self, *_: object) -> dict[str, Array]:
+        """Not known for repaired elements."""
+        return self.hvp()
 
     def diagnostics(self) -> dict[str, Array]:
         """Those of the second QP where there is one; never trustworthy without a word."""

@@ -8,17 +8,17 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from kktdiff import _second_order as second_order
 from kktdiff import _sensitivity as sensitivity
 from kktdiff._arrays import namespace, spread, take_shared
 from kktdiff._central_path import on_central_path
-from kktdiff._diagnostics import diagnose
+from kktdiff._diagnostics import certificate, diagnostics
 from kktdiff._inputs import CORE
 from kktdiff._parts import Kept
 from kktdiff._problem import Problem
 from kktdiff._residuals import Point, multipliers
-from kktdiff._sensitivity import Adjoint, Cotangents
+from kktdiff._sensitivity import Adjoint, Cotangents, Tangent
 from kktdiff._settings import one_of
-from kktdiff._status import Status
 from kktdiff._typing import Array
 
 OUTPUTS = {"x": "n", "s": "m", "lam": "m", "nu": "k", "lam_lb": "n", "lam_ub": "n", "objective": ""}
@@ -39,11 +39,15 @@ class Engine:
     proofs: tuple[tuple[Array, Point], ...]  # places of elements without a solution, and why
 
     def vjp(
-        self, cotangents: dict[str, Array | None], mode: str, smoothing: float | None
+        self,
+        cotangents: dict[str, Array | None],
+        mode: str,
+        smoothing: float | None,
+        wrt: tuple[str, ...] | None = None,
     ) -> dict[str, Array | None]:
-        """Gradients by input name, in the inputs' own shapes."""
+        """Gradients by input name, in the inputs' own shapes; of `wrt` alone if given."""
         g = Cotangents(**self.flat_cotangents(cotangents))
-        pieces: dict[str, Pieces] = {name: [] for name in self.inputs}
+        pieces = self._wanted(wrt)
         for group in self._groups(mode, smoothing) if any(v is not None for v in g) else ():
             u = self._adjoint(group, g.take(group.index), mode)
             lam = multipliers(group.qp, group.point)
@@ -52,35 +56,68 @@ class Engine:
                     name, group.qp, lam, group.point, u, shared=self.shared(name)
                 )
                 found.append((group.index, value))
-        given = self.problem.given
-        folded = {
-            name: given.fold(name, self._total(name, found)) for name, found in pieces.items()
-        }
-        return dict.fromkeys(CORE) | folded
+        return self._folded(pieces)
 
     def jvp(
         self, tangents: dict[str, Array | None], mode: str, smoothing: float | None
     ) -> dict[str, Array]:
         """Tangents by output name, in the outputs' shapes."""
         d = self.flat_tangents(tangents)
-        pieces: dict[str, Pieces] = {name: [] for name in OUTPUTS}
-        for group in self._groups(mode, smoothing):
-            here = {name: take_shared(v, group.index) for name, v in d.items()}
-            lam = multipliers(group.qp, group.point)
-            backend, exact = self.problem.given.backend, mode != "least_squares"
-            t = sensitivity.tangent(
-                group.qp, lam, group.point, group.factors, here, backend, least_squares=not exact
+        groups = self._groups(mode, smoothing)
+        return self._outputs([(g, self._tangent(g, _of(d, g), mode)) for g in groups])
+
+    def hvp(
+        self,
+        cotangents: dict[str, Array | None],
+        tangents: dict[str, Array | None],
+        mode: str,
+        wrt: tuple[str, ...] | None = None,
+    ) -> dict[str, Array | None]:
+        """How the gradients of `vjp` move along `tangents`."""
+        g, d = Cotangents(**self.flat_cotangents(cotangents)), self.flat_tangents(tangents)
+        backend, flat = self.problem.given.backend, mode == "least_squares"
+        pieces = self._wanted(wrt)
+        for group in self._at_solution(mode) if any(v is not None for v in g) else ():
+            here = _of(d, group)
+            u, y = self._adjoint(group, g.take(group.index), mode), self._tangent(group, here, mode)
+            v = second_order.moved_adjoint(
+                group.qp, group.factors, u, here, backend, least_squares=flat
             )
-            lam_G, lam_lb, lam_ub = group.qp.split(t.lam)
-            values = (t.x, t.s, lam_G, t.nu, lam_lb, lam_ub, t.objective)
-            for name, value in zip(OUTPUTS, values, strict=True):
-                if value.shape[1:] == self.shape(OUTPUTS[name]):  # a bound that was not given: 0
-                    pieces[name].append((group.index, value))
-        give = self.problem.given.give
-        return {
-            name: give(self._spread(found, self.shape(OUTPUTS[name])))
-            for name, found in pieces.items()
-        }
+            lam = multipliers(group.qp, group.point)
+            for name, found in pieces.items():
+                value = second_order.moved_gradient(
+                    name, lam, group.point, y, u, v, group.qp, shared=self.shared(name)
+                )
+                found.append((group.index, value))
+        return self._folded(pieces)
+
+    def second_jvp(
+        self, first: dict[str, Array | None], second: dict[str, Array | None], mode: str
+    ) -> dict[str, Array]:
+        """How the tangents of `jvp` along `first` move along `second`."""
+        d, e = self.flat_tangents(first), self.flat_tangents(second)
+        backend, flat = self.problem.given.backend, mode == "least_squares"
+        found = []
+        for group in self._at_solution(mode):
+            ways = _of(d, group), _of(e, group)
+            moved = self._tangent(group, ways[0], mode), self._tangent(group, ways[1], mode)
+            lam = multipliers(group.qp, group.point)
+            found.append(
+                (
+                    group,
+                    second_order.second_tangent(
+                        group.qp,
+                        lam,
+                        group.point,
+                        group.factors,
+                        *ways,
+                        moved,
+                        backend,
+                        least_squares=flat,
+                    ),
+                )
+            )
+        return self._outputs(found)
 
     def jacobian(self, of: str, wrt: str, mode: str, smoothing: float | None) -> Array:
         """Derivative of one output by one input, (..., *of, *wrt)."""
@@ -104,38 +141,49 @@ class Engine:
 
     def diagnostics(self) -> dict[str, Array]:
         """The fields of `Diagnostics`, each (...); an element that is not solved has no trust."""
-        give, length, p = self.problem.given.give, self.problem.length, self.problem.qp.p
-        found = [(group.index, diagnose(group)) for group in self.kept]
-        xp = namespace(p)
-        fields = {
-            name: spread([(i, d[name]) for i, d in found], (), length, like, fill)
-            for name, like, fill in (
-                ("margin", p, xp.nan),
-                ("weakly_active", xp.astype(p[:0, 0], xp.int64), 0),
-                ("condition", p, xp.nan),
-                ("decided", self.status < 0, False),
-            )
-        }
-        regular = fields.pop("decided") & (fields["condition"] < xp.inf)
-        trust = regular & (fields["weakly_active"] == 0) & (self.status == int(Status.SOLVED))
-        return {name: give(v) for name, v in (fields | {"trustworthy": trust}).items()}
+        return diagnostics(self.problem, self.status, self.kept)
 
     def certificate(self) -> dict[str, Array]:
         """The fields of `Certificate`; NaN for an element that has none."""
-        length, like = self.problem.length, self.problem.qp.p
-        xp = namespace(like)
-        pieces: dict[str, Pieces] = {name: [] for name in ("x", "lam", "nu", "lam_lb", "lam_ub")}
-        for index, point in self.proofs:
-            lam, lower, upper = self.problem.qp.split(point.lam)
-            sides = [v if v.shape[1] else 0 * point.x for v in (lower, upper)]
-            for name, value in zip(pieces, (point.x, lam, point.nu, *sides), strict=True):
-                pieces[name].append((index, value))
+        return certificate(self.problem, self.proofs)
+
+    def _wanted(self, wrt: tuple[str, ...] | None) -> dict[str, Pieces]:
+        """Nothing yet for each input that is to have a gradient."""
+        for name in wrt or ():
+            one_of("wrt", name, tuple(CORE))
+        return {name: [] for name in self.inputs if wrt is None or name in wrt}
+
+    def _folded(self, pieces: dict[str, Pieces]) -> dict[str, Array | None]:
+        """Gradients in the inputs' own shapes; None for the inputs that are not in `pieces`."""
+        given = self.problem.given
+        found = {name: given.fold(name, self._total(name, v)) for name, v in pieces.items()}
+        return dict.fromkeys(CORE) | found
+
+    def _outputs(self, found: list[tuple[Kept, Tangent]]) -> dict[str, Array]:
+        """Tangents in the outputs' shapes."""
+        pieces: dict[str, Pieces] = {name: [] for name in OUTPUTS}
+        for group, t in found:
+            lam_G, lam_lb, lam_ub = group.qp.split(t.lam)
+            values = (t.x, t.s, lam_G, t.nu, lam_lb, lam_ub, t.objective)
+            for name, value in zip(OUTPUTS, values, strict=True):
+                if value.shape[1:] == self.shape(OUTPUTS[name]):  # a bound that was not given: 0
+                    pieces[name].append((group.index, value))
+        give = self.problem.given.give
         return {
-            name: self.problem.given.give(
-                spread(found, self.shape(OUTPUTS[name]), length, like, xp.nan)
-            )
-            for name, found in pieces.items()
+            name: give(self._spread(v, self.shape(OUTPUTS[name]))) for name, v in pieces.items()
         }
+
+    def _tangent(self, group: Kept, d: dict[str, Array], mode: str) -> Tangent:
+        lam = multipliers(group.qp, group.point)
+        backend, flat = self.problem.given.backend, mode == "least_squares"
+        return sensitivity.tangent(
+            group.qp, lam, group.point, group.factors, d, backend, least_squares=flat
+        )
+
+    def _at_solution(self, mode: str) -> Iterator[Kept]:
+        """The kept factors, which is where second derivatives are known."""
+        one_of("gradient", mode, ("exact", "least_squares"))
+        return self._groups(mode, None)
 
     def _adjoint(self, group: Kept, g: Cotangents, mode: str) -> Adjoint:
         backend, flat = self.problem.given.backend, mode == "least_squares"
@@ -212,6 +260,11 @@ class Engine:
             _same_shape("tangent", name, array, tuple(own.shape), given)
             flat[name] = given._replace(arrays=given.arrays | {name: array}).flat(name)
         return flat
+
+
+def _of(d: dict[str, Array], group: Kept) -> dict[str, Array]:
+    """What of a direction belongs to a group's elements."""
+    return {name: take_shared(v, group.index) for name, v in d.items()}
 
 
 def _same_shape(kind: str, name: str, array: Array, shape: tuple[int, ...], given: object) -> None:

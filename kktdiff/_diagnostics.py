@@ -1,12 +1,53 @@
-"""How far a gradient is to be trusted: what is known about the KKT system of each element."""
+"""How far a gradient is to be trusted, and what proves that there is none, per element."""
 
-from kktdiff._arrays import concat, namespace
+from collections.abc import Sequence
+
+from kktdiff._arrays import concat, namespace, spread
 from kktdiff._least_squares import RANK, matrix
 from kktdiff._parts import Kept
-from kktdiff._residuals import multipliers
+from kktdiff._problem import Problem
+from kktdiff._residuals import Point, multipliers
+from kktdiff._status import Status
 from kktdiff._typing import Array
 
 WEAK = 1e-6  # s and lam both below this, in the scaled metric: weakly active
+
+
+def diagnostics(problem: Problem, status: Array, kept: Sequence[Kept]) -> dict[str, Array]:
+    """The fields of `Diagnostics`, each (...); an element that is not solved has no trust."""
+    p, length = problem.qp.p, problem.length
+    xp = namespace(p)
+    found = [(group.index, diagnose(group)) for group in kept]
+    fields = {
+        name: spread([(i, d[name]) for i, d in found], (), length, like, fill)
+        for name, like, fill in (
+            ("margin", p, xp.nan),
+            ("weakly_active", xp.astype(p[:0, 0], xp.int64), 0),
+            ("condition", p, xp.nan),
+            ("decided", status < 0, False),
+        )
+    }
+    regular = fields.pop("decided") & (fields["condition"] < xp.inf)
+    trust = regular & (fields["weakly_active"] == 0) & (status == int(Status.SOLVED))
+    return {name: problem.given.give(v) for name, v in (fields | {"trustworthy": trust}).items()}
+
+
+def certificate(problem: Problem, proofs: Sequence[tuple[Array, Point]]) -> dict[str, Array]:
+    """The fields of `Certificate`; NaN for an element that has none."""
+    qp = problem.qp
+    n, m, k = qp.sizes
+    sizes = {"x": n, "lam": m, "nu": k, "lam_lb": n, "lam_ub": n}
+    pieces: dict[str, list[tuple[Array, Array]]] = {name: [] for name in sizes}
+    for index, point in proofs:
+        lam, lower, upper = qp.split(point.lam)
+        sides = [v if v.shape[1] else 0 * point.x for v in (lower, upper)]
+        for name, value in zip(pieces, (point.x, lam, point.nu, *sides), strict=True):
+            pieces[name].append((index, value))
+    nan = namespace(qp.p).nan
+    return {
+        name: problem.given.give(spread(found, (sizes[name],), problem.length, qp.p, nan))
+        for name, found in pieces.items()
+    }
 
 
 def diagnose(group: Kept) -> dict[str, Array]:

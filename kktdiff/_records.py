@@ -1,10 +1,52 @@
-"""What `Solution`'s methods return: arrays by name."""
+"""What `Solution`'s methods return: arrays by name; and what they call."""
 
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from kktdiff._typing import Array
 
-__all__ = ["Certificate", "Diagnostics", "Grads", "Tangents"]
+__all__ = ["Certificate", "Derivatives", "Diagnostics", "Grads", "Tangents"]
+
+
+class Derivatives(Protocol):
+    """What the methods of `Solution` call; arrays by name, None for what was not given."""
+
+    def vjp(
+        self,
+        cotangents: dict[str, Array | None],
+        mode: str,
+        smoothing: float | None,
+        wrt: tuple[str, ...] | None,
+    ) -> dict[str, Any]:
+        """Gradients by input name."""
+
+    def jvp(
+        self, tangents: dict[str, Array | None], mode: str, smoothing: float | None
+    ) -> dict[str, Array]:
+        """Tangents by output name."""
+
+    def jacobian(self, of: str, wrt: str, mode: str, smoothing: float | None) -> Array:
+        """Derivative of one output by one input."""
+
+    def hvp(
+        self,
+        cotangents: dict[str, Array | None],
+        tangents: dict[str, Array | None],
+        mode: str,
+        wrt: tuple[str, ...] | None,
+    ) -> dict[str, Any]:
+        """How the gradients move along the tangents, by input name."""
+
+    def second_jvp(
+        self, first: dict[str, Array | None], second: dict[str, Array | None], mode: str
+    ) -> dict[str, Array]:
+        """How the tangents along `first` move along `second`, by output name."""
+
+    def diagnostics(self) -> dict[str, Array]:
+        """The fields of `Diagnostics`."""
+
+    def certificate(self) -> dict[str, Array]:
+        """The fields of `Certificate`."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,35 +1,12 @@
 """What a solve returns: the answer, how good it is, and its derivatives."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
-from kktdiff._records import Certificate, Diagnostics, Grads, Tangents
+from kktdiff._records import Certificate, Derivatives, Diagnostics, Grads, Tangents
 from kktdiff._typing import Array
 
 __all__ = ["Solution"]
-
-
-class Derivatives(Protocol):
-    """What the methods of `Solution` call; arrays by name, None for what was not given."""
-
-    def vjp(
-        self, cotangents: dict[str, Array | None], mode: str, smoothing: float | None
-    ) -> dict[str, Any]:
-        """Gradients by input name."""
-
-    def jvp(
-        self, tangents: dict[str, Array | None], mode: str, smoothing: float | None
-    ) -> dict[str, Array]:
-        """Tangents by output name."""
-
-    def jacobian(self, of: str, wrt: str, mode: str, smoothing: float | None) -> Array:
-        """Derivative of one output by one input."""
-
-    def diagnostics(self) -> dict[str, Array]:
-        """The fields of `Diagnostics`."""
-
-    def certificate(self) -> dict[str, Array]:
-        """The fields of `Certificate`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +70,7 @@ class Solution:
         objective: Array | None = None,
         gradient: str = "exact",
         smoothing: float | None = None,
+        wrt: tuple[str, ...] | None = None,
     ) -> Grads:
         """Gradient of a loss with respect to every input, from its gradient in the outputs.
 
@@ -110,6 +88,9 @@ class Solution:
             the KKT system.
         smoothing : float, optional
             The barrier parameter, ``lam_i s_i`` on the central path; 1e-4 if not given.
+        wrt : tuple of str, optional
+            Names of the inputs whose gradients are wanted, for example ``("p", "h")``; the
+            others are None and not computed. All if not given.
 
         Returns
         -------
@@ -132,7 +113,7 @@ class Solution:
         """
         given = {"x": x, "s": s, "lam": lam, "nu": nu, "lam_lb": lam_lb, "lam_ub": lam_ub}
         cotangents = given | {"objective": objective}
-        return Grads(**self._engine.vjp(cotangents, gradient, smoothing))
+        return Grads(**self._engine.vjp(cotangents, gradient, smoothing, wrt))
 
     def jvp(
         self,
@@ -199,6 +180,73 @@ class Solution:
                [ 0. , -0.5]])
         """
         return self._engine.jacobian(of, wrt, gradient, smoothing)
+
+    def hvp(
+        self,
+        cotangents: Mapping[str, Array | None],
+        tangents: Mapping[str, Array | None],
+        *,
+        gradient: str = "exact",
+        wrt: tuple[str, ...] | None = None,
+    ) -> Grads:
+        """Second order, reverse: how ``vjp(**cotangents)`` moves with the inputs along `tangents`.
+
+        The product of `tangents` with the Hessian, in the inputs, of the sum of the outputs times
+        their cotangents. Two more solves with the kept factors; the derivation is in
+        `kktdiff._second_order`.
+
+        Parameters
+        ----------
+        cotangents, tangents
+            By name, as the arguments of `vjp` and of `jvp`.
+        gradient : {"exact", "least_squares"}
+        wrt
+            As in `vjp`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As in `vjp` and `jvp`.
+        NotImplementedError
+            With ``infeasible="closest"``, if an element was repaired.
+
+        Examples
+        --------
+        >>> import numpy as np, kktdiff
+        >>> sol = kktdiff.solve_qp(np.array([[2.0]]), np.array([-3.0]))  # x = -p/Q
+        >>> sol.hvp({"x": np.ones(1)}, {"Q": np.ones((1, 1))}).p  # the mixed derivative, 1/Q^2
+        array([0.25])
+        """
+        return Grads(**self._engine.hvp(dict(cotangents), dict(tangents), gradient, wrt))
+
+    def second_jvp(
+        self,
+        first: Mapping[str, Array | None],
+        second: Mapping[str, Array | None],
+        *,
+        gradient: str = "exact",
+    ) -> Tangents:
+        """Second order, forward: how ``jvp(**first)`` moves as the inputs move along `second`.
+
+        Parameters
+        ----------
+        first, second
+            Tangents by name, as the arguments of `jvp`.
+        gradient : {"exact", "least_squares"}
+
+        Raises
+        ------
+        ValueError, TypeError, NotImplementedError
+            As in `hvp`.
+
+        Examples
+        --------
+        >>> import numpy as np, kktdiff
+        >>> sol = kktdiff.solve_qp(np.array([[2.0]]), np.array([-3.0]))  # x = -p/Q
+        >>> sol.second_jvp({"Q": np.ones((1, 1))}, {"Q": np.ones((1, 1))}).x  # -2p/Q^3
+        array([0.75])
+        """
+        return Tangents(**self._engine.second_jvp(dict(first), dict(second), gradient))
 
     def diagnostics(self) -> Diagnostics:
         """Per element, how far its gradient is to be trusted.

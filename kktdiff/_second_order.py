@@ -1,0 +1,134 @@
+"""Derivatives of the derivatives, from the same factors.
+
+For a given active set the optimality conditions are linear in the unknowns y = (x, lam, nu), and
+bilinear in them and the data: ``M y + c = 0``, where M holds Q, C and A, and c holds p, d and b.
+Differentiated along a direction of the data, with M' and c' what M and c move by,
+
+    M y' = -(M'y + c'),                                                             (1)
+
+and once more, along d and e, where M'' and c'' are zero,
+
+    M y'' = -(M_d y_e + M_e y_d).                                                   (2)
+
+The gradient of ``g'y`` in the data is bilinear in y and in the solution u of ``M u = -g`` (formula
+(4) of `kktdiff._sensitivity`). Along d it moves by y_d and by
+
+    M u_d = -M_d u.                                                                 (3)
+"""
+
+from typing import NamedTuple
+
+from kktdiff._arrays import dot, mv, namespace
+from kktdiff._kkt import Factors, Rhs
+from kktdiff._problem import QP
+from kktdiff._residuals import Point
+from kktdiff._sensitivity import Adjoint, Tangent, solve
+from kktdiff._typing import Array
+from kktdiff.backends import Backend
+
+Direction = dict[str, Array]  # name -> (B or 1, ...): what is missing is zero
+
+
+class Product(NamedTuple):
+    """``M_d`` times unknowns."""
+
+    x: Array  # (B, n)
+    rows: Array  # (B, m): bounds' rows do not move
+    nu: Array  # (B, k)
+
+
+def product(d: Direction, x: Array, lam: Array, nu: Array) -> Product:
+    """``M_d (x, lam, nu)``; lam: (B, m), the rows of G alone."""
+    along_x, rows, equal = 0 * x, 0 * lam, 0 * nu
+    if "Q" in d:
+        along_x = along_x + mv((d["Q"] + d["Q"].mT) / 2, x)
+    if "G" in d:
+        along_x, rows = along_x + mv(d["G"].mT, lam), rows + mv(d["G"], x)
+    if "A" in d:
+        along_x, equal = along_x + mv(d["A"].mT, nu), equal + mv(d["A"], x)
+    return Product(along_x, rows, equal)
+
+
+def _right(qp: QP, f: Factors, *products: Product) -> Rhs:
+    """Minus the sum, as a right-hand side: rows that play no part are zero."""
+    xp = namespace(f.activity)
+    x, rows, nu = (sum(parts) for parts in zip(*products, strict=True))
+    sides = [0 * x for count in qp.bounds if count]
+    c = xp.concat([rows, *sides], axis=1)
+    c = xp.where(f.activity > 0, c, 0.0)
+    return Rhs(-x[..., None], -c[..., None], -nu[..., None])
+
+
+def second_tangent(
+    qp: QP,
+    lam: Array,  # (B, M), fixed variables' multipliers included
+    point: Point,
+    f: Factors,
+    d: Direction,
+    e: Direction,
+    moved: tuple[Tangent, Tangent],  # along d and along e
+    backend: Backend,
+    *,
+    least_squares: bool,
+) -> Tangent:
+    """The second derivative of every output along `d` and `e`: equation (2)."""
+    xp = namespace(point.x)
+    y_d, y_e = moved
+    by_d, by_e = (product(way, y.x, qp.split(y.lam)[0], y.nu) for way, y in ((d, y_e), (e, y_d)))
+    out = solve(qp, f, _right(qp, f, by_d, by_e), backend, least_squares=least_squares)
+    x, c, nu = out.x[..., 0], out.c[..., 0], out.nu[..., 0]
+    free = qp.split(qp.present & (f.activity < 1))[0]
+    s = xp.where(free, -by_d.rows - by_e.rows - mv(qp.G, x), 0.0)
+    return Tangent(x, s, c, nu, _second_value(qp, f, lam, point, d, y_e))
+
+
+def _second_value(
+    qp: QP, f: Factors, lam: Array, point: Point, d: Direction, y_e: Tangent
+) -> Array:
+    """How ``x'Q_d x/2 + p_d'x + lam'(G_d x - h_d) + ...`` moves along e."""
+    xp = namespace(point.x)
+    by_d = product(d, point.x, qp.split(lam)[0], point.nu)
+    rows = [by_d.rows - d.get("h", 0 * by_d.rows)]
+    rows += [d.get("lb", 0 * point.x)] if qp.bounds[0] else []
+    rows += [-d.get("ub", 0 * point.x)] if qp.bounds[1] else []
+    forces = xp.where((lam > 0) | (f.activity > 0), xp.concat(rows, axis=1), 0.0)
+    along_x = by_d.x + d.get("p", 0 * point.x)
+    equal = by_d.nu - d.get("b", 0 * point.nu)
+    return dot(y_e.x, along_x) + dot(y_e.lam, forces) + dot(y_e.nu, equal)
+
+
+def moved_adjoint(
+    qp: QP, f: Factors, u: Adjoint, d: Direction, backend: Backend, *, least_squares: bool
+) -> Adjoint:
+    """How the adjoint moves along `d`: equation (3)."""
+    by_d = product(d, u.x[..., 0], qp.split(u.c[..., 0])[0], u.nu[..., 0])
+    out = solve(qp, f, _right(qp, f, by_d), backend, least_squares=least_squares)
+    return Adjoint(out.x, out.c, out.nu, 0 * u.value)
+
+
+def moved_gradient(
+    name: str, lam: Array, point: Point, y: Tangent, u: Adjoint, v: Adjoint, qp: QP, *, shared: bool
+) -> Array:
+    """How the gradient in the input `name` moves, as y and v do; v: how u moves."""
+    xp = namespace(point.x)
+    value = u.value[..., 0]  # (B, 1)
+    x, u_x, v_x = point.x, u.x[..., 0], v.x[..., 0]
+    rows, _, _ = qp.split(u.c[..., 0] + value * lam)
+    by_row, lower, upper = qp.split(v.c[..., 0] + value * y.lam)
+    by_nu = v.nu[..., 0] + value * y.nu
+
+    def outer(a: Array, b: Array) -> Array:
+        return (a.mT @ b)[None, ...] if shared else a[:, :, None] * b[:, None, :]
+
+    if name == "Q":
+        both = outer(v_x + value * y.x / 2, x) + outer(u_x + value * x / 2, y.x)
+        return (both + both.mT) / 2
+    if name == "G":
+        own = outer(qp.split(y.lam)[0], u_x) + outer(qp.split(lam)[0], v_x)
+        return own + outer(by_row, x) + outer(rows, y.x)
+    if name == "A":
+        own = outer(y.nu, u_x) + outer(point.nu, v_x)
+        return own + outer(by_nu, x) + outer(u.nu[..., 0] + value * point.nu, y.x)
+    sides = {"h": -by_row, "b": -by_nu, "lb": lower, "ub": -upper}
+    own = (v_x + value * y.x) if name == "p" else sides[name]
+    return xp.sum(own, axis=0, keepdims=True) if shared else own

@@ -89,7 +89,9 @@ def plus_diagonal(matrix: Array, vector: Array) -> Array:  # (B or 1, n, n), (B,
     """``matrix + diag(vector)``, without ever making the diagonal matrix."""
     xp = namespace(matrix)
     shape = (common([matrix.shape[0], vector.shape[0]]), *matrix.shape[1:])
-    return onto_diagonal(xp.asarray(xp.broadcast_to(matrix, shape), copy=True), vector)
+    own = xp.empty(shape, dtype=matrix.dtype, device=matrix.device)
+    own[...] = matrix  # a copy of what was broadcast would keep its order of memory, batch last
+    return onto_diagonal(own, vector)
 
 
 def onto_diagonal(own: Array, vector: Array) -> Array:  # (B, n, n), (B, n) -> (B, n, n)

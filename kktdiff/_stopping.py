@@ -92,9 +92,9 @@ def linear(r: Residuals) -> Array:  # (B, 2)
 
 def _broken(loop: Loop, r: Residuals, tol: float) -> Array:  # (B,) bool
     """Whether the last step did not do half of what it had to, or could hardly be found."""
-    left = linear(r)
-    short = (left > loop.promised) & (left > tol + ROUNDING * r.sizes[:, :2])
-    return namespace(left).any(short, axis=-1) | (loop.reg > TROUBLE)
+    xp, left = namespace(r.gap), linear(r)
+    short = (left > loop.promised) & (left > tol * xp.sqrt(1 + r.sizes[:, :2]))
+    return xp.any(short, axis=-1) | (loop.reg > TROUBLE)
 
 
 def _distance_from_path(qp: QP, point: Point, r: Residuals, barrier: float) -> Array:

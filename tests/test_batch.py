@@ -7,7 +7,7 @@ import kktdiff
 from kktdiff import Status
 from tests.checks import answer_of, assert_answer, assert_near
 from tests.problems import FULL, Data, Sizes, feasible, known
-from tests.tolerances import ANSWER, HAND_DERIVATIVE, SHARED
+from tests.tolerances import ANSWER, HAND_DERIVATIVE, ITERATIONS_MOST, SHARED
 
 
 @pytest.mark.parametrize("name", Data._fields)
@@ -66,3 +66,29 @@ def _items(data):
 
 def _core(name, array):
     return array.shape[-2:] if name in "QGA" else array.shape[-1:]
+
+
+@pytest.mark.parametrize("m", [0, 40])
+def test_shared_matrices_take_the_iterations_of_separate_ones(m):
+    """Above the size from which each matrix has a LAPACK call of its own."""
+    data = known(np.random.default_rng(48), Sizes(n=40, m=m, k=3, lower=True), batch=(4,)).data
+    one = data._replace(**{name: getattr(data, name)[0] for name in "QGA" if m or name != "G"})
+    copies = {name: np.stack([getattr(one, name)] * 4) for name in "QGA" if m or name != "G"}
+    shared, separate = kktdiff.solve_qp(*one), kktdiff.solve_qp(*one._replace(**copies))
+    np.testing.assert_array_equal(shared.iterations, separate.iterations)
+    assert_near(shared.x, separate.x, SHARED, "x")
+
+
+def test_total_variation_of_noisy_signals_is_found_at_any_strength():
+    """Its dual: one dense Q of a hundred variables for all, and bounds that are mostly active."""
+    rng = np.random.default_rng(49)
+    D, steps = (
+        np.diff(np.eye(100), axis=0),
+        np.repeat(rng.uniform(10, 100, size=(30, 5)), 20, axis=1),
+    )
+    noisy = steps + rng.normal(scale=10, size=steps.shape)
+    for strength in (1.0, 5.0, 20.0):
+        limit = np.full(99, strength)
+        solution = kktdiff.solve_qp(D @ D.T, -noisy @ D.T, lb=-limit, ub=limit)
+        np.testing.assert_array_equal(solution.status, [kktdiff.Status.SOLVED] * 30)
+        assert solution.iterations.max() <= ITERATIONS_MOST

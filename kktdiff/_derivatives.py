@@ -149,6 +149,8 @@ class Engine:
 
     def _wanted(self, wrt: tuple[str, ...] | None) -> dict[str, Pieces]:
         """Nothing yet for each input that is to have a gradient."""
+        if isinstance(wrt, str):
+            raise TypeError(f"wrt={wrt!r}: expected a tuple of names, as in ({wrt!r},)")
         for name in wrt or ():
             one_of("wrt", name, tuple(CORE))
         return {name: [] for name in self.inputs if wrt is None or name in wrt}
@@ -239,6 +241,7 @@ class Engine:
         given = self.problem.given
         flat = {}
         for name, array in cotangents.items():
+            one_of("cotangent", name, tuple(OUTPUTS))
             if array is None:
                 continue
             shape = (*given.batch, *self.shape(OUTPUTS[name]))
@@ -252,6 +255,7 @@ class Engine:
         given = self.problem.given
         flat = {}
         for name, array in tangents.items():
+            one_of("tangent", name, tuple(CORE))
             if array is None:
                 continue
             own = given.arrays[name]

@@ -89,8 +89,8 @@ def _second_value(
     xp = namespace(point.x)
     by_d = product(d, point.x, qp.split(lam)[0], point.nu)
     rows = [by_d.rows - d.get("h", 0 * by_d.rows)]
-    rows += [d.get("lb", 0 * point.x)] if qp.bounds[0] else []
-    rows += [-d.get("ub", 0 * point.x)] if qp.bounds[1] else []
+    rows += [0 * point.x + d.get("lb", 0 * point.x)] if qp.bounds[0] else []
+    rows += [0 * point.x - d.get("ub", 0 * point.x)] if qp.bounds[1] else []
     forces = xp.where((lam > 0) | (f.activity > 0), xp.concat(rows, axis=1), 0.0)
     along_x = by_d.x + d.get("p", 0 * point.x)
     equal = by_d.nu - d.get("b", 0 * point.nu)

@@ -1,8 +1,10 @@
 """`solve_qp`, the front door: check, solve chunk by chunk, put the answer together."""
 
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import FrameType
 from typing import Any
 
 from kktdiff import _settings as settings_
@@ -170,4 +172,16 @@ def _tell(problem: Problem, status: Array, solution: Solution, on_failure: str) 
     message = describe_failures([(int(i), int(status[i])) for i in failed], problem.given.batch)
     if on_failure == "raise":
         raise SolveError(message, solution)
-    warnings.warn(message, SolveWarning, stacklevel=3)
+    warnings.warn(message, SolveWarning, stacklevel=_callers_level())
+
+
+def _callers_level() -> int:
+    """The first frame, counted from `_tell`, that is neither ours nor a framework's in between."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and _root(frame) in ("kktdiff", "torch"):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def _root(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]

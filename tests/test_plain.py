@@ -70,3 +70,9 @@ def test_the_two_directions_are_adjoint_on_shared_inputs():
     forward = np.sum(weight * x_dot)
     backward = sum(np.sum(getattr(grads, name) * t) for name, t in direction.items())
     assert abs(forward - backward) <= ADJOINT * np.linalg.norm(weight) * np.linalg.norm(x_dot)
+
+
+def test_a_warning_points_at_the_caller_and_not_at_the_adapter():
+    with pytest.warns(kktdiff.SolveWarning) as caught:
+        plain.vjp(np.eye(1), np.full(1, np.nan))
+    assert caught[0].filename == __file__

@@ -1,0 +1,171 @@
+"""qpth's interface: its users move by changing one import.
+
+>>> import torch
+>>> from kktdiff.adapters.qpth import QPFunction
+>>> eye, none = torch.eye(2, dtype=torch.float64), torch.Tensor()
+>>> p = torch.tensor([-1.0, -3.0], dtype=torch.float64, requires_grad=True)
+>>> x = QPFunction(verbose=-1)(eye, p, eye, torch.full_like(p, 2.0), none, none)
+>>> x.sum().backward()
+>>> x.detach().round(decimals=6), p.grad.round(decimals=6) + 0.0
+(tensor([[1., 2.]], dtype=torch.float64), tensor([-1.,  0.], dtype=torch.float64))
+"""
+
+from enum import Enum
+from typing import Any
+
+from torch import Tensor
+
+from kktdiff import Status
+from kktdiff.adapters.torch import Solution, solve_qp
+
+__all__ = ["QPFunction", "QPSolvers"]
+
+_ENOUGH_ITERATIONS = 100  # the default of kktdiff.solve_qp
+
+
+class QPSolvers(Enum):
+    """The solvers that qpth has. Both names are accepted, and kktdiff's own solver does the work.
+
+    Examples
+    --------
+    >>> from kktdiff.adapters.qpth import QPSolvers
+    >>> [solver.name for solver in QPSolvers]
+    ['PDIPM_BATCHED', 'CVXPY']
+    """
+
+    PDIPM_BATCHED = 1
+    CVXPY = 2
+
+
+class QPFunction:
+    """A differentiable QP layer with the arguments of qpth's; nothing is printed, nothing warns.
+
+    Parameters
+    ----------
+    eps : float
+        Accepted, and without effect: solutions are as accurate as with `kktdiff.solve_qp`'s own
+        tolerance, in most cases to rounding.
+    verbose : int
+        Accepted, and without effect.
+    notImprovedLim : int
+        Accepted, and without effect: an element that makes no progress gets a status.
+    maxIter : int
+        At most so many iterations, or 100 if it is less. The method needs about ten, so that
+        a smaller cap would only make bad solutions of good ones.
+    solver : QPSolvers
+        Accepted, and without effect.
+    check_Q_spd : bool
+        Whether a Q with a negative eigenvalue beyond rounding raises. If not, its element gets
+        NaN and a gradient of 0, as all do that are not solved. qpth raises for a singular Q as
+        well; here it is solved.
+
+    Attributes
+    ----------
+    last : kktdiff.adapters.torch.Solution or None
+        The last call's solution, detached, all its fields with the batch dimension: `status` and
+        `solved` tell which elements were solved. Calls from several threads do not disturb each
+        other, but `last` is that of whichever ended last: to read it, give each thread a
+        function of its own. Copies and pickles begin without it.
+
+    Raises
+    ------
+    ValueError
+        A solver that is none of `QPSolvers`.
+
+    Examples
+    --------
+    >>> import torch, kktdiff
+    >>> from kktdiff.adapters.qpth import QPFunction
+    >>> function, none = QPFunction(), torch.Tensor()
+    >>> h = torch.tensor([[1.0, 1.0], [-2.0, 1.0]])  # the second: x <= -2 and x >= -1
+    >>> function(torch.eye(1), torch.zeros(1), torch.tensor([[1.0], [-1.0]]), h, none, none)
+    tensor([[0.],
+            [nan]])
+    >>> [kktdiff.Status(int(status)).name for status in function.last.status]
+    ['SOLVED', 'PRIMAL_INFEASIBLE']
+    """
+
+    def __init__(
+        self,
+        eps: float = 1e-12,
+        verbose: int = 0,
+        notImprovedLim: int = 3,
+        maxIter: int = 20,
+        solver: QPSolvers = QPSolvers.PDIPM_BATCHED,
+        check_Q_spd: bool = True,
+    ) -> None:
+        QPSolvers(solver)
+        self.max_iter = max(int(maxIter), _ENOUGH_ITERATIONS)
+        self.check_Q_spd = check_Q_spd
+        self.last: Solution | None = None
+
+    def __call__(
+        self,
+        Q: Tensor,  # (B, n, n) or (n, n)
+        p: Tensor,  # (B, n) or (n,)
+        G: Tensor | None,  # (B, m, n) or (m, n)
+        h: Tensor | None,  # (B, m) or (m,)
+        A: Tensor | None,  # (B, k, n) or (k, n)
+        b: Tensor | None,  # (B, k) or (k,)
+    ) -> Tensor:  # (B, n)
+        """Minimise 1/2 x'Qx + p'x subject to Gx <= h and Ax = b.
+
+        Parameters
+        ----------
+        Q, p, G, h, A, b : Tensor
+            Each with or without the batch dimension. G and h, or A and b, are absent if they
+            are empty, as in ``torch.Tensor()`` or ``torch.empty(B, 0, n)``, whatever their dtype
+            and device, or None.
+
+        Returns
+        -------
+        Tensor
+            x, (B, n); B is 1 if nothing has a batch dimension. Where an element was not solved,
+            NaN or (if it ran out of iterations) the best iterate, with a gradient of 0. What
+            elements share gets the sum of their gradients.
+
+        Raises
+        ------
+        RuntimeError
+            "Q is not SPD.", unless ``check_Q_spd=False``; `last` tells of which elements.
+        TypeError
+            Not a tensor, mixed devices or dtypes, a dtype that is not float32 or float64.
+        ValueError
+            Shapes that do not fit; the message names the argument.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from kktdiff.adapters.qpth import QPFunction
+        >>> none, A, b = torch.Tensor(), torch.ones(1, 2), torch.tensor([[1.0], [3.0]])
+        >>> QPFunction()(torch.eye(2), torch.zeros(2), none, none, A, b)
+        tensor([[0.5000, 0.5000],
+                [1.5000, 1.5000]])
+        """
+        if isinstance(p, Tensor) and p.ndim == 1:
+            p = p.unsqueeze(0)  # so that there is a batch dimension in any case
+        G, h = _unless_empty(G, h)
+        A, b = _unless_empty(A, b)
+        solution = solve_qp(Q, p, G, h, A, b, max_iter=self.max_iter, on_failure="ignore")
+        self.last = Solution(*map(_detached, solution))
+        # In a vmap the fields stand for one element each, and have no value to branch on.
+        status = solution.status if solution.core is None else solution.core.status
+        if self.check_Q_spd and (status == int(Status.NONCONVEX)).any():
+            raise RuntimeError("Q is not SPD.")
+        return solution.x
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "last": None}  # so that a module that holds one can be copied
+
+
+def _unless_empty(matrix: Any, side: Any) -> tuple[Any, Any]:
+    """None for both if there are no rows; whatever else is wrong is left for `solve_qp` to say."""
+    if isinstance(matrix, Tensor) and 0 in matrix.shape[-2:]:
+        matrix = None  # (0, m, n) stays: it is the batch that is empty
+    if matrix is None and isinstance(side, Tensor) and not side.numel():
+        side = None
+    return matrix, side
+
+
+def _detached(field: Any) -> Any:
+    return field.detach() if isinstance(field, Tensor) else field

@@ -1,0 +1,99 @@
+"""Tensors to arrays and back, without a copy: NumPy on the CPU, CuPy on CUDA."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kktdiff._typing import Array
+
+INPUTS = ("Q", "p", "G", "h", "A", "b", "lb", "ub")
+CORE = {"Q": 2, "p": 1, "G": 2, "h": 1, "A": 2, "b": 1, "lb": 1, "ub": 1}  # dimensions of one
+_LOW = (torch.float16, torch.bfloat16)
+
+Tensors = Sequence[Tensor | None]
+
+
+def to_array(tensor: Tensor | None) -> Array | None:
+    """The array that shares a tensor's memory."""
+    if tensor is None:
+        return None
+    tensor = tensor.detach()
+    if tensor._is_zerotensor():  # torch's zeros that have no memory
+        tensor = tensor.clone()
+    if tensor.device.type == "cuda":
+        import cupy  # type: ignore[import-not-found, unused-ignore]
+
+        return cupy.from_dlpack(tensor)
+    return tensor.resolve_neg().numpy()
+
+
+def to_tensor(array: Array) -> Tensor:
+    """The tensor that shares a result's memory."""
+    if hasattr(array, "__cuda_array_interface__"):
+        return torch.from_dlpack(array)
+    array = np.asarray(array)
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
+
+
+@contextlib.contextmanager
+def on_stream(like: Tensor) -> Iterator[None]:
+    """CuPy's work goes to the stream that torch is at, on the device of `like`."""
+    if like.device.type != "cuda":
+        yield
+        return
+    import cupy
+
+    stream = torch.cuda.current_stream(like.device)
+    with cupy.cuda.Device(like.device.index), cupy.cuda.ExternalStream(stream.cuda_stream):
+        yield
+
+
+def checked(arguments: dict[str, Any]) -> list[Tensor | None]:
+    """The tensors in their order, in one dtype under autocast.
+
+    Raises
+    ------
+    TypeError
+        Something that is not a tensor, or tensors on several devices.
+    """
+    for name in ("Q", "p"):
+        if arguments[name] is None:
+            raise TypeError(f"{name} is None: it is required")
+    first, device = next((n, v.device) for n, v in arguments.items() if isinstance(v, Tensor))
+    for name, value in arguments.items():
+        if value is None:
+            continue
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                f"{name} is a {type(value).__name__}: expected a torch.Tensor; kktdiff.solve_qp "
+                "takes arrays of other libraries"
+            )
+        if value.device != device:
+            raise TypeError(
+                f"{name} is on {value.device}, but {first} is on {device}: move all to one device"
+            )
+        if value.device.type not in ("cpu", "cuda"):
+            raise TypeError(f"{name} is on {value.device}: expected a tensor on the CPU or on CUDA")
+    tensors = dict(zip(arguments, _one_dtype(list(arguments.values())), strict=True))
+    for name, tensor in tensors.items():
+        if tensor is not None and tensor.dtype == torch.bfloat16:  # NumPy has none
+            raise TypeError(
+                f"{name} has dtype bfloat16: expected float64 or float32; convert it first"
+            )
+    return list(tensors.values())
+
+
+def _one_dtype(tensors: list[Tensor | None]) -> list[Tensor | None]:
+    """What autocast has made half precision goes back to float32, and all to the widest."""
+    given = [t for t in tensors if t is not None]
+    if not (given and torch.is_autocast_enabled(given[0].device.type)):
+        return tensors
+    if not any(t.dtype in _LOW for t in given):
+        return tensors
+    double = any(t.dtype == torch.float64 for t in given)
+    dtype = torch.float64 if double else torch.float32
+    return [None if t is None else t.to(dtype) for t in tensors]

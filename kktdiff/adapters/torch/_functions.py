@@ -1,0 +1,247 @@
+"""The solve and its derivatives as `torch.autograd.Function`s.
+
+Each calls one method of `kktdiff.Solution`, and its own derivatives are the others:
+
+    Solve    backward Vjp                                forward Jvp
+    Vjp      backward Jvp (cotangents), Hvp (inputs)     forward Vjp + Hvp
+    Jvp      backward Vjp (tangents), Hvp (inputs)       forward Jvp + Second
+
+which makes two derivatives, in any mix of modes. Hvp and Second are the last.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import kktdiff
+from kktdiff.adapters.torch._exchange import INPUTS, Tensors, on_stream, to_array, to_tensor
+from kktdiff.adapters.torch._vmap import derivative_rule, solve_rule
+
+FLOATS = ("x", "s", "lam", "nu", "lam_lb", "lam_ub", "objective")
+REPORTS = ("status", "solved", "iterations", "primal_residual", "dual_residual", "duality_gap")
+SHIFTS = ("shift_h", "shift_b", "shift_lb", "shift_ub")
+N, M = len(INPUTS), len(FLOATS)
+
+Names = tuple[str, ...]
+
+
+@dataclass(eq=False)
+class Call:
+    """What is not a tensor. No tuple: torch.func would take it to pieces."""
+
+    options: dict[str, Any]  # of kktdiff.solve_qp
+    gradient: str = "exact"
+    smoothing: float | None = None
+    solution: Any = field(default=None, repr=False)  # the kktdiff.Solution, once it is there
+
+
+class Solve(torch.autograd.Function):
+    """(call, eight inputs) -> the fields of the solution; those of SHIFTS if there are any."""
+
+    @staticmethod
+    def forward(call: Call, *inputs: Tensor | None) -> tuple[Tensor, ...]:
+        with on_stream(_first(inputs)):
+            solution = kktdiff.solve_qp(*map(to_array, inputs), **call.options)
+            call.solution = solution
+            fields = [getattr(solution, name) for name in (*FLOATS, *REPORTS, *SHIFTS)]
+            return tuple(to_tensor(v) for v in fields if v is not None)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.call, ctx.solution, ctx.outputs = inputs[0], inputs[0].solution, len(output)
+        _keep(ctx, inputs[1:])
+        ctx.mark_non_differentiable(*output[M:])
+
+    @staticmethod
+    def backward(ctx: Any, *g: Tensor | None) -> Any:
+        wanted = _asked(INPUTS, ctx.needs_input_grad[1:])
+        if not wanted or all(v is None for v in g[:M]):
+            return (None,) * (1 + N)
+        found = Vjp.apply(ctx.call, ctx.solution, wanted, *ctx.saved_tensors, *g[:M])
+        return None, *_placed(INPUTS, wanted, found)
+
+    @staticmethod
+    def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> Any:
+        found = Jvp.apply(ctx.call, ctx.solution, (), *ctx.saved_tensors, *tangents)
+        return *found, *[None] * (ctx.outputs - M)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, call: Call, *inputs: Tensor | None) -> Any:
+        return solve_rule(Solve.apply, info, in_dims, call, inputs)
+
+
+class _Derivative(torch.autograd.Function):
+    """(call, solution, names of the gradients wanted, tensors) -> gradients, or outputs."""
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.call, ctx.solution, ctx.wanted, *tensors = inputs
+        _keep(ctx, tensors)
+
+
+class Vjp(_Derivative):
+    """Tensors: inputs, cotangents of FLOATS."""
+
+    @staticmethod
+    def forward(call: Call, solution: Any, wanted: Names, *t: Tensor | None) -> Any:
+        with on_stream(_first(t[N:])):
+            grads = solution.vjp(
+                **_named(FLOATS, t[N:]),
+                gradient=call.gradient,
+                smoothing=call.smoothing,
+                wrt=wanted,
+            )
+            return tuple(to_tensor(getattr(grads, name)) for name in wanted)
+
+    @staticmethod
+    def backward(ctx: Any, *c: Tensor | None) -> Any:
+        inputs, g = ctx.saved_tensors[:N], ctx.saved_tensors[N:]
+        need_inputs, need_g = ctx.needs_input_grad[3 : 3 + N], ctx.needs_input_grad[3 + N :]
+        d = _placed(INPUTS, ctx.wanted, c)
+        by_input: Any = (None,) * N
+        by_g: Any = (None,) * M
+        if any(v is not None for v in d):
+            by_input = _hvp(ctx, _asked(INPUTS, need_inputs), inputs, g, d)
+            if any(need_g):
+                moved = Jvp.apply(ctx.call, ctx.solution, (), *inputs, *d)
+                by_g = [v if need else None for v, need in zip(moved, need_g, strict=True)]
+        return None, None, None, *by_input, *by_g
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor | None) -> Any:
+        inputs, g = ctx.saved_tensors[:N], ctx.saved_tensors[N:]
+        d, dg = tangents[3 : 3 + N], tangents[3 + N :]
+        parts = []
+        if any(v is not None for v in dg):
+            parts.append(Vjp.apply(ctx.call, ctx.solution, ctx.wanted, *inputs, *dg))
+        if any(v is not None for v in d):
+            parts.append(Hvp.apply(ctx.call, ctx.solution, ctx.wanted, *inputs, *g, *d))
+        return tuple(sum(v) for v in zip(*parts, strict=True))
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *arguments: Any) -> Any:
+        return derivative_rule(Vjp.apply, info, in_dims, arguments, ("outputs",))
+
+
+class Jvp(_Derivative):
+    """Tensors: inputs, tangents of INPUTS. Gives the tangents of FLOATS."""
+
+    @staticmethod
+    def forward(call: Call, solution: Any, _: Names, *t: Tensor | None) -> Any:
+        with on_stream(_first(t)):
+            moved = solution.jvp(
+                **_named(INPUTS, t[N:]), gradient=call.gradient, smoothing=call.smoothing
+            )
+            return tuple(to_tensor(getattr(moved, name)) for name in FLOATS)
+
+    @staticmethod
+    def backward(ctx: Any, *g: Tensor | None) -> Any:
+        inputs, d = ctx.saved_tensors[:N], ctx.saved_tensors[N:]
+        need_inputs, need_d = ctx.needs_input_grad[3 : 3 + N], ctx.needs_input_grad[3 + N :]
+        by_input: Any = (None,) * N
+        by_d: Any = (None,) * N
+        if any(v is not None for v in g):
+            by_input = _hvp(ctx, _asked(INPUTS, need_inputs), inputs, g, d)
+            wanted = _asked(INPUTS, need_d)
+            if wanted:
+                found = Vjp.apply(ctx.call, ctx.solution, wanted, *inputs, *g)
+                by_d = _placed(INPUTS, wanted, found)
+        return None, None, None, *by_input, *by_d
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor | None) -> Any:
+        inputs, d = ctx.saved_tensors[:N], ctx.saved_tensors[N:]
+        e, dd = tangents[3 : 3 + N], tangents[3 + N :]
+        parts = []
+        if any(v is not None for v in dd):
+            parts.append(Jvp.apply(ctx.call, ctx.solution, (), *inputs, *dd))
+        if any(v is not None for v in e):
+            parts.append(Second.apply(ctx.call, ctx.solution, (), *inputs, *d, *e))
+        return tuple(sum(v) for v in zip(*parts, strict=True))
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *arguments: Any) -> Any:
+        return derivative_rule(Jvp.apply, info, in_dims, arguments, ("inputs",))
+
+
+class _Last(_Derivative):
+    """A second derivative: it has none itself."""
+
+    @staticmethod
+    def backward(ctx: Any, *_: Any) -> Any:
+        raise NotImplementedError("third derivatives of solve_qp: two is the most")
+
+    @staticmethod
+    def jvp(ctx: Any, *_: Any) -> Any:
+        raise NotImplementedError("third derivatives of solve_qp: two is the most")
+
+
+class Hvp(_Last):
+    """Tensors: inputs, cotangents of FLOATS, tangents of INPUTS. Gives gradients."""
+
+    @staticmethod
+    def forward(call: Call, solution: Any, wanted: Names, *t: Tensor | None) -> Any:
+        with on_stream(_first(t)):
+            g, d = _named(FLOATS, t[N : N + M]), _named(INPUTS, t[N + M :])
+            grads = solution.hvp(g, d, gradient=_second_mode(call), wrt=wanted)
+            return tuple(to_tensor(getattr(grads, name)) for name in wanted)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *arguments: Any) -> Any:
+        return derivative_rule(Hvp.apply, info, in_dims, arguments, ("outputs", "inputs"))
+
+
+class Second(_Last):
+    """Tensors: inputs, two directions of INPUTS. Gives the second tangents of FLOATS."""
+
+    @staticmethod
+    def forward(call: Call, solution: Any, _: Names, *t: Tensor | None) -> Any:
+        with on_stream(_first(t)):
+            d, e = _named(INPUTS, t[N : 2 * N]), _named(INPUTS, t[2 * N :])
+            moved = solution.second_jvp(d, e, gradient=_second_mode(call))
+            return tuple(to_tensor(getattr(moved, name)) for name in FLOATS)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *arguments: Any) -> Any:
+        return derivative_rule(Second.apply, info, in_dims, arguments, ("inputs", "inputs"))
+
+
+def _hvp(ctx: Any, wanted: Names, inputs: Tensors, g: Tensors, d: Tensors) -> list[Any]:
+    if not wanted:
+        return [None] * N
+    found = Hvp.apply(ctx.call, ctx.solution, wanted, *inputs, *g, *d)
+    return _placed(INPUTS, wanted, found)
+
+
+def _keep(ctx: Any, tensors: Any) -> None:
+    ctx.save_for_backward(*tensors)
+    ctx.save_for_forward(*tensors)
+    ctx.set_materialize_grads(False)
+
+
+def _first(tensors: Any) -> Any:
+    return next(t for t in tensors if t is not None)
+
+
+def _named(names: Names, tensors: Tensors) -> dict[str, Any]:
+    pairs = zip(names, tensors, strict=True)
+    return {name: to_array(t) for name, t in pairs if t is not None}
+
+
+def _asked(names: Names, need: Any) -> Names:
+    return tuple(name for name, asked in zip(names, need, strict=True) if asked)
+
+
+def _placed(names: Names, wanted: Names, found: Any) -> list[Any]:
+    by_name = dict(zip(wanted, found, strict=True))
+    return [by_name.get(name) for name in names]
+
+
+def _second_mode(call: Call) -> str:
+    if call.gradient == "smoothed":
+        raise NotImplementedError(
+            'second derivatives with gradient="smoothed": use "exact" or "least_squares"'
+        )
+    return call.gradient

@@ -1,0 +1,152 @@
+"""`solve_qp` on tensors."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+import kktdiff
+from kktdiff.adapters.torch import _compiled
+from kktdiff.adapters.torch._exchange import checked, to_array, to_tensor
+from kktdiff.adapters.torch._functions import FLOATS, REPORTS, SHIFTS, Call, Solve
+
+_GRADIENTS = ("exact", "smoothed", "least_squares")
+
+
+class Solution(NamedTuple):
+    """The solution of a batch of QPs, as tensors; the fields are those of `kktdiff.Solution`.
+
+    x, s, lam, nu, lam_lb, lam_ub and the objective are differentiable, twice, with respect to all
+    inputs.
+    """
+
+    x: Tensor  # (..., n)
+    s: Tensor  # (..., m)
+    lam: Tensor  # (..., m)
+    nu: Tensor  # (..., k)
+    lam_lb: Tensor  # (..., n)
+    lam_ub: Tensor  # (..., n)
+    objective: Tensor  # (...)
+    status: Tensor  # (...): a kktdiff.Status as an integer
+    solved: Tensor  # (...): bool
+    iterations: Tensor  # (...)
+    primal_residual: Tensor  # (...)
+    dual_residual: Tensor  # (...)
+    duality_gap: Tensor  # (...)
+    shift_h: Tensor | None = None
+    shift_b: Tensor | None = None
+    shift_lb: Tensor | None = None
+    shift_ub: Tensor | None = None
+    core: kktdiff.Solution | None = None  # the same on arrays; None in compiled code
+
+    def diagnostics(self) -> kktdiff.Diagnostics:
+        """`kktdiff.Solution.diagnostics`, in tensors."""
+        return _in_tensors(self._known().diagnostics())
+
+    def certificate(self) -> kktdiff.Certificate:
+        """`kktdiff.Solution.certificate`, in tensors."""
+        return _in_tensors(self._known().certificate())
+
+    def _known(self) -> kktdiff.Solution:
+        if self.core is None or tuple(self.core.x.shape) != tuple(self.x.shape):
+            raise ValueError("inside vmap and torch.compile a solution has its tensors alone")
+        return self.core
+
+
+def solve_qp(
+    Q: Tensor,  # (..., n, n)
+    p: Tensor,  # (..., n)
+    G: Tensor | None = None,  # (..., m, n)
+    h: Tensor | None = None,  # (..., m)
+    A: Tensor | None = None,  # (..., k, n)
+    b: Tensor | None = None,  # (..., k)
+    lb: Tensor | None = None,  # (..., n)
+    ub: Tensor | None = None,  # (..., n)
+    *,
+    gradient: str = "exact",
+    smoothing: float | None = None,
+    warm_start: Any = None,
+    shift_weights: dict[str, Tensor] | None = None,
+    **options: Any,
+) -> Solution:
+    """Solve a batch of convex quadratic programs, differentiably.
+
+    ::
+
+        minimise    1/2 x'Qx + p'x
+        subject to  Gx <= h,   Ax = b,   lb <= x <= ub
+
+    Parameters
+    ----------
+    Q, p, G, h, A, b, lb, ub, **options
+        As in `kktdiff.solve_qp`, on tensors of one dtype and one device. CPU tensors are read
+        where they are; float32 is solved in float64 and comes back as float32. Under autocast,
+        half precision is taken back to float32.
+    gradient : {"exact", "smoothed", "least_squares"}
+        What to differentiate, as in `kktdiff.Solution.vjp`.
+    smoothing : float, optional
+        The barrier parameter of "smoothed".
+    warm_start : Solution or kktdiff.Solution, optional
+        The solution of a nearby problem of the same shapes.
+
+    Returns
+    -------
+    Solution
+        Its float fields work with ``backward``, `torch.autograd.grad`, forward mode, and the
+        transforms of `torch.func`, to the second order.
+
+    Raises
+    ------
+    TypeError
+        Not a tensor, mixed devices or dtypes, a dtype that is not float32 or float64.
+    ValueError, kktdiff.SolveError
+        As in `kktdiff.solve_qp`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from kktdiff.adapters.torch import solve_qp
+    >>> eye, p = torch.eye(2, dtype=torch.float64), -torch.ones(2, dtype=torch.float64)
+    >>> solve_qp(eye, p, lb=torch.tensor([2.0, 0.0], dtype=torch.float64)).x
+    tensor([2., 1.], dtype=torch.float64)
+    """
+    given = {"Q": Q, "p": p, "G": G, "h": h, "A": A, "b": b, "lb": lb, "ub": ub}
+    inputs = checked(given)
+    _check_gradient(gradient, smoothing)
+    if torch.compiler.is_compiling():
+        if warm_start is not None or shift_weights is not None:
+            raise ValueError("warm_start and shift_weights: not in code that is being compiled")
+        how = {"gradient": gradient, "smoothing": smoothing}
+        fields = _compiled.solve(inputs, options | how)
+        return Solution(*fields)
+    if isinstance(warm_start, Solution):
+        warm_start = warm_start.core
+    if shift_weights is not None:
+        options["shift_weights"] = {name: _weight(name, v) for name, v in shift_weights.items()}
+    options["warm_start"] = warm_start
+    call = Call(options, gradient, smoothing)
+    fields = Solve.apply(call, *inputs)
+    names = (*FLOATS, *REPORTS, *(name for name in SHIFTS if given.get(name[6:]) is not None))
+    return Solution(**dict(zip(names, fields, strict=False)), core=call.solution)
+
+
+def _check_gradient(gradient: str, smoothing: float | None) -> None:
+    """At once, and not in the backward."""
+    if gradient not in _GRADIENTS:
+        raise ValueError(f"gradient={gradient!r}: expected one of {', '.join(_GRADIENTS)}")
+    if smoothing is not None and not (gradient == "smoothed" and smoothing > 0):
+        raise ValueError(
+            f'smoothing={smoothing!r}: expected a positive number, with gradient="smoothed"'
+        )
+
+
+def _weight(name: str, value: Any) -> Any:
+    if not isinstance(value, Tensor):
+        raise TypeError(
+            f"shift_weights[{name!r}] is a {type(value).__name__}: expected a torch.Tensor"
+        )
+    return to_array(value)
+
+
+def _in_tensors(record: Any) -> Any:
+    return type(record)(**{name: to_tensor(value) for name, value in vars(record).items()})

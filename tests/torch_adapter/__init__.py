@@ -1,0 +1,1 @@
+"""kktdiff.adapters.torch."""

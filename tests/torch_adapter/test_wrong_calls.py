@@ -1,0 +1,55 @@
+"""What is wrong with a call is said at once, with the tensor's name."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import kktdiff
+from kktdiff.adapters.torch import solve_qp
+
+Q, p = torch.eye(2, dtype=torch.float64), torch.ones(2, dtype=torch.float64)
+ROW = {"G": torch.ones(1, 2, dtype=torch.float64), "h": torch.ones(1, dtype=torch.float64)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "error", "words"),
+    [
+        ((None, None), {}, TypeError, "Q is None"),
+        ((Q, None), {}, TypeError, "p is None"),
+        ((Q, p.bfloat16()), {}, TypeError, "p has dtype bfloat16"),
+        ((Q.to("meta"), p.to("meta")), {}, TypeError, "Q is on meta"),
+        ((Q, p.to("meta")), {}, TypeError, "p is on meta, but Q is on cpu"),
+        ((Q, p), {"gradient": "smoth"}, ValueError, "gradient='smoth'"),
+        ((Q, p), {"smoothing": 1.0}, ValueError, "smoothing=1.0"),
+        ((Q, p), {"gradient": "smoothed", "smoothing": 0.0}, ValueError, "smoothing=0.0"),
+        (
+            (Q, p),
+            ROW | {"infeasible": "closest", "shift_weights": {"h": np.ones(1)}},
+            TypeError,
+            r"shift_weights\['h'\] is a ndarray",
+        ),
+    ],
+)
+def test_a_wrong_call_is_refused(arguments, options, error, words):
+    with pytest.raises(error, match=words):
+        solve_qp(*arguments, **options)
+
+
+def test_a_warning_points_at_the_caller():
+    with pytest.warns(kktdiff.SolveWarning) as caught:
+        solve_qp(Q, p * torch.nan)
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("method", ["diagnostics", "certificate"])
+def test_what_belongs_to_the_whole_batch_is_not_given_for_one_of_a_vmap(method):
+    with pytest.raises(ValueError, match="inside vmap"):
+        torch.func.vmap(lambda v: getattr(solve_qp(Q, v), method)())(p.repeat(3, 1))
+
+
+def test_zeros_without_memory_are_zeros():
+    q = p.clone().requires_grad_()
+    zero = torch._efficientzerotensor((2,), dtype=torch.float64)
+    (found,) = torch.autograd.grad(solve_qp(Q, q).x, q, zero)
+    assert torch.equal(found, torch.zeros_like(p))

@@ -68,15 +68,15 @@ def rows_of(data: Data, point: Any) -> Iterator[tuple[np.ndarray, np.ndarray, np
     """(C, d, multipliers, is an equality) for the finite rows of each block, bounds as rows."""
     eye = np.eye(len(data.p))
     blocks = (
-        (data.G, data.h, point.lam, 1.0),
-        (-eye, None if data.lb is None else -data.lb, point.lam_lb, 1.0),
-        (eye, data.ub, point.lam_ub, 1.0),
-        (data.A, data.b, point.nu, 0.0),
+        (data.G, data.h, point.lam, False),
+        (-eye, None if data.lb is None else -data.lb, point.lam_lb, False),
+        (eye, data.ub, point.lam_ub, False),
+        (data.A, data.b, point.nu, True),
     )
-    for C, d, multipliers, sign in blocks:
+    for C, d, multipliers, equal in blocks:
         if d is not None:
             rows = np.abs(d) < INFINITE
-            yield C[rows], d[rows], multipliers[rows], sign == 0.0
+            yield C[rows], d[rows], multipliers[rows], equal
 
 
 def quality(problem: Problem, point: Any) -> Quality:

@@ -16,6 +16,7 @@ from kktdiff._arrays import (
     norm_inf,
     pick_all,
     placed,
+    placed_all,
     plus_diagonal,
     take,
 )
@@ -24,7 +25,7 @@ from kktdiff._parts import Kept, Part, activity_at, keep_solved
 from kktdiff._polish import Polished, is_rounding, polish
 from kktdiff._problem import QP
 from kktdiff._reports import record
-from kktdiff._residuals import ROUNDING, Point, evaluate, with_full_sizes
+from kktdiff._residuals import ROUNDING, Point, Residuals, evaluate, with_full_sizes
 from kktdiff._scaling import equilibrate
 from kktdiff._settings import INNER_ITER, LOOSE, Settings
 from kktdiff._status import Status
@@ -36,7 +37,6 @@ _CLOSE = 1e-4  # relative residual from which polishing is worth a try
 _TIGHT = 1e-9  # accuracy to which hard elements are taken, whatever the wanted one
 _CORRECTIONS = 2  # of the active set, per element
 _NEARBY_CORRECTIONS = 4  # of a nearby problem's active set, which may differ in more
-_OFF_BOUNDARY = 1e-5  # least s and lam, scaled, with which the second loop begins
 _LINGER = 8  # iterations that a hard element may take on top for its active set to show
 _COARSE = 1e-10  # what rounding may leave of the stationarity before smaller multipliers are tried
 
@@ -207,27 +207,26 @@ def _with_less(
         return result
     xp = namespace(part.index)
     r = evaluate(part.qp, result.tried)
-    near, coarse = r.merit <= _TIGHT, _coarseness(part.qp, result.tried)
+    coarse = _coarseness(part.qp, result.tried, r)
     share = _COARSE / 2 / largest(coarse, r.gap, 0 * coarse + _COARSE)
-    for i in range(part.size):  # one by one: their QPs are of different sizes
-        if not bool(near[i] & (coarse[i] > _COARSE)):
-            continue
-        place = xp.arange(i, i + 1, device=near.device)
+    much = xp.nonzero((r.merit <= _TIGHT) & (coarse > _COARSE))[0]
+    for i in range(much.shape[0]):  # one by one: their QPs are of different sizes
+        place = much[i : i + 1]
         one = part._replace(point=result.tried).take(place)
-        point = _least(one, active[i, :], take(share, place), backend)
-        better, new = _coarseness(one.qp, point) < take(coarse, place), evaluate(one.qp, point)
+        point = _least(one, take(active, place)[0, :], take(share, place), backend)
+        new = evaluate(one.qp, point)
+        better = _coarseness(one.qp, point, new) < take(coarse, place)
         better = better & ((new.worst <= _COARSE) | is_rounding(one.qp, point, new))
         if bool(xp.all(better)):
-            spots = (placed(place, v, old) for v, old in zip(point, result.point, strict=True))
             clean = placed(place, better, result.clean)
-            result = result._replace(point=Point(*spots), clean=clean)
+            result = result._replace(point=placed_all(place, point, result.point), clean=clean)
     return result
 
 
-def _coarseness(qp: QP, point: Point) -> Array:  # (B,)
+def _coarseness(qp: QP, point: Point, r: Residuals) -> Array:  # (B,)
     """What the multipliers leave of the stationarity, or what rounding may leave of it."""
-    r = with_full_sizes(qp, point, evaluate(qp, point))
-    return largest(r.dual, ROUNDING / 16 * r.sizes[:, 1])
+    sizes = with_full_sizes(qp, point, r).sizes
+    return largest(r.dual, ROUNDING / 16 * sizes[:, 1])
 
 
 def _least(one: Part, active: Array, share: Array, backend: Backend) -> Point:

@@ -145,3 +145,8 @@ def placed(index: Array, values: Array, array: Array) -> Array:
     length, tail = array.shape[0], array.shape[1:]
     mask = spread([(index, index >= 0)], (), length, index >= 0, fill=False)
     return pick(mask, spread([(index, xp.astype(values, array.dtype))], tail, length, array), array)
+
+
+def placed_all(index: Array, values: Record, record: Record) -> Record:
+    """The same for every array of a record."""
+    return type(record)(*(placed(index, v, own) for v, own in zip(values, record, strict=True)))

@@ -15,7 +15,18 @@ solvable problem look infeasible.
 from collections.abc import Callable
 from typing import NamedTuple
 
-from kktdiff._arrays import concat, dot, largest, mv, namespace, norm_inf, pick_all, placed, top
+from kktdiff._arrays import (
+    concat,
+    dot,
+    largest,
+    mv,
+    namespace,
+    norm_inf,
+    pick_all,
+    placed,
+    placed_all,
+    top,
+)
 from kktdiff._problem import QP
 from kktdiff._residuals import ROUNDING, Point, Residuals
 from kktdiff._scaling import Scaling
@@ -80,8 +91,8 @@ def _first(
     records = qp.take(index), scaling.take(index), point.take(index), before.take(index)
     first, second = proven(*records)
     best = pick_all(first.holds, first.point, second.point)
-    spots = (placed(index, new, old) for new, old in zip(best, point, strict=True))
-    return Proof(placed(index, first.holds | second.holds, look & False), Point(*spots))
+    holds = placed(index, first.holds | second.holds, look & False)
+    return Proof(holds, placed_all(index, best, point))
 
 
 def farkas(

@@ -47,8 +47,8 @@ class Engine:
     ) -> dict[str, Array | None]:
         """Gradients by input name, in the inputs' own shapes; of `wrt` alone if given."""
         g = Cotangents(**self.flat_cotangents(cotangents))
-        pieces = self._wanted(wrt)
-        for group in self._groups(mode, smoothing) if any(v is not None for v in g) else ():
+        pieces, groups = self._wanted(wrt), self._groups(mode, smoothing)
+        for group in groups if any(v is not None for v in g) else ():
             u = self._adjoint(group, g.take(group.index), mode)
             lam = multipliers(group.qp, group.point)
             for name, found in pieces.items():
@@ -76,8 +76,8 @@ class Engine:
         """How the gradients of `vjp` move along `tangents`."""
         g, d = Cotangents(**self.flat_cotangents(cotangents)), self.flat_tangents(tangents)
         backend, flat = self.problem.given.backend, mode == "least_squares"
-        pieces = self._wanted(wrt)
-        for group in self._at_solution(mode) if any(v is not None for v in g) else ():
+        pieces, groups = self._wanted(wrt), self._at_solution(mode)
+        for group in groups if any(v is not None for v in g) else ():
             here = _of(d, group)
             u, y = self._adjoint(group, g.take(group.index), mode), self._tangent(group, here, mode)
             v = second_order.moved_adjoint(
@@ -101,22 +101,11 @@ class Engine:
         for group in self._at_solution(mode):
             ways = _of(d, group), _of(e, group)
             moved = self._tangent(group, ways[0], mode), self._tangent(group, ways[1], mode)
-            lam = multipliers(group.qp, group.point)
-            found.append(
-                (
-                    group,
-                    second_order.second_tangent(
-                        group.qp,
-                        lam,
-                        group.point,
-                        group.factors,
-                        *ways,
-                        moved,
-                        backend,
-                        least_squares=flat,
-                    ),
-                )
+            qp, lam = group.qp, multipliers(group.qp, group.point)
+            t = second_order.second_tangent(
+                qp, lam, group.point, group.factors, *ways, moved, backend, least_squares=flat
             )
+            found.append((group, t))
         return self._outputs(found)
 
     def jacobian(self, of: str, wrt: str, mode: str, smoothing: float | None) -> Array:
@@ -194,12 +183,15 @@ class Engine:
         )
 
     def _groups(self, mode: str, smoothing: float | None) -> Iterator[Kept]:
-        """The kept factors, or those of the central path."""
+        """The kept factors, or those of the central path; the options are checked at once."""
         one_of("gradient", mode, MODES)
         if smoothing is not None and not (mode == "smoothed" and smoothing > 0):
             raise ValueError(
                 f'smoothing={smoothing!r}: expected a positive number, with gradient="smoothed"'
             )
+        return self._each_group(mode, smoothing)
+
+    def _each_group(self, mode: str, smoothing: float | None) -> Iterator[Kept]:
         backend = self.problem.given.backend
         for group in self.kept:
             with backend.quiet():

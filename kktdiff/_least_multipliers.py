@@ -7,7 +7,7 @@ least ones, for the active rows C and x as it is, solve a QP of their own, in sc
     minimise 1/2 |lam|^2 + 1/2 |nu|^2   subject to   C'lam + A'nu = -(Qx + p),  lam >= 0.
 """
 
-from kktdiff._arrays import concat, mv, namespace, placed, plus_diagonal
+from kktdiff._arrays import concat, diagonal, mv, namespace, placed
 from kktdiff._problem import QP
 from kktdiff._residuals import Point
 from kktdiff._scaling import Scaling
@@ -19,16 +19,17 @@ def multiplier_qp(qp: QP, scaling: Scaling, x: Array, rows: Array) -> QP:
     xp = namespace(x)
     eye = xp.eye(x.shape[1], dtype=x.dtype, device=x.device)[None, ...]
     C = concat([qp.G] + [-eye] * (qp.bounds[0] > 0) + [eye] * (qp.bounds[1] > 0), axis=1)
-    E = concat([xp.take(scaling.rows[..., None] * C, rows, axis=1), _nu(scaling) * qp.A], axis=1)
+    own = xp.take(scaling.rows[..., None] * C, rows, axis=1)
+    E = concat([own, scaling.nu[..., None] * qp.A], axis=1)
     E, g = scaling.x[..., None] * E.mT, -scaling.x * (mv(qp.Q, x) + qp.p)
     if qp.fixed is not None:  # a fixed variable's stationarity has a multiplier of its own
         free = xp.nonzero(~xp.broadcast_to(qp.fixed, x.shape)[0])[0]
         E, g = xp.take(E, free, axis=1), xp.take(g, free, axis=1)
     zero = xp.zeros((1, E.shape[2]), dtype=x.dtype, device=x.device)
     signed = xp.arange(zero.shape[1], device=x.device)[None, :] < rows.shape[0]
-    Q = plus_diagonal(zero[..., None] + zero[:, None, :], zero + 1)
     none = xp.zeros((1, 0, zero.shape[1]), dtype=x.dtype, device=x.device)
-    return QP(Q, zero, none, E, g, zero, signed, None, None, None, None, (zero.shape[1], 0))
+    Q, bounds = diagonal(zero + 1), (zero.shape[1], 0)
+    return QP(Q, zero, none, E, g, zero, signed, None, None, None, None, bounds)
 
 
 def with_multipliers(scaling: Scaling, point: Point, rows: Array, found: Array) -> Point:
@@ -37,7 +38,3 @@ def with_multipliers(scaling: Scaling, point: Point, rows: Array, found: Array) 
     own = xp.where(found > 0, found, 0.0)[0, : rows.shape[0]]
     lam = placed(rows, own, 0 * point.lam[0, :])[None, :] * scaling.rows
     return point._replace(lam=lam, nu=found[:, rows.shape[0] :] * scaling.nu)
-
-
-def _nu(scaling: Scaling) -> Array:
-    return scaling.nu[..., None]

@@ -8,7 +8,7 @@ factors of exactly the system that every sensitivity needs.
 from typing import NamedTuple
 
 from kktdiff import _kkt as kkt
-from kktdiff._arrays import largest, namespace, norm_inf, pick_all, placed, take
+from kktdiff._arrays import largest, namespace, norm_inf, pick_all, placed, placed_all, take
 from kktdiff._problem import QP
 from kktdiff._residuals import ROUNDING, Point, Residuals, evaluate, with_full_sizes
 from kktdiff._scaling import Scaling, activity
@@ -35,8 +35,8 @@ class Polished(NamedTuple):
 def polish(qp: QP, scaling: Scaling, point: Point, active: Array, backend: Backend) -> Polished:
     """Solve the KKT conditions near `point` with the rows `active`, (B, M), as equalities.
 
-    Multipliers that are not unique may be very large at an interior point, and leave much to
-    rounding. Where they are, the solution with about the least is tried too.
+    Where rounding leaves much, because the data or the multipliers are large, it is solved for from
+    zero multipliers too, and the better of the two is kept.
     """
     xp = namespace(point.x)
     given = evaluate(qp, point)
@@ -52,8 +52,7 @@ def polish(qp: QP, scaling: Scaling, point: Point, active: Array, backend: Backe
         least = _solution(some, factors.take(index, backend), start, take(active, index), backend)
         other, other_worst, good = _judged(some, least)
         better = placed(index, good & (other_worst < take(worst, index)), clean & False)
-        spots = (placed(index, v, old) for v, old in zip(other, best, strict=True))
-        best = pick_all(better, Point(*spots), best)
+        best = pick_all(better, placed_all(index, other, best), best)
     wanted = xp.where(active, new.lam > 0, new.s < 0) & qp.present
     return Polished(pick_all(clean, best, point), factors, clean, wanted, best)
 

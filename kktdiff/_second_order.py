@@ -16,43 +16,29 @@ The gradient of ``g'y`` in the data is bilinear in y and in the solution u of ``
     M u_d = -M_d u.                                                                 (3)
 """
 
-from typing import NamedTuple
+from functools import partial
 
 from kktdiff._arrays import dot, mv, namespace
 from kktdiff._kkt import Factors, Rhs
 from kktdiff._problem import QP
 from kktdiff._residuals import Point
-from kktdiff._sensitivity import Adjoint, Tangent, solve
+from kktdiff._sensitivity import (
+    Adjoint,
+    Direction,
+    Product,
+    Tangent,
+    product,
+    product_of,
+    solve,
+)
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
-
-Direction = dict[str, Array]  # name -> (B or 1, ...): what is missing is zero
-
-
-class Product(NamedTuple):
-    """``M_d`` times unknowns."""
-
-    x: Array  # (B, n)
-    rows: Array  # (B, m): bounds' rows do not move
-    nu: Array  # (B, k)
-
-
-def product(d: Direction, x: Array, lam: Array, nu: Array) -> Product:
-    """``M_d (x, lam, nu)``; lam: (B, m), the rows of G alone."""
-    along_x, rows, equal = 0 * x, 0 * lam, 0 * nu
-    if "Q" in d:
-        along_x = along_x + mv((d["Q"] + d["Q"].mT) / 2, x)
-    if "G" in d:
-        along_x, rows = along_x + mv(d["G"].mT, lam), rows + mv(d["G"], x)
-    if "A" in d:
-        along_x, equal = along_x + mv(d["A"].mT, nu), equal + mv(d["A"], x)
-    return Product(along_x, rows, equal)
 
 
 def _right(qp: QP, f: Factors, *products: Product) -> Rhs:
     """Minus the sum, as a right-hand side: rows that play no part are zero."""
     xp = namespace(f.activity)
-    x, rows, nu = (sum(parts) for parts in zip(*products, strict=True))
+    x, rows, nu = (sum(getattr(p, row) for p in products) for row in ("x", "rows", "nu"))
     sides = [0 * x for count in qp.bounds if count]
     c = xp.concat([rows, *sides], axis=1)
     c = xp.where(f.activity > 0, c, 0.0)
@@ -117,9 +103,7 @@ def moved_gradient(
     by_row, lower, upper = qp.split(v.c[..., 0] + value * y.lam)
     by_nu = v.nu[..., 0] + value * y.nu
 
-    def outer(a: Array, b: Array) -> Array:
-        return (a.mT @ b)[None, ...] if shared else a[:, :, None] * b[:, None, :]
-
+    outer = partial(product_of, shared=shared)
     if name == "Q":
         both = outer(v_x + value * y.x / 2, x) + outer(u_x + value * x / 2, y.x)
         return (both + both.mT) / 2

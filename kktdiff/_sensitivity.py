@@ -33,6 +33,7 @@ A fixed variable (lb == ub) is an equality whose multiplier is counted, by its s
 or lam_lb, and whose derivative goes to that bound.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 from kktdiff import _kkt as kkt
@@ -43,6 +44,8 @@ from kktdiff._problem import QP
 from kktdiff._residuals import Point
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
+
+Direction = dict[str, Array]  # name -> (B or 1, ...): what is missing is zero
 
 CONVERGED = 1e-7  # relative residual above which the KKT system counts as singular
 
@@ -118,6 +121,11 @@ def adjoint(
     return Adjoint(u.x, u.c - xp.concat([g_s, pad], axis=1), u.nu, given(g.objective, 1))
 
 
+def product_of(a: Array, b: Array, *, shared: bool) -> Array:  # (B, r), (B, c) -> (B or 1, r, c)
+    """Each element's ``a b'``, or their sum, which then is one product."""
+    return (a.mT @ b)[None, ...] if shared else a[:, :, None] * b[:, None, :]
+
+
 def gradient(name: str, qp: QP, lam: Array, point: Point, u: Adjoint, *, shared: bool) -> Array:
     """Formula (4) plus (5) for the input `name`; for one cotangent per element.
 
@@ -132,9 +140,7 @@ def gradient(name: str, qp: QP, lam: Array, point: Point, u: Adjoint, *, shared:
     value = u.value[..., 0]  # (B, 1)
     x, u_x = point.x, u.x[..., 0]
 
-    def outer(a: Array, b: Array) -> Array:
-        return (a.mT @ b)[None, ...] if shared else a[:, :, None] * b[:, None, :]
-
+    outer = partial(product_of, shared=shared)
     rows, lower, upper = qp.split(u.c[..., 0] + value * lam)
     half = u_x + value * x / 2  # x x'/2 is symmetric already: half of it from each factor
     if name == "Q":
@@ -154,6 +160,32 @@ def gradient(name: str, qp: QP, lam: Array, point: Point, u: Adjoint, *, shared:
     return xp.sum(own, axis=0, keepdims=True) if shared else own
 
 
+class Product(NamedTuple):
+    """What a direction moves the matrix of (2) by, times unknowns."""
+
+    curved: Array  # (B, n): ``dQ x``
+    by_rows: Array  # (B, n): ``dG'lam + dA'nu``
+    rows: Array  # (B, m): ``dG x``; bounds' rows do not move
+    nu: Array  # (B, k): ``dA x``
+
+    @property
+    def x(self) -> Array:  # (B, n)
+        """The whole first row."""
+        return self.curved + self.by_rows
+
+
+def product(d: Direction, x: Array, lam: Array, nu: Array) -> Product:
+    """Of ``(x, lam, nu)``; lam: (B, m), the rows of G alone."""
+    curved, by_rows, rows, equal = 0 * x, 0 * x, 0 * lam, 0 * nu
+    if "Q" in d:
+        curved = mv((d["Q"] + d["Q"].mT) / 2, x)
+    if "G" in d:
+        by_rows, rows = mv(d["G"].mT, lam), mv(d["G"], x)
+    if "A" in d:
+        by_rows, equal = by_rows + mv(d["A"].mT, nu), mv(d["A"], x)
+    return Product(curved, by_rows, rows, equal)
+
+
 class Tangent(NamedTuple):
     """The directional derivative of every output, for one direction per element."""
 
@@ -169,7 +201,7 @@ def tangent(
     lam: Array,  # (B, M), fixed variables' multipliers included
     point: Point,
     f: Factors,
-    d: dict[str, Array],  # name -> (B or 1, ...): directions, what is missing is zero
+    d: Direction,
     backend: Backend,
     *,
     least_squares: bool,
@@ -177,23 +209,19 @@ def tangent(
     """Solve (2) for the direction `d` of the inputs."""
     xp = namespace(point.x)
     x, nu = point.x, point.nu
-    lam_G = qp.split(lam)[0]
-    zero = {"x": 0 * x, "rows": 0 * lam_G, "nu": 0 * nu}
-    dQx = mv((d["Q"] + d["Q"].mT) / 2, x) if "Q" in d else zero["x"]
-    dp = d.get("p", zero["x"])
-    dGx, dGl = (mv(d["G"], x), mv(d["G"].mT, lam_G)) if "G" in d else (zero["rows"], zero["x"])
-    dAx, dAn = (mv(d["A"], x), mv(d["A"].mT, nu)) if "A" in d else (zero["nu"], zero["x"])
-    r_c = [d.get("h", zero["rows"]) - dGx]
-    r_c += [zero["x"] - d["lb"] if "lb" in d else zero["x"]] if qp.bounds[0] else []
-    r_c += [zero["x"] + d["ub"] if "ub" in d else zero["x"]] if qp.bounds[1] else []
+    moved = product(d, x, qp.split(lam)[0], nu)
+    none = 0 * x
+    r_c = [d.get("h", 0 * moved.rows) - moved.rows]
+    r_c += [none - d.get("lb", none)] if qp.bounds[0] else []
+    r_c += [none + d.get("ub", none)] if qp.bounds[1] else []
     # A row that is absent has activity 0 and a right-hand side that may be infinite.
     rows = xp.where(f.activity > 0, xp.concat(r_c, axis=1), 0.0)
-    r_nu = d.get("b", zero["nu"]) - dAx
-    rhs = Rhs(-(dQx + dp + dGl + dAn)[..., None], rows[..., None], r_nu[..., None])
+    r_nu, dp = d.get("b", 0 * nu) - moved.nu, d.get("p", none)
+    rhs = Rhs(-(moved.x + dp)[..., None], rows[..., None], r_nu[..., None])
     out = solve(qp, f, rhs, backend, least_squares=least_squares)
     dx = out.x[..., 0]
     free = qp.split(qp.present & (f.activity < 1))[0]
     ds = xp.where(free, r_c[0] - mv(qp.G, dx), 0.0)
     forces = xp.where(lam > 0, xp.concat(r_c, axis=1), 0.0)  # a fixed variable's on either side
-    value = dot(x, dQx) / 2 + dot(x, dp) - dot(nu, r_nu) - dot(lam, forces)
+    value = dot(x, moved.curved) / 2 + dot(x, dp) - dot(nu, r_nu) - dot(lam, forces)
     return Tangent(dx, ds, out.c[..., 0], out.nu[..., 0], value)

@@ -90,7 +90,7 @@ class Solution:
             The barrier parameter, ``lam_i s_i`` on the central path; 1e-4 if not given.
         wrt : tuple of str, optional
             Names of the inputs whose gradients are wanted, for example ``("p", "h")``; the
-            others are None and not computed. All if not given.
+            others are None. All if not given.
 
         Returns
         -------

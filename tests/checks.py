@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from benchmarks.problem_sets import Problem, quality
 from tests.problems import Answer, Data
 
 
@@ -31,28 +32,7 @@ def assert_same_bits(left, right, names):
 
 def residuals(data, solution):
     """(primal, dual, gap) of one element, recomputed from its arrays; unscaled, absolute."""
-    x = solution.x
-    primal, support, dual = [0.0], 0.0, data.Q @ x / 2 + data.Q.T @ x / 2 + data.p
-    if data.G is not None:
-        rows = np.isfinite(data.h) & (np.abs(data.h) < 1e20)
-        primal.append(np.max((data.G @ x - data.h)[rows], initial=0.0))
-        dual = dual + data.G.T @ solution.lam
-        support += solution.lam[rows] @ data.h[rows]
-    if data.A is not None:
-        primal.append(np.max(np.abs(data.A @ x - data.b), initial=0.0))
-        dual = dual + data.A.T @ solution.nu
-        support += solution.nu @ data.b
-    for bound, multiplier, sign in (
-        (data.lb, solution.lam_lb, -1.0),
-        (data.ub, solution.lam_ub, 1.0),
-    ):
-        if bound is not None:
-            rows = np.isfinite(bound) & (np.abs(bound) < 1e20)
-            primal.append(np.max(sign * (x - bound)[rows], initial=0.0))
-            dual = dual + sign * multiplier
-            support += sign * multiplier[rows] @ bound[rows]
-    gap = abs(x @ data.Q @ x + data.p @ x + support)
-    return max(primal), np.max(np.abs(dual)), gap
+    return quality(Problem("", data, 0.0, np.nan), solution)[:3]
 
 
 def element(record, index):

@@ -5,6 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+import kktdiff
 from kktdiff.adapters.torch import OptNetLayer, _compiled, solve_qp
 from tests.problems import FULL, Sizes, known
 
@@ -62,11 +63,16 @@ def test_options_reach_the_solve(gradient):
     assert_alike(FULL, gradient=gradient, tol=1e-6, on_failure="ignore")
 
 
-def test_only_what_requires_a_gradient_gets_one():
+def test_only_what_requires_a_gradient_gets_one(monkeypatch):
     tensors = leaves(FULL)
     for i in (0, 2, 4):
         tensors[i].requires_grad_(False)
+    asked, vjp = [], kktdiff.Solution.vjp
+    monkeypatch.setattr(
+        kktdiff.Solution, "vjp", lambda self, **how: asked.append(how["wrt"]) or vjp(self, **how)
+    )
     torch.compile(lambda *t: weighted(t), **BACKEND)(*tensors).backward()
+    assert asked == [("p", "h", "b", "lb", "ub")]
     assert [t.grad is not None for t in tensors] == [i not in (0, 2, 4) for i in range(8)]
 
 

@@ -74,6 +74,8 @@ def test_it_begins_at_the_size_of_its_input_whatever_n_is():
     torch.manual_seed(504)
     for n in (5, 50):
         p = inputs(n, (20,))
+        for rows in (OptNetLayer(n, m=400, **DOUBLE).G, OptNetLayer(n, k=400, **DOUBLE).A):
+            assert abs(rows.norm(dim=1).mean() - 1) < 0.1, n
         out = OptNetLayer(n, n // 2, n // 5, **DOUBLE)(p)
         ratio = out.square().mean() / p.square().mean()
         assert 0.2 < ratio < 5, (n, ratio)
@@ -87,6 +89,7 @@ def test_it_survives_saving_copying_and_pickling(options):
     file.seek(0)
     other.load_state_dict(torch.load(file, weights_only=True))
     p = inputs(4)
+    assert set(layer.state_dict()) == {name for name, _ in layer.named_parameters()}
     for twin in (other, copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
         assert torch.equal(twin(p), layer(p))
 

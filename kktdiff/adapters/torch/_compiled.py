@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 import kktdiff
-from kktdiff.adapters.torch._exchange import CORE, INPUTS, on_stream, to_array, to_tensor
-from kktdiff.adapters.torch._functions import FLOATS, REPORTS
+from kktdiff.adapters.torch._exchange import CORE, FLOATS, INPUTS, on_stream, to_array, to_tensor
+from kktdiff.adapters.torch._functions import REPORTS
 
 _KEPT = 16  # solutions that wait for their backward, at the most
 _solutions: "OrderedDict[int, Any]" = OrderedDict()
@@ -74,7 +74,7 @@ def _vjp(
         grads = solution.vjp(
             **g, gradient=how["gradient"], smoothing=how["smoothing"], wrt=tuple(wanted.split())
         )
-        return [to_tensor(getattr(grads, name)).clone() for name in wanted.split()]
+        return [to_tensor(getattr(grads, name)) for name in wanted.split()]
 
 
 @_vjp.register_fake
@@ -93,9 +93,7 @@ def _(
 
 def _solved(inputs: list[Tensor], names: str, options: str) -> kktdiff.Solution:
     how = {k: v for k, v in _read(options).items() if k not in ("gradient", "smoothing")}
-    arrays: dict[str, Any] = {}
-    for name, t in zip(names.split(), inputs, strict=True):
-        arrays[name] = to_array(t)
+    arrays: dict[str, Any] = dict(zip(names.split(), map(to_array, inputs), strict=True))
     return kktdiff.solve_qp(**arrays, **how)
 
 

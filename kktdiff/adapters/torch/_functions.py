@@ -16,10 +16,16 @@ import torch
 from torch import Tensor
 
 import kktdiff
-from kktdiff.adapters.torch._exchange import INPUTS, Tensors, on_stream, to_array, to_tensor
+from kktdiff.adapters.torch._exchange import (
+    FLOATS,
+    INPUTS,
+    Tensors,
+    on_stream,
+    to_array,
+    to_tensor,
+)
 from kktdiff.adapters.torch._vmap import derivative_rule, solve_rule
 
-FLOATS = ("x", "s", "lam", "nu", "lam_lb", "lam_ub", "objective")
 REPORTS = ("status", "solved", "iterations", "primal_residual", "dual_residual", "duality_gap")
 SHIFTS = ("shift_h", "shift_b", "shift_lb", "shift_ub")
 N, M = len(INPUTS), len(FLOATS)

@@ -7,8 +7,8 @@ from torch import Tensor
 
 import kktdiff
 from kktdiff.adapters.torch import _compiled
-from kktdiff.adapters.torch._exchange import checked, to_array, to_tensor
-from kktdiff.adapters.torch._functions import FLOATS, REPORTS, SHIFTS, Call, Solve
+from kktdiff.adapters.torch._exchange import FLOATS, checked, to_array, to_tensor
+from kktdiff.adapters.torch._functions import REPORTS, SHIFTS, Call, Solve
 
 _GRADIENTS = ("exact", "smoothed", "least_squares")
 
@@ -131,7 +131,7 @@ def solve_qp(
 
 
 def _check_gradient(gradient: str, smoothing: float | None) -> None:
-    """At once, and not in the backward."""
+    """What the core says in the backward, before the solve."""
     if gradient not in _GRADIENTS:
         raise ValueError(f"gradient={gradient!r}: expected one of {', '.join(_GRADIENTS)}")
     if smoothing is not None and not (gradient == "smoothed" and smoothing > 0):

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kktdiff.adapters.torch._exchange import CORE, INPUTS, Tensors
+from kktdiff.adapters.torch._exchange import CORE, FLOATS, INPUTS, Tensors
 
 N = len(INPUTS)
 Apply = Callable[..., tuple[Tensor, ...]]
@@ -42,7 +42,7 @@ def derivative_rule(
     physical = _physical(tensors[:N], dims[:N], info.batch_size, rank)
     at = N
     for group in groups:
-        count = N if group == "inputs" else 7
+        count = N if group == "inputs" else len(FLOATS)
         part, own = tensors[at : at + count], dims[at : at + count]
         if group == "inputs":
             physical += _physical(part, own, info.batch_size, rank)
@@ -51,12 +51,6 @@ def derivative_rule(
             physical += [_mapped(t, dim, info.batch_size) for t, dim in pairs]
         at += count
     out = apply(*head, *physical)
-    if head[2]:  # gradients: in the shapes that the inputs have
-        shapes = dict(zip(INPUTS, zip(tensors[:N], dims[:N], strict=True), strict=True))
-        out = tuple(
-            grad.reshape(info.batch_size, *_logical(*shapes[name]))
-            for name, grad in zip(head[2], out, strict=True)
-        )
     return out, (0,) * len(out)
 
 
@@ -90,10 +84,3 @@ def _rank(inputs: Tensors, dims: Any) -> int:
         if t is not None
     ]
     return max(ranks)
-
-
-def _logical(tensor: Tensor, dim: int | None) -> tuple[int, ...]:
-    shape = list(tensor.shape)
-    if dim is not None:
-        del shape[dim]
-    return tuple(shape)

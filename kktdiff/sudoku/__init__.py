@@ -11,7 +11,16 @@ their solutions, by the gradients of `kktdiff.adapters.plain`.
 True
 """
 
-from kktdiff.sudoku._boards import Boards, check_boards, is_solved, is_valid
+from kktdiff.sudoku._boards import (
+    Boards,
+    Split,
+    check_boards,
+    digits,
+    is_solved,
+    is_valid,
+    one_hot,
+    split,
+)
 from kktdiff.sudoku._generator import count_solutions, generate
 from kktdiff.sudoku._layer import Parameters, predict
 from kktdiff.sudoku._run import Options, Result, run
@@ -23,11 +32,15 @@ __all__ = [
     "Options",
     "Parameters",
     "Result",
+    "Split",
     "check_boards",
     "count_solutions",
+    "digits",
     "generate",
     "is_solved",
     "is_valid",
+    "one_hot",
     "predict",
     "run",
+    "split",
 ]

@@ -1,0 +1,191 @@
+"""What helps a QP layer to learn: mini-Sudoku, with one thing changed at a time.
+
+    python -m benchmarks.training [--boards boards.npz] [--seeds 3] [--epochs 5] [--output DIR]
+
+Each case learns from the same boards with the same seeds until 99.8 % of the validation boards are
+solved. Needs the extra `examples`.
+"""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from examples import common
+from examples.sudoku import (
+    LEARNT,
+    MEASURED,
+    RATE,
+    SMOOTHED,
+    as_input,
+    load,
+    new_layer,
+    share_solved,
+)
+from kktdiff import sudoku
+from kktdiff.adapters.torch import OptNetLayer, Solution, solve_qp
+
+
+class FreeSides(nn.Module):
+    """Sudoku's layer with b as a parameter of its own: no longer feasible by construction."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__()
+        begin = new_layer()
+        self.A, self.b = begin.A, nn.Parameter(begin.problem()["b"].detach().clone())
+        self.options = SMOOTHED | {"on_failure": "ignore"} | options
+
+    def solve(self, p: Tensor) -> Solution:
+        """Everything that `solve_qp` gives, for linear terms p, (B, 64)."""
+        data = {"A": self.A, "b": self.b, "lb": torch.zeros(64)}
+        return solve_qp(0.1 * torch.eye(64), p, **data, **self.options)
+
+    def forward(self, p: Tensor) -> Tensor:
+        """The minimiser x."""
+        return self.solve(p).x
+
+
+def with_rows(draw: Callable[[Tensor], Any]) -> Callable[[], OptNetLayer]:
+    """The layer whose A begins as `draw` fills it."""
+
+    def make() -> OptNetLayer:
+        layer = new_layer()
+        draw(layer.A.data)
+        return layer
+
+    return make
+
+
+class Case(NamedTuple):
+    """One way to train."""
+
+    name: str
+    layer: Callable[[], nn.Module] = new_layer
+    exact_from: float = math.inf  # the epoch from which on the gradient is the exact one
+    skip: bool = True  # leave unsolved boards out of the loss
+    rate: float = RATE
+
+
+CASES = {
+    "recipe": Case("the example as it is"),
+    "exact": Case("exact gradients", exact_from=1),
+    "late": Case("smoothed in the first epoch, exact from then on", exact_from=2),
+    "free": Case("b a parameter: not feasible by construction", FreeSides),
+    "closest": Case('the same, infeasible="closest"', lambda: FreeSides(infeasible="closest")),
+    "nan": Case("the same, unsolved boards left in the loss", FreeSides, skip=False),
+    "uniform": Case("A begins uniform in [0, 1], as in the paper", with_rows(nn.init.uniform_)),
+    "large": Case("A begins with entries of deviation 1, not 1/8", with_rows(nn.init.normal_)),
+    "slow": Case("a tenth of the rate", rate=RATE / 10),
+}
+
+
+class Run:
+    """Training by one case from one seed."""
+
+    def __init__(self, case: Case, parts: sudoku.Split, seed: int, args: Any) -> None:
+        torch.manual_seed(seed)
+        self.case, self.parts, self.layer = case, parts, case.layer()
+        self.inputs, self.targets = -as_input(parts.train.puzzles), as_input(parts.train.solutions)
+        self.unsolved, self.steps = 0, 0
+        self.steps_per_epoch = -(-len(self.inputs) // args.batch)
+        self.nan_after: int | None = None  # steps
+        self.log = common.fit(
+            self.layer,
+            self.loss_of,
+            len(self.inputs),
+            self.measure,
+            batch=args.batch,
+            epochs=args.epochs,
+            rate=case.rate,
+            decay=False,
+            done=lambda record: record["validation"] >= LEARNT or self.nan_after is not None,
+        )
+
+    def loss_of(self, index: Tensor) -> Tensor:
+        """Mean squared error of x on these boards."""
+        self.steps += 1
+        solution = self.layer.solve(self.inputs[index])
+        self.unsolved += int((~solution.solved).sum())
+        error = solution.x - self.targets[index]
+        kept = error[solution.solved] if self.case.skip else error
+        loss = kept.square().sum() / error.numel()
+        if self.nan_after is None and not loss.isfinite():
+            self.nan_after = self.steps
+        return loss
+
+    def measure(self) -> common.Record:
+        """Shares of boards solved, and of gradients that are trustworthy; sets the next epoch's."""
+        found = {n: share_solved(self.layer, getattr(self.parts, n)) for n in MEASURED}
+        with torch.no_grad():
+            report = self.layer.solve(self.inputs[:200]).diagnostics()
+        found["trustworthy"] = float(report.trustworthy.double().mean())
+        if 1 + self.steps // self.steps_per_epoch >= self.case.exact_from:  # the epoch to come
+            self.layer.options |= {"gradient": "exact", "smoothing": None}
+        return found
+
+    def summary(self) -> common.Record:
+        """As plain data."""
+        names = ("steps", "unsolved", "nan_after")
+        return {"log": self.log} | {name: getattr(self, name) for name in names}
+
+
+def span(values: list[float], form: str) -> str:
+    """Least and greatest, or one of them where they read the same."""
+    low, high = format(min(values), form), format(max(values), form)
+    return low if low == high else f"{low} to {high}"
+
+
+def row_of(case: Case, runs: list[common.Record]) -> common.Record:
+    """One case in the table: least and greatest over the seeds."""
+    last = [run["log"][-1] for run in runs]
+    learnt = [record for record in last if record["validation"] >= LEARNT]
+    lost = [run["nan_after"] for run in runs if run["nan_after"] is not None]
+    seconds = span([record["seconds"] for record in learnt], ".0f") if learnt else ""
+    return {
+        "": case.name + (f"; NaN after {span(lost, 'd')} steps" if lost else ""),
+        "learnt": f"{len(learnt)} of {len(runs)}",
+        "epochs": span([record["epoch"] for record in last], "d"),
+        "seconds": seconds,
+        "held-out boards solved": span([record["held_out"] for record in last], ".1%"),
+        "unsolved QPs": span([run["unsolved"] for run in runs], "d"),
+        "trustworthy, at the end": span([record["trustworthy"] for record in last], ".0%"),
+    }
+
+
+def draw(figure: Any, runs: dict[str, list[common.Record]]) -> None:
+    """Share of held-out boards solved by epoch, every seed, a panel for each case."""
+    panels = figure.subplots(2, math.ceil(len(runs) / 2), sharex=True, sharey=True, squeeze=False)
+    for axes, (name, results) in zip(panels.ravel(), runs.items(), strict=False):
+        for result in results:
+            shares = [100 * record["held_out"] for record in result["log"]]
+            axes.plot(shares, "o-", ms=3, color=common.BLUE)
+        axes.set_title(name)
+        axes.grid(alpha=0.25)
+
+
+def main(argv: list[str] | None = None) -> dict[str, list[common.Record]]:
+    """Run the cases, report."""
+    parser = common.options(__doc__, common.Size(10_000, 5), common.Size(300, 1), batch=150)
+    parser.add_argument("--boards", type=Path, help="as .npz (default: from our generator)")
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), metavar="CASE")
+    parser.add_argument("--seeds", type=common.positive, default=3)
+    args = common.read(parser, argv)
+    boards = load(args.boards, args.data_size, args.seed)
+    runs: dict[str, list[common.Record]] = {}
+    for name in args.cases:
+        runs[name] = []
+        for seed in range(args.seeds):
+            parts = sudoku.split(boards, np.random.default_rng(seed))
+            runs[name].append(Run(CASES[name], parts, seed, args).summary())
+            print(name, seed, runs[name][-1]["log"][-1], flush=True)
+    rows = [row_of(CASES[name], results) for name, results in runs.items()]
+    common.publish(args, "training", rows, {"runs": runs}, lambda figure: draw(figure, runs))
+    return runs
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""What the experiments share: options, progress, tables and files."""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+# Of Okabe & Ito 2008: told apart with any colour vision.
+BLUE, RED, GREY = "#0072b2", "#d55e00", "#777777"
+
+Record = dict[str, Any]  # what is known of an epoch, a run, or a row of a table, by name
+
+
+class Size(NamedTuple):
+    """How much is computed: everything, or just enough to see that it runs."""
+
+    data: int
+    epochs: int
+
+
+def options(doc: str, whole: Size, quick: Size, batch: int) -> argparse.ArgumentParser:
+    """A parser with the options that every experiment has; `read` completes what it reads."""
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.set_defaults(whole=whole, quick_size=quick)
+    parser.add_argument("--epochs", type=positive, help=f"at most (default: {whole.epochs})")
+    parser.add_argument("--batch", type=positive, default=batch, help="(default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+    parser.add_argument("--output", type=Path, help="folder for the table, the numbers, the figure")
+    parser.add_argument("--quick", action="store_true", help="a minute's work, to see that it runs")
+    parser.add_argument(
+        "--qpth", action="store_true", help="time steps of qpth's layer beside ours"
+    )
+    return parser
+
+
+def positive(text: str) -> int:
+    """An integer of one or more."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected 1 or more")
+    return value
+
+
+def read(parser: argparse.ArgumentParser, argv: list[str] | None) -> argparse.Namespace:
+    """The options; from here on the output folder exists, torch is seeded and works in float64."""
+    args = parser.parse_args(argv)
+    size = args.quick_size if args.quick else args.whole
+    args.data_size, args.epochs = size.data, args.epochs or size.epochs
+    if args.output:
+        args.output.mkdir(parents=True, exist_ok=True)  # complain now, not after the training
+    torch.set_default_dtype(torch.float64)
+    torch.manual_seed(args.seed)
+    return args
+
+
+def batches(count: int, size: int, label: str) -> Iterator[Tensor]:
+    """Every index once, in random order, behind a progress bar."""
+    shares = torch.randperm(count).split(size)
+    yield from tqdm(shares, desc=label, unit="batch", leave=False)
+
+
+def fit(
+    model: torch.nn.Module,
+    loss_of: Callable[[Tensor], Tensor],  # of the samples with these indices
+    count: int,  # of samples
+    measure: Callable[[], Record],  # before training, and after each epoch
+    *,
+    batch: int,
+    epochs: int,
+    rate: float,
+    decay: bool = True,  # let the rate fall to zero along a cosine
+    done: Callable[[Record], bool] = lambda record: False,
+) -> list[Record]:
+    """Train by Adam; a record for each epoch: its number, seconds so far, mean loss, measures."""
+    optimiser = torch.optim.Adam(model.parameters(), lr=rate)
+    steps = epochs * -(-count // batch)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps) if decay else None
+    clock, log = Clock(), [{"epoch": 0, "seconds": 0.0, "loss": None} | measure()]
+    while len(log) <= epochs and not done(log[-1]):
+        losses = []
+        with clock:
+            for index in batches(count, batch, f"epoch {len(log)}"):
+                loss = loss_of(index)
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                if schedule:
+                    schedule.step()
+                losses.append(loss.item())
+        mean = sum(losses) / len(losses)
+        log.append({"epoch": len(log), "seconds": clock.seconds, "loss": mean} | measure())
+    return log
+
+
+class Clock:
+    """Seconds of training, without what is measured in between."""
+
+    def __init__(self) -> None:
+        self.seconds, self._began = 0.0, 0.0
+
+    def __enter__(self) -> None:
+        self._began = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds += time.perf_counter() - self._began
+
+
+def table(rows: list[Record]) -> str:
+    """A Markdown table whose columns are the keys of the first row."""
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *([str(v) for v in r.values()] for r in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def publish(
+    args: argparse.Namespace,
+    name: str,
+    rows: list[Record],
+    numbers: dict[str, Any],
+    draw: Callable[[Any], None],
+) -> None:
+    """Print the table; write it, the numbers and the figure into the output folder, if any."""
+    print(table(rows))
+    if not args.output:
+        return
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    draw(figure)
+    figure.savefig(args.output / f"{name}.png", dpi=130)
+    (args.output / f"{name}.md").write_text(table(rows), encoding="utf-8")
+    settings = {k: str(v) for k, v in vars(args).items() if k in ("seed", "batch", "epochs")}
+    (args.output / f"{name}.json").write_text(json.dumps(settings | numbers, indent=1) + "\n")
+    print(f"written to {args.output}: {name}.md, {name}.json, {name}.png")
+
+
+def finish(axes: Any, **labels: str) -> None:
+    """Labels, a light grid, and no frame on two sides."""
+    axes.set(**labels)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False)

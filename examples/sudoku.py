@@ -1,0 +1,139 @@
+"""Mini-Sudoku in torch: an OptNetLayer learns the rules from solved boards.
+
+    python -m examples.sudoku [--data boards.npz] [--output results] [--qpth] [--quick]
+
+The experiment of section 4.4 of the OptNet paper (arXiv 1703.00443). The layer sees a puzzle as p,
+and learns A and b of   minimise 1/2 0.1 x'x + p'x,   A x = b,   x >= 0.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from examples import common
+from examples.beside_qpth import seconds_per_epoch
+from kktdiff import sudoku
+from kktdiff.adapters.torch import OptNetLayer, solve_qp
+
+RATE = 0.1
+SMOOTHED = {"gradient": "smoothed", "smoothing": 1e-3}  # the exact one learns too, less steadily
+MEASURED = ("held_out", "validation")
+LEARNT = 0.998  # share of validation boards solved at which training ends
+
+
+def new_layer() -> OptNetLayer:
+    """64 variables, 40 equalities."""
+    kind = {"nonnegative": True, "curvature": 0.1, "dtype": torch.float64}
+    return OptNetLayer(64, k=40, **kind, **SMOOTHED)
+
+
+def as_input(boards: np.ndarray) -> Tensor:
+    """(B, 4, 4) digits -> (B, 64): four entries per cell, 1 at its digit, zeros for a blank."""
+    return torch.from_numpy(sudoku.one_hot(boards))
+
+
+def load(path: Path | None, count: int, seed: int) -> sudoku.Boards:
+    """So many boards of a file, the last ones; or as many of our own generator."""
+    if path is None:
+        return sudoku.generate(count, np.random.default_rng(seed))
+    with np.load(path) as file:
+        return sudoku.check_boards(file).take(slice(-count, None))
+
+
+def share_solved(layer: OptNetLayer, boards: sudoku.Boards) -> float:
+    """Share of the boards whose largest entries give a valid board that agrees with the puzzle."""
+    with torch.no_grad():
+        x = layer(-as_input(boards.puzzles)).nan_to_num()
+    return float(np.mean(sudoku.is_solved(sudoku.digits(x.numpy()), boards.puzzles)))
+
+
+def loss_of(layer: OptNetLayer, inputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean squared error; a board whose QP is not solved has no x, and adds nothing."""
+    solution = layer.solve(inputs)
+    error = solution.x - targets
+    return error[solution.solved].square().sum() / error.numel()
+
+
+def train(layer: OptNetLayer, parts: sudoku.Split, args: argparse.Namespace) -> list[common.Record]:
+    """Until the validation boards are solved; what each epoch reached."""
+    inputs, targets = -as_input(parts.train.puzzles), as_input(parts.train.solutions)
+
+    def measure() -> common.Record:
+        found = {name: share_solved(layer, getattr(parts, name)) for name in MEASURED}
+        print(f"{found['held_out']:.1%} of the held-out boards", flush=True)
+        return found
+
+    return common.fit(
+        layer,
+        lambda index: loss_of(layer, inputs[index], targets[index]),
+        len(inputs),
+        measure,
+        batch=args.batch,
+        epochs=args.epochs,
+        rate=RATE,
+        decay=False,
+        done=lambda record: record["validation"] >= LEARNT,
+    )
+
+
+def beside_qpth(parts: Any, args: argparse.Namespace) -> Any:
+    """Seconds per epoch of ours, exact and smoothed, and of qpth, at the start of training."""
+    layer, boards = new_layer(), parts.train.take(slice(args.batch))
+    inputs, targets = -as_input(boards.puzzles), as_input(boards.solutions)
+
+    def step(solver: Any) -> None:
+        (solver(p=inputs, **layer.problem()) - targets).square().mean().backward()
+
+    def ours(**data: Tensor) -> Tensor:
+        return solve_qp(**data).x
+
+    return seconds_per_epoch(
+        step, ours, -(-parts.train.size // args.batch), 3 if args.quick else 15
+    )
+
+
+def draw(figure: Any, log: list[common.Record]) -> None:
+    """Share of boards solved, and loss, by epoch."""
+    left, right = figure.subplots(1, 2)
+    epochs = [row["epoch"] for row in log]
+    for name, colour in zip(MEASURED, (common.BLUE, common.GREY), strict=True):
+        shares = [100 * row[name] for row in log]
+        left.plot(epochs, shares, "o-", color=colour, label=name.replace("_", "-"))
+    right.plot(
+        epochs[1:], [row["loss"] for row in log[1:]], "o-", color=common.BLUE, label="training"
+    )
+    right.set_yscale("log")
+    common.finish(left, title="Boards solved", xlabel="epoch", ylabel="per cent")
+    common.finish(right, title="Loss", xlabel="epoch", ylabel="mean squared error")
+
+
+def main(argv: list[str] | None = None) -> list[common.Record]:
+    """Parse the options, train, report."""
+    parser = common.options(__doc__, common.Size(10_000, 10), common.Size(300, 2), batch=150)
+    parser.add_argument("--data", type=Path, help="boards as .npz (default: from our generator)")
+    args = common.read(parser, argv)
+    boards = load(args.data, args.data_size, args.seed)
+    parts, layer = sudoku.split(boards, np.random.default_rng(args.seed)), new_layer()
+    log = train(layer, parts, args)
+    numbers: dict[str, Any] = {"epochs": log}
+    if args.qpth:
+        numbers["seconds_per_epoch"] = beside_qpth(parts, args)
+    rows = [
+        {
+            "epoch": row["epoch"],
+            "seconds": f"{row['seconds']:.0f}",
+            "training loss": f"{row['loss']:.5f}" if row["epoch"] else "",
+            "held-out boards solved": f"{row['held_out']:.1%}",
+        }
+        for row in log
+    ]
+    common.publish(args, "sudoku", rows, numbers, lambda figure: draw(figure, log))
+    return log
+
+
+if __name__ == "__main__":
+    main()

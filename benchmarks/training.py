@@ -20,7 +20,6 @@ from examples.sudoku import (
     LEARNT,
     MEASURED,
     RATE,
-    SMOOTHED,
     as_input,
     load,
     new_layer,
@@ -28,6 +27,9 @@ from examples.sudoku import (
 )
 from kktdiff import sudoku
 from kktdiff.adapters.torch import OptNetLayer, Solution, solve_qp
+
+SMOOTHED = {"gradient": "smoothed", "smoothing": 1e-3}
+EXACT = {"gradient": "exact", "smoothing": None}
 
 
 class FreeSides(nn.Module):
@@ -37,7 +39,7 @@ class FreeSides(nn.Module):
         super().__init__()
         begin = new_layer()
         self.A, self.b = begin.A, nn.Parameter(begin.problem()["b"].detach().clone())
-        self.options = SMOOTHED | {"on_failure": "ignore"} | options
+        self.options = {"on_failure": "ignore"} | options
 
     def solve(self, p: Tensor) -> Solution:
         """Everything that `solve_qp` gives, for linear terms p, (B, 64)."""
@@ -65,15 +67,15 @@ class Case(NamedTuple):
 
     name: str
     layer: Callable[[], nn.Module] = new_layer
-    exact_from: float = math.inf  # the epoch from which on the gradient is the exact one
+    smoothed_for: float = 0  # epochs, before the gradient is the exact one
     skip: bool = True  # leave unsolved boards out of the loss
     rate: float = RATE
 
 
 CASES = {
     "recipe": Case("the example as it is"),
-    "exact": Case("exact gradients", exact_from=1),
-    "late": Case("smoothed in the first epoch, exact from then on", exact_from=2),
+    "smoothed": Case("smoothed gradients", smoothed_for=math.inf),
+    "early": Case("smoothed in the first epoch, exact from then on", smoothed_for=1),
     "free": Case("b a parameter: not feasible by construction", FreeSides),
     "closest": Case('the same, infeasible="closest"', lambda: FreeSides(infeasible="closest")),
     "nan": Case("the same, unsolved boards left in the loss", FreeSides, skip=False),
@@ -123,8 +125,8 @@ class Run:
         with torch.no_grad():
             report = self.layer.solve(self.inputs[:200]).diagnostics()
         found["trustworthy"] = float(report.trustworthy.double().mean())
-        if 1 + self.steps // self.steps_per_epoch >= self.case.exact_from:  # the epoch to come
-            self.layer.options |= {"gradient": "exact", "smoothing": None}
+        epoch = self.steps // self.steps_per_epoch  # that are over
+        self.layer.options |= SMOOTHED if epoch < self.case.smoothed_for else EXACT
         return found
 
     def summary(self) -> common.Record:

@@ -20,15 +20,13 @@ from kktdiff import sudoku
 from kktdiff.adapters.torch import OptNetLayer, solve_qp
 
 RATE = 0.1
-SMOOTHED = {"gradient": "smoothed", "smoothing": 1e-3}  # the exact one learns too, less steadily
 MEASURED = ("held_out", "validation")
 LEARNT = 0.998  # share of validation boards solved at which training ends
 
 
 def new_layer() -> OptNetLayer:
     """64 variables, 40 equalities."""
-    kind = {"nonnegative": True, "curvature": 0.1, "dtype": torch.float64}
-    return OptNetLayer(64, k=40, **kind, **SMOOTHED)
+    return OptNetLayer(64, k=40, nonnegative=True, curvature=0.1, dtype=torch.float64)
 
 
 def as_input(boards: np.ndarray) -> Tensor:
@@ -81,7 +79,7 @@ def train(layer: OptNetLayer, parts: sudoku.Split, args: argparse.Namespace) -> 
 
 
 def beside_qpth(parts: Any, args: argparse.Namespace) -> Any:
-    """Seconds per epoch of ours, exact and smoothed, and of qpth, at the start of training."""
+    """Seconds per epoch of ours and of qpth, at the start of training."""
     layer, boards = new_layer(), parts.train.take(slice(args.batch))
     inputs, targets = -as_input(boards.puzzles), as_input(boards.solutions)
 

@@ -7,6 +7,8 @@
    wanted tolerance; polish once more.
 """
 
+from collections.abc import Iterator
+
 from kktdiff import _condensed as condensed
 from kktdiff import _ipm as ipm
 from kktdiff import _kkt as kkt
@@ -24,6 +26,7 @@ from kktdiff._least_multipliers import multiplier_qp, with_multipliers
 from kktdiff._parts import Kept, Part, activity_at, keep_solved
 from kktdiff._polish import Polished, is_rounding, polish
 from kktdiff._problem import QP
+from kktdiff._quick import solve_easy
 from kktdiff._reports import record
 from kktdiff._residuals import ROUNDING, Point, Residuals, evaluate, with_full_sizes
 from kktdiff._scaling import equilibrate
@@ -56,8 +59,7 @@ def solve_chunk(
     """Solve every element of `qp`; the finished parts, and what is kept for sensitivities."""
     scaling = equilibrate(qp)
     fast = condensed.system(backend, separable=separable)
-    point = ipm.start(qp, scaling, fast) if qp.d.shape[1] else ipm.origin(qp)
-    part = Part(index, qp, scaling, point, 0 * index, 0 * index)
+    part = Part(index, qp, scaling, ipm.origin(qp), 0 * index, 0 * index)
     part, concave = part.split(_convex(part, settings.curvature, backend, separable=separable))
     done = [concave.marked(Status.NONCONVEX)]
     kept: list[Kept] = []
@@ -65,8 +67,8 @@ def solve_chunk(
         warm = warm.take(_places(index, part.index))
         done_too, kept, part = _from_nearby(part, warm, settings, backend)
         done += done_too
-    if part.size:
-        done_too, kept_too = _from_start(part, settings, fast, backend)
+    for some, last in _approached(part, settings, fast, backend, separable=separable):
+        done_too, kept_too = _finished(some, last, settings, backend)
         done, kept = done + done_too, kept + kept_too
     return [part for part in done if part.size], kept
 
@@ -109,13 +111,30 @@ def _from_nearby(
     return done, kept, left._replace(point=cold)
 
 
-def _from_start(part: Part, settings: Settings, fast: System, backend: Backend) -> Outcome:
-    """The three steps of the module's docstring."""
-    near, away, last = part, part.take(part.index[:0]), part.point
-    if part.qp.d.shape[1]:  # without inequalities the active set is known
-        first = settings._replace(tol=max(settings.tol, _HANDOVER), exacting=True)
-        part, last = _run(part, first, fast)
-        near, away = part.split(_near(part))
+def _approached(
+    part: Part, settings: Settings, fast: System, backend: Backend, *, separable: bool
+) -> Iterator[tuple[Part, Point]]:
+    """The first step of the module's docstring: how far elements came, and their last points."""
+    first = settings._replace(tol=max(settings.tol, _HANDOVER), exacting=True)
+    easy, part = solve_easy(part, first, backend, separable=separable)
+    if easy.size:
+        if settings.report is not None:  # one call tells nothing: take the same steps to show them
+            _run(_started(easy, fast), first, fast)
+        yield easy, easy.point
+    if part.size and part.qp.d.shape[1]:
+        yield _run(_started(part, fast), first, fast)
+    elif part.size:  # without inequalities the active set is known
+        yield part, part.point
+
+
+def _started(part: Part, fast: System) -> Part:
+    point = ipm.start(part.qp, part.scaling, fast)
+    return part._replace(point=point, iterations=0 * part.iterations)
+
+
+def _finished(part: Part, last: Point, settings: Settings, backend: Backend) -> Outcome:
+    """The other two steps."""
+    near, away = part.split(_near(part))
     stuck, lost = away.split(away.status == int(Status.NUMERICAL_ERROR))
     done, kept, rest = _polish(near, near.point, settings, backend)
     done.append(lost)
@@ -136,9 +155,11 @@ def _run(part: Part, settings: Settings, system: System) -> tuple[Part, Point]:
 
 def _near(part: Part) -> Array:  # (B,) bool
     """Solved, or stopped for want of iterations or progress with small residuals."""
+    solved = part.status <= int(Status.ALMOST_SOLVED)
+    if bool(namespace(solved).all(solved)):
+        return solved
     ended = (part.status == int(Status.NUMERICAL_ERROR)) | (part.status == int(Status.MAX_ITER))
-    small = evaluate(part.qp, part.point).merit < _CLOSE
-    return (part.status <= int(Status.ALMOST_SOLVED)) | (ended & small)
+    return solved | (ended & (evaluate(part.qp, part.point).merit < _CLOSE))
 
 
 def _polish(

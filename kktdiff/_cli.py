@@ -17,6 +17,7 @@ import numpy as np
 
 import kktdiff
 from kktdiff import Solution, Status, backends, sudoku
+from kktdiff.backends import compiled
 
 FINE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 DATA = ("Q", "p", "G", "h", "A", "b", "lb", "ub")
@@ -266,6 +267,7 @@ def _info(_: argparse.Namespace) -> int:
     print("\nbackends")
     for name, reason in backends.available().items():
         print(f"  {name:15s} {reason or 'available'}")
+    print(f"\ncompiled code     {compiled.missing() or 'used by the numpy backend'}")
     return FINE
 
 

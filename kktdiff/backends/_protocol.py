@@ -44,6 +44,22 @@ class Backend(Protocol):
     def quiet(self) -> AbstractContextManager[Any]:
         """A context in which floating-point trouble of one element prints nothing."""
 
+    def loop(
+        self,
+        qp: Any,  # kktdiff._problem.QP
+        scaling: Any,  # kktdiff._scaling.Scaling
+        *,
+        diagonal: bool,
+        tol: float,
+        barrier: float,
+        max_iter: int,
+    ) -> tuple[Any, Array] | None:
+        """The condensed interior-point loop as one call, for the elements that are easy.
+
+        The points, as (x, s, lam, nu), and each element's number of iterations, -1 where it was
+        not easy and must be solved step by step. None: this backend has no such thing.
+        """
+
     def cholesky(self, a: Array) -> Cholesky:  # a: (B, n, n) symmetric
         """Factor each matrix; only one triangle need be right."""
 

@@ -42,6 +42,9 @@ class ArrayAPIBackend:
         """NumPy's switch: libraries that are built on NumPy warn through it."""
         return np.errstate(all="ignore")
 
+    def loop(self, qp: Any, scaling: Any, **options: Any) -> None:
+        """Not offered: every step is made of array operations."""
+
     def cholesky(self, a: Array) -> Cholesky:
         """Right-looking Cholesky, one column of all matrices at a time."""
         xp, n = self.xp, a.shape[-1]

@@ -11,6 +11,7 @@ from scipy.linalg import blas, lapack
 
 from kktdiff._arrays import plus_diagonal
 from kktdiff._typing import Array, Namespace
+from kktdiff.backends import compiled
 from kktdiff.backends._protocol import LU, Cholesky
 
 _LARGE = 32  # rows from which a LAPACK call per matrix is faster than np.linalg.cholesky
@@ -40,6 +41,11 @@ class NumPyBackend:
     def quiet(self) -> AbstractContextManager[Any]:
         """Overflow and invalid operations become a status, not a warning."""
         return np.errstate(all="ignore")
+
+    def loop(self, qp: Any, scaling: Any, **options: Any) -> tuple[Any, Array] | None:
+        """Compiled, where that is possible."""
+        module = compiled.loaded()
+        return None if module is None else module.loop(qp, scaling, **options)
 
     def cholesky(self, a: Array) -> Cholesky:
         """LAPACK's ``dpotrf``, or NumPy's loop over it where the call itself would dominate.

@@ -1,0 +1,81 @@
+"""BLAS and LAPACK inside compiled code: SciPy's own, by the addresses that it publishes.
+
+The addresses are arguments of what is compiled, not constants in it, so that it can be kept on
+disk. Matrices are rows after rows here and columns after columns there: what is symmetric stays as
+it is, with the other triangle, and what is not arrives transposed.
+"""
+
+from typing import Any, NamedTuple
+
+import scipy.linalg.cython_blas
+import scipy.linalg.cython_lapack  # noqa: F401 (both publish the addresses)
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import get_cython_function_address, intrinsic
+
+from kktdiff.backends.compiled._data import Work
+
+
+class Routines(NamedTuple):
+    """Addresses."""
+
+    syrk: int
+    potrf: int
+    potrs: int
+
+
+def routines() -> Routines:
+    """Those of the SciPy that is installed."""
+    blas, lapack = "scipy.linalg.cython_blas", "scipy.linalg.cython_lapack"
+    return Routines(
+        get_cython_function_address(blas, "dsyrk"),
+        get_cython_function_address(lapack, "dpotrf"),
+        get_cython_function_address(lapack, "dpotrs"),
+    )
+
+
+@intrinsic
+def _call(typing_context: Any, address: Any, arguments: Any) -> Any:  # (int, tuple of addresses)
+    """Call what is at `address`, a void function of pointers."""
+
+    def build(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        byte = ir.IntType(8).as_pointer()
+        kinds = [byte] * len(arguments)
+        function = ir.FunctionType(ir.VoidType(), kinds).as_pointer()
+        target = builder.inttoptr(values[0], function)
+        parts = [builder.extract_value(values[1], place) for place in range(len(arguments))]
+        builder.call(target, [builder.inttoptr(part, byte) for part in parts])
+        return context.get_dummy_value()
+
+    return types.void(address, arguments), build
+
+
+@njit(nogil=True)
+def factor(H: Any, call: Routines, f: Work) -> bool:  # H: (n, n)
+    """Cholesky of a symmetric matrix in place, H = R'R with R above; whether it is positive."""
+    if not len(H):
+        return True
+    f.sizes[0] = len(H)
+    lower, n, info = f.letters.ctypes.data, f.sizes.ctypes.data, f.sizes[3:].ctypes.data
+    _call(call.potrf, (lower, n, H.ctypes.data, n, info))
+    return f.sizes[3] == 0
+
+
+@njit(nogil=True)
+def solve(R: Any, rhs: Any, call: Routines, f: Work) -> None:  # R: (n, n), rhs: (r, n)
+    """Solve in place with what `factor` left, for each row of `rhs`."""
+    f.sizes[0], f.sizes[1] = len(R), len(rhs)
+    lower, n, info = f.letters.ctypes.data, f.sizes.ctypes.data, f.sizes[3:].ctypes.data
+    r = f.sizes[1:].ctypes.data
+    _call(call.potrs, (lower, n, r, R.ctypes.data, n, rhs.ctypes.data, n, info))
+
+
+@njit(nogil=True)
+def add_square(rows: Any, H: Any, call: Routines, f: Work) -> None:  # (m, n), (n, n)
+    """Add the square rows'rows to H where `factor` reads it."""
+    if not len(rows):
+        return
+    f.sizes[0], f.sizes[1] = len(H), len(rows)
+    lower, no = f.letters.ctypes.data, f.letters[1:].ctypes.data
+    n, m, one = f.sizes.ctypes.data, f.sizes[1:].ctypes.data, f.one.ctypes.data
+    _call(call.syrk, (lower, no, n, m, one, rows.ctypes.data, n, one, H.ctypes.data, n))

@@ -1,0 +1,99 @@
+"""The interior-point loop of `kktdiff._ipm`, element by element, for those that give no trouble.
+
+The steps are the same. What has trouble, a matrix that is not positive, a step that does not do
+what it promised, no progress, is given up at once: the array code takes it from the start, and
+decides what it is.
+"""
+
+from typing import Any
+
+from numba import njit
+
+from kktdiff.backends.compiled import _newton as newton
+from kktdiff.backends.compiled import _steps as steps
+from kktdiff.backends.compiled._data import (
+    PRESENT,
+    Data,
+    Options,
+    Point,
+    W,
+    Work,
+    element,
+    work_for,
+)
+from kktdiff.backends.compiled._lapack import Routines
+from kktdiff.backends.compiled._residuals import ROUNDING, Norms, evaluate
+
+STALL, BIG = 6, 1e300
+GIVEN_UP = -1
+
+
+@njit(nogil=True, cache=True)
+def run(
+    data: Data, o: Options, call: Routines, z: Point, iterations: Any, first: int, end: int
+) -> None:
+    """Solve the elements from `first` to `end`; `iterations` is GIVEN_UP where that failed."""
+    work = work_for(data)
+    for i in range(first, end):
+        point = Point(z.x[i], z.s[i], z.lam[i], z.nu[i])
+        iterations[i] = solve(element(data, i), o, work, call, point)
+
+
+@njit(nogil=True)
+def solve(e: Data, o: Options, f: Work, call: Routines, z: Point) -> int:
+    """Solve one element; how many iterations it took."""
+    if not steps.start(e, o, f, call, z):
+        return GIVEN_UP
+    linear = not e.Q.any()
+    f.least[:] = BIG
+    allowed_rows, allowed_dual, progress = BIG, BIG, 0
+    for iteration in range(o.max_iter + 1):
+        r = evaluate(e, o, f, z)
+        mu = steps.mean_product(e, z.s, z.lam)
+        if is_solved(e, o, z, r):
+            return iteration
+        if has_halved(f, r, max(mu, ROUNDING * r.gap_size / max(1, len(z.s)))):
+            progress = iteration
+        rows_broken = r.equalities > max(allowed_rows, o.tol * (1 + r.primal_size) ** 0.5)
+        dual_broken = not r.dual <= max(allowed_dual, o.tol * (1 + r.dual_size) ** 0.5)
+        stuck = iteration - progress >= STALL or iteration == o.max_iter
+        if rows_broken or dual_broken or stuck:
+            return GIVEN_UP
+        for i in range(len(z.s)):
+            f.c[W, i] = z.lam[i] / z.s[i] if e.c[PRESENT, i] else 0.0
+        if not newton.factor(e, o, f, call, steps.REGULARISATION):
+            return GIVEN_UP
+        steps.direction(e, o, f, call, z, mu, linear)
+        alpha, beta = steps.move(f, z, linear)
+        clear = min(alpha, beta) > steps.POOR
+        allowed_rows = (1 - alpha / 2) * r.equalities if clear else BIG
+        allowed_dual = (1 - beta / 2) * r.dual if clear else BIG
+    return GIVEN_UP
+
+
+@njit(nogil=True)
+def is_solved(e: Data, o: Options, z: Point, r: Norms) -> bool:
+    """All three norms small or rounding; or, with a barrier, a point of the central path."""
+    if not o.barrier:
+        primal = r.primal <= o.tol + ROUNDING * r.primal_size
+        dual = r.dual <= o.tol + ROUNDING * r.dual_size
+        return primal and dual and r.gap <= o.tol + ROUNDING * r.gap_size
+    off = max(max(r.rows, r.equalities) / (1 + r.primal_size), r.dual / (1 + r.dual_size))
+    for i in range(len(z.s)):
+        if e.c[PRESENT, i]:
+            off = max(off, abs(z.lam[i] * z.s[i] / o.barrier - 1))
+    return off <= o.tol
+
+
+@njit(nogil=True)
+def has_halved(f: Work, r: Norms, mu: float) -> bool:
+    """Whether any of the residuals, relative residuals and mu is half of the least so far."""
+    norms = (r.primal, r.dual, r.gap)
+    sizes = (r.primal_size, r.dual_size, r.gap_size)
+    found = False
+    for i in range(7):
+        now = mu if i == 6 else (norms[i] if i < 3 else norms[i - 3] / (1 + sizes[i - 3]))
+        if now < f.least[i] / 2:
+            f.least[i] = now
+            found = True
+    return found

@@ -1,0 +1,77 @@
+"""Products with the data of one element, and norms."""
+
+from typing import Any
+
+from numba import njit
+
+from kktdiff.backends.compiled._data import Data, Options
+
+# Sums may be taken in any order, the same for the same sizes; NaN and infinity stay what they are.
+FAST = {"reassoc", "contract", "nsz"}
+
+
+@njit(nogil=True, fastmath=FAST)
+def times(M: Any, x: Any, out: Any) -> None:
+    """``out = M x``."""
+    for i in range(M.shape[0]):
+        total = 0.0
+        for j in range(M.shape[1]):
+            total += M[i, j] * x[j]
+        out[i] = total
+
+
+@njit(nogil=True, fastmath=FAST)
+def add_transposed(M: Any, z: Any, out: Any) -> None:
+    """``out += M'z``."""
+    for i in range(M.shape[0]):
+        weight = z[i]
+        if weight != 0.0:
+            for j in range(M.shape[1]):
+                out[j] += weight * M[i, j]
+
+
+@njit(nogil=True, fastmath=FAST)
+def dot(a: Any, b: Any) -> float:
+    """Inner product."""
+    total = 0.0
+    for i in range(a.shape[0]):
+        total += a[i] * b[i]
+    return total
+
+
+@njit(nogil=True)
+def top(v: Any) -> float:
+    """Largest absolute value; NaN if there is one."""
+    out = 0.0
+    for i in range(v.shape[0]):
+        if not abs(v[i]) <= out:
+            out = abs(v[i])
+            if out != out:
+                break
+    return out
+
+
+@njit(nogil=True, fastmath=FAST)
+def rows_times(e: Data, o: Options, x: Any, out: Any) -> None:
+    """``out = C x``: the rows of G, -x for lower bounds, x for upper bounds."""
+    m, n = e.G.shape
+    times(e.G, x, out)
+    if o.lower:
+        for j in range(n):
+            out[m + j] = -x[j]
+    if o.upper:
+        for j in range(n):
+            out[m + o.lower + j] = x[j]
+
+
+@njit(nogil=True, fastmath=FAST)
+def add_rows(e: Data, o: Options, z: Any, out: Any) -> None:
+    """``out += C'z``."""
+    m, n = e.G.shape
+    add_transposed(e.G, z, out)
+    if o.lower:
+        for j in range(n):
+            out[j] -= z[m + j]
+    if o.upper:
+        for j in range(n):
+            out[j] += z[m + o.lower + j]

@@ -1,0 +1,88 @@
+"""How far one element's point is from the optimality conditions, as `kktdiff._residuals` has it."""
+
+from typing import NamedTuple
+
+from numba import njit
+
+from kktdiff.backends.compiled._data import (
+    AN,
+    CL,
+    FIXED,
+    PRESENT,
+    QX,
+    R_C,
+    R_NU,
+    R_X,
+    VALUE,
+    B,
+    D,
+    Data,
+    Options,
+    P,
+    Point,
+    Work,
+)
+from kktdiff.backends.compiled._products import (
+    FAST,
+    add_rows,
+    add_transposed,
+    rows_times,
+    times,
+    top,
+)
+
+ROUNDING = 16 * 2.0**-52
+
+
+class Norms(NamedTuple):
+    """Norms of the residuals, and the sizes of the terms whose differences they are."""
+
+    primal: float
+    dual: float
+    gap: float
+    rows: float  # the equations Cx + s = d alone,
+    equalities: float  # and Ax = b
+    primal_size: float
+    dual_size: float
+    gap_size: float
+
+
+@njit(nogil=True, fastmath=FAST)
+def evaluate(e: Data, o: Options, f: Work, z: Point) -> Norms:
+    """Write r_x, r_c and r_nu; return their norms."""
+    r_x, r_c, r_nu = f.x[R_X], f.c[R_C], f.k[R_NU]
+    f.x[CL : AN + 1] = 0.0
+    add_rows(e, o, z.lam, f.x[CL])
+    add_transposed(e.A, z.nu, f.x[AN])
+    times(e.Q, z.x, f.x[QX])
+    times(e.A, z.x, r_nu)
+    rows_times(e, o, z.x, r_c)
+    primal_size = max(max(top(e.c[D]), top(e.k[B])), top(r_nu))
+    primal, gap, gap_size = 0.0, 0.0, 0.0
+    for i in range(len(r_nu)):
+        r_nu[i] -= e.k[B, i]
+        gap += z.nu[i] * e.k[B, i]
+        gap_size += abs(z.nu[i] * e.k[B, i])
+    for i in range(len(r_c)):
+        if e.c[PRESENT, i]:
+            primal_size = max(primal_size, abs(r_c[i]))
+            r_c[i] -= e.c[D, i]
+            primal = max(primal, r_c[i])
+            r_c[i] += z.s[i]
+            gap += z.lam[i] * e.c[D, i]
+            gap_size += abs(z.lam[i] * e.c[D, i])
+        else:
+            r_c[i] = 0.0
+    for j in range(len(r_x)):
+        r_x[j] = f.x[QX, j] + e.x[P, j] + f.x[CL, j] + f.x[AN, j]
+        if e.x[FIXED, j]:
+            gap -= r_x[j] * e.x[VALUE, j]
+            gap_size += abs(r_x[j] * e.x[VALUE, j])
+            primal = max(primal, abs(z.x[j] - e.x[VALUE, j]))
+            r_x[j] = 0.0
+        gap += z.x[j] * (f.x[QX, j] + e.x[P, j])
+        gap_size += abs(z.x[j] * f.x[QX, j]) + abs(z.x[j] * e.x[P, j])
+    equalities = top(r_nu)
+    dual_size = max(max(top(f.x[QX]), top(e.x[P])), max(top(f.x[CL]), top(f.x[AN])))
+    norms = max(primal, equalities), top(r_x), abs(gap)
+    return Norms(*norms, top(r_c), equalities, primal_size, dual_size, gap_size)

@@ -1,0 +1,59 @@
+"""From the core's arrays to compiled code and back."""
+
+from typing import Any
+
+import numpy as np
+
+from kktdiff._typing import Array
+from kktdiff.backends.compiled import _loop
+from kktdiff.backends.compiled._data import Data, Options, Point
+from kktdiff.backends.compiled._lapack import routines
+from kktdiff.backends.compiled._threads import in_threads
+
+_CALL = routines()
+
+
+def loop(
+    qp: Any, scaling: Any, *, diagonal: bool, tol: float, barrier: float, max_iter: int
+) -> tuple[Point, Array]:
+    """Points of all elements, and their numbers of iterations, or -1 for those given up."""
+    data = _data(qp, scaling)
+    lower, upper = qp.bounds
+    options = Options(lower, upper, diagonal, tol, barrier, max_iter)
+    (n, m, k), M, batch = qp.sizes, qp.d.shape[1], qp.length
+    point = Point(*(np.empty((batch, size)) for size in (n, M, M, k)))
+    iterations = np.empty(batch, np.int64)
+
+    def work(first: int, end: int) -> None:
+        _loop.run(data, options, _CALL, point, iterations, first, end)
+
+    step = n * k * k if diagonal else n * n * (m + n / 3 + 2 * k)
+    in_threads(work, batch, 10.0 * batch * step)  # 10: as many steps are usual
+    return point, iterations
+
+
+def _data(qp: Any, scaling: Any) -> Data:
+    none = np.zeros((1, qp.sizes[0]))
+    fixed, value = (none if v is None else v for v in (qp.fixed, qp.value))
+    return Data(
+        _own(qp.Q),
+        _own(qp.G),
+        _own(qp.A),
+        _together(qp.p, scaling.x, fixed, value),
+        _together(qp.d, scaling.rows, qp.present),
+        _together(qp.b, scaling.nu),
+        _own(scaling.cost),
+    )
+
+
+def _own(array: Array) -> Array:
+    """In the one layout that code is compiled for; a copy only where it is not already."""
+    return np.require(array, np.float64, ["C", "A", "W"])
+
+
+def _together(*vectors: Array) -> Array:  # each (B or 1, n) -> (B or 1, r, n)
+    batch = max(len(v) for v in vectors)
+    out = np.empty((batch, len(vectors), vectors[0].shape[1]))
+    for row, vector in enumerate(vectors):
+        out[:, row] = vector
+    return out

@@ -1,0 +1,142 @@
+"""The steps of one element: the first point, Mehrotra's direction, how far it is followed."""
+
+from typing import Any
+
+from numba import njit
+
+from kktdiff.backends.compiled import _newton as newton
+from kktdiff.backends.compiled._data import (
+    AIM,
+    DLAM,
+    DNU,
+    DS,
+    DX,
+    PRESENT,
+    R_C,
+    ROW_WEIGHT,
+    TARGET,
+    VALUE,
+    Data,
+    Options,
+    Point,
+    W,
+    Work,
+)
+from kktdiff.backends.compiled._lapack import Routines
+from kktdiff.backends.compiled._products import FAST
+from kktdiff.backends.compiled._residuals import evaluate
+
+KEEP_OFF, KEEP_WELL_OFF, SHORT, POOR, PLAIN = 0.995, 0.9, 0.8, 0.1, 0.5
+REGULARISATION = 1e-8
+
+
+@njit(nogil=True)
+def start(e: Data, o: Options, f: Work, call: Routines, z: Point) -> bool:
+    """As `kktdiff._ipm.start`: the minimiser of the data's sum of squares, made positive."""
+    z.x[:] = e.x[VALUE]
+    z.s[:] = 0.0
+    z.lam[:] = 0.0
+    z.nu[:] = 0.0
+    evaluate(e, o, f, z)
+    for i in range(len(f.c[W])):
+        f.c[W, i] = e.c[ROW_WEIGHT, i] ** 2 / e.cost if e.c[PRESENT, i] else 0.0
+        f.c[TARGET, i] = -f.c[R_C, i]
+    if not newton.factor(e, o, f, call, REGULARISATION):
+        return False
+    newton.solve(e, o, f, call)
+    for j in range(len(f.x[DX])):
+        z.x[j] += f.x[DX, j]
+    z.nu[:] = f.k[DNU]
+    for i in range(len(f.c[W])):
+        z.s[i] = -f.c[DLAM, i] * e.cost / e.c[ROW_WEIGHT, i]
+        z.lam[i] = f.c[DLAM, i] * e.cost / e.c[ROW_WEIGHT, i]
+    _make_positive(e.c[PRESENT], z.s)
+    _make_positive(e.c[PRESENT], z.lam)
+    for i in range(len(f.c[W])):
+        z.s[i] = z.s[i] / e.c[ROW_WEIGHT, i] if e.c[PRESENT, i] else 1.0
+        z.lam[i] = z.lam[i] * e.c[ROW_WEIGHT, i] / e.cost if e.c[PRESENT, i] else 0.0
+    return True
+
+
+@njit(nogil=True)
+def _make_positive(present: Any, v: Any) -> None:
+    low, size = 1e300, 0.0
+    for i in range(len(v)):
+        if present[i]:
+            low, size = min(low, v[i]), max(size, abs(v[i]))
+    if low <= 1e-8 * max(size, 1.0):
+        for i in range(len(v)):
+            v[i] += 1 - low
+
+
+@njit(nogil=True, fastmath=FAST)
+def mean_product(e: Data, s: Any, lam: Any) -> float:
+    """The mean of ``s_i lam_i`` over the rows that are present."""
+    total, count = 0.0, 0.0
+    for i in range(len(s)):
+        total += s[i] * lam[i]
+        count += e.c[PRESENT, i]
+    return total / max(1.0, count)
+
+
+@njit(nogil=True)
+def direction(
+    e: Data, o: Options, f: Work, call: Routines, z: Point, mu: float, linear: bool
+) -> None:
+    """Mehrotra's predictor and corrector; where that goes astray, a plain step to the centre."""
+    f.c[AIM] = o.barrier
+    _newton_to(e, o, f, call, z)
+    alpha, beta = lengths(f, z, linear)
+    total, count = 0.0, 0.0
+    for i in range(len(f.c[W])):
+        total += (z.s[i] + alpha * f.c[DS, i]) * (z.lam[i] + beta * f.c[DLAM, i])
+        count += e.c[PRESENT, i]
+    share = (total / max(1.0, count) / (mu if mu > 0 else 1.0)) ** 3
+    centre = max(share * mu, o.barrier)
+    for i in range(len(f.c[W])):
+        f.c[AIM, i] = centre - f.c[DS, i] * f.c[DLAM, i]
+    _newton_to(e, o, f, call, z)
+    if min(lengths(f, z, linear)) < POOR:
+        f.c[AIM] = max(PLAIN * mu, o.barrier)
+        _newton_to(e, o, f, call, z)
+
+
+@njit(nogil=True, fastmath=FAST)
+def _newton_to(e: Data, o: Options, f: Work, call: Routines, z: Point) -> None:
+    """Newton's step towards ``lam_i s_i = aim_i``."""
+    for i in range(len(f.c[W])):
+        f.c[TARGET, i] = z.s[i] - f.c[R_C, i] - f.c[AIM, i] / z.lam[i] if e.c[PRESENT, i] else 0.0
+    newton.solve(e, o, f, call)
+    for i in range(len(f.c[W])):
+        if e.c[PRESENT, i]:
+            f.c[DS, i] = f.c[AIM, i] / z.lam[i] - z.s[i] - (z.s[i] / z.lam[i]) * f.c[DLAM, i]
+        else:
+            f.c[DS, i] = 0.0
+
+
+@njit(nogil=True)
+def lengths(f: Work, z: Point, linear: bool) -> tuple[float, float]:
+    """Largest steps that keep s, and lam, from below zero; one for both unless Q is zero."""
+    alpha = beta = 1 / KEEP_OFF
+    for i in range(len(f.c[W])):
+        if f.c[DS, i] < 0:
+            alpha = min(alpha, -z.s[i] / f.c[DS, i])
+        if f.c[DLAM, i] < 0:
+            beta = min(beta, -z.lam[i] / f.c[DLAM, i])
+    return (alpha, beta) if linear else (min(alpha, beta), min(alpha, beta))
+
+
+@njit(nogil=True)
+def move(f: Work, z: Point, linear: bool) -> tuple[float, float]:
+    """Follow the direction, but for a little, as far as s and lam stay positive."""
+    alpha, beta = lengths(f, z, linear)
+    alpha = min((KEEP_WELL_OFF if alpha < SHORT else KEEP_OFF) * alpha, 1.0)
+    beta = min((KEEP_WELL_OFF if beta < SHORT else KEEP_OFF) * beta, 1.0)
+    for j in range(len(f.x[DX])):
+        z.x[j] += alpha * f.x[DX, j]
+    for i in range(len(f.c[W])):
+        z.s[i] += alpha * f.c[DS, i]
+        z.lam[i] += beta * f.c[DLAM, i]
+    for i in range(len(f.k[DNU])):
+        z.nu[i] += beta * f.k[DNU, i]
+    return alpha, beta

@@ -1,0 +1,262 @@
+"""The compiled path: the same steps, the same answers and statuses as without it."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import kktdiff
+from kktdiff.backends import compiled
+from tests.checks import answer_of, assert_near, grads_of
+from tests.problems import COMBINATIONS, FULL, Answer, Data, Sizes, known
+from tests.tolerances import SHARED, SMOOTHED, TIGHT_ANSWER
+
+pytest.importorskip("numba")
+pytest.importorskip("threadpoolctl")
+
+LARGE = Sizes(n=40, m=50, k=10)
+
+
+@pytest.fixture
+def without(monkeypatch):
+    """Calls a function with the compiled path and without it: both results."""
+
+    def both(call):
+        found = []
+        for module in (compiled._load(), None):
+            monkeypatch.setattr(compiled, "_LOADED", [module])
+            found.append(call())
+        return found
+
+    return both
+
+
+def assert_same_course(with_it, plain):
+    """Same status and iterations; x and multipliers the same up to rounding."""
+    np.testing.assert_array_equal(with_it.status, plain.status)
+    np.testing.assert_array_equal(with_it.iterations, plain.iterations)
+    for name in Answer._fields:
+        left, right = getattr(with_it, name), getattr(plain, name)
+        np.testing.assert_array_equal(np.isnan(left), np.isnan(right))
+        assert_near(np.nan_to_num(left), np.nan_to_num(right), TIGHT_ANSWER, name)
+
+
+# -------------------------------------------------------------------------- the same as without
+
+
+@pytest.mark.parametrize("sizes", [*COMBINATIONS, LARGE], ids=lambda sizes: sizes.label)
+def test_answers_and_gradients_are_those_of_numpy(without, sizes):
+    data = known(np.random.default_rng(400), sizes, batch=(4,)).data
+    weight = np.random.default_rng(401).normal(size=data.p.shape)
+
+    def use():
+        solution = kktdiff.solve_qp(*data)
+        return solution, grads_of(solution.vjp(weight))
+
+    (solution, grads), (plain, plain_grads) = without(use)
+    assert solution.solved.all()
+    assert_same_course(solution, plain)
+    for name in Data._fields:
+        if getattr(grads, name) is not None:
+            assert_near(getattr(grads, name), getattr(plain_grads, name), SHARED, name)
+
+
+@pytest.mark.parametrize("k", [0, 3])
+def test_separable_problems_too(without, k):
+    """A diagonal Q and no G: the condensed matrix is diagonal."""
+    rng = np.random.default_rng(402)
+    A = rng.normal(size=(k, 8)) if k else None
+    b = A @ rng.random(8) if k else None
+    data = Data(np.diag(rng.random(8)), rng.normal(size=(6, 8)), A=A, b=b, lb=0 * np.ones(8))
+    assert_same_course(*without(lambda: kktdiff.solve_qp(**data._asdict())))
+
+
+def test_linear_programs_take_steps_of_their_own(without):
+    rng = np.random.default_rng(403)
+    G, x = rng.normal(size=(12, 5)), rng.normal(size=(3, 5))
+    h, p = x @ G.T + rng.random((3, 12)), -rng.random((3, 12)) @ G
+    solution, plain = without(lambda: kktdiff.solve_qp(np.zeros((5, 5)), p, G, h))
+    assert solution.solved.all()
+    assert_same_course(solution, plain)
+
+
+def test_fixed_and_absent_bounds(without):
+    rng = np.random.default_rng(404)
+    lb, ub = -rng.random((5, 6)), rng.random((5, 6))
+    lb[:, 0] = ub[:, 0]
+    lb[:, 1], ub[:, 2] = -np.inf, np.inf
+    data = Data(np.eye(6), 3 * rng.normal(size=(5, 6)), lb=lb, ub=ub)
+    assert_same_course(*without(lambda: kktdiff.solve_qp(**data._asdict())))
+
+
+def test_what_is_not_easy_gets_the_same_status(without):
+    """Infeasible, unbounded, not convex, not finite, and one that is solved, in one batch."""
+    Q = np.array([np.eye(2), np.zeros((2, 2)), -np.eye(2), np.eye(2), np.eye(2)])
+    p = np.array([[0, 0], [-1, 0], [1, 1], [np.nan, 0], [1, 2]])
+    G = np.array([[1.0, 0], [-1.0, 0]])
+    h = np.array([[-1, -1], [np.inf, 0], [1, 1], [1, 1], [1, 1.0]])
+    solution, plain = without(lambda: kktdiff.solve_qp(Q, p, G, h, on_failure="ignore"))
+    names = [kktdiff.Status(int(s)).name for s in solution.status]
+    assert names == ["PRIMAL_INFEASIBLE", "DUAL_INFEASIBLE", "NONCONVEX", "INVALID_DATA", "SOLVED"]
+    assert_same_course(solution, plain)
+
+
+@pytest.mark.parametrize("max_iter", [0, 3, 100])
+def test_the_limit_of_iterations(without, max_iter):
+    data = known(np.random.default_rng(405), FULL, batch=(3,)).data
+    options = {"max_iter": max_iter, "on_failure": "ignore"}
+    assert_same_course(*without(lambda: kktdiff.solve_qp(*data, **options)))
+
+
+def test_smoothed_gradients(without):
+    data = known(np.random.default_rng(406), FULL, batch=(3,)).data
+    weight = np.random.default_rng(407).normal(size=data.p.shape)
+    how = {"gradient": "smoothed", "smoothing": 1e-2}
+    grads, plain = without(lambda: grads_of(kktdiff.solve_qp(*data).vjp(weight, **how)))
+    for name in Data._fields:
+        assert_near(getattr(grads, name), getattr(plain, name), SMOOTHED, name)
+
+
+def test_it_does_the_work(monkeypatch):
+    """Easy problems never reach the loop in NumPy."""
+    from kktdiff import _ipm
+
+    monkeypatch.setattr(compiled, "_LOADED", [compiled._load()])
+    monkeypatch.setattr(_ipm, "run", lambda *_: pytest.fail("the NumPy loop was called"))
+    assert kktdiff.solve_qp(*known(np.random.default_rng(408), FULL, batch=(3,)).data).solved.all()
+
+
+# ---------------------------------------------------------------------------- when it is there
+
+
+def run_fresh(code, folder, **environment):
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def test_it_can_be_switched_off(repository):
+    code = """
+import sys, numpy, kktdiff
+from kktdiff.backends import compiled
+kktdiff.solve_qp(numpy.eye(2), numpy.ones(2), lb=numpy.zeros(2))
+print(compiled.missing(), "numba" in sys.modules)
+"""
+    off = run_fresh(code, repository, KKTDIFF_COMPILED="0")
+    assert off == "switched off by KKTDIFF_COMPILED=0 False\n"
+    assert run_fresh(code, repository, KKTDIFF_COMPILED="1") == "None True\n"
+
+
+def test_a_missing_package_is_named(monkeypatch, run):
+    monkeypatch.delenv("KKTDIFF_COMPILED", raising=False)
+    monkeypatch.setattr(compiled, "find_spec", lambda name: None)
+    assert compiled.missing() == "numba is not installed: pip install 'kktdiff[fast]'"
+    assert "numba is not installed" in run("info")[1]
+    monkeypatch.setattr(compiled, "_LOADED", [])
+    assert compiled.loaded() is None
+
+
+# -------------------------------------------------------------------------------------- threads
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 100])
+@pytest.mark.parametrize("operations", [1.0, 1e12])
+def test_every_element_is_somebodys(monkeypatch, count, operations):
+    from kktdiff.backends.compiled import _threads
+
+    monkeypatch.setenv("KKTDIFF_THREADS", "3")
+    seen, names = [], set()
+
+    def work(first, end):
+        seen.extend(range(first, end))
+        names.add(threading.current_thread().name)
+
+    _threads.in_threads(work, count, operations)
+    assert sorted(seen) == list(range(count))
+    many = count > 1 and operations > 1e6
+    assert all(name.startswith("kktdiff") == many for name in names)
+
+
+def test_an_error_in_a_thread_arrives(monkeypatch):
+    from kktdiff.backends.compiled import _threads
+
+    monkeypatch.setenv("KKTDIFF_THREADS", "2")
+    with pytest.raises(ZeroDivisionError):
+        _threads.in_threads(lambda first, end: 1 / 0, 8, 1e12)
+
+
+def blas_threads():
+    from threadpoolctl import threadpool_info
+
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+
+def test_blas_has_its_threads_back_when_all_are_done(monkeypatch):
+    from kktdiff.backends.compiled import _threads
+
+    monkeypatch.setenv("KKTDIFF_THREADS", "1")
+    together, seen = threading.Barrier(2), []
+
+    def work(first, end):
+        together.wait(20)
+        seen.append(blas_threads())
+        together.wait(20)
+
+    before = blas_threads()
+    calls = [threading.Thread(target=_threads.in_threads, args=(work, 2, 1.0)) for _ in range(2)]
+    for call in calls:
+        call.start()
+    for call in calls:
+        call.join(20)
+    assert seen == [[1] * len(before)] * 2
+    assert blas_threads() == before
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"KKTDIFF_THREADS": "3", "OMP_NUM_THREADS": "2"}, 3),
+        ({"KKTDIFF_THREADS": "none", "OMP_NUM_THREADS": "2,1"}, 2),
+    ],
+)
+def test_how_many_threads(monkeypatch, environment, expected):
+    from kktdiff.backends.compiled import _threads
+
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert _threads.limit() == expected
+
+
+def test_the_number_of_threads_changes_no_bit(monkeypatch):
+    data = known(np.random.default_rng(409), LARGE, batch=(64,)).data
+    found = []
+    for threads in ("1", "2", "5"):
+        monkeypatch.setenv("KKTDIFF_THREADS", threads)
+        found.append(answer_of(kktdiff.solve_qp(*data)))
+    for other in found[1:]:
+        for left, right in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(left, right)
+
+
+def in_child(data):
+    return kktdiff.solve_qp(*data).x
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_process_has_threads_of_its_own(monkeypatch):
+    monkeypatch.setenv("KKTDIFF_THREADS", "2")
+    data = known(np.random.default_rng(410), LARGE, batch=(64,)).data
+    expected = in_child(data)
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        np.testing.assert_array_equal(pool.apply_async(in_child, (data,)).get(120), expected)

@@ -165,8 +165,12 @@ def draw(figure: Any, runs: dict[str, list[common.Record]]) -> None:
         for result in results:
             shares = [100 * record["held_out"] for record in result["log"]]
             axes.plot(shares, "o-", ms=3, color=common.BLUE)
-        axes.set_title(name)
+        axes.set(title=name, xticks=range(0, 7, 2))
         axes.grid(alpha=0.25)
+    for axes in panels.ravel()[len(runs) :]:
+        axes.set_axis_off()
+    figure.supylabel("per cent of the held-out boards", fontsize="medium")
+    figure.supxlabel("epoch", fontsize="medium")
 
 
 def main(argv: list[str] | None = None) -> dict[str, list[common.Record]]:

@@ -119,6 +119,16 @@ def table(rows: list[Record]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+def beside(found: dict[str, float] | str | None) -> str:
+    """A sentence for what `beside_qpth` found, or why it found nothing."""
+    if not found:
+        return ""
+    if isinstance(found, str):
+        return f"\n{found}\n"
+    times = ", ".join(f"{name} {seconds:.2g}" for name, seconds in found.items())
+    return f"\nSeconds per epoch, from single steps that were taken in turns: {times}.\n"
+
+
 def publish(
     args: argparse.Namespace,
     name: str,
@@ -127,7 +137,8 @@ def publish(
     draw: Callable[[Any], None],
 ) -> None:
     """Print the table; write it, the numbers and the figure into the output folder, if any."""
-    print(table(rows))
+    text = table(rows) + beside(numbers.get("seconds_per_epoch"))
+    print(text)
     if not args.output:
         return
     from matplotlib.figure import Figure
@@ -135,7 +146,7 @@ def publish(
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     draw(figure)
     figure.savefig(args.output / f"{name}.png", dpi=130)
-    (args.output / f"{name}.md").write_text(table(rows), encoding="utf-8")
+    (args.output / f"{name}.md").write_text(text, encoding="utf-8")
     settings = {k: str(v) for k, v in vars(args).items() if k in ("seed", "batch", "epochs")}
     (args.output / f"{name}.json").write_text(json.dumps(settings | numbers, indent=1) + "\n")
     print(f"written to {args.output}: {name}.md, {name}.json, {name}.png")

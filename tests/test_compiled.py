@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -155,6 +156,20 @@ print(compiled.missing(), "numba" in sys.modules)
     off = run_fresh(code, repository, KKTDIFF_COMPILED="0")
     assert off == "switched off by KKTDIFF_COMPILED=0 False\n"
     assert run_fresh(code, repository, KKTDIFF_COMPILED="1") == "None True\n"
+
+
+def test_what_is_kept_on_disk_belongs_to_the_sources(tmp_path):
+    """numba itself looks at the one module that it compiled a function of."""
+    from kktdiff.backends.compiled import _loop
+
+    (tmp_path / "a.py").write_text("1")
+    (tmp_path / "b.py").write_text("2")
+    before = _loop.sources(tmp_path)
+    assert _loop.sources(tmp_path) == before
+    (tmp_path / "b.py").write_text("3")
+    assert _loop.sources(tmp_path) != before
+    enclosed = [cell.cell_contents for cell in _loop.run.py_func.__closure__]
+    assert _loop.sources(Path(_loop.__file__).parent) in enclosed
 
 
 def test_a_missing_package_is_named(monkeypatch, run):

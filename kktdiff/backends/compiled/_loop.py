@@ -5,6 +5,8 @@ what it promised, no progress, is given up at once: the array code takes it from
 decides what it is.
 """
 
+import zlib
+from pathlib import Path
 from typing import Any
 
 from numba import njit
@@ -28,43 +30,32 @@ STALL, BIG = 6, 1e300
 GIVEN_UP = -1
 
 
-@njit(nogil=True, cache=True)
-def run(
-    data: Data, o: Options, call: Routines, z: Point, iterations: Any, first: int, end: int
-) -> None:
-    """Solve the elements from `first` to `end`; `iterations` is GIVEN_UP where that failed."""
-    work = work_for(data)
-    for i in range(first, end):
-        point = Point(z.x[i], z.s[i], z.lam[i], z.nu[i])
-        iterations[i] = solve(element(data, i), o, work, call, point)
-
-
 @njit(nogil=True)
-def solve(e: Data, o: Options, f: Work, call: Routines, z: Point) -> int:
+def solve(e: Data, o: Options, f: Work, call: Routines, at: Point) -> int:
     """Solve one element; how many iterations it took."""
-    if not steps.start(e, o, f, call, z):
+    if not steps.start(e, o, f, call, at):
         return GIVEN_UP
     linear = not e.Q.any()
     f.least[:] = BIG
     allowed_rows, allowed_dual, progress = BIG, BIG, 0
     for iteration in range(o.max_iter + 1):
-        r = evaluate(e, o, f, z)
-        mu = steps.mean_product(e, z.s, z.lam)
-        if is_solved(e, o, z, r):
+        r = evaluate(e, o, f, at)
+        mu = steps.mean_product(e, at.s, at.lam)
+        if is_solved(e, o, at, r):
             return iteration
-        if has_halved(f, r, max(mu, ROUNDING * r.gap_size / max(1, len(z.s)))):
+        if has_halved(f, r, max(mu, ROUNDING * r.gap_size / max(1, len(at.s)))):
             progress = iteration
         rows_broken = r.equalities > max(allowed_rows, o.tol * (1 + r.primal_size) ** 0.5)
         dual_broken = not r.dual <= max(allowed_dual, o.tol * (1 + r.dual_size) ** 0.5)
         stuck = iteration - progress >= STALL or iteration == o.max_iter
         if rows_broken or dual_broken or stuck:
             return GIVEN_UP
-        for i in range(len(z.s)):
-            f.c[W, i] = z.lam[i] / z.s[i] if e.c[PRESENT, i] else 0.0
+        for i in range(len(at.s)):
+            f.c[W, i] = at.lam[i] / at.s[i] if e.c[PRESENT, i] else 0.0
         if not newton.factor(e, o, f, call, steps.REGULARISATION):
             return GIVEN_UP
-        steps.direction(e, o, f, call, z, mu, linear)
-        alpha, beta = steps.move(f, z, linear)
+        steps.direction(e, o, f, call, at, mu, linear)
+        alpha, beta = steps.move(f, at, linear)
         clear = min(alpha, beta) > steps.POOR
         allowed_rows = (1 - alpha / 2) * r.equalities if clear else BIG
         allowed_dual = (1 - beta / 2) * r.dual if clear else BIG
@@ -72,16 +63,16 @@ def solve(e: Data, o: Options, f: Work, call: Routines, z: Point) -> int:
 
 
 @njit(nogil=True)
-def is_solved(e: Data, o: Options, z: Point, r: Norms) -> bool:
+def is_solved(e: Data, o: Options, at: Point, r: Norms) -> bool:
     """All three norms small or rounding; or, with a barrier, a point of the central path."""
     if not o.barrier:
         primal = r.primal <= o.tol + ROUNDING * r.primal_size
         dual = r.dual <= o.tol + ROUNDING * r.dual_size
         return primal and dual and r.gap <= o.tol + ROUNDING * r.gap_size
     off = max(max(r.rows, r.equalities) / (1 + r.primal_size), r.dual / (1 + r.dual_size))
-    for i in range(len(z.s)):
+    for i in range(len(at.s)):
         if e.c[PRESENT, i]:
-            off = max(off, abs(z.lam[i] * z.s[i] / o.barrier - 1))
+            off = max(off, abs(at.lam[i] * at.s[i] / o.barrier - 1))
     return off <= o.tol
 
 
@@ -97,3 +88,28 @@ def has_halved(f: Work, r: Norms, mu: float) -> bool:
             f.least[i] = now
             found = True
     return found
+
+
+def sources(folder: Path) -> int:
+    """A number that changes with the text of any of the folder's modules."""
+    files = sorted(folder.glob("*.py"))
+    return zlib.crc32(b"".join(file.read_bytes() for file in files))
+
+
+def _kept_on_disk(version: int) -> Any:
+    @njit(nogil=True, cache=True)
+    def run(
+        data: Data, o: Options, call: Routines, at: Point, iterations: Any, first: int, end: int
+    ) -> None:
+        """Solve the elements from `first` to `end`; `iterations` is GIVEN_UP where that failed."""
+        if version < 0:  # never; numba keeps code by this module and what its functions enclose
+            return
+        work = work_for(data)
+        for i in range(first, end):
+            point = Point(at.x[i], at.s[i], at.lam[i], at.nu[i])
+            iterations[i] = solve(element(data, i), o, work, call, point)
+
+    return run
+
+
+run = _kept_on_disk(sources(Path(__file__).parent))

@@ -48,29 +48,29 @@ class Norms(NamedTuple):
 
 
 @njit(nogil=True, fastmath=FAST)
-def evaluate(e: Data, o: Options, f: Work, z: Point) -> Norms:
+def evaluate(e: Data, o: Options, f: Work, at: Point) -> Norms:
     """Write r_x, r_c and r_nu; return their norms."""
     r_x, r_c, r_nu = f.x[R_X], f.c[R_C], f.k[R_NU]
     f.x[CL : AN + 1] = 0.0
-    add_rows(e, o, z.lam, f.x[CL])
-    add_transposed(e.A, z.nu, f.x[AN])
-    times(e.Q, z.x, f.x[QX])
-    times(e.A, z.x, r_nu)
-    rows_times(e, o, z.x, r_c)
+    add_rows(e, o, at.lam, f.x[CL])
+    add_transposed(e.A, at.nu, f.x[AN])
+    times(e.Q, at.x, f.x[QX])
+    times(e.A, at.x, r_nu)
+    rows_times(e, o, at.x, r_c)
     primal_size = max(max(top(e.c[D]), top(e.k[B])), top(r_nu))
     primal, gap, gap_size = 0.0, 0.0, 0.0
     for i in range(len(r_nu)):
         r_nu[i] -= e.k[B, i]
-        gap += z.nu[i] * e.k[B, i]
-        gap_size += abs(z.nu[i] * e.k[B, i])
+        gap += at.nu[i] * e.k[B, i]
+        gap_size += abs(at.nu[i] * e.k[B, i])
     for i in range(len(r_c)):
         if e.c[PRESENT, i]:
             primal_size = max(primal_size, abs(r_c[i]))
             r_c[i] -= e.c[D, i]
             primal = max(primal, r_c[i])
-            r_c[i] += z.s[i]
-            gap += z.lam[i] * e.c[D, i]
-            gap_size += abs(z.lam[i] * e.c[D, i])
+            r_c[i] += at.s[i]
+            gap += at.lam[i] * e.c[D, i]
+            gap_size += abs(at.lam[i] * e.c[D, i])
         else:
             r_c[i] = 0.0
     for j in range(len(r_x)):
@@ -78,10 +78,10 @@ def evaluate(e: Data, o: Options, f: Work, z: Point) -> Norms:
         if e.x[FIXED, j]:
             gap -= r_x[j] * e.x[VALUE, j]
             gap_size += abs(r_x[j] * e.x[VALUE, j])
-            primal = max(primal, abs(z.x[j] - e.x[VALUE, j]))
+            primal = max(primal, abs(at.x[j] - e.x[VALUE, j]))
             r_x[j] = 0.0
-        gap += z.x[j] * (f.x[QX, j] + e.x[P, j])
-        gap_size += abs(z.x[j] * f.x[QX, j]) + abs(z.x[j] * e.x[P, j])
+        gap += at.x[j] * (f.x[QX, j] + e.x[P, j])
+        gap_size += abs(at.x[j] * f.x[QX, j]) + abs(at.x[j] * e.x[P, j])
     equalities = top(r_nu)
     dual_size = max(max(top(f.x[QX]), top(e.x[P])), max(top(f.x[CL]), top(f.x[AN])))
     norms = max(primal, equalities), top(r_x), abs(gap)

@@ -31,13 +31,13 @@ REGULARISATION = 1e-8
 
 
 @njit(nogil=True)
-def start(e: Data, o: Options, f: Work, call: Routines, z: Point) -> bool:
+def start(e: Data, o: Options, f: Work, call: Routines, at: Point) -> bool:
     """As `kktdiff._ipm.start`: the minimiser of the data's sum of squares, made positive."""
-    z.x[:] = e.x[VALUE]
-    z.s[:] = 0.0
-    z.lam[:] = 0.0
-    z.nu[:] = 0.0
-    evaluate(e, o, f, z)
+    at.x[:] = e.x[VALUE]
+    at.s[:] = 0.0
+    at.lam[:] = 0.0
+    at.nu[:] = 0.0
+    evaluate(e, o, f, at)
     for i in range(len(f.c[W])):
         f.c[W, i] = e.c[ROW_WEIGHT, i] ** 2 / e.cost if e.c[PRESENT, i] else 0.0
         f.c[TARGET, i] = -f.c[R_C, i]
@@ -45,16 +45,16 @@ def start(e: Data, o: Options, f: Work, call: Routines, z: Point) -> bool:
         return False
     newton.solve(e, o, f, call)
     for j in range(len(f.x[DX])):
-        z.x[j] += f.x[DX, j]
-    z.nu[:] = f.k[DNU]
+        at.x[j] += f.x[DX, j]
+    at.nu[:] = f.k[DNU]
     for i in range(len(f.c[W])):
-        z.s[i] = -f.c[DLAM, i] * e.cost / e.c[ROW_WEIGHT, i]
-        z.lam[i] = f.c[DLAM, i] * e.cost / e.c[ROW_WEIGHT, i]
-    _make_positive(e.c[PRESENT], z.s)
-    _make_positive(e.c[PRESENT], z.lam)
+        at.s[i] = -f.c[DLAM, i] * e.cost / e.c[ROW_WEIGHT, i]
+        at.lam[i] = f.c[DLAM, i] * e.cost / e.c[ROW_WEIGHT, i]
+    _make_positive(e.c[PRESENT], at.s)
+    _make_positive(e.c[PRESENT], at.lam)
     for i in range(len(f.c[W])):
-        z.s[i] = z.s[i] / e.c[ROW_WEIGHT, i] if e.c[PRESENT, i] else 1.0
-        z.lam[i] = z.lam[i] * e.c[ROW_WEIGHT, i] / e.cost if e.c[PRESENT, i] else 0.0
+        at.s[i] = at.s[i] / e.c[ROW_WEIGHT, i] if e.c[PRESENT, i] else 1.0
+        at.lam[i] = at.lam[i] * e.c[ROW_WEIGHT, i] / e.cost if e.c[PRESENT, i] else 0.0
     return True
 
 
@@ -81,62 +81,62 @@ def mean_product(e: Data, s: Any, lam: Any) -> float:
 
 @njit(nogil=True)
 def direction(
-    e: Data, o: Options, f: Work, call: Routines, z: Point, mu: float, linear: bool
+    e: Data, o: Options, f: Work, call: Routines, at: Point, mu: float, linear: bool
 ) -> None:
     """Mehrotra's predictor and corrector; where that goes astray, a plain step to the centre."""
     f.c[AIM] = o.barrier
-    _newton_to(e, o, f, call, z)
-    alpha, beta = lengths(f, z, linear)
+    _newton_to(e, o, f, call, at)
+    alpha, beta = lengths(f, at, linear)
     total, count = 0.0, 0.0
     for i in range(len(f.c[W])):
-        total += (z.s[i] + alpha * f.c[DS, i]) * (z.lam[i] + beta * f.c[DLAM, i])
+        total += (at.s[i] + alpha * f.c[DS, i]) * (at.lam[i] + beta * f.c[DLAM, i])
         count += e.c[PRESENT, i]
     share = (total / max(1.0, count) / (mu if mu > 0 else 1.0)) ** 3
     centre = max(share * mu, o.barrier)
     for i in range(len(f.c[W])):
         f.c[AIM, i] = centre - f.c[DS, i] * f.c[DLAM, i]
-    _newton_to(e, o, f, call, z)
-    if min(lengths(f, z, linear)) < POOR:
+    _newton_to(e, o, f, call, at)
+    if min(lengths(f, at, linear)) < POOR:
         f.c[AIM] = max(PLAIN * mu, o.barrier)
-        _newton_to(e, o, f, call, z)
+        _newton_to(e, o, f, call, at)
 
 
 @njit(nogil=True, fastmath=FAST)
-def _newton_to(e: Data, o: Options, f: Work, call: Routines, z: Point) -> None:
+def _newton_to(e: Data, o: Options, f: Work, call: Routines, at: Point) -> None:
     """Newton's step towards ``lam_i s_i = aim_i``."""
     for i in range(len(f.c[W])):
-        f.c[TARGET, i] = z.s[i] - f.c[R_C, i] - f.c[AIM, i] / z.lam[i] if e.c[PRESENT, i] else 0.0
+        f.c[TARGET, i] = at.s[i] - f.c[R_C, i] - f.c[AIM, i] / at.lam[i] if e.c[PRESENT, i] else 0.0
     newton.solve(e, o, f, call)
     for i in range(len(f.c[W])):
         if e.c[PRESENT, i]:
-            f.c[DS, i] = f.c[AIM, i] / z.lam[i] - z.s[i] - (z.s[i] / z.lam[i]) * f.c[DLAM, i]
+            f.c[DS, i] = f.c[AIM, i] / at.lam[i] - at.s[i] - (at.s[i] / at.lam[i]) * f.c[DLAM, i]
         else:
             f.c[DS, i] = 0.0
 
 
 @njit(nogil=True)
-def lengths(f: Work, z: Point, linear: bool) -> tuple[float, float]:
+def lengths(f: Work, at: Point, linear: bool) -> tuple[float, float]:
     """Largest steps that keep s, and lam, from below zero; one for both unless Q is zero."""
     alpha = beta = 1 / KEEP_OFF
     for i in range(len(f.c[W])):
         if f.c[DS, i] < 0:
-            alpha = min(alpha, -z.s[i] / f.c[DS, i])
+            alpha = min(alpha, -at.s[i] / f.c[DS, i])
         if f.c[DLAM, i] < 0:
-            beta = min(beta, -z.lam[i] / f.c[DLAM, i])
+            beta = min(beta, -at.lam[i] / f.c[DLAM, i])
     return (alpha, beta) if linear else (min(alpha, beta), min(alpha, beta))
 
 
 @njit(nogil=True)
-def move(f: Work, z: Point, linear: bool) -> tuple[float, float]:
+def move(f: Work, at: Point, linear: bool) -> tuple[float, float]:
     """Follow the direction, but for a little, as far as s and lam stay positive."""
-    alpha, beta = lengths(f, z, linear)
+    alpha, beta = lengths(f, at, linear)
     alpha = min((KEEP_WELL_OFF if alpha < SHORT else KEEP_OFF) * alpha, 1.0)
     beta = min((KEEP_WELL_OFF if beta < SHORT else KEEP_OFF) * beta, 1.0)
     for j in range(len(f.x[DX])):
-        z.x[j] += alpha * f.x[DX, j]
+        at.x[j] += alpha * f.x[DX, j]
     for i in range(len(f.c[W])):
-        z.s[i] += alpha * f.c[DS, i]
-        z.lam[i] += beta * f.c[DLAM, i]
+        at.s[i] += alpha * f.c[DS, i]
+        at.lam[i] += beta * f.c[DLAM, i]
     for i in range(len(f.k[DNU])):
-        z.nu[i] += beta * f.k[DNU, i]
+        at.nu[i] += beta * f.k[DNU, i]
     return alpha, beta

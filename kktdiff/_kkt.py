@@ -112,9 +112,13 @@ def factor(
     rest = xp.take_along_axis(a_G, order, axis=1) - 1
     give = 0 * scaling.nu if qp.soft_nu is None else qp.soft_nu / scaling.unit_nu
     diagonal = concat([1 - share + reg, -give - reg, rest - reg], axis=1)
-    K = _assemble(qp, scaling, order, x, g, diagonal)
     size = xp.broadcast_to(size + qp.sizes[0] + qp.sizes[2], diagonal.shape[:1])
-    return Factors(backend.lu_factor(K, size), order, place, a, slack, x, g, stiff, held, scaling)
+    weights = {"x": x, "g": g, "nu": scaling.nu, "cost": scaling.cost}
+    matrices = {"Q": qp.Q, "G": qp.G, "A": qp.A}
+    lu = backend.kkt_lu(**matrices, **weights, order=order, diagonal=diagonal, size=size)
+    if lu is None:
+        lu = backend.lu_factor(_assemble(qp, scaling, order, x, g, diagonal), size)
+    return Factors(lu, order, place, a, slack, x, g, stiff, held, scaling)
 
 
 def _by_activity(a: Array) -> tuple[Array, Array, Array]:  # (B, m)

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -122,6 +123,41 @@ def test_smoothed_gradients(without):
         assert_near(getattr(grads, name), getattr(plain, name), SMOOTHED, name)
 
 
+def test_a_matrix_that_breaks_down_says_so_and_moves_no_other():
+    """A matrix of zeros, one of NaN, and two that are sound."""
+    from kktdiff.backends.compiled import _run
+
+    ones = np.ones((4, 2))
+    Q = np.array([np.zeros((2, 2)), np.full((2, 2), np.nan), np.eye(2), 2 * np.eye(2)])
+    factors, ok = _run.kkt_factor(
+        Q=Q,
+        G=np.zeros((1, 0, 2)),
+        A=np.zeros((1, 0, 2)),
+        x=ones,
+        g=np.zeros((1, 0)),
+        nu=np.zeros((1, 0)),
+        cost=ones[:, 0],
+        order=np.zeros((1, 0), int),
+        diagonal=0 * ones,
+        size=np.full(4, 2),
+    )
+    np.testing.assert_array_equal(ok, [False, False, True, True])
+    rhs = np.arange(8.0).reshape(4, 2, 1)
+    found = _run.kkt_solve(factors, np.array([3, 2]), rhs[2:])
+    np.testing.assert_array_equal(found[..., 0], [[2, 2.5], [6, 7]])
+    shared = _run.kkt_solve(factors, np.array([3]), rhs)
+    np.testing.assert_array_equal(shared, rhs / 2)
+
+
+def test_a_solution_keeps_its_factors_when_pickled():
+    data = known(np.random.default_rng(411), FULL, batch=(3,)).data
+    solution = kktdiff.solve_qp(*data)
+    again = pickle.loads(pickle.dumps(solution))
+    weight = np.random.default_rng(412).normal(size=data.p.shape)
+    for left, right in zip(*(grads_of(s.vjp(weight)) for s in (solution, again)), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
 def test_it_does_the_work(monkeypatch):
     """Easy problems never reach the loop in NumPy."""
     from kktdiff import _ipm
@@ -160,16 +196,16 @@ print(compiled.missing(), "numba" in sys.modules)
 
 def test_what_is_kept_on_disk_belongs_to_the_sources(tmp_path):
     """numba itself looks at the one module that it compiled a function of."""
-    from kktdiff.backends.compiled import _loop
+    from kktdiff.backends.compiled import _entry
 
     (tmp_path / "a.py").write_text("1")
     (tmp_path / "b.py").write_text("2")
-    before = _loop.sources(tmp_path)
-    assert _loop.sources(tmp_path) == before
+    before = _entry.sources(tmp_path)
+    assert _entry.sources(tmp_path) == before
     (tmp_path / "b.py").write_text("3")
-    assert _loop.sources(tmp_path) != before
-    enclosed = [cell.cell_contents for cell in _loop.run.py_func.__closure__]
-    assert _loop.sources(Path(_loop.__file__).parent) in enclosed
+    assert _entry.sources(tmp_path) != before
+    enclosed = [cell.cell_contents for cell in _entry.loop.py_func.__closure__]
+    assert _entry.sources(Path(_entry.__file__).parent) in enclosed
 
 
 def test_a_missing_package_is_named(monkeypatch, run):

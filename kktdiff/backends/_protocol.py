@@ -79,6 +79,25 @@ class Backend(Protocol):
         """Factor each matrix. Rows and columns from ``size[i]`` on are those of minus or
         plus the identity and may be left out of the work."""
 
+    def kkt_lu(
+        self,
+        *,
+        Q: Array,  # (B or 1, n, n)
+        G: Array,  # (B or 1, m, n)
+        A: Array,  # (B or 1, k, n)
+        x: Array,  # (B, n): weights of the variables
+        g: Array,  # (B, m): weights of the rows of G
+        nu: Array,  # (B, k): weights of the rows of A
+        cost: Array,  # (B,): weight of Q
+        order: Array,  # (B, r): the rows of G that play a part
+        diagonal: Array,  # (B, n + k + r): added to the diagonal
+        size: Array,  # (B,): as for `lu_factor`
+    ) -> LU | None:
+        """Assemble and factor the weighted KKT matrices of `kktdiff._kkt` in one call.
+
+        None: this backend has no such thing.
+        """
+
     def lu_take(self, lu: LU, index: Array) -> LU:
         """The factors of the elements `index`."""
 

@@ -45,6 +45,9 @@ class ArrayAPIBackend:
     def loop(self, qp: Any, scaling: Any, **options: Any) -> None:
         """Not offered: every step is made of array operations."""
 
+    def kkt_lu(self, **blocks: Any) -> None:
+        """Not offered."""
+
     def cholesky(self, a: Array) -> Cholesky:
         """Right-looking Cholesky, one column of all matrices at a time."""
         xp, n = self.xp, a.shape[-1]

@@ -3,7 +3,7 @@ element's answer depends on what else is in the batch."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import array_api_compat.numpy as xp
 import numpy as np
@@ -15,6 +15,13 @@ from kktdiff.backends import compiled
 from kktdiff.backends._protocol import LU, Cholesky
 
 _LARGE = 32  # rows from which a LAPACK call per matrix is faster than np.linalg.cholesky
+
+
+class _Compiled(NamedTuple):
+    """Factors that compiled code has made and solves with."""
+
+    factors: Any
+    places: Array  # (B,): of the elements among them
 
 
 @dataclass(frozen=True)
@@ -98,12 +105,27 @@ class NumPyBackend:
             factor.append((lu, pivots, np.diagonal(matrix)[n:]))
         return LU(factor, ok)
 
+    def kkt_lu(self, **blocks: Array) -> LU | None:
+        """Compiled, where that is possible."""
+        module = compiled.loaded()
+        if module is None:
+            return None
+        factors, ok = module.kkt_factor(**blocks)
+        return LU(_Compiled(factors, np.arange(len(ok))), ok)
+
     def lu_take(self, lu: LU, index: Array) -> LU:
         """The factors of the elements `index`, not copied."""
+        if isinstance(lu.factor, _Compiled):
+            some = lu.factor._replace(places=lu.factor.places[index])
+            return LU(some, lu.ok[index])
         return LU([lu.factor[i] for i in index], lu.ok[index])
 
     def lu_solve(self, lu: LU, rhs: Array) -> Array:
         """LAPACK's ``dgetrs``; the diagonal rest by division."""
+        if isinstance(lu.factor, _Compiled):
+            from kktdiff.backends.compiled import _run  # it may have come from another process
+
+            return _run.kkt_solve(*lu.factor, rhs)
         if len(lu.factor) < len(rhs):  # one for all: one call for all
             batch, n, r = rhs.shape
             together = self.lu_solve(lu, rhs.transpose(1, 0, 2).reshape(1, n, batch * r))

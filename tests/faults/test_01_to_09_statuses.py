@@ -171,12 +171,15 @@ def test_04_a_nan_makes_its_element_invalid_and_moves_no_other(name):
 
 @pytest.mark.parametrize("name", Data._fields)
 def test_04_a_nan_never_comes_to_a_factorization(name, monkeypatch):
-    for method in ("cholesky", "condensed_cholesky", "lu_factor"):
+    for method in ("cholesky", "condensed_cholesky", "lu_factor", "kkt_lu", "loop"):
         real = getattr(NumPyBackend, method)
 
-        def finite(self, *arrays, real=real):
-            assert all(np.all(np.isfinite(array)) for array in arrays)
-            return real(self, *arrays)
+        def finite(self, *arrays, real=real, **named):
+            qp = arrays[0] if real.__name__ == "loop" else None
+            of_qp = () if qp is None else (qp.Q, qp.p, qp.G, qp.A, qp.b, qp.d)
+            for array in (*(of_qp or arrays), *named.values()):
+                assert np.all(np.isfinite(array))
+            return real(self, *arrays, **named)
 
         monkeypatch.setattr(NumPyBackend, method, finite)
     solution = solve(with_entry(name, np.nan))

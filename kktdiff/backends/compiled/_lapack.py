@@ -22,15 +22,16 @@ class Routines(NamedTuple):
     syrk: int
     potrf: int
     potrs: int
+    getrf: int
+    getrs: int
 
 
 def routines() -> Routines:
     """Those of the SciPy that is installed."""
-    blas, lapack = "scipy.linalg.cython_blas", "scipy.linalg.cython_lapack"
+    names = ("dpotrf", "dpotrs", "dgetrf", "dgetrs")
     return Routines(
-        get_cython_function_address(blas, "dsyrk"),
-        get_cython_function_address(lapack, "dpotrf"),
-        get_cython_function_address(lapack, "dpotrs"),
+        get_cython_function_address("scipy.linalg.cython_blas", "dsyrk"),
+        *(get_cython_function_address("scipy.linalg.cython_lapack", name) for name in names),
     )
 
 
@@ -79,3 +80,25 @@ def add_square(rows: Any, H: Any, call: Routines, f: Work) -> None:  # (m, n), (
     lower, no = f.letters.ctypes.data, f.letters[1:].ctypes.data
     n, m, one = f.sizes.ctypes.data, f.sizes[1:].ctypes.data, f.one.ctypes.data
     _call(call.syrk, (lower, no, n, m, one, rows.ctypes.data, n, one, H.ctypes.data, n))
+
+
+@njit(nogil=True)
+def lu_factor(K: Any, n: int, pivots: Any, call: Routines, sizes: Any) -> bool:  # K: (N, N)
+    """LU of the leading n rows and columns, symmetric, in place; whether no pivot is zero."""
+    sizes[0], sizes[1] = n, len(K)
+    order, stride, info = sizes.ctypes.data, sizes[1:].ctypes.data, sizes[3:].ctypes.data
+    _call(call.getrf, (order, order, K.ctypes.data, stride, pivots.ctypes.data, info))
+    return sizes[3] == 0
+
+
+@njit(nogil=True)
+def lu_solve(
+    K: Any, n: int, pivots: Any, rhs: Any, call: Routines, sizes: Any, letters: Any
+) -> None:
+    """Solve in place with what `lu_factor` left, for the leading n of each row of rhs, (r, N)."""
+    sizes[0], sizes[1], sizes[2] = n, len(K), len(rhs)
+    order, stride = sizes.ctypes.data, sizes[1:].ctypes.data
+    columns = sizes[2:].ctypes.data
+    no, info = letters[1:].ctypes.data, sizes[3:].ctypes.data
+    left = (no, order, columns, K.ctypes.data, stride, pivots.ctypes.data)
+    _call(call.getrs, (*left, rhs.ctypes.data, stride, info))

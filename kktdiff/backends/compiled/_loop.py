@@ -5,8 +5,6 @@ what it promised, no progress, is given up at once: the array code takes it from
 decides what it is.
 """
 
-import zlib
-from pathlib import Path
 from typing import Any
 
 from numba import njit
@@ -28,6 +26,17 @@ from kktdiff.backends.compiled._residuals import ROUNDING, Norms, evaluate
 
 STALL, BIG = 6, 1e300
 GIVEN_UP = -1
+
+
+@njit(nogil=True)
+def run(
+    data: Data, o: Options, call: Routines, at: Point, iterations: Any, first: int, end: int
+) -> None:
+    """Solve the elements from `first` to `end`; `iterations` is GIVEN_UP where that failed."""
+    work = work_for(data)
+    for i in range(first, end):
+        point = Point(at.x[i], at.s[i], at.lam[i], at.nu[i])
+        iterations[i] = solve(element(data, i), o, work, call, point)
 
 
 @njit(nogil=True)
@@ -88,28 +97,3 @@ def has_halved(f: Work, r: Norms, mu: float) -> bool:
             f.least[i] = now
             found = True
     return found
-
-
-def sources(folder: Path) -> int:
-    """A number that changes with the text of any of the folder's modules."""
-    files = sorted(folder.glob("*.py"))
-    return zlib.crc32(b"".join(file.read_bytes() for file in files))
-
-
-def _kept_on_disk(version: int) -> Any:
-    @njit(nogil=True, cache=True)
-    def run(
-        data: Data, o: Options, call: Routines, at: Point, iterations: Any, first: int, end: int
-    ) -> None:
-        """Solve the elements from `first` to `end`; `iterations` is GIVEN_UP where that failed."""
-        if version < 0:  # never; numba keeps code by this module and what its functions enclose
-            return
-        work = work_for(data)
-        for i in range(first, end):
-            point = Point(at.x[i], at.s[i], at.lam[i], at.nu[i])
-            iterations[i] = solve(element(data, i), o, work, call, point)
-
-    return run
-
-
-run = _kept_on_disk(sources(Path(__file__).parent))

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from kktdiff._typing import Array
-from kktdiff.backends.compiled import _loop
+from kktdiff.backends.compiled import _entry
 from kktdiff.backends.compiled._data import Data, Options, Point
+from kktdiff.backends.compiled._kkt import Blocks, Factors
 from kktdiff.backends.compiled._lapack import routines
 from kktdiff.backends.compiled._threads import in_threads
 
@@ -25,11 +26,42 @@ def loop(
     iterations = np.empty(batch, np.int64)
 
     def work(first: int, end: int) -> None:
-        _loop.run(data, options, _CALL, point, iterations, first, end)
+        _entry.loop(data, options, _CALL, point, iterations, first, end)
 
     step = n * k * k if diagonal else n * n * (m + n / 3 + 2 * k)
     in_threads(work, batch, 10.0 * batch * step)  # 10: as many steps are usual
     return point, iterations
+
+
+def kkt_factor(**blocks: Array) -> tuple[Factors, Array]:
+    """Factors of the matrices that `blocks` describe, and where that succeeded, (B,) bool."""
+    size = np.require(blocks.pop("size"), np.int64, ["C", "A", "W"])
+    order = np.require(blocks.pop("order"), np.int64, ["C", "A", "W"])
+    rest = _own(blocks.pop("diagonal"))
+    batch, N = rest.shape
+    matrices = Blocks(**{name: _own(v) for name, v in blocks.items()}, order=order, diagonal=rest)
+    factors = Factors(np.empty((batch, N, N)), np.empty((batch, N), np.int32), size, rest)
+    ok = np.empty(batch, bool)
+
+    def work(first: int, end: int) -> None:
+        _entry.kkt_factor(matrices, _CALL, factors, ok, first, end)
+
+    in_threads(work, batch, batch * N**3)
+    return factors, ok
+
+
+def kkt_solve(factors: Factors, places: Array, rhs: Array) -> Array:
+    """Solutions for (B, N, r) with the factors at `places`, one for each element or one for all."""
+    batch, N, r = rhs.shape
+    out = np.array(rhs.mT, order="C")  # (B, r, N)
+    if len(places) < batch:  # one for all: one call for all
+        out = out.reshape(1, batch * r, N)
+
+    def work(first: int, end: int) -> None:
+        _entry.kkt_solve(factors, places, _CALL, out, first, end)
+
+    in_threads(work, len(places), 2.0 * batch * r * N * N)
+    return out.reshape(batch, r, N).mT
 
 
 def _data(qp: Any, scaling: Any) -> Data:

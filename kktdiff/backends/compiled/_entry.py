@@ -1,0 +1,41 @@
+"""The functions that Python calls, compiled once and kept on disk.
+
+numba keeps code by the module that it compiled a function of and by what the function encloses:
+here a number that stands for the text of all modules beside it.
+"""
+
+import zlib
+from pathlib import Path
+from typing import Any
+
+from numba import njit
+
+from kktdiff.backends.compiled import _kkt, _loop
+
+
+def sources(folder: Path) -> int:
+    """A number that changes with the text of any of the folder's modules."""
+    files = sorted(folder.glob("*.py"))
+    return zlib.crc32(b"".join(file.read_bytes() for file in files))
+
+
+def _kept_on_disk(version: int) -> tuple[Any, Any, Any]:
+    @njit(nogil=True, cache=True)
+    def loop(*arguments: Any) -> None:
+        if version >= 0:  # always
+            _loop.run(*arguments)
+
+    @njit(nogil=True, cache=True)
+    def kkt_factor(*arguments: Any) -> None:
+        if version >= 0:
+            _kkt.factor(*arguments)
+
+    @njit(nogil=True, cache=True)
+    def kkt_solve(*arguments: Any) -> None:
+        if version >= 0:
+            _kkt.solve(*arguments)
+
+    return loop, kkt_factor, kkt_solve
+
+
+loop, kkt_factor, kkt_solve = _kept_on_disk(sources(Path(__file__).parent))

@@ -57,7 +57,7 @@ def solve_chunk(
     separable: bool,
 ) -> Outcome:
     """Solve every element of `qp`; the finished parts, and what is kept for sensitivities."""
-    scaling = equilibrate(qp)
+    scaling = equilibrate(qp, backend)
     fast = condensed.system(backend, separable=separable)
     part = Part(index, qp, scaling, ipm.origin(qp), 0 * index, 0 * index)
     part, concave = part.split(_convex(part, settings.curvature, backend, separable=separable))

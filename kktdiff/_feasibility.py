@@ -30,13 +30,13 @@ def verdict(data: Data, violation: Array, settings: Settings) -> tuple[Array, Po
     qp = build(given).qp
     xp = namespace(qp.p)
     zero, down = origin(qp), _descent(data, settings)
-    unbounded = ray(qp, equilibrate(qp), down, zero.lam, zero.nu)
+    unbounded = ray(qp, equilibrate(qp, given.backend), down, zero.lam, zero.nu)
     status = xp.where(unbounded.holds, int(Status.DUAL_INFEASIBLE), int(Status.NUMERICAL_ERROR))
     if not (qp.d.shape[1] or qp.b.shape[1]):
         return status, unbounded.point
     rows = build(given, soft={}).qp  # a fixed variable by two rows, like any other
     rows = rows._replace(Q=0 * rows.Q, p=0 * rows.p)
-    apart = prove_infeasible(rows, equilibrate(rows), kkt.system(given.backend))
+    apart = prove_infeasible(rows, equilibrate(rows, given.backend), kkt.system(given.backend))
     holds = apart.holds & (violation > CLEARLY)
     status = xp.where(holds, int(Status.PRIMAL_INFEASIBLE), status)
     return status, pick_all(holds, apart.point, unbounded.point)

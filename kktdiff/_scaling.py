@@ -11,6 +11,7 @@ from typing import NamedTuple
 from kktdiff._arrays import concat, largest, namespace, norm_inf, take_shared, top
 from kktdiff._problem import QP
 from kktdiff._typing import Array
+from kktdiff.backends import Backend
 
 PASSES = 10
 _DECIDED = 1e-6  # distance of each activity from 0 or 1 at which a point shows an active set
@@ -57,8 +58,22 @@ def decided(qp: QP, scaling: Scaling, s: Array, lam: Array) -> Array:  # (B,) bo
     return xp.all(xp.abs(a - xp.round(a)) <= _DECIDED, axis=1)
 
 
-def equilibrate(qp: QP) -> Scaling:
+def equilibrate(qp: QP, backend: Backend) -> Scaling:
     """Weights under which all rows of the KKT matrix are of size about one."""
+    weights = backend.equilibrate(qp.Q, qp.G, qp.A, PASSES, *_BALANCED)
+    D, E, F = _equilibrated(qp) if weights is None else weights
+    xp = namespace(qp.p)
+    size = top(top(xp.abs(qp.Q) * D[:, None, :]) * D)
+    if qp.d.shape[1]:  # without inequalities multipliers may have any size
+        size = largest(size, norm_inf(qp.p * D))
+    cost = 1 / xp.where(size > 0, size, xp.ones_like(size))
+    if qp.soft is not None:
+        cost = xp.ones_like(cost)
+    rows = concat([E] + [1 / D for rows in qp.bounds if rows], axis=1)
+    return Scaling(D, rows, F, cost)
+
+
+def _equilibrated(qp: QP) -> tuple[Array, Array, Array]:
     xp = namespace(qp.p)
     Q, G, A = xp.abs(qp.Q), xp.abs(qp.G), xp.abs(qp.A)
     batch = max(Q.shape[0], G.shape[0], A.shape[0])
@@ -80,11 +95,4 @@ def equilibrate(qp: QP) -> Scaling:
             xp.where(off[:, None] & (norm > 0), w / xp.sqrt(xp.where(norm > 0, norm, 1.0)), w)
             for w, norm in zip((D, E, F), norms, strict=True)
         )
-    size = top(top(Q * D[:, None, :]) * D)
-    if qp.d.shape[1]:  # without inequalities multipliers may have any size
-        size = largest(size, norm_inf(qp.p * D))
-    cost = 1 / xp.where(size > 0, size, xp.ones_like(size))
-    if qp.soft is not None:
-        cost = xp.ones_like(cost)
-    rows = concat([E] + [1 / D for rows in qp.bounds if rows], axis=1)
-    return Scaling(D, rows, F, cost)
+    return D, E, F

@@ -15,7 +15,7 @@ import kktdiff
 from kktdiff.backends import compiled
 from tests.checks import answer_of, assert_near, grads_of
 from tests.problems import COMBINATIONS, FULL, Answer, Data, Sizes, known
-from tests.tolerances import SHARED, SMOOTHED, TIGHT_ANSWER
+from tests.tolerances import SHARED, SMOOTHED, SUM, TIGHT_ANSWER
 
 pytest.importorskip("numba")
 pytest.importorskip("threadpoolctl")
@@ -121,6 +121,31 @@ def test_smoothed_gradients(without):
     grads, plain = without(lambda: grads_of(kktdiff.solve_qp(*data).vjp(weight, **how)))
     for name in Data._fields:
         assert_near(getattr(grads, name), getattr(plain, name), SMOOTHED, name)
+
+
+@pytest.mark.parametrize("shared", [(), ("Q", "G", "A")])
+def test_the_weights_of_equilibration(shared):
+    """Rows of sizes from 1e-6 to 1e6, one of zeros; the NumPy code is the reference."""
+    from kktdiff import _scaling
+    from kktdiff._inputs import check
+    from kktdiff._problem import NAMES, build
+
+    rng = np.random.default_rng(413)
+    data = known(rng, FULL, batch=(3,), shared=shared).data
+    G = data.G * 10 ** rng.uniform(-6, 6, size=(7, 1))
+    G[..., 2, :] = 0
+    given = check(dict(zip(NAMES, data._replace(G=G), strict=True)), None)
+    qp = build(given).qp
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "_LOADED", [None])
+        expected = _scaling.equilibrate(qp, given.backend)
+        patch.setattr(compiled, "_LOADED", [compiled._load()])
+        found = _scaling.equilibrate(qp, given.backend)
+    assert expected.rows.max() > 100 * expected.rows.min()
+    for name in _scaling.Scaling._fields:
+        left, right = getattr(found, name), getattr(expected, name)
+        assert left.shape == right.shape
+        np.testing.assert_allclose(left, right, rtol=SUM)
 
 
 def test_a_matrix_that_breaks_down_says_so_and_moves_no_other():

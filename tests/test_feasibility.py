@@ -48,7 +48,7 @@ def proven(data):
     given = check(data._asdict(), None)
     rows = build(given, soft={}).qp
     rows = rows._replace(Q=0 * rows.Q, p=0 * rows.p)
-    return prove_infeasible(rows, equilibrate(rows), kkt.system(given.backend))
+    return prove_infeasible(rows, equilibrate(rows, given.backend), kkt.system(given.backend))
 
 
 @pytest.mark.parametrize("sizes", SIZES, **LABEL)

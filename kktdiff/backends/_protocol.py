@@ -44,6 +44,14 @@ class Backend(Protocol):
     def quiet(self) -> AbstractContextManager[Any]:
         """A context in which floating-point trouble of one element prints nothing."""
 
+    def equilibrate(
+        self, Q: Array, G: Array, A: Array, passes: int, low: float, high: float
+    ) -> tuple[Array, Array, Array] | None:
+        """The weights of `kktdiff._scaling` in one call: of x, of G's rows, of A's.
+
+        None: this backend has no such thing.
+        """
+
     def loop(
         self,
         qp: Any,  # kktdiff._problem.QP

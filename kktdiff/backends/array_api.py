@@ -42,6 +42,9 @@ class ArrayAPIBackend:
         """NumPy's switch: libraries that are built on NumPy warn through it."""
         return np.errstate(all="ignore")
 
+    def equilibrate(self, *matrices: Array) -> None:
+        """Not offered."""
+
     def loop(self, qp: Any, scaling: Any, **options: Any) -> None:
         """Not offered: every step is made of array operations."""
 

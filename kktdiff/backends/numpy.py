@@ -49,6 +49,13 @@ class NumPyBackend:
         """Overflow and invalid operations become a status, not a warning."""
         return np.errstate(all="ignore")
 
+    def equilibrate(
+        self, Q: Array, G: Array, A: Array, *options: float
+    ) -> tuple[Array, Array, Array] | None:
+        """Compiled, where that is possible."""
+        module = compiled.loaded()
+        return None if module is None else module.equilibrate(Q, G, A, *options)
+
     def loop(self, qp: Any, scaling: Any, **options: Any) -> tuple[Any, Array] | None:
         """Compiled, where that is possible."""
         module = compiled.loaded()

@@ -10,7 +10,7 @@ from typing import Any
 
 from numba import njit
 
-from kktdiff.backends.compiled import _kkt, _loop
+from kktdiff.backends.compiled import _kkt, _loop, _ruiz
 
 
 def sources(folder: Path) -> int:
@@ -19,7 +19,7 @@ def sources(folder: Path) -> int:
     return zlib.crc32(b"".join(file.read_bytes() for file in files))
 
 
-def _kept_on_disk(version: int) -> tuple[Any, Any, Any]:
+def _kept_on_disk(version: int) -> tuple[Any, ...]:
     @njit(nogil=True, cache=True)
     def loop(*arguments: Any) -> None:
         if version >= 0:  # always
@@ -35,7 +35,12 @@ def _kept_on_disk(version: int) -> tuple[Any, Any, Any]:
         if version >= 0:
             _kkt.solve(*arguments)
 
-    return loop, kkt_factor, kkt_solve
+    @njit(nogil=True, cache=True)
+    def equilibrate(*arguments: Any) -> None:
+        if version >= 0:
+            _ruiz.equilibrate(*arguments)
+
+    return loop, kkt_factor, kkt_solve, equilibrate
 
 
-loop, kkt_factor, kkt_solve = _kept_on_disk(sources(Path(__file__).parent))
+loop, kkt_factor, kkt_solve, equilibrate = _kept_on_disk(sources(Path(__file__).parent))

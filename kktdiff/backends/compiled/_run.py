@@ -9,6 +9,7 @@ from kktdiff.backends.compiled import _entry
 from kktdiff.backends.compiled._data import Data, Options, Point
 from kktdiff.backends.compiled._kkt import Blocks, Factors
 from kktdiff.backends.compiled._lapack import routines
+from kktdiff.backends.compiled._ruiz import Weights
 from kktdiff.backends.compiled._threads import in_threads
 
 _CALL = routines()
@@ -31,6 +32,19 @@ def loop(
     step = n * k * k if diagonal else n * n * (m + n / 3 + 2 * k)
     in_threads(work, batch, 10.0 * batch * step)  # 10: as many steps are usual
     return point, iterations
+
+
+def equilibrate(Q: Array, G: Array, A: Array, passes: int, low: float, high: float) -> Weights:
+    """Weights under which all rows of the KKT matrices are of size about one."""
+    batch = max(len(Q), len(G), len(A))
+    weights = Weights(*(np.ones((batch, size)) for size in (Q.shape[1], G.shape[1], A.shape[1])))
+    matrices = _own(Q), _own(G), _own(A)
+
+    def work(first: int, end: int) -> None:
+        _entry.equilibrate(*matrices, weights, passes, low, high, first, end)
+
+    in_threads(work, batch, 3.0 * batch * Q.shape[1] * (Q.shape[1] + G.shape[1] + A.shape[1]))
+    return weights
 
 
 def kkt_factor(**blocks: Array) -> tuple[Factors, Array]:

@@ -1,0 +1,80 @@
+"""Ruiz equilibration of `kktdiff._scaling`, element by element."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from kktdiff.backends.compiled._products import FAST
+
+
+class Weights(NamedTuple):
+    """Of the variables, of the rows of G, of the rows of A."""
+
+    x: Any  # (B, n)
+    g: Any  # (B, m)
+    nu: Any  # (B, k)
+
+
+@njit(nogil=True)
+def equilibrate(
+    Q: Any, G: Any, A: Any, weights: Weights, passes: int, low: float, high: float,
+    first: int, end: int,
+) -> None:  # fmt: skip
+    """Write the weights of the elements from `first` to `end`, which come as ones."""
+    n, m, k = Q.shape[1], G.shape[1], A.shape[1]
+    of_x, of_g, of_nu = np.empty(n), np.empty(m), np.empty(k)
+    for i in range(first, end):
+        q, g, a = Q[i % len(Q)], G[i % len(G)], A[i % len(A)]
+        x, wg, wa = weights.x[i], weights.g[i], weights.nu[i]
+        for _ in range(passes):
+            norms_of_square(q, x, of_x)
+            norms_of_rows(g, x, wg, of_x, of_g)
+            norms_of_rows(a, x, wa, of_x, of_nu)
+            for j in range(n):
+                of_x[j] *= x[j]
+            outside = is_outside(of_x, low, high) or is_outside(of_g, low, high)
+            if not (outside or is_outside(of_nu, low, high)):
+                break
+            divide_by_root(x, of_x)
+            divide_by_root(wg, of_g)
+            divide_by_root(wa, of_nu)
+
+
+@njit(nogil=True, fastmath=FAST)
+def norms_of_square(Q: Any, x: Any, of_x: Any) -> None:
+    """Largest entry of each row of ``|Q| diag(x)``."""
+    for i in range(len(x)):
+        top = 0.0
+        for j in range(len(x)):
+            top = max(top, abs(Q[i, j]) * x[j])
+        of_x[i] = top
+
+
+@njit(nogil=True, fastmath=FAST)
+def norms_of_rows(rows: Any, x: Any, weights: Any, of_x: Any, of_rows: Any) -> None:
+    """Largest entry of each weighted row, and, with what `of_x` holds, of each weighted column."""
+    for i in range(len(rows)):
+        top, weight = 0.0, weights[i]
+        for j in range(len(x)):
+            size = abs(rows[i, j])
+            top = max(top, size * x[j])
+            of_x[j] = max(of_x[j], weight * size)
+        of_rows[i] = top * weight
+
+
+@njit(nogil=True)
+def is_outside(norms: Any, low: float, high: float) -> bool:
+    """Whether any norm but zero is out of balance."""
+    found = False
+    for norm in norms:
+        found |= norm > 0 and not low <= norm <= high
+    return found
+
+
+@njit(nogil=True)
+def divide_by_root(weights: Any, norms: Any) -> None:
+    """Where the norm is not zero."""
+    for i in range(len(weights)):
+        if norms[i] > 0:
+            weights[i] /= norms[i] ** 0.5

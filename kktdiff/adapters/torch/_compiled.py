@@ -31,7 +31,7 @@ def solve(inputs: list[Tensor | None], options: dict[str, Any]) -> list[Tensor]:
 
 @torch.library.custom_op("kktdiff::solve_qp", mutates_args=())
 def _solve(inputs: list[Tensor], names: str, options: str) -> list[Tensor]:
-    with on_stream(inputs[0]):
+    with on_stream(inputs):
         solution = _solved(inputs, names, options)
         number = next(_numbers)
         with _lock:
@@ -64,7 +64,7 @@ def _vjp(
     wanted: str,
     options: str,
 ) -> list[Tensor]:
-    with on_stream(inputs[0]):
+    with on_stream(inputs):
         with _lock:
             solution = _solutions.pop(int(number), None)
         if solution is None:

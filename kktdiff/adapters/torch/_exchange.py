@@ -43,8 +43,9 @@ def to_tensor(array: Array) -> Tensor:
 
 
 @contextlib.contextmanager
-def on_stream(like: Tensor) -> Iterator[None]:
-    """CuPy's work goes to the stream that torch is at, on the device of `like`."""
+def on_stream(tensors: Sequence[Tensor | None]) -> Iterator[None]:
+    """CuPy's work goes to the stream that torch is at, on the device of the tensors."""
+    like = next(t for t in tensors if t is not None)
     if like.device.type != "cuda":
         yield
         return

@@ -48,7 +48,7 @@ class Solve(torch.autograd.Function):
 
     @staticmethod
     def forward(call: Call, *inputs: Tensor | None) -> tuple[Tensor, ...]:
-        with on_stream(_first(inputs)):
+        with on_stream(inputs):
             solution = kktdiff.solve_qp(*map(to_array, inputs), **call.options)
             call.solution = solution
             fields = [getattr(solution, name) for name in (*FLOATS, *REPORTS, *SHIFTS)]
@@ -92,7 +92,7 @@ class Vjp(_Derivative):
 
     @staticmethod
     def forward(call: Call, solution: Any, wanted: Names, *t: Tensor | None) -> Any:
-        with on_stream(_first(t[N:])):
+        with on_stream(t[N:]):
             grads = solution.vjp(
                 **_named(FLOATS, t[N:]),
                 gradient=call.gradient,
@@ -136,7 +136,7 @@ class Jvp(_Derivative):
 
     @staticmethod
     def forward(call: Call, solution: Any, _: Names, *t: Tensor | None) -> Any:
-        with on_stream(_first(t)):
+        with on_stream(t):
             moved = solution.jvp(
                 **_named(INPUTS, t[N:]), gradient=call.gradient, smoothing=call.smoothing
             )
@@ -189,7 +189,7 @@ class Hvp(_Last):
 
     @staticmethod
     def forward(call: Call, solution: Any, wanted: Names, *t: Tensor | None) -> Any:
-        with on_stream(_first(t)):
+        with on_stream(t):
             g, d = _named(FLOATS, t[N : N + M]), _named(INPUTS, t[N + M :])
             grads = solution.hvp(g, d, gradient=_second_mode(call), wrt=wanted)
             return tuple(to_tensor(getattr(grads, name)) for name in wanted)
@@ -204,7 +204,7 @@ class Second(_Last):
 
     @staticmethod
     def forward(call: Call, solution: Any, _: Names, *t: Tensor | None) -> Any:
-        with on_stream(_first(t)):
+        with on_stream(t):
             d, e = _named(INPUTS, t[N : 2 * N]), _named(INPUTS, t[2 * N :])
             moved = solution.second_jvp(d, e, gradient=_second_mode(call))
             return tuple(to_tensor(getattr(moved, name)) for name in FLOATS)
@@ -225,10 +225,6 @@ def _keep(ctx: Any, tensors: Any) -> None:
     ctx.save_for_backward(*tensors)
     ctx.save_for_forward(*tensors)
     ctx.set_materialize_grads(False)
-
-
-def _first(tensors: Any) -> Any:
-    return next(t for t in tensors if t is not None)
 
 
 def _named(names: Names, tensors: Tensors) -> dict[str, Any]:

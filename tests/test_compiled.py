@@ -6,10 +6,16 @@ import numpy as np
 import pytest
 
 import kktdiff
+from kktdiff import _condensed as condensed
+from kktdiff import _ipm as ipm
+from kktdiff._inputs import check
+from kktdiff._problem import NAMES, build
+from kktdiff._scaling import Scaling, equilibrate
+from kktdiff._settings import Settings
 from kktdiff.backends import compiled
 from tests.checks import assert_near, grads_of
 from tests.problems import COMBINATIONS, FULL, Answer, Data, Sizes, known
-from tests.tolerances import SHARED, SMOOTHED, SUM, TIGHT_ANSWER
+from tests.tolerances import SHARED, SMOOTHED, STEPS, SUM, TIGHT_ANSWER
 
 pytest.importorskip("numba")
 pytest.importorskip("threadpoolctl")
@@ -80,13 +86,64 @@ def test_linear_programs_take_steps_of_their_own(without):
     assert_same_course(solution, plain)
 
 
-def test_fixed_and_absent_bounds(without):
-    rng = np.random.default_rng(404)
-    lb, ub = -rng.random((5, 6)), rng.random((5, 6))
-    lb[:, 0] = ub[:, 0]
+def with_fixed_and_absent_bounds(rng, batch):
+    data = known(rng, FULL, batch=(batch,)).data
+    lb, ub, value = data.lb.copy(), data.ub.copy(), data.lb[:, 0] + 3
+    lb[:, 0] = ub[:, 0] = value
     lb[:, 1], ub[:, 2] = -np.inf, np.inf
-    data = Data(np.eye(6), 3 * rng.normal(size=(5, 6)), lb=lb, ub=ub)
-    assert_same_course(*without(lambda: kktdiff.solve_qp(**data._asdict())))
+    h = data.h + np.abs(data.G[..., 0]) * 5
+    b = data.b + data.A[..., 0] * 3
+    return data._replace(lb=lb, ub=ub, h=h, b=b)
+
+
+def with_dependent_rows(rng, batch):
+    data = known(rng, Sizes(n=8, m=10, k=3), batch=(batch,)).data
+    A, b = (np.concatenate([v, v[:, :1]], axis=1) for v in (data.A, data.b))
+    return data._replace(A=A, b=b)
+
+
+def badly_scaled(rng, batch):
+    data = known(rng, Sizes(n=8, m=12, k=2, rank=2), batch=(batch,)).data
+    size = 10 ** rng.uniform(-3, 3, size=(batch, 12))
+    return data._replace(G=data.G * size[..., None], h=data.h * size, p=1e2 * data.p)
+
+
+def linear_programs(rng, batch):
+    """Half of them infeasible, since their p is no combination of the rows."""
+    G = rng.normal(size=(batch, 12, 5))
+    h = np.einsum("bij,bj->bi", G, rng.normal(size=(batch, 5))) + rng.random((batch, 12))
+    p = -np.einsum("bij,bi->bj", G, rng.random((batch, 12)))
+    p[::2] = rng.normal(size=p[::2].shape)
+    return Data(np.zeros((5, 5)), p, G, h)
+
+
+@pytest.mark.parametrize("barrier", [0.0, 1e-2])
+@pytest.mark.parametrize(
+    "family", [with_fixed_and_absent_bounds, with_dependent_rows, badly_scaled, linear_programs]
+)
+def test_it_takes_the_steps_of_the_numpy_loop(family, barrier):
+    """In as many iterations to the same points; and it solves none that the NumPy loop gives up.
+
+    It may give up more: what it does not factor, the NumPy loop tries again with more weight on the
+    proximal term.
+    """
+    given = check(dict(zip(NAMES, family(np.random.default_rng(404), 40), strict=True)), None)
+    qp, backend = build(given).qp, given.backend
+    scaling, system = equilibrate(qp, backend), condensed.system(backend, separable=False)
+    settings = Settings(1e-6, 60, None, barrier, exacting=True)
+    options = {"tol": settings.tol, "max_iter": settings.max_iter, "barrier": barrier}
+    with backend.quiet():
+        spent = np.zeros(qp.length, int)
+        plain = ipm.run(qp, scaling, ipm.start(qp, scaling, system), settings, system, spent)
+        found, iterations = compiled._load().loop(qp, scaling, diagonal=False, **options)
+    easy, solved = iterations >= 0, plain.status == kktdiff.Status.SOLVED
+    assert np.all(solved | ~easy)
+    assert easy.sum() >= 0.75 * solved.sum() > 0
+    np.testing.assert_array_equal(iterations[easy], plain.iterations[easy])
+    for name in ("x", "s", "lam"):
+        assert_near(getattr(found, name)[easy], getattr(plain.last, name)[easy], STEPS, name)
+    forces = [(qp.A.mT @ nu[..., None])[easy] for nu in (found.nu, plain.last.nu)]  # unique
+    assert_near(*forces, STEPS, "A'nu")
 
 
 def test_what_is_not_easy_gets_the_same_status(without):
@@ -120,10 +177,6 @@ def test_smoothed_gradients(without):
 @pytest.mark.parametrize("shared", [(), ("Q", "G", "A")])
 def test_the_weights_of_equilibration(shared):
     """Rows of sizes from 1e-6 to 1e6, one of zeros; the NumPy code is the reference."""
-    from kktdiff import _scaling
-    from kktdiff._inputs import check
-    from kktdiff._problem import NAMES, build
-
     rng = np.random.default_rng(413)
     data = known(rng, FULL, batch=(3,), shared=shared).data
     G = data.G * 10 ** rng.uniform(-6, 6, size=(7, 1))
@@ -132,11 +185,11 @@ def test_the_weights_of_equilibration(shared):
     qp = build(given).qp
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compiled, "_LOADED", [None])
-        expected = _scaling.equilibrate(qp, given.backend)
+        expected = equilibrate(qp, given.backend)
         patch.setattr(compiled, "_LOADED", [compiled._load()])
-        found = _scaling.equilibrate(qp, given.backend)
+        found = equilibrate(qp, given.backend)
     assert expected.rows.max() > 100 * expected.rows.min()
-    for name in _scaling.Scaling._fields:
+    for name in Scaling._fields:
         left, right = getattr(found, name), getattr(expected, name)
         assert left.shape == right.shape
         np.testing.assert_allclose(left, right, rtol=SUM)
@@ -179,8 +232,6 @@ def test_a_solution_keeps_its_factors_when_pickled():
 
 def test_it_does_the_work(monkeypatch):
     """Easy problems never reach the loop in NumPy."""
-    from kktdiff import _ipm
-
     monkeypatch.setattr(compiled, "_LOADED", [compiled._load()])
-    monkeypatch.setattr(_ipm, "run", lambda *_: pytest.fail("the NumPy loop was called"))
+    monkeypatch.setattr(ipm, "run", lambda *_: pytest.fail("the NumPy loop was called"))
     assert kktdiff.solve_qp(*known(np.random.default_rng(408), FULL, batch=(3,)).data).solved.all()

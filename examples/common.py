@@ -125,7 +125,9 @@ def beside(found: dict[str, float] | str | None) -> str:
         return ""
     if isinstance(found, str):
         return f"\n{found}\n"
-    times = ", ".join(f"{name} {seconds:.2g}" for name, seconds in found.items())
+    times = ", ".join(
+        f"{name} {seconds:.{0 if seconds > 10 else 2}f}" for name, seconds in found.items()
+    )
     return f"\nSeconds per epoch, from single steps that were taken in turns: {times}.\n"
 
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -106,23 +107,31 @@ def blas_threads():
     return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
 
 
-def test_blas_has_its_threads_back_when_all_are_done(monkeypatch):
+@pytest.mark.parametrize("first_out", [0, 1])
+def test_blas_has_its_threads_back_when_all_are_done(monkeypatch, first_out):
+    """Two calls at once, of which the first or the second to come is the first to leave."""
     from kktdiff.backends.compiled import _threads
 
     monkeypatch.setenv("KKTDIFF_THREADS", "1")
-    together, seen = threading.Barrier(2), []
+    entered, leave = ([threading.Event(), threading.Event()] for _ in range(2))
+    seen = []
 
-    def work(first, end):
-        together.wait(20)
+    def work(i, first, end):
+        entered[i].set()
+        leave[i].wait(20)
         seen.append(blas_threads())
-        together.wait(20)
 
     before = blas_threads()
-    calls = [threading.Thread(target=_threads.in_threads, args=(work, 2, 1.0)) for _ in range(2)]
-    for call in calls:
+    calls = [
+        threading.Thread(target=_threads.in_threads, args=(partial(work, i), 2, 1e12))
+        for i in range(2)
+    ]
+    for call, inside in zip(calls, entered, strict=True):
         call.start()
-    for call in calls:
-        call.join(20)
+        assert inside.wait(20)
+    for i in (first_out, 1 - first_out):
+        leave[i].set()
+        calls[i].join(20)
     assert seen == [[1] * len(before)] * 2
     assert blas_threads() == before
 

@@ -8,7 +8,6 @@ solved. Needs the extra `examples`.
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -176,7 +175,7 @@ def draw(figure: Any, runs: dict[str, list[common.Record]]) -> None:
 def main(argv: list[str] | None = None) -> dict[str, list[common.Record]]:
     """Run the cases, report."""
     parser = common.options(__doc__, common.Size(10_000, 5), common.Size(300, 1), batch=150)
-    parser.add_argument("--boards", type=Path, help="as .npz (default: from our generator)")
+    parser.add_argument("--boards", type=common.file, help="as .npz (default: from our generator)")
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), metavar="CASE")
     parser.add_argument("--seeds", type=common.positive, default=3)
     args = common.read(parser, argv)

@@ -49,6 +49,13 @@ def positive(text: str) -> int:
     return value
 
 
+def file(text: str) -> Path:
+    """A file that is there."""
+    if not Path(text).is_file():
+        raise argparse.ArgumentTypeError(f"{text}: there is no such file")
+    return Path(text)
+
+
 def read(parser: argparse.ArgumentParser, argv: list[str] | None) -> argparse.Namespace:
     """The options; from here on the output folder exists, torch is seeded and works in float64."""
     args = parser.parse_args(argv)

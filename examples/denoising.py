@@ -14,7 +14,6 @@ and each `Denoiser` solves its dual, a QP with bounds alone, from which x = y - 
 """
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -207,7 +206,7 @@ def draw(figure: Any, models: dict[str, nn.Module], logs: Any, held_out: Any) ->
 def main(argv: list[str] | None = None) -> dict[str, list[common.Record]]:
     """Parse the options, train each model, report."""
     parser = common.options(__doc__, common.Size(10_000, 20), common.Size(200, 1), batch=150)
-    parser.add_argument("--data", type=Path, help="signals as .npz (default: drawn)")
+    parser.add_argument("--data", type=common.file, help="signals as .npz (default: drawn)")
     parser.add_argument("--models", nargs="+", choices=NAMES, default=list(NAMES), metavar="MODEL")
     args = common.read(parser, argv)
     parts = load(args)

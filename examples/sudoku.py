@@ -112,7 +112,9 @@ def draw(figure: Any, log: list[common.Record]) -> None:
 def main(argv: list[str] | None = None) -> list[common.Record]:
     """Parse the options, train, report."""
     parser = common.options(__doc__, common.Size(10_000, 10), common.Size(300, 2), batch=150)
-    parser.add_argument("--data", type=Path, help="boards as .npz (default: from our generator)")
+    parser.add_argument(
+        "--data", type=common.file, help="boards as .npz (default: from our generator)"
+    )
     args = common.read(parser, argv)
     boards = load(args.data, args.data_size, args.seed)
     parts, layer = sudoku.split(boards, np.random.default_rng(args.seed)), new_layer()

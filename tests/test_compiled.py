@@ -146,6 +146,20 @@ def test_it_takes_the_steps_of_the_numpy_loop(family, barrier):
     assert_near(*forces, STEPS, "A'nu")
 
 
+def test_a_division_by_zero_raises_nothing_and_moves_no_other():
+    data = known(np.random.default_rng(414), FULL, batch=(3,)).data
+    given = check(dict(zip(NAMES, data, strict=True)), None)
+    qp = build(given).qp
+    scaling = equilibrate(qp, given.backend)
+    options = {"diagonal": False, "tol": 1e-6, "barrier": 0.0, "max_iter": 50}
+    expected, iterations = compiled._load().loop(qp, scaling, **options)
+    scaling.x[1, 0] = 0.0  # by which the proximal term divides
+    found, again = compiled._load().loop(qp, scaling, **options)
+    assert again[1] == -1
+    np.testing.assert_array_equal(again[[0, 2]], iterations[[0, 2]])
+    np.testing.assert_array_equal(found.x[[0, 2]], expected.x[[0, 2]])
+
+
 def test_what_is_not_easy_gets_the_same_status(without):
     """Infeasible, unbounded, not convex, not finite, and one that is solved, in one batch."""
     Q = np.array([np.eye(2), np.zeros((2, 2)), -np.eye(2), np.eye(2), np.eye(2)])

@@ -82,6 +82,15 @@ def test_a_wrong_option_is_wrong_use(repository, arguments):
     assert arguments[0] in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("module", "option"), [("examples.sudoku", "--data"), ("benchmarks.training", "--boards")]
+)
+def test_a_missing_file_is_a_sentence(repository, module, option):
+    done = command(repository, "-m", module, option, "no-such.npz")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no-such.npz: there is no such file" in done.stderr
+
+
 def test_two_processes_learn_what_one_does(repository, tmp_path):
     """Through DistributedDataParallel, which averages the gradients of the two shares."""
     script = ("-m", "examples.distributed", "--steps", 10, "--output")

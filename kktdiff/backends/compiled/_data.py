@@ -7,7 +7,8 @@ a time that grows with the number of arrays that functions hand to each other.
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
+
+from kktdiff.backends.compiled._jit import exact
 
 P, WEIGHT, FIXED, VALUE = range(4)  # rows of `Data.x`
 D, ROW_WEIGHT, PRESENT = range(3)  # of `Data.c`
@@ -68,7 +69,7 @@ class Work(NamedTuple):
     one: Any  # (1,): 1.0
 
 
-@njit(nogil=True)
+@exact
 def work_for(data: Data) -> Work:
     """New memory."""
     n, m, k, M = data.Q.shape[1], data.G.shape[1], data.A.shape[1], data.c.shape[2]
@@ -81,7 +82,7 @@ def work_for(data: Data) -> Work:
     )  # fmt: skip
 
 
-@njit(nogil=True)
+@exact
 def element(data: Data, i: int) -> Data:
     """The QP of one element: what is shared is the same for all."""
     return Data(

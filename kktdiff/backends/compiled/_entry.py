@@ -8,9 +8,8 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from numba import njit
-
 from kktdiff.backends.compiled import _kkt, _loop, _ruiz
+from kktdiff.backends.compiled._jit import kept
 
 
 def sources(folder: Path) -> int:
@@ -20,22 +19,22 @@ def sources(folder: Path) -> int:
 
 
 def _kept_on_disk(version: int) -> tuple[Any, ...]:
-    @njit(nogil=True, cache=True)
+    @kept
     def loop(*arguments: Any) -> None:
         if version >= 0:  # always
             _loop.run(*arguments)
 
-    @njit(nogil=True, cache=True)
+    @kept
     def kkt_factor(*arguments: Any) -> None:
         if version >= 0:
             _kkt.factor(*arguments)
 
-    @njit(nogil=True, cache=True)
+    @kept
     def kkt_solve(*arguments: Any) -> None:
         if version >= 0:
             _kkt.solve(*arguments)
 
-    @njit(nogil=True, cache=True)
+    @kept
     def equilibrate(*arguments: Any) -> None:
         if version >= 0:
             _ruiz.equilibrate(*arguments)

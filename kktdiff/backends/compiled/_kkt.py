@@ -3,11 +3,10 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from kktdiff.backends.compiled import _lapack as lapack
+from kktdiff.backends.compiled._jit import exact, fast
 from kktdiff.backends.compiled._lapack import Routines
-from kktdiff.backends.compiled._products import FAST
 
 
 class Blocks(NamedTuple):
@@ -33,7 +32,7 @@ class Factors(NamedTuple):
     rest: Any  # (B, N): the diagonal
 
 
-@njit(nogil=True)
+@exact
 def factor(blocks: Blocks, call: Routines, f: Factors, ok: Any, first: int, end: int) -> None:
     """Assemble and factor the elements from `first` to `end`."""
     sizes = np.empty(4, np.int32)
@@ -44,7 +43,7 @@ def factor(blocks: Blocks, call: Routines, f: Factors, ok: Any, first: int, end:
             ok[i] = np.isfinite(f.lu[i, f.size[i] - 1, f.size[i] - 1])
 
 
-@njit(nogil=True, fastmath=FAST)
+@fast
 def assemble(blocks: Blocks, i: int, K: Any, size: int) -> None:
     """The leading block of one matrix; unknowns in the order x, nu, rows of G by activity."""
     Q, G, A = blocks.Q[i % len(blocks.Q)], blocks.G[i % len(blocks.G)], blocks.A[i % len(blocks.A)]
@@ -71,7 +70,7 @@ def assemble(blocks: Blocks, i: int, K: Any, size: int) -> None:
         K[row, row] += diagonal[row]
 
 
-@njit(nogil=True)
+@exact
 def solve(
     f: Factors, places: Any, call: Routines, rhs: Any, first: int, end: int
 ) -> None:  # rhs: (B, r, N), in place

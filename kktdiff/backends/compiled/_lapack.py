@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import scipy.linalg.cython_blas
 import scipy.linalg.cython_lapack  # noqa: F401 (both publish the addresses)
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import get_cython_function_address, intrinsic
 
 from kktdiff.backends.compiled._data import Work
+from kktdiff.backends.compiled._jit import exact
 
 
 class Routines(NamedTuple):
@@ -51,7 +52,7 @@ def _call(typing_context: Any, address: Any, arguments: Any) -> Any:  # (int, tu
     return types.void(address, arguments), build
 
 
-@njit(nogil=True)
+@exact
 def factor(H: Any, call: Routines, f: Work) -> bool:  # H: (n, n)
     """Cholesky of a symmetric matrix in place, H = R'R with R above; whether it is positive."""
     if not len(H):
@@ -62,7 +63,7 @@ def factor(H: Any, call: Routines, f: Work) -> bool:  # H: (n, n)
     return f.sizes[3] == 0
 
 
-@njit(nogil=True)
+@exact
 def solve(R: Any, rhs: Any, call: Routines, f: Work) -> None:  # R: (n, n), rhs: (r, n)
     """Solve in place with what `factor` left, for each row of `rhs`."""
     f.sizes[0], f.sizes[1] = len(R), len(rhs)
@@ -71,7 +72,7 @@ def solve(R: Any, rhs: Any, call: Routines, f: Work) -> None:  # R: (n, n), rhs:
     _call(call.potrs, (lower, n, r, R.ctypes.data, n, rhs.ctypes.data, n, info))
 
 
-@njit(nogil=True)
+@exact
 def add_square(rows: Any, H: Any, call: Routines, f: Work) -> None:  # (m, n), (n, n)
     """Add the square rows'rows to H where `factor` reads it."""
     if not len(rows):
@@ -82,7 +83,7 @@ def add_square(rows: Any, H: Any, call: Routines, f: Work) -> None:  # (m, n), (
     _call(call.syrk, (lower, no, n, m, one, rows.ctypes.data, n, one, H.ctypes.data, n))
 
 
-@njit(nogil=True)
+@exact
 def lu_factor(K: Any, n: int, pivots: Any, call: Routines, sizes: Any) -> bool:  # K: (N, N)
     """LU of the leading n rows and columns, symmetric, in place; whether no pivot is zero."""
     sizes[0], sizes[1] = n, len(K)
@@ -91,7 +92,7 @@ def lu_factor(K: Any, n: int, pivots: Any, call: Routines, sizes: Any) -> bool: 
     return sizes[3] == 0
 
 
-@njit(nogil=True)
+@exact
 def lu_solve(
     K: Any, n: int, pivots: Any, rhs: Any, call: Routines, sizes: Any, letters: Any
 ) -> None:

@@ -7,8 +7,6 @@ decides what it is.
 
 from typing import Any
 
-from numba import njit
-
 from kktdiff.backends.compiled import _newton as newton
 from kktdiff.backends.compiled import _steps as steps
 from kktdiff.backends.compiled._data import (
@@ -21,6 +19,7 @@ from kktdiff.backends.compiled._data import (
     element,
     work_for,
 )
+from kktdiff.backends.compiled._jit import exact
 from kktdiff.backends.compiled._lapack import Routines
 from kktdiff.backends.compiled._residuals import ROUNDING, Norms, evaluate
 
@@ -28,7 +27,7 @@ STALL, BIG = 6, 1e300
 GIVEN_UP = -1
 
 
-@njit(nogil=True)
+@exact
 def run(
     data: Data, o: Options, call: Routines, at: Point, iterations: Any, first: int, end: int
 ) -> None:
@@ -39,7 +38,7 @@ def run(
         iterations[i] = solve(element(data, i), o, work, call, point)
 
 
-@njit(nogil=True)
+@exact
 def solve(e: Data, o: Options, f: Work, call: Routines, at: Point) -> int:
     """Solve one element; how many iterations it took."""
     if not steps.start(e, o, f, call, at):
@@ -71,7 +70,7 @@ def solve(e: Data, o: Options, f: Work, call: Routines, at: Point) -> int:
     return GIVEN_UP
 
 
-@njit(nogil=True)
+@exact
 def is_solved(e: Data, o: Options, at: Point, r: Norms) -> bool:
     """All three norms small or rounding; or, with a barrier, a point of the central path."""
     if not o.barrier:
@@ -85,7 +84,7 @@ def is_solved(e: Data, o: Options, at: Point, r: Norms) -> bool:
     return off <= o.tol
 
 
-@njit(nogil=True)
+@exact
 def has_halved(f: Work, r: Norms, mu: float) -> bool:
     """Whether any of the residuals, relative residuals and mu is half of the least so far."""
     norms = (r.primal, r.dual, r.gap)

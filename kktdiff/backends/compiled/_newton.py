@@ -1,7 +1,5 @@
 """The condensed Newton system of one element, as `kktdiff._condensed` has it."""
 
-from numba import njit
-
 from kktdiff.backends.compiled import _lapack as lapack
 from kktdiff.backends.compiled._data import (
     CDX,
@@ -20,9 +18,9 @@ from kktdiff.backends.compiled._data import (
 )
 from kktdiff.backends.compiled._data import H as DIAGONAL
 from kktdiff.backends.compiled._data import W as WEIGHTS
+from kktdiff.backends.compiled._jit import fast
 from kktdiff.backends.compiled._lapack import Routines
 from kktdiff.backends.compiled._products import (
-    FAST,
     add_rows,
     dot,
     rows_times,
@@ -32,7 +30,7 @@ from kktdiff.backends.compiled._products import (
 STIFF = 1e20  # stiffness of a fixed variable, in units of the scaled data
 
 
-@njit(nogil=True, fastmath=FAST)
+@fast
 def factor(e: Data, o: Options, f: Work, call: Routines, reg: float) -> bool:
     """Factor ``H = Q + C'diag(w)C`` and ``S = A H^-1 A'`` for the weights w of the rows."""
     n, h, w = e.Q.shape[0], f.x[DIAGONAL], f.c[WEIGHTS]
@@ -61,7 +59,7 @@ def factor(e: Data, o: Options, f: Work, call: Routines, reg: float) -> bool:
     return len(e.A) == 0 or _factor_equalities(e, o, f, call, reg)
 
 
-@njit(nogil=True, fastmath=FAST)
+@fast
 def _factor_equalities(e: Data, o: Options, f: Work, call: Routines, reg: float) -> bool:
     k, n = e.A.shape
     if o.diagonal:
@@ -78,7 +76,7 @@ def _factor_equalities(e: Data, o: Options, f: Work, call: Routines, reg: float)
     return lapack.factor(f.S, call, f)
 
 
-@njit(nogil=True, fastmath=FAST)
+@fast
 def solve(e: Data, o: Options, f: Work, call: Routines) -> None:
     """dx, dlam, dnu and C dx for the right-hand side (-r_x, target, -r_nu)."""
     dx, Cdx, w, target = f.x[DX], f.c[CDX], f.c[WEIGHTS], f.c[TARGET]
@@ -102,7 +100,7 @@ def solve(e: Data, o: Options, f: Work, call: Routines) -> None:
         f.c[DLAM, i] = w[i] * (Cdx[i] - target[i])
 
 
-@njit(nogil=True, fastmath=FAST)
+@fast
 def _eliminate_equalities(e: Data, f: Work, call: Routines) -> None:
     """dnu, and dx with its share: ``S dnu = A dx + r_nu``, ``dx -= H^-1 A' dnu``."""
     dnu, dx = f.k[DNU], f.x[DX]

@@ -2,15 +2,11 @@
 
 from typing import Any
 
-from numba import njit
-
 from kktdiff.backends.compiled._data import Data, Options
-
-# Sums may be taken in any order, the same for the same sizes; NaN and infinity stay what they are.
-FAST = {"reassoc", "contract", "nsz"}
+from kktdiff.backends.compiled._jit import exact, fast
 
 
-@njit(nogil=True, fastmath=FAST)
+@fast
 def times(M: Any, x: Any, out: Any) -> None:
     """``out = M x``."""
     for i in range(M.shape[0]):
@@ -20,7 +16,7 @@ def times(M: Any, x: Any, out: Any) -> None:
         out[i] = total
 
 
-@njit(nogil=True, fastmath=FAST)
+@fast
 def add_transposed(M: Any, z: Any, out: Any) -> None:
     """``out += M'z``."""
     for i in range(M.shape[0]):
@@ -30,7 +26,7 @@ def add_transposed(M: Any, z: Any, out: Any) -> None:
                 out[j] += weight * M[i, j]
 
 
-@njit(nogil=True, fastmath=FAST)
+@fast
 def dot(a: Any, b: Any) -> float:
     """Inner product."""
     total = 0.0
@@ -39,7 +35,7 @@ def dot(a: Any, b: Any) -> float:
     return total
 
 
-@njit(nogil=True)
+@exact
 def top(v: Any) -> float:
     """Largest absolute value; NaN if there is one."""
     out = 0.0
@@ -51,7 +47,7 @@ def top(v: Any) -> float:
     return out
 
 
-@njit(nogil=True, fastmath=FAST)
+@fast
 def rows_times(e: Data, o: Options, x: Any, out: Any) -> None:
     """``out = C x``: the rows of G, -x for lower bounds, x for upper bounds."""
     m, n = e.G.shape
@@ -64,7 +60,7 @@ def rows_times(e: Data, o: Options, x: Any, out: Any) -> None:
             out[m + o.lower + j] = x[j]
 
 
-@njit(nogil=True, fastmath=FAST)
+@fast
 def add_rows(e: Data, o: Options, z: Any, out: Any) -> None:
     """``out += C'z``."""
     m, n = e.G.shape

@@ -2,8 +2,6 @@
 
 from typing import NamedTuple
 
-from numba import njit
-
 from kktdiff.backends.compiled._data import (
     AN,
     CL,
@@ -22,8 +20,8 @@ from kktdiff.backends.compiled._data import (
     Point,
     Work,
 )
+from kktdiff.backends.compiled._jit import fast
 from kktdiff.backends.compiled._products import (
-    FAST,
     add_rows,
     add_transposed,
     rows_times,
@@ -47,7 +45,7 @@ class Norms(NamedTuple):
     gap_size: float
 
 
-@njit(nogil=True, fastmath=FAST)
+@fast
 def evaluate(e: Data, o: Options, f: Work, at: Point) -> Norms:
     """Write r_x, r_c and r_nu; return their norms."""
     r_x, r_c, r_nu = f.x[R_X], f.c[R_C], f.k[R_NU]

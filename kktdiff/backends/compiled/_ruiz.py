@@ -3,9 +3,8 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
-from kktdiff.backends.compiled._products import FAST
+from kktdiff.backends.compiled._jit import exact, fast
 
 
 class Weights(NamedTuple):
@@ -16,7 +15,7 @@ class Weights(NamedTuple):
     nu: Any  # (B, k)
 
 
-@njit(nogil=True)
+@exact
 def equilibrate(
     Q: Any, G: Any, A: Any, weights: Weights, passes: int, low: float, high: float,
     first: int, end: int,
@@ -41,7 +40,7 @@ def equilibrate(
             divide_by_root(wa, of_nu)
 
 
-@njit(nogil=True, fastmath=FAST)
+@fast
 def norms_of_square(Q: Any, x: Any, of_x: Any) -> None:
     """Largest entry of each row of ``|Q| diag(x)``."""
     for i in range(len(x)):
@@ -51,7 +50,7 @@ def norms_of_square(Q: Any, x: Any, of_x: Any) -> None:
         of_x[i] = top
 
 
-@njit(nogil=True, fastmath=FAST)
+@fast
 def norms_of_rows(rows: Any, x: Any, weights: Any, of_x: Any, of_rows: Any) -> None:
     """Largest entry of each weighted row, and, with what `of_x` holds, of each weighted column."""
     for i in range(len(rows)):
@@ -63,7 +62,7 @@ def norms_of_rows(rows: Any, x: Any, weights: Any, of_x: Any, of_rows: Any) -> N
         of_rows[i] = top * weight
 
 
-@njit(nogil=True)
+@exact
 def is_outside(norms: Any, low: float, high: float) -> bool:
     """Whether any norm but zero is out of balance."""
     found = False
@@ -72,7 +71,7 @@ def is_outside(norms: Any, low: float, high: float) -> bool:
     return found
 
 
-@njit(nogil=True)
+@exact
 def divide_by_root(weights: Any, norms: Any) -> None:
     """Where the norm is not zero."""
     for i in range(len(weights)):

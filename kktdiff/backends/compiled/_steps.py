@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from numba import njit
-
 from kktdiff.backends.compiled import _newton as newton
 from kktdiff.backends.compiled._data import (
     AIM,
@@ -22,15 +20,15 @@ from kktdiff.backends.compiled._data import (
     W,
     Work,
 )
+from kktdiff.backends.compiled._jit import exact, fast
 from kktdiff.backends.compiled._lapack import Routines
-from kktdiff.backends.compiled._products import FAST
 from kktdiff.backends.compiled._residuals import evaluate
 
 KEEP_OFF, KEEP_WELL_OFF, SHORT, POOR, PLAIN = 0.995, 0.9, 0.8, 0.1, 0.5
 REGULARISATION = 1e-8
 
 
-@njit(nogil=True)
+@exact
 def start(e: Data, o: Options, f: Work, call: Routines, at: Point) -> bool:
     """As `kktdiff._ipm.start`: the minimiser of the data's sum of squares, made positive."""
     at.x[:] = e.x[VALUE]
@@ -58,7 +56,7 @@ def start(e: Data, o: Options, f: Work, call: Routines, at: Point) -> bool:
     return True
 
 
-@njit(nogil=True)
+@exact
 def _make_positive(present: Any, v: Any) -> None:
     low, size = 1e300, 0.0
     for i in range(len(v)):
@@ -69,7 +67,7 @@ def _make_positive(present: Any, v: Any) -> None:
             v[i] += 1 - low
 
 
-@njit(nogil=True, fastmath=FAST)
+@fast
 def mean_product(e: Data, s: Any, lam: Any) -> float:
     """The mean of ``s_i lam_i`` over the rows that are present."""
     total, count = 0.0, 0.0
@@ -79,7 +77,7 @@ def mean_product(e: Data, s: Any, lam: Any) -> float:
     return total / max(1.0, count)
 
 
-@njit(nogil=True)
+@exact
 def direction(
     e: Data, o: Options, f: Work, call: Routines, at: Point, mu: float, linear: bool
 ) -> None:
@@ -101,7 +99,7 @@ def direction(
         _newton_to(e, o, f, call, at)
 
 
-@njit(nogil=True, fastmath=FAST)
+@fast
 def _newton_to(e: Data, o: Options, f: Work, call: Routines, at: Point) -> None:
     """Newton's step towards ``lam_i s_i = aim_i``."""
     for i in range(len(f.c[W])):
@@ -114,7 +112,7 @@ def _newton_to(e: Data, o: Options, f: Work, call: Routines, at: Point) -> None:
             f.c[DS, i] = 0.0
 
 
-@njit(nogil=True)
+@exact
 def lengths(f: Work, at: Point, linear: bool) -> tuple[float, float]:
     """Largest steps that keep s, and lam, from below zero; one for both unless Q is zero."""
     alpha = beta = 1 / KEEP_OFF
@@ -126,7 +124,7 @@ def lengths(f: Work, at: Point, linear: bool) -> tuple[float, float]:
     return (alpha, beta) if linear else (min(alpha, beta), min(alpha, beta))
 
 
-@njit(nogil=True)
+@exact
 def move(f: Work, at: Point, linear: bool) -> tuple[float, float]:
     """Follow the direction, but for a little, as far as s and lam stay positive."""
     alpha, beta = lengths(f, at, linear)

@@ -1,6 +1,6 @@
 """What helps a QP layer to learn: mini-Sudoku, with one thing changed at a time.
 
-    python -m benchmarks.training [--boards boards.npz] [--seeds 3] [--epochs 5] [--output DIR]
+    python -m benchmarks.training [--boards boards.npz] [--seeds 3] [--epochs 6] [--output DIR]
 
 Each case learns from the same boards with the same seeds until 99.8 % of the validation boards are
 solved. Needs the extra `examples`.
@@ -92,7 +92,7 @@ class Run:
         self.case, self.parts, self.layer = case, parts, case.layer()
         self.inputs, self.targets = -as_input(parts.train.puzzles), as_input(parts.train.solutions)
         self.unsolved, self.steps = 0, 0
-        self.steps_per_epoch = -(-len(self.inputs) // args.batch)
+        self.steps_per_epoch = math.ceil(len(self.inputs) / args.batch)
         self.nan_after: int | None = None  # steps
         self.log = common.fit(
             self.layer,
@@ -174,7 +174,9 @@ def draw(figure: Any, runs: dict[str, list[common.Record]]) -> None:
 
 def main(argv: list[str] | None = None) -> dict[str, list[common.Record]]:
     """Run the cases, report."""
-    parser = common.options(__doc__, common.Size(10_000, 5), common.Size(300, 1), batch=150)
+    parser = common.options(
+        __doc__, common.Size(10_000, 6), common.Size(300, 1), batch=150, qpth=False
+    )
     parser.add_argument("--boards", type=common.file, help="as .npz (default: from our generator)")
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), metavar="CASE")
     parser.add_argument("--seeds", type=common.positive, default=3)

@@ -1,5 +1,7 @@
 """Time per epoch of a layer of ours and of qpth's, on the same problem, in turns."""
 
+import argparse
+import math
 from collections.abc import Callable
 from statistics import median
 from typing import Any
@@ -8,6 +10,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.against_qpth import import_qpth, timed
+from kktdiff.adapters.torch import QPLayer
 
 
 def qpth_solver() -> Callable[..., Tensor] | str:
@@ -36,29 +39,28 @@ def rows_of(
     eye, none = torch.eye(len(Q), dtype=Q.dtype), torch.empty(0, dtype=Q.dtype)
     bounds = ((G, h), (-eye, None if lb is None else -lb), (eye, ub))
     parts = [(rows, limit) for rows, limit in bounds if limit is not None]
-    limits = torch.broadcast_tensors(*(limit[..., :1] for _, limit in parts))  # one batch for all
-    h = torch.cat(
-        [limit.expand(*one.shape[:-1], -1) for (_, limit), one in zip(parts, limits, strict=True)],
-        -1,
-    )
+    batch = torch.broadcast_shapes(*(limit.shape[:-1] for _, limit in parts))
+    h = torch.cat([limit.expand(*batch, -1) for _, limit in parts], -1)
     rows = torch.cat([rows for rows, _ in parts])
     return rows, h, none if A is None else A, none if b is None else b
 
 
 def seconds_per_epoch(
     step: Callable[[Callable[..., Any]], None],  # forward and backward with this solver
-    ours: Callable[..., Tensor],
-    steps: int,  # in an epoch
-    repeats: int,
+    samples: int,
+    args: argparse.Namespace,
+    **options: Any,  # of our solver
 ) -> dict[str, float] | str:
     """Medians of single steps, taken in turns, times the steps of an epoch."""
     theirs = qpth_solver()
     if isinstance(theirs, str):
         return theirs
-    times: dict[str, list[float]] = {"kktdiff": [], "qpth": []}
-    for repeat in range(repeats + 1):
-        for name, solver in (("kktdiff", ours), ("qpth", theirs)):
+    solvers = {"kktdiff": QPLayer(**options), "qpth": theirs}
+    times: dict[str, list[float]] = {name: [] for name in solvers}
+    for repeat in range(4 if args.quick else 12):
+        for name, solver in solvers.items():
             milliseconds, _ = timed(step, solver)
             if repeat:  # the first is to warm up
                 times[name].append(milliseconds)
+    steps = math.ceil(samples / args.batch)
     return {name: median(values) * steps / 1e3 for name, values in times.items()}

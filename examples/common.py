@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,8 +25,10 @@ class Size(NamedTuple):
     epochs: int
 
 
-def options(doc: str, whole: Size, quick: Size, batch: int) -> argparse.ArgumentParser:
-    """A parser with the options that every experiment has; `read` completes what it reads."""
+def options(
+    doc: str, whole: Size, quick: Size, batch: int, *, qpth: bool = True
+) -> argparse.ArgumentParser:
+    """A parser with the options that experiments share; `read` completes what it reads."""
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -35,9 +38,9 @@ def options(doc: str, whole: Size, quick: Size, batch: int) -> argparse.Argument
     parser.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
     parser.add_argument("--output", type=Path, help="folder for the table, the numbers, the figure")
     parser.add_argument("--quick", action="store_true", help="a minute's work, to see that it runs")
-    parser.add_argument(
-        "--qpth", action="store_true", help="time steps of qpth's layer beside ours"
-    )
+    if qpth:
+        about = "time steps of qpth's layer beside ours"
+        parser.add_argument("--qpth", action="store_true", help=about)
     return parser
 
 
@@ -88,36 +91,23 @@ def fit(
 ) -> list[Record]:
     """Train by Adam; a record for each epoch: its number, seconds so far, mean loss, measures."""
     optimiser = torch.optim.Adam(model.parameters(), lr=rate)
-    steps = epochs * -(-count // batch)
+    steps = epochs * math.ceil(count / batch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps) if decay else None
-    clock, log = Clock(), [{"epoch": 0, "seconds": 0.0, "loss": None} | measure()]
+    log: list[Record] = [{"epoch": 0, "seconds": 0.0, "loss": None} | measure()]
     while len(log) <= epochs and not done(log[-1]):
-        losses = []
-        with clock:
-            for index in batches(count, batch, f"epoch {len(log)}"):
-                loss = loss_of(index)
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-                if schedule:
-                    schedule.step()
-                losses.append(loss.item())
+        losses, began = [], time.perf_counter()
+        for index in batches(count, batch, f"epoch {len(log)}"):
+            loss = loss_of(index)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            if schedule:
+                schedule.step()
+            losses.append(loss.item())
+        seconds = log[-1]["seconds"] + time.perf_counter() - began  # without what is measured
         mean = sum(losses) / len(losses)
-        log.append({"epoch": len(log), "seconds": clock.seconds, "loss": mean} | measure())
+        log.append({"epoch": len(log), "seconds": seconds, "loss": mean} | measure())
     return log
-
-
-class Clock:
-    """Seconds of training, without what is measured in between."""
-
-    def __init__(self) -> None:
-        self.seconds, self._began = 0.0, 0.0
-
-    def __enter__(self) -> None:
-        self._began = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self.seconds += time.perf_counter() - self._began
 
 
 def table(rows: list[Record]) -> str:

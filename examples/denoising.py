@@ -25,6 +25,7 @@ from examples.beside_qpth import seconds_per_epoch
 from kktdiff.adapters.torch import solve_qp
 
 LENGTH, NOISE, LOWEST, HIGHEST = 100, 10.0, 10, 99
+TOL = 1e-6  # of signals of size 100 with noise of 10
 PAPER = {"dense": "18.5 / 29.8", "tv": "16.3 / 16.5", "matrix": "13.8 / 14.4", "strengths": ""}
 NAMES = {
     "dense": "fully connected",
@@ -64,7 +65,6 @@ class Denoiser(nn.Module):
 
     def __init__(self, kind: str) -> None:
         super().__init__()
-        self.kind = kind
         one = torch.eye(LENGTH)
         learn = kind == "matrix"
         self.D = nn.Parameter(one.diff(dim=0), requires_grad=learn)
@@ -84,7 +84,7 @@ class Denoiser(nn.Module):
 
     def forward(self, y: Tensor) -> Tensor:
         """The denoised signals, (B, 100)."""
-        return self.primal(y, solve_qp(**self.problem(y), tol=1e-6).x)
+        return self.primal(y, solve_qp(**self.problem(y), tol=TOL).x)
 
     def primal(self, y: Tensor, u: Tensor) -> Tensor:
         """x, (B, 100), from the solution u of the dual, (B, 99)."""
@@ -153,7 +153,9 @@ def train(kind: str, parts: list[tuple[Tensor, Tensor]], args: argparse.Namespac
     model, rate, more = new_model(kind)
 
     def loss_of(index: Tensor) -> Tensor:
-        y, x = mirrored(noisy[index], clean[index])
+        y, x = noisy[index], clean[index]
+        if not args.unmirrored:
+            y, x = mirrored(y, x)
         return (model(y) - x).square().mean()
 
     log = common.fit(
@@ -179,11 +181,7 @@ def beside_qpth(parts: list[tuple[Tensor, Tensor]], args: argparse.Namespace) ->
         x = model.primal(noisy, solver(**model.problem(noisy)))
         (x - clean).square().mean().backward()
 
-    def ours(**data: Tensor) -> Tensor:
-        return solve_qp(**data, tol=1e-6).x
-
-    steps = -(-len(parts[0][0]) // args.batch)
-    return seconds_per_epoch(step, ours, steps, 3 if args.quick else 9)
+    return seconds_per_epoch(step, len(parts[0][0]), args, tol=TOL)
 
 
 def draw(figure: Any, models: dict[str, nn.Module], logs: Any, held_out: Any) -> None:
@@ -208,6 +206,7 @@ def main(argv: list[str] | None = None) -> dict[str, list[common.Record]]:
     parser = common.options(__doc__, common.Size(10_000, 20), common.Size(200, 1), batch=150)
     parser.add_argument("--data", type=common.file, help="signals as .npz (default: drawn)")
     parser.add_argument("--models", nargs="+", choices=NAMES, default=list(NAMES), metavar="MODEL")
+    parser.add_argument("--unmirrored", action="store_true", help="learn from signals as they are")
     args = common.read(parser, argv)
     parts = load(args)
     trained = {kind: train(kind, parts, args) for kind in args.models}

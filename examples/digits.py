@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from examples import common
 from examples.beside_qpth import seconds_per_epoch
-from kktdiff.adapters.torch import OptNetLayer, solve_qp
+from kktdiff.adapters.torch import OptNetLayer
 
 CLASSES, RATE = 10, 1e-3
 NAMES = {
@@ -90,10 +90,7 @@ def beside_qpth(part: Part, args: argparse.Namespace) -> Any:
         logits = solver(p=-network.dense(images), **network.layer.problem())
         nn.functional.cross_entropy(logits, labels).backward()
 
-    def ours(**data: Tensor) -> Tensor:
-        return solve_qp(**data).x
-
-    return seconds_per_epoch(step, ours, -(-len(part[0]) // args.batch), 3 if args.quick else 15)
+    return seconds_per_epoch(step, len(part[0]), args)
 
 
 def draw(figure: Any, runs: dict[str, list[common.Record]]) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from examples import common
 from examples.beside_qpth import seconds_per_epoch
 from kktdiff import sudoku
-from kktdiff.adapters.torch import OptNetLayer, solve_qp
+from kktdiff.adapters.torch import OptNetLayer
 
 RATE = 0.1
 MEASURED = ("held_out", "validation")
@@ -86,12 +86,7 @@ def beside_qpth(parts: Any, args: argparse.Namespace) -> Any:
     def step(solver: Any) -> None:
         (solver(p=inputs, **layer.problem()) - targets).square().mean().backward()
 
-    def ours(**data: Tensor) -> Tensor:
-        return solve_qp(**data).x
-
-    return seconds_per_epoch(
-        step, ours, -(-parts.train.size // args.batch), 3 if args.quick else 15
-    )
+    return seconds_per_epoch(step, parts.train.size, args)
 
 
 def draw(figure: Any, log: list[common.Record]) -> None:

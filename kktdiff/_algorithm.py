@@ -28,9 +28,9 @@ from kktdiff._polish import Polished, is_rounding, polish
 from kktdiff._problem import QP
 from kktdiff._quick import solve_easy
 from kktdiff._reports import record
-from kktdiff._residuals import ROUNDING, Point, Residuals, evaluate, with_full_sizes
+from kktdiff._residuals import Point, Residuals, evaluate, with_full_sizes
 from kktdiff._scaling import equilibrate
-from kktdiff._settings import INNER_ITER, LOOSE, Settings
+from kktdiff._settings import INNER_ITER, LOOSE, ROUNDING, Settings
 from kktdiff._status import Status
 from kktdiff._typing import Array, System
 from kktdiff.backends import Backend
@@ -107,8 +107,7 @@ def _from_nearby(
     near = pick_all(usable, warm, part.point)
     known = part._replace(point=near)
     done, kept, left = _polish(known, near, settings, backend, _NEARBY_CORRECTIONS)
-    cold = part.point.take(_places(part.index, left.index))
-    return done, kept, left._replace(point=cold)
+    return done, kept, left._replace(point=ipm.origin(left.qp))
 
 
 def _approached(

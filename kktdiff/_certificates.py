@@ -28,8 +28,9 @@ from kktdiff._arrays import (
     top,
 )
 from kktdiff._problem import QP
-from kktdiff._residuals import ROUNDING, Point, Residuals
+from kktdiff._residuals import Point, Residuals
 from kktdiff._scaling import Scaling
+from kktdiff._settings import ROUNDING
 from kktdiff._typing import Array
 
 CLEARLY = 2e-6  # a violation that is no rounding, of constraints with entries of about one

@@ -267,7 +267,7 @@ def _info(_: argparse.Namespace) -> int:
     print("\nbackends")
     for name, reason in backends.available().items():
         print(f"  {name:15s} {reason or 'available'}")
-    print(f"\ncompiled code     {compiled.missing() or 'used by the numpy backend'}")
+    print(f"\ncompiled code     {compiled.problem() or 'used by the numpy backend'}")
     return FINE
 
 

@@ -15,10 +15,9 @@ from kktdiff._arrays import mv, namespace, plus_diagonal
 from kktdiff._problem import QP
 from kktdiff._residuals import Point
 from kktdiff._scaling import Scaling
+from kktdiff._settings import FIXED
 from kktdiff._typing import Array, Solve, System
 from kktdiff.backends import Backend, Cholesky
-
-FIXED = 1e20  # stiffness of a fixed variable, in units of the scaled data
 
 
 class Condensed(NamedTuple):

@@ -12,15 +12,18 @@ from kktdiff._problem import QP
 from kktdiff._reports import record
 from kktdiff._residuals import Point, Residuals, evaluate, mean_product
 from kktdiff._scaling import Scaling
-from kktdiff._settings import BIG, REGULARISATION, Settings
+from kktdiff._settings import (
+    BIG,
+    KEEP_OFF,
+    KEEP_WELL_OFF,
+    PLAIN,
+    POOR,
+    REGULARISATION,
+    SHORT,
+    Settings,
+)
 from kktdiff._stopping import Loop, judge, linear
 from kktdiff._typing import Array, Solve, System
-
-_KEEP_OFF = 0.995  # share of the step to the boundary that is taken
-_KEEP_WELL_OFF = 0.9  # the same for a short step: closer, and Mehrotra's method can cycle
-_SHORT = 0.8
-_POOR = 0.1  # a step shorter than this is tried again without the corrector,
-_PLAIN = 0.5  # aimed at this share of mu
 
 
 class Ended(NamedTuple):
@@ -152,7 +155,7 @@ def advance(
     solve, ok = system(qp, scaling, loop.point, loop.reg)
     dx, ds, dlam, dnu = _direction(qp, loop, r, solve, settings.barrier)
     steps = _lengths(loop.linear, s, ds, lam, dlam)
-    share = xp.where(steps < _SHORT, _KEEP_WELL_OFF, _KEEP_OFF + 0 * steps)
+    share = xp.where(steps < SHORT, KEEP_WELL_OFF, KEEP_OFF + 0 * steps)
     steps = xp.minimum(share * steps, xp.ones_like(steps))
     alpha, beta = steps[:, :1], steps[:, 1:]
     moved = Point(x + alpha * dx, s + alpha * ds, lam + beta * dlam, nu + beta * dnu)
@@ -161,7 +164,7 @@ def advance(
     easier = xp.where(loop.reg > REGULARISATION, loop.reg / 10, loop.reg)
     point = pick_all(go, moved, loop.point)
     shortest = xp.min(steps, axis=1)
-    due = pick(go & (shortest > _POOR), (1 - steps / 2) * linear(r), BIG + 0 * loop.promised)
+    due = pick(go & (shortest > POOR), (1 - steps / 2) * linear(r), BIG + 0 * loop.promised)
     return loop._replace(
         point=point,
         before=loop.point,
@@ -193,9 +196,9 @@ def _direction(qp: QP, loop: Loop, r: Residuals, solve: Solve, barrier: float) -
     sigma = (mu_affine / xp.where(mu > 0, mu, 1.0)) ** 3
     step = newton(centre(sigma) - ds * dlam)
     reach = xp.min(_lengths(loop.linear, s, step[1], lam, step[2]), axis=1)
-    poor = (loop.status < 0) & (reach < _POOR)
+    poor = (loop.status < 0) & (reach < POOR)
     if bool(xp.any(poor)):  # the corrector has gone astray, as near the boundary it can
-        plain = newton(centre(0 * mu + _PLAIN) + 0 * s)
+        plain = newton(centre(0 * mu + PLAIN) + 0 * s)
         step = tuple(pick(poor, new, old) for new, old in zip(plain, step, strict=True))
     return step
 
@@ -214,6 +217,6 @@ def _lengths(linear: Array, s: Array, ds: Array, lam: Array, dlam: Array) -> Arr
 def _to_boundary(v: Array, dv: Array) -> Array:  # (B,)
     """Largest step, up to a little over one, that keeps v + step dv from below zero."""
     xp = namespace(v)
-    full = xp.full((v.shape[0], 1), 1 / _KEEP_OFF, dtype=v.dtype, device=v.device)
+    full = xp.full((v.shape[0], 1), 1 / KEEP_OFF, dtype=v.dtype, device=v.device)
     ratio = xp.where(dv < 0, -v / xp.where(dv < 0, dv, -1.0), xp.inf)
     return xp.min(xp.concat([full, ratio], axis=-1), axis=-1)

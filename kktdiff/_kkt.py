@@ -113,9 +113,8 @@ def factor(
     give = 0 * scaling.nu if qp.soft_nu is None else qp.soft_nu / scaling.unit_nu
     diagonal = concat([1 - share + reg, -give - reg, rest - reg], axis=1)
     size = xp.broadcast_to(size + qp.sizes[0] + qp.sizes[2], diagonal.shape[:1])
-    weights = {"x": x, "g": g, "nu": scaling.nu, "cost": scaling.cost}
-    matrices = {"Q": qp.Q, "G": qp.G, "A": qp.A}
-    lu = backend.kkt_lu(**matrices, **weights, order=order, diagonal=diagonal, size=size)
+    weights = {"x": x, "g": g, "nu": scaling.nu, "cost": scaling.cost, "order": order}
+    lu = backend.kkt_lu(Q=qp.Q, G=qp.G, A=qp.A, **weights, diagonal=diagonal, size=size)
     if lu is None:
         lu = backend.lu_factor(_assemble(qp, scaling, order, x, g, diagonal), size)
     return Factors(lu, order, place, a, slack, x, g, stiff, held, scaling)

@@ -10,9 +10,9 @@ from typing import NamedTuple
 from kktdiff import _kkt as kkt
 from kktdiff._arrays import largest, namespace, norm_inf, pick_all, placed, placed_all, take
 from kktdiff._problem import QP
-from kktdiff._residuals import ROUNDING, Point, Residuals, evaluate, with_full_sizes
+from kktdiff._residuals import Point, Residuals, evaluate, with_full_sizes
 from kktdiff._scaling import Scaling, activity
-from kktdiff._settings import BIG, LOOSE
+from kktdiff._settings import BIG, LOOSE, ROUNDING
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
 

@@ -1,6 +1,6 @@
 """The easy elements at once, where the backend has the whole loop in one call."""
 
-from kktdiff import _ipm as ipm
+from kktdiff._arrays import namespace
 from kktdiff._parts import Part
 from kktdiff._residuals import Point
 from kktdiff._settings import Settings
@@ -31,10 +31,6 @@ def solve_easy(
     if found is None:
         return nothing, part
     point, iterations = found
+    xp, easy = namespace(iterations), iterations >= 0
     ran = part._replace(point=Point(*point), iterations=iterations)
-    easy, rest = ran.split(iterations >= 0)
-    return easy.marked(Status.SOLVED), _from_origin(rest)
-
-
-def _from_origin(part: Part) -> Part:
-    return part._replace(point=ipm.origin(part.qp), iterations=0 * part.iterations)
+    return ran.split(easy)[0].marked(Status.SOLVED), part.take(xp.nonzero(~easy)[0])

@@ -4,9 +4,8 @@ from typing import NamedTuple
 
 from kktdiff._arrays import dot, largest, mv, namespace, norm_inf, take
 from kktdiff._problem import QP
+from kktdiff._settings import ROUNDING
 from kktdiff._typing import Array
-
-ROUNDING = 16 * 2.0**-52  # residuals of this size, relative to the terms, are rounding
 
 
 class Point(NamedTuple):

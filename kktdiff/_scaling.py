@@ -60,10 +60,9 @@ def decided(qp: QP, scaling: Scaling, s: Array, lam: Array) -> Array:  # (B,) bo
 
 def equilibrate(qp: QP, backend: Backend) -> Scaling:
     """Weights under which all rows of the KKT matrix are of size about one."""
-    weights = backend.equilibrate(qp.Q, qp.G, qp.A, PASSES, *_BALANCED)
-    D, E, F = _equilibrated(qp) if weights is None else weights
     xp = namespace(qp.p)
-    size = top(top(xp.abs(qp.Q) * D[:, None, :]) * D)
+    found = backend.equilibrate(qp.Q, qp.G, qp.A, PASSES, *_BALANCED)
+    D, E, F, size = _equilibrated(qp) if found is None else found
     if qp.d.shape[1]:  # without inequalities multipliers may have any size
         size = largest(size, norm_inf(qp.p * D))
     cost = 1 / xp.where(size > 0, size, xp.ones_like(size))
@@ -73,7 +72,8 @@ def equilibrate(qp: QP, backend: Backend) -> Scaling:
     return Scaling(D, rows, F, cost)
 
 
-def _equilibrated(qp: QP) -> tuple[Array, Array, Array]:
+def _equilibrated(qp: QP) -> tuple[Array, Array, Array, Array]:
+    """Weights of x, of G's rows and of A's, and the largest entry of Q under them."""
     xp = namespace(qp.p)
     Q, G, A = xp.abs(qp.Q), xp.abs(qp.G), xp.abs(qp.A)
     batch = max(Q.shape[0], G.shape[0], A.shape[0])
@@ -95,4 +95,4 @@ def _equilibrated(qp: QP) -> tuple[Array, Array, Array]:
             xp.where(off[:, None] & (norm > 0), w / xp.sqrt(xp.where(norm > 0, norm, 1.0)), w)
             for w, norm in zip((D, E, F), norms, strict=True)
         )
-    return D, E, F
+    return D, E, F, top(top(Q * D[:, None, :]) * D)

@@ -7,11 +7,18 @@ __all__ = ["Settings"]
 
 BIG = 1e300  # larger than any residual
 INFINITE = 1e20  # bounds of this size and beyond are absent
+ROUNDING = 16 * 2.0**-52  # residuals of this size, relative to the terms, are rounding
 LOOSE = 1e-5  # ALMOST_SOLVED: residuals relative to 1 plus the size of their terms
 REGULARISATION = 1e-8  # proximal weight of the interior-point system, scaled data
 LU_REGULARISATION = 1e-11  # the same for the LU system, undone by refinement
 TROUBLE = 1e-5  # the same, raised where Cholesky failed: a sign that LU is called for
 STALL = 6  # iterations without progress after which an element is given up
+FIXED = 1e20  # stiffness of a fixed variable, in units of the scaled data
+KEEP_OFF = 0.995  # share of the step to the boundary that is taken
+KEEP_WELL_OFF = 0.9  # the same for a short step: closer, and Mehrotra's method can cycle
+SHORT = 0.8
+POOR = 0.1  # a step shorter than this is tried again without the corrector,
+PLAIN = 0.5  # aimed at this share of mu
 INNER_TOL, INNER_ITER = 1e-8, 100  # of a QP that the solution of another one needs, at least
 WORKSPACE = 64 * 2**20  # bytes of matrices that one chunk of a batch may take
 

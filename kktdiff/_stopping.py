@@ -5,9 +5,9 @@ from typing import NamedTuple
 from kktdiff._arrays import largest, namespace, norm_inf, pick_all, take
 from kktdiff._certificates import dual_infeasible, primal_infeasible
 from kktdiff._problem import QP
-from kktdiff._residuals import ROUNDING, Point, Residuals, mean_product
+from kktdiff._residuals import Point, Residuals, mean_product
 from kktdiff._scaling import Scaling, decided
-from kktdiff._settings import STALL, TROUBLE, Settings
+from kktdiff._settings import ROUNDING, STALL, TROUBLE, Settings
 from kktdiff._status import Status
 from kktdiff._typing import Array
 

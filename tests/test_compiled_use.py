@@ -67,9 +67,17 @@ def test_a_missing_package_is_named(monkeypatch, run):
     monkeypatch.delenv("KKTDIFF_COMPILED", raising=False)
     monkeypatch.setattr(compiled, "find_spec", lambda name: None)
     assert compiled.missing() == "numba is not installed: pip install 'kktdiff[fast]'"
-    assert "numba is not installed" in run("info")[1]
     monkeypatch.setattr(compiled, "_LOADED", [])
     assert compiled.loaded() is None
+    assert "numba is not installed" in run("info")[1]
+
+
+def test_info_says_whether_it_is_used(monkeypatch, run):
+    monkeypatch.setattr(compiled, "_LOADED", [compiled._load()])
+    assert "used by the numpy backend" in run("info")[1]
+    monkeypatch.delenv("KKTDIFF_COMPILED", raising=False)
+    monkeypatch.setattr(compiled, "_LOADED", [None])  # as where its import fails
+    assert "numba is installed, but can't be imported" in run("info")[1]
 
 
 # -------------------------------------------------------------------------------------- threads

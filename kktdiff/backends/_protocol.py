@@ -46,8 +46,8 @@ class Backend(Protocol):
 
     def equilibrate(
         self, Q: Array, G: Array, A: Array, passes: int, low: float, high: float
-    ) -> tuple[Array, Array, Array] | None:
-        """The weights of `kktdiff._scaling` in one call: of x, of G's rows, of A's.
+    ) -> tuple[Array, Array, Array, Array] | None:
+        """The weights of `kktdiff._scaling` in one call: of x, of G's rows, of A's; the size of Q.
 
         None: this backend has no such thing.
         """

@@ -40,10 +40,14 @@ class NumPyBackend:
         return isinstance(array, np.ndarray | np.generic)
 
     def receive(self, array: Any, dtype: Any, like: Any = None) -> Array:
-        """`array` as a C-contiguous NumPy array; other libraries' arrays through DLPack."""
+        """`array` as a C-contiguous NumPy array; other libraries' arrays through DLPack.
+
+        One that is read-only is copied here, once: code is compiled for writable ones.
+        """
         if not self.owns(array):
             array = np.from_dlpack(array, device="cpu")
-        return np.ascontiguousarray(array, dtype=dtype)
+        array = np.ascontiguousarray(array, dtype=dtype)
+        return array if array.flags.writeable else array.copy()
 
     def quiet(self) -> AbstractContextManager[Any]:
         """Overflow and invalid operations become a status, not a warning."""
@@ -51,7 +55,7 @@ class NumPyBackend:
 
     def equilibrate(
         self, Q: Array, G: Array, A: Array, *options: float
-    ) -> tuple[Array, Array, Array] | None:
+    ) -> tuple[Array, Array, Array, Array] | None:
         """Compiled, where that is possible."""
         module = compiled.loaded()
         return None if module is None else module.equilibrate(Q, G, A, *options)

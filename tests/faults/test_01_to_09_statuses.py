@@ -171,7 +171,7 @@ def test_04_a_nan_makes_its_element_invalid_and_moves_no_other(name):
 
 @pytest.mark.parametrize("name", Data._fields)
 def test_04_a_nan_never_comes_to_a_factorization(name, monkeypatch):
-    for method in ("cholesky", "condensed_cholesky", "lu_factor", "kkt_lu", "loop"):
+    for method in ("cholesky", "condensed_cholesky", "lu_factor", "kkt_lu", "loop", "equilibrate"):
         real = getattr(NumPyBackend, method)
 
         def finite(self, *arrays, real=real, **named):

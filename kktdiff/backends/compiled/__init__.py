@@ -23,6 +23,13 @@ def missing() -> str | None:
     return None
 
 
+def problem() -> str | None:
+    """None if compiled code is used, or the sentence that says why not; imports it to find out."""
+    if loaded() is not None:
+        return None
+    return missing() or "numba is installed, but can't be imported: try python -c 'import numba'"
+
+
 def loaded() -> ModuleType | None:
     """The module that does the work; None where it can't be used. The answer is kept."""
     if not _LOADED:

@@ -83,10 +83,15 @@ def work_for(data: Data) -> Work:
 
 
 @exact
+def of(array: Any, i: int) -> Any:
+    """One element's: what is shared is the same for all."""
+    return array[i % len(array)]
+
+
+@exact
 def element(data: Data, i: int) -> Data:
-    """The QP of one element: what is shared is the same for all."""
+    """The QP of one element."""
     return Data(
-        data.Q[i % len(data.Q)], data.G[i % len(data.G)], data.A[i % len(data.A)],
-        data.x[i % len(data.x)], data.c[i % len(data.c)], data.k[i % len(data.k)],
-        data.cost[i % len(data.cost)],
+        of(data.Q, i), of(data.G, i), of(data.A, i),
+        of(data.x, i), of(data.c, i), of(data.k, i), of(data.cost, i),
     )  # fmt: skip

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kktdiff.backends.compiled import _lapack as lapack
+from kktdiff.backends.compiled._data import of
 from kktdiff.backends.compiled._jit import exact, fast
 from kktdiff.backends.compiled._lapack import Routines
 
@@ -46,15 +47,10 @@ def factor(blocks: Blocks, call: Routines, f: Factors, ok: Any, first: int, end:
 @fast
 def assemble(blocks: Blocks, i: int, K: Any, size: int) -> None:
     """The leading block of one matrix; unknowns in the order x, nu, rows of G by activity."""
-    Q, G, A = blocks.Q[i % len(blocks.Q)], blocks.G[i % len(blocks.G)], blocks.A[i % len(blocks.A)]
-    x, g, nu = (
-        blocks.x[i % len(blocks.x)],
-        blocks.g[i % len(blocks.g)],
-        blocks.nu[i % len(blocks.nu)],
-    )
-    order, diagonal = blocks.order[i % len(blocks.order)], blocks.diagonal[i % len(blocks.diagonal)]
-    cost, n, k = blocks.cost[i % len(blocks.cost)], len(x), len(A)
-    K[:size, :size] = 0.0
+    Q, G, A, order = of(blocks.Q, i), of(blocks.G, i), of(blocks.A, i), of(blocks.order, i)
+    x, g, nu, cost = of(blocks.x, i), of(blocks.g, i), of(blocks.nu, i), of(blocks.cost, i)
+    n, k, diagonal = len(x), len(A), of(blocks.diagonal, i)
+    K[n:size, n:size] = 0.0
     for row in range(n):
         weight = cost * x[row]
         for column in range(n):

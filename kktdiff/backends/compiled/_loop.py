@@ -7,6 +7,7 @@ decides what it is.
 
 from typing import Any
 
+from kktdiff._settings import BIG, POOR, REGULARISATION, ROUNDING, STALL
 from kktdiff.backends.compiled import _newton as newton
 from kktdiff.backends.compiled import _steps as steps
 from kktdiff.backends.compiled._data import (
@@ -21,9 +22,8 @@ from kktdiff.backends.compiled._data import (
 )
 from kktdiff.backends.compiled._jit import exact
 from kktdiff.backends.compiled._lapack import Routines
-from kktdiff.backends.compiled._residuals import ROUNDING, Norms, evaluate
+from kktdiff.backends.compiled._residuals import Norms, evaluate
 
-STALL, BIG = 6, 1e300
 GIVEN_UP = -1
 
 
@@ -60,11 +60,11 @@ def solve(e: Data, o: Options, f: Work, call: Routines, at: Point) -> int:
             return GIVEN_UP
         for i in range(len(at.s)):
             f.c[W, i] = at.lam[i] / at.s[i] if e.c[PRESENT, i] else 0.0
-        if not newton.factor(e, o, f, call, steps.REGULARISATION):
+        if not newton.factor(e, o, f, call, REGULARISATION):
             return GIVEN_UP
         steps.direction(e, o, f, call, at, mu, linear)
         alpha, beta = steps.move(f, at, linear)
-        clear = min(alpha, beta) > steps.POOR
+        clear = min(alpha, beta) > POOR
         allowed_rows = (1 - alpha / 2) * r.equalities if clear else BIG
         allowed_dual = (1 - beta / 2) * r.dual if clear else BIG
     return GIVEN_UP

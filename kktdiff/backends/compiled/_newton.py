@@ -1,5 +1,6 @@
 """The condensed Newton system of one element, as `kktdiff._condensed` has it."""
 
+from kktdiff._settings import FIXED as STIFF
 from kktdiff.backends.compiled import _lapack as lapack
 from kktdiff.backends.compiled._data import (
     CDX,
@@ -26,8 +27,6 @@ from kktdiff.backends.compiled._products import (
     rows_times,
     times,
 )
-
-STIFF = 1e20  # stiffness of a fixed variable, in units of the scaled data
 
 
 @fast

@@ -29,8 +29,6 @@ from kktdiff.backends.compiled._products import (
     top,
 )
 
-ROUNDING = 16 * 2.0**-52
-
 
 class Norms(NamedTuple):
     """Norms of the residuals, and the sizes of the terms whose differences they are."""

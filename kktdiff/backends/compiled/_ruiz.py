@@ -4,15 +4,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from kktdiff.backends.compiled._data import of
 from kktdiff.backends.compiled._jit import exact, fast
 
 
 class Weights(NamedTuple):
-    """Of the variables, of the rows of G, of the rows of A."""
+    """Weights of the variables, of the rows of G, of the rows of A."""
 
     x: Any  # (B, n)
     g: Any  # (B, m)
     nu: Any  # (B, k)
+    size: Any  # (B,): the largest entry of Q under them
 
 
 @exact
@@ -24,7 +26,7 @@ def equilibrate(
     n, m, k = Q.shape[1], G.shape[1], A.shape[1]
     of_x, of_g, of_nu = np.empty(n), np.empty(m), np.empty(k)
     for i in range(first, end):
-        q, g, a = Q[i % len(Q)], G[i % len(G)], A[i % len(A)]
+        q, g, a = of(Q, i), of(G, i), of(A, i)
         x, wg, wa = weights.x[i], weights.g[i], weights.nu[i]
         for _ in range(passes):
             norms_of_square(q, x, of_x)
@@ -38,6 +40,10 @@ def equilibrate(
             divide_by_root(x, of_x)
             divide_by_root(wg, of_g)
             divide_by_root(wa, of_nu)
+        norms_of_square(q, x, of_x)
+        weights.size[i] = 0.0
+        for j in range(n):
+            weights.size[i] = max(weights.size[i], of_x[j] * x[j])
 
 
 @fast

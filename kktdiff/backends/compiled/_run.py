@@ -37,13 +37,15 @@ def loop(
 def equilibrate(Q: Array, G: Array, A: Array, passes: int, low: float, high: float) -> Weights:
     """Weights under which all rows of the KKT matrices are of size about one."""
     batch = max(len(Q), len(G), len(A))
-    weights = Weights(*(np.ones((batch, size)) for size in (Q.shape[1], G.shape[1], A.shape[1])))
+    n, m, k = Q.shape[1], G.shape[1], A.shape[1]
+    of_x, of_g, of_nu = (np.ones((batch, count)) for count in (n, m, k))
+    weights = Weights(of_x, of_g, of_nu, np.empty(batch))
     matrices = _own(Q), _own(G), _own(A)
 
     def work(first: int, end: int) -> None:
         _entry.equilibrate(*matrices, weights, passes, low, high, first, end)
 
-    in_threads(work, batch, 3.0 * batch * Q.shape[1] * (Q.shape[1] + G.shape[1] + A.shape[1]))
+    in_threads(work, batch, 3.0 * batch * n * (n + m + k))
     return weights
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from kktdiff._settings import BIG, KEEP_OFF, KEEP_WELL_OFF, PLAIN, POOR, REGULARISATION, SHORT
 from kktdiff.backends.compiled import _newton as newton
 from kktdiff.backends.compiled._data import (
     AIM,
@@ -23,9 +24,6 @@ from kktdiff.backends.compiled._data import (
 from kktdiff.backends.compiled._jit import exact, fast
 from kktdiff.backends.compiled._lapack import Routines
 from kktdiff.backends.compiled._residuals import evaluate
-
-KEEP_OFF, KEEP_WELL_OFF, SHORT, POOR, PLAIN = 0.995, 0.9, 0.8, 0.1, 0.5
-REGULARISATION = 1e-8
 
 
 @exact
@@ -58,7 +56,7 @@ def start(e: Data, o: Options, f: Work, call: Routines, at: Point) -> bool:
 
 @exact
 def _make_positive(present: Any, v: Any) -> None:
-    low, size = 1e300, 0.0
+    low, size = BIG, 0.0
     for i in range(len(v)):
         if present[i]:
             low, size = min(low, v[i]), max(size, abs(v[i]))

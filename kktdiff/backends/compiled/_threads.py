@@ -16,9 +16,9 @@ _SHARES = 4  # for each thread, since elements take different times
 
 def in_threads(work: Callable[[int, int], None], count: int, operations: float) -> None:
     """Call ``work(first, end)`` for shares of ``range(count)``; `operations`: of all together."""
-    threads = min(limit(), count)
-    alone = threads == 1 < limit()  # one element: BLAS may have the threads
-    if alone or operations < _SMALL:
+    most = limit()
+    threads = min(most, count)
+    if threads == 1 < most or operations < _SMALL:  # one element: BLAS may have the threads
         work(0, count)
         return
     with _blas():

@@ -26,19 +26,25 @@ from kktdiff._least_multipliers import multiplier_qp, with_multipliers
 from kktdiff._parts import Kept, Part, activity_at, keep_solved
 from kktdiff._polish import Polished, is_rounding, polish
 from kktdiff._problem import QP
-from kktdiff._quick import solve_easy
+from kktdiff._quick import approach_easy, solve_easy
 from kktdiff._reports import record
 from kktdiff._residuals import Point, Residuals, evaluate, with_full_sizes
 from kktdiff._scaling import equilibrate
-from kktdiff._settings import INNER_ITER, LOOSE, ROUNDING, Settings
+from kktdiff._settings import (
+    CORRECTIONS,
+    HANDOVER,
+    INNER_ITER,
+    LOOSE,
+    MANY_WRONG,
+    ROUNDING,
+    Settings,
+)
 from kktdiff._status import Status
 from kktdiff._typing import Array, System
 from kktdiff.backends import Backend
 
-_HANDOVER = 1e-6  # accuracy at which polishing takes over from the condensed loop
 _CLOSE = 1e-4  # relative residual from which polishing is worth a try
 _TIGHT = 1e-9  # accuracy to which hard elements are taken, whatever the wanted one
-_CORRECTIONS = 2  # of the active set, per element
 _NEARBY_CORRECTIONS = 4  # of a nearby problem's active set, which may differ in more
 _LINGER = 8  # iterations that a hard element may take on top for its active set to show
 _COARSE = 1e-10  # what rounding may leave of the stationarity before smaller multipliers are tried
@@ -60,17 +66,31 @@ def solve_chunk(
     scaling = equilibrate(qp, backend)
     fast = condensed.system(backend, separable=separable)
     part = Part(index, qp, scaling, ipm.origin(qp), 0 * index, 0 * index)
+    done, kept, part = solve_easy(part, settings, backend) if warm is None else ([], [], part)
+    if settings.report is not None:
+        _show(done, settings, fast, backend)
+    if not part.size:
+        return done, kept
     part, concave = part.split(_convex(part, settings.curvature, backend, separable=separable))
-    done = [concave.marked(Status.NONCONVEX)]
-    kept: list[Kept] = []
+    done.append(concave.marked(Status.NONCONVEX))
     if warm is not None and part.size:
         warm = warm.take(_places(index, part.index))
         done_too, kept, part = _from_nearby(part, warm, settings, backend)
-        done += done_too
+        done = done + done_too
     for some, last in _approached(part, settings, fast, backend, separable=separable):
         done_too, kept_too = _finished(some, last, settings, backend)
         done, kept = done + done_too, kept + kept_too
     return [part for part in done if part.size], kept
+
+
+def _show(parts: list[Part], settings: Settings, fast: System, backend: Backend) -> None:
+    """Take the steps again that one call took, which has nothing to show."""
+    for part in parts:
+        _finished(*_run(_started(part, fast), _first(settings), fast), settings, backend)
+
+
+def _first(settings: Settings) -> Settings:
+    return settings._replace(tol=max(settings.tol, HANDOVER), exacting=True)
 
 
 def _places(index: Array, some: Array) -> Array:
@@ -114,10 +134,10 @@ def _approached(
     part: Part, settings: Settings, fast: System, backend: Backend, *, separable: bool
 ) -> Iterator[tuple[Part, Point]]:
     """The first step of the module's docstring: how far elements came, and their last points."""
-    first = settings._replace(tol=max(settings.tol, _HANDOVER), exacting=True)
-    easy, part = solve_easy(part, first, backend, separable=separable)
+    first = _first(settings)
+    easy, part = approach_easy(part, first, backend)
     if easy.size:
-        if settings.report is not None:  # one call tells nothing: take the same steps to show them
+        if settings.report is not None:
             _run(_started(easy, fast), first, fast)
         yield easy, easy.point
     if part.size and part.qp.d.shape[1]:
@@ -162,7 +182,7 @@ def _near(part: Part) -> Array:  # (B,) bool
 
 
 def _polish(
-    part: Part, shown: Point, settings: Settings, backend: Backend, corrections: int = _CORRECTIONS
+    part: Part, shown: Point, settings: Settings, backend: Backend, corrections: int = CORRECTIONS
 ) -> tuple[list[Part], list[Kept], Part]:
     """The elements that polishing finishes, their factors, and the elements that it does not.
 
@@ -174,7 +194,7 @@ def _polish(
     done: list[Part] = []
     kept: list[Kept] = []
     whole, active = part, activity_at(part, shown) > 0.5
-    most = 0 * part.index + 4 + active.shape[1] // 4  # with more it is another problem's set
+    most = 0 * part.index + 4 + active.shape[1] // MANY_WRONG
     for _ in range(1 + corrections):
         if not part.size:
             break

@@ -11,7 +11,7 @@ from kktdiff import _ipm as ipm
 from kktdiff import _kkt as kkt
 from kktdiff._arrays import namespace
 from kktdiff._parts import Kept, Part, keep_interior
-from kktdiff._quick import solve_easy
+from kktdiff._quick import approach_easy
 from kktdiff._settings import Settings
 from kktdiff._status import Status
 from kktdiff.backends import Backend
@@ -30,7 +30,7 @@ def on_central_path(group: Kept, barrier: float, backend: Backend) -> Iterator[K
     separable = bool(namespace(qp.Q).all(condensed.is_separable(qp)))  # of a chunk all or none
     fast = condensed.system(backend, separable=separable)
     rest = Part(group.index, qp, scaling, ipm.origin(qp), 0 * group.index, 0 * group.index)
-    easy, rest = solve_easy(rest, settings, backend, separable=separable)
+    easy, rest = approach_easy(rest, settings, backend)
     if easy.size:
         yield keep_interior(easy, backend)
     if not rest.size:

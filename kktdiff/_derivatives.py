@@ -47,13 +47,14 @@ class Engine:
     ) -> dict[str, Array | None]:
         """Gradients by input name, in the inputs' own shapes; of `wrt` alone if given."""
         g = Cotangents(**self.flat_cotangents(cotangents))
+        backend = self.problem.given.backend
         pieces, groups = self._wanted(wrt), self._groups(mode, smoothing)
         for group in groups if any(v is not None for v in g) else ():
             u = self._adjoint(group, g.take(group.index), mode)
             lam = multipliers(group.qp, group.point)
             for name, found in pieces.items():
                 value = sensitivity.gradient(
-                    name, group.qp, lam, group.point, u, shared=self.shared(name)
+                    name, group.qp, lam, group.point, u, backend, shared=self.shared(name)
                 )
                 found.append((group.index, value))
         return self._folded(pieces)
@@ -86,7 +87,7 @@ class Engine:
             lam = multipliers(group.qp, group.point)
             for name, found in pieces.items():
                 value = second_order.moved_gradient(
-                    name, lam, group.point, y, u, v, group.qp, shared=self.shared(name)
+                    name, lam, group.point, y, u, v, group.qp, backend, shared=self.shared(name)
                 )
                 found.append((group.index, value))
         return self._folded(pieces)
@@ -115,6 +116,7 @@ class Engine:
         rows = math.prod(self.shape(OUTPUTS[of]))
         tail = (*self.shape(OUTPUTS[of]), *self.shape(CORE[wrt]))
         pieces: Pieces = []
+        backend = self.problem.given.backend
         for group in self._groups(mode, smoothing) if rows else ():
             xp = namespace(group.index)
             count, like = group.index.shape[0], group.point.x
@@ -124,7 +126,7 @@ class Engine:
             flat = Adjoint(*(xp.reshape(v.mT, (count * rows, -1, 1)) for v in u))
             point = type(group.point)(*(xp.repeat(v, rows, axis=0) for v in group.point))
             lam = xp.repeat(multipliers(group.qp, group.point), rows, axis=0)
-            value = sensitivity.gradient(wrt, group.qp, lam, point, flat, shared=False)
+            value = sensitivity.gradient(wrt, group.qp, lam, point, flat, backend, shared=False)
             pieces.append((group.index, xp.reshape(value, (count, *tail))))
         return self.problem.given.give(self._spread(pieces, tail))
 

@@ -31,12 +31,9 @@ from kktdiff._arrays import (
 from kktdiff._problem import QP
 from kktdiff._residuals import Point
 from kktdiff._scaling import Scaling, activity
-from kktdiff._settings import LU_REGULARISATION, REGULARISATION
+from kktdiff._settings import LU_REGULARISATION, REFINED, REFINEMENTS, REGULARISATION
 from kktdiff._typing import Array, Solve, System
 from kktdiff.backends import LU, Backend
-
-REFINEMENTS = 8  # at most; an element stops when its residual no longer halves
-_CLEAN = 1e-14  # relative residual below which there is nothing to refine
 
 
 class Rhs(NamedTuple):
@@ -170,11 +167,15 @@ def _held(qp: QP, a: Array) -> Array:  # (B, M) bool
 
 def solve(qp: QP, f: Factors, rhs: Rhs, backend: Backend) -> tuple[Rhs, Array]:
     """Solve and refine; the solution and each element's relative residual, (B,)."""
+    found = None if qp.soft_nu is not None else backend.kkt_solve(qp, f, rhs)
+    if found is not None:
+        x, c, nu, error = found
+        return Rhs(x, c, nu), error
     xp = namespace(rhs.x)
     out = solve_once(qp, f, rhs, backend)
     left = _residual(qp, f, rhs, out)
     size, error = _size(f, rhs), _size(f, left)
-    going = error > _CLEAN * size
+    going = error > REFINED * size
     for _ in range(REFINEMENTS):
         if not bool(xp.any(going)):
             break
@@ -183,7 +184,7 @@ def solve(qp: QP, f: Factors, rhs: Rhs, backend: Backend) -> tuple[Rhs, Array]:
         trial_left = _residual(qp, f, rhs, trial)
         trial_error = _size(f, trial_left)
         better = going & (trial_error < error)
-        going = better & (trial_error < 0.5 * error) & (trial_error > _CLEAN * size)
+        going = better & (trial_error < 0.5 * error) & (trial_error > REFINED * size)
         out = pick_all(better, trial, out)
         left = pick_all(better, trial_left, left)
         error = xp.where(better, trial_error, error)

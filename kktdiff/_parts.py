@@ -30,6 +30,7 @@ class Part(NamedTuple):
     point: Point
     status: Array  # (B,)
     iterations: Array  # (B,)
+    numbers: Array | None = None  # (B, 4): objective, residuals and gap, if they are known already
 
     def take(self, index: Array) -> "Part":
         """The elements `index`."""

@@ -12,14 +12,9 @@ from kktdiff._arrays import largest, namespace, norm_inf, pick_all, placed, plac
 from kktdiff._problem import QP
 from kktdiff._residuals import Point, Residuals, evaluate, with_full_sizes
 from kktdiff._scaling import Scaling, activity
-from kktdiff._settings import BIG, LOOSE, ROUNDING
+from kktdiff._settings import BIG, CLEAN, FINE, LOOSE, MUCH, ROUNDING, STEPS
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
-
-_STEPS = 8  # one solves a linear system; the others take out what rounding left
-_FINE = 1e-12  # absolute residual below which there is nothing to gain
-_MUCH = 1e-9  # absolute residual from which it is worth a second try
-_CLEAN = 8 * ROUNDING  # relative to 1 + the size of the terms: rounding
 
 
 class Polished(NamedTuple):
@@ -45,7 +40,7 @@ def polish(qp: QP, scaling: Scaling, point: Point, active: Array, backend: Backe
     new = _solution(qp, factors, point, active, backend)
     best, worst, rounding = _judged(qp, new)
     clean = factors.lu.ok & rounding
-    index = xp.nonzero(clean & (worst > _MUCH))[0]
+    index = xp.nonzero(clean & (worst > MUCH))[0]
     if index.shape[0]:
         some, start = qp.take(index), point.take(index)
         start = start._replace(lam=0 * start.lam, nu=0 * start.nu)
@@ -74,7 +69,7 @@ def _solution(qp: QP, factors: kkt.Factors, point: Point, active: Array, backend
     r = evaluate(qp, point)
     left = _left(active, r)
     going = left < BIG
-    for _ in range(_STEPS):
+    for _ in range(STEPS):
         rows = xp.where(active, -r.r_c, 0.0)
         rhs = kkt.Rhs(-r.r_x[..., None], rows[..., None], -r.r_nu[..., None])
         step = kkt.solve_once(qp, factors, rhs, backend)
@@ -88,7 +83,7 @@ def _solution(qp: QP, factors: kkt.Factors, point: Point, active: Array, backend
         point, r = pick_all(better, trial, point), pick_all(better, trial_r, r)
         left = xp.where(better, trial_left, left)
         rest = largest(norm_inf(r.r_nu), r.dual, r.gap)
-        going = better & ((much & ((left > _CLEAN / 4) | (rest > _FINE))) | (rest > _MUCH))
+        going = better & ((much & ((left > CLEAN / 4) | (rest > FINE))) | (rest > MUCH))
         if not bool(xp.any(going)):
             break
     return point
@@ -105,12 +100,12 @@ def _left(active: Array, r: Residuals) -> Array:  # (B,)
 def is_rounding(qp: QP, point: Point, r: Residuals) -> Array:  # (B,) bool
     """Whether the residuals are small, and no more than rounding has to leave."""
     xp = namespace(r.gap)
-    clean = r.merit <= _CLEAN
+    clean = r.merit <= CLEAN
     unsure = xp.nonzero(~clean & (r.merit <= LOOSE))[0]
     if not unsure.shape[0]:
         return clean
     full = with_full_sizes(qp.take(unsure), point.take(unsure), r.take(unsure))
-    return placed(unsure, full.merit <= _CLEAN, clean)
+    return placed(unsure, full.merit <= CLEAN, clean)
 
 
 def _on_active_set(qp: QP, point: Point, active: Array) -> Point:

@@ -131,9 +131,10 @@ def mean_product(qp: QP, s: Array, lam: Array) -> Array:  # (B,)
 
 def multipliers(qp: QP, point: Point) -> Array:  # (B, M)
     """``lam`` with each fixed variable's multiplier on the side of its sign."""
-    if qp.fixed is None or not (qp.bounds[0] and qp.bounds[1]):
-        return point.lam
     xp = namespace(point.x)
+    both = qp.fixed is not None and qp.bounds[0] and qp.bounds[1]
+    if not both or not bool(xp.any(qp.fixed)):
+        return point.lam
     y = evaluate(qp, point).y
     rows, lower, upper = qp.split(point.lam)
     lower = xp.where(qp.fixed & (y < 0), -y, lower)

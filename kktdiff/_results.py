@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from kktdiff._solution import Solution
 
 
+_NUMBERS = "objective", "primal_residual", "dual_residual", "duality_gap"
+
 Proofs = tuple[tuple[Array, Point], ...]  # places of elements without a solution, and why
 
 
@@ -37,7 +39,7 @@ def collect(problem: Problem, parts: list[Part]) -> Collected:
         "lam_lb": (n,),
         "lam_ub": (n,),
     }
-    for name in ("objective", "primal_residual", "dual_residual", "duality_gap", "violation"):
+    for name in (*_NUMBERS, "violation"):
         tails[name] = ()
     found = [(part.index, _fields(part)) for part in parts]
     fields = {
@@ -72,14 +74,17 @@ def _proof(part: Part) -> tuple[Array, Point]:
 
 def _fields(part: Part) -> dict[str, Array]:
     """The fields of some elements; NaN where the iterate says nothing."""
-    qp, point = part.qp, part.point
+    qp, point, status = part.qp, part.point, part.status
     xp = namespace(point.x)
-    r = evaluate(qp, point)
     rows, lower, upper = qp.split(multipliers(qp, point))
-    excess, present = qp.split(r.Cx - qp.d)[0], qp.split(qp.present)[0]
-    s = pick(
-        part.status == int(Status.SOLVED), qp.split(point.s)[0], xp.where(excess < 0, -excess, 0.0)
-    )
+    s, present = qp.split(point.s)[0], qp.split(qp.present)[0]
+    if part.numbers is None:
+        r = evaluate(qp, point)
+        excess = qp.split(r.Cx - qp.d)[0]
+        s = pick(status == int(Status.SOLVED), s, xp.where(excess < 0, -excess, 0.0))
+        numbers = [objective(qp, point.x), r.primal, r.dual, r.gap]
+    else:
+        numbers = [part.numbers[:, i] for i in range(4)]
     fields = {
         "x": point.x,
         "s": xp.where(present, s, xp.inf),
@@ -87,15 +92,14 @@ def _fields(part: Part) -> dict[str, Array]:
         "nu": point.nu,
         "lam_lb": lower if lower.shape[1] else xp.zeros_like(point.x),
         "lam_ub": upper if upper.shape[1] else xp.zeros_like(point.x),
-        "objective": objective(qp, point.x),
-        "primal_residual": r.primal,
-        "dual_residual": r.dual,
-        "duality_gap": r.gap,
+        **dict(zip(_NUMBERS, numbers, strict=True)),
     }
-    status = part.status
-    says = (status <= int(Status.ALMOST_SOLVED)) | (status == int(Status.MAX_ITER))
-    fields = {name: pick(says, v, xp.nan + 0 * v) for name, v in fields.items()}
-    return fields | {"violation": r.primal}
+    if part.numbers is not None:  # the callers own what they get; the points are ours
+        fields = {name: xp.asarray(v, copy=True) for name, v in fields.items()}
+    else:
+        says = (status <= int(Status.ALMOST_SOLVED)) | (status == int(Status.MAX_ITER))
+        fields = {name: pick(says, v, xp.nan + 0 * v) for name, v in fields.items()}
+    return fields | {"violation": numbers[1]}
 
 
 def nearby_point(problem: Problem, solution: "Solution") -> Point:

@@ -28,7 +28,7 @@ from kktdiff._sensitivity import (
     Product,
     Tangent,
     product,
-    product_of,
+    products,
     solve,
 )
 from kktdiff._typing import Array
@@ -93,7 +93,16 @@ def moved_adjoint(
 
 
 def moved_gradient(
-    name: str, lam: Array, point: Point, y: Tangent, u: Adjoint, v: Adjoint, qp: QP, *, shared: bool
+    name: str,
+    lam: Array,
+    point: Point,
+    y: Tangent,
+    u: Adjoint,
+    v: Adjoint,
+    qp: QP,
+    backend: Backend,
+    *,
+    shared: bool,
 ) -> Array:
     """How the gradient in the input `name` moves, as y and v do; v: how u moves."""
     xp = namespace(point.x)
@@ -103,16 +112,16 @@ def moved_gradient(
     by_row, lower, upper = qp.split(v.c[..., 0] + value * y.lam)
     by_nu = v.nu[..., 0] + value * y.nu
 
-    outer = partial(product_of, shared=shared)
+    outer = partial(products, backend, shared=shared)
     if name == "Q":
-        both = outer(v_x + value * y.x / 2, x) + outer(u_x + value * x / 2, y.x)
-        return (both + both.mT) / 2
+        now, then = (v_x + value * y.x / 2) / 2, (u_x + value * x / 2) / 2
+        return outer(now, x, x, now) + outer(then, y.x, y.x, then)
     if name == "G":
-        own = outer(qp.split(y.lam)[0], u_x) + outer(qp.split(lam)[0], v_x)
-        return own + outer(by_row, x) + outer(rows, y.x)
+        lam_G, y_G = qp.split(lam)[0], qp.split(y.lam)[0]
+        return outer(y_G, u_x, lam_G, v_x) + outer(by_row, x, rows, y.x)
     if name == "A":
-        own = outer(y.nu, u_x) + outer(point.nu, v_x)
-        return own + outer(by_nu, x) + outer(u.nu[..., 0] + value * point.nu, y.x)
+        u_nu = u.nu[..., 0] + value * point.nu
+        return outer(y.nu, u_x, point.nu, v_x) + outer(by_nu, x, u_nu, y.x)
     sides = {"h": -by_row, "b": -by_nu, "lb": lower, "ub": -upper}
     own = (v_x + value * y.x) if name == "p" else sides[name]
     return xp.sum(own, axis=0, keepdims=True) if shared else own

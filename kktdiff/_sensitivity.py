@@ -121,12 +121,19 @@ def adjoint(
     return Adjoint(u.x, u.c - xp.concat([g_s, pad], axis=1), u.nu, given(g.objective, 1))
 
 
-def product_of(a: Array, b: Array, *, shared: bool) -> Array:  # (B, r), (B, c) -> (B or 1, r, c)
-    """Each element's ``a b'``, or their sum, which then is one product."""
-    return (a.mT @ b)[None, ...] if shared else a[:, :, None] * b[:, None, :]
+def products(
+    backend: Backend, a: Array, b: Array, c: Array, d: Array, *, shared: bool
+) -> Array:  # (B, r), (B, c), twice -> (B or 1, r, c)
+    """Each element's ``a b' + c d'``, or their sum; symmetric to the bit if c is b and d is a."""
+    if not shared:
+        return backend.outer(a, b, c, d)
+    first = a.mT @ b
+    return (first + (first.mT if c is b and d is a else c.mT @ d))[None, ...]
 
 
-def gradient(name: str, qp: QP, lam: Array, point: Point, u: Adjoint, *, shared: bool) -> Array:
+def gradient(
+    name: str, qp: QP, lam: Array, point: Point, u: Adjoint, backend: Backend, *, shared: bool
+) -> Array:
     """Formula (4) plus (5) for the input `name`; for one cotangent per element.
 
     Parameters
@@ -138,25 +145,18 @@ def gradient(name: str, qp: QP, lam: Array, point: Point, u: Adjoint, *, shared:
     """
     xp = namespace(point.x)
     value = u.value[..., 0]  # (B, 1)
-    x, u_x = point.x, u.x[..., 0]
+    x, u_x, u_nu = point.x, u.x[..., 0], u.nu[..., 0] + value * point.nu
 
-    outer = partial(product_of, shared=shared)
+    outer = partial(products, backend, shared=shared)
     rows, lower, upper = qp.split(u.c[..., 0] + value * lam)
-    half = u_x + value * x / 2  # x x'/2 is symmetric already: half of it from each factor
     if name == "Q":
-        product = outer(half, x)
-        return (product + product.mT) / 2
+        half = (u_x + value * x / 2) / 2  # x x'/2 is symmetric already: half of it on each side
+        return outer(half, x, x, half)
     if name == "G":
-        return outer(qp.split(lam)[0], u_x) + outer(rows, x)
+        return outer(qp.split(lam)[0], u_x, rows, x)
     if name == "A":
-        return outer(point.nu, u_x) + outer(u.nu[..., 0] + value * point.nu, x)
-    own = {
-        "p": u_x + value * x,
-        "h": -rows,
-        "b": -(u.nu[..., 0] + value * point.nu),
-        "lb": lower,
-        "ub": -upper,
-    }[name]
+        return outer(point.nu, u_x, u_nu, x)
+    own = {"p": u_x + value * x, "h": -rows, "b": -u_nu, "lb": lower, "ub": -upper}[name]
     return xp.sum(own, axis=0, keepdims=True) if shared else own
 
 

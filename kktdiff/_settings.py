@@ -19,6 +19,15 @@ KEEP_WELL_OFF = 0.9  # the same for a short step: closer, and Mehrotra's method 
 SHORT = 0.8
 POOR = 0.1  # a step shorter than this is tried again without the corrector,
 PLAIN = 0.5  # aimed at this share of mu
+HANDOVER = 1e-6  # accuracy at which polishing takes over from the condensed loop
+CORRECTIONS = 2  # of the active set, per element
+MANY_WRONG = 4  # with more than 4 and the number of rows by this it is another problem's set
+STEPS = 8  # of polishing: one solves a linear system; the others take out what rounding left
+FINE = 1e-12  # absolute residual below which there is nothing to gain
+MUCH = 1e-9  # absolute residual from which it is worth a second try
+CLEAN = 8 * ROUNDING  # relative to 1 + the size of the terms: rounding
+REFINEMENTS = 8  # of a solve with kept factors; it stops when its residual no longer halves
+REFINED = 1e-14  # relative residual below which there is nothing to refine
 INNER_TOL, INNER_ITER = 1e-8, 100  # of a QP that the solution of another one needs, at least
 WORKSPACE = 64 * 2**20  # bytes of matrices that one chunk of a batch may take
 

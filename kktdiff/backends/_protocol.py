@@ -24,6 +24,21 @@ class LU(NamedTuple):
     ok: Array  # (B,) bool: finite and no pivot was exactly zero
 
 
+class Solved(NamedTuple):
+    """A batch that was solved in one call, but for the elements that were not easy."""
+
+    point: Any  # (x, s, lam, nu)
+    iterations: Array  # (B,): -1 where an element was not easy and must be solved step by step
+    numbers: Array  # (B, 4): objective, primal residual, dual residual, duality gap
+    lu: LU  # of the KKT matrices; the rest is that of `kktdiff._kkt.Factors`
+    order: Array
+    place: Array
+    activity: Array
+    x: Array
+    g: Array
+    held: Array
+
+
 class Backend(Protocol):
     """An array library as the core uses it: a namespace and a few factorizations."""
 
@@ -52,17 +67,19 @@ class Backend(Protocol):
         None: this backend has no such thing.
         """
 
-    def loop(
+    def solve(
         self,
         qp: Any,  # kktdiff._problem.QP
         scaling: Any,  # kktdiff._scaling.Scaling
-        *,
-        diagonal: bool,
-        tol: float,
-        barrier: float,
-        max_iter: int,
-    ) -> tuple[Any, Array] | None:
-        """The condensed interior-point loop as one call, for the elements that are easy.
+        settings: Any,  # kktdiff._settings.Settings
+    ) -> Solved | None:
+        """The whole method as one call, for the elements that are easy.
+
+        None: this backend has no such thing.
+        """
+
+    def loop(self, qp: Any, scaling: Any, settings: Any) -> tuple[Any, Array] | None:
+        """The condensed interior-point loop alone, for the elements that are easy.
 
         The points, as (x, s, lam, nu), and each element's number of iterations, -1 where it was
         not easy and must be solved step by step. None: this backend has no such thing.
@@ -105,6 +122,20 @@ class Backend(Protocol):
 
         None: this backend has no such thing.
         """
+
+    def kkt_solve(
+        self,
+        qp: Any,  # kktdiff._problem.QP
+        factors: Any,  # kktdiff._kkt.Factors
+        rhs: Any,  # kktdiff._kkt.Rhs
+    ) -> tuple[Array, Array, Array, Array] | None:
+        """`kktdiff._kkt.solve` in one call: x, c, nu as in `rhs`, and the relative residuals.
+
+        None: this backend has no such thing, or not for these factors.
+        """
+
+    def outer(self, a: Array, b: Array, c: Array, d: Array) -> Array:  # (B, r), (B, c) twice
+        """Each element's ``a b' + c d'``; symmetric to the bit if c is b and d is a."""
 
     def lu_take(self, lu: LU, index: Array) -> LU:
         """The factors of the elements `index`."""

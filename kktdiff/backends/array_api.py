@@ -45,11 +45,21 @@ class ArrayAPIBackend:
     def equilibrate(self, *matrices: Array) -> None:
         """Not offered."""
 
-    def loop(self, qp: Any, scaling: Any, **options: Any) -> None:
+    def solve(self, *arguments: Any) -> None:
         """Not offered: every step is made of array operations."""
+
+    def loop(self, *arguments: Any) -> None:
+        """Not offered either."""
 
     def kkt_lu(self, **blocks: Any) -> None:
         """Not offered."""
+
+    def kkt_solve(self, *arguments: Any) -> None:
+        """Not offered."""
+
+    def outer(self, a: Array, b: Array, c: Array, d: Array) -> Array:
+        """Two products and a sum."""
+        return a[:, :, None] * b[:, None, :] + c[:, :, None] * d[:, None, :]
 
     def cholesky(self, a: Array) -> Cholesky:
         """Right-looking Cholesky, one column of all matrices at a time."""

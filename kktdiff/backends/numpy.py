@@ -12,7 +12,7 @@ from scipy.linalg import blas, lapack
 from kktdiff._arrays import plus_diagonal
 from kktdiff._typing import Array, Namespace
 from kktdiff.backends import compiled
-from kktdiff.backends._protocol import LU, Cholesky
+from kktdiff.backends._protocol import LU, Cholesky, Solved
 
 _LARGE = 32  # rows from which a LAPACK call per matrix is faster than np.linalg.cholesky
 
@@ -60,10 +60,20 @@ class NumPyBackend:
         module = compiled.loaded()
         return None if module is None else module.equilibrate(Q, G, A, *options)
 
-    def loop(self, qp: Any, scaling: Any, **options: Any) -> tuple[Any, Array] | None:
+    def solve(self, qp: Any, scaling: Any, settings: Any) -> Solved | None:
         """Compiled, where that is possible."""
         module = compiled.loaded()
-        return None if module is None else module.loop(qp, scaling, **options)
+        if module is None:
+            return None
+        kept, iterations = module.solve(qp, scaling, settings)
+        point, numbers, activity, order, place, x, g, held, factors = kept
+        lu = LU(_Compiled(factors, np.arange(len(iterations))), iterations >= 0)
+        return Solved(point, iterations, numbers, lu, order, place, activity, x, g, held)
+
+    def loop(self, qp: Any, scaling: Any, settings: Any) -> tuple[Any, Array] | None:
+        """Compiled, where that is possible."""
+        module = compiled.loaded()
+        return None if module is None else module.loop(qp, scaling, settings)
 
     def cholesky(self, a: Array) -> Cholesky:
         """LAPACK's ``dpotrf``, or NumPy's loop over it where the call itself would dominate.
@@ -123,6 +133,26 @@ class NumPyBackend:
             return None
         factors, ok = module.kkt_factor(**blocks)
         return LU(_Compiled(factors, np.arange(len(ok))), ok)
+
+    def kkt_solve(
+        self, qp: Any, factors: Any, rhs: Any
+    ) -> tuple[Array, Array, Array, Array] | None:
+        """Compiled, where the factors are."""
+        lu = factors.lu.factor
+        if not isinstance(lu, _Compiled):
+            return None
+        from kktdiff.backends.compiled import _run  # they may have come from another process
+
+        return _run.kkt_solve_refined(qp, factors, lu.factors, lu.places, rhs)
+
+    def outer(self, a: Array, b: Array, c: Array, d: Array) -> Array:
+        """Compiled, where that is possible."""
+        module = compiled.loaded()
+        if module is None:
+            out: Array = a[:, :, None] * b[:, None, :]
+            out += c[:, :, None] * d[:, None, :]
+            return out
+        return module.outer(a, b, c, d)
 
     def lu_take(self, lu: LU, index: Array) -> LU:
         """The factors of the elements `index`, not copied."""

@@ -8,29 +8,46 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kktdiff.backends.compiled._jit import exact
+from kktdiff.backends.compiled._jit import exact, inlined
+from kktdiff.backends.compiled._lapack import Lapack, Routines, tools
 
 P, WEIGHT, FIXED, VALUE = range(4)  # rows of `Data.x`
 D, ROW_WEIGHT, PRESENT = range(3)  # of `Data.c`
 B, NU_WEIGHT = range(2)  # of `Data.k`
-H, QX, CL, AN, R_X, DX = range(6)  # of `Work.x`
-W, R_C, TARGET, DS, DLAM, CDX, AIM = range(7)  # of `Work.c`
+H, QX, CL, AN, R_X, DX, FORCE = range(7)  # of `Work.x`
+W, R_C, TARGET, DS, DLAM, CDX, AIM, ACTIVE, WANTED = range(9)  # of `Work.c`
 R_NU, DNU = range(2)  # of `Work.k`
 
 
-class Data(NamedTuple):
-    """A batch of QPs with the weights of their scaling; leading dimensions are B or 1.
-
-    One element has the same without the leading dimension.
-    """
+class Batch(NamedTuple):
+    """QPs and the weights of their scaling; leading dimensions are B or 1."""
 
     Q: Any  # (B, n, n)
     G: Any  # (B, m, n)
     A: Any  # (B, k, n)
-    x: Any  # (B, 4, n): p, weights of the variables, 1 where fixed, values of the fixed ones
-    c: Any  # (B, 3, M): right-hand sides of the inequalities, weights, 1 where present
-    k: Any  # (B, 2, k): b, weights
-    cost: Any  # (B,): weight of the objective
+    p: Any  # (B, n)
+    fixed: Any  # (B, n) bool
+    value: Any  # (B, n): of the fixed variables
+    d: Any  # (B, M): right-hand sides of the inequalities
+    present: Any  # (B, M) bool
+    b: Any  # (B, k)
+    x: Any  # (B, n): weights of the variables,
+    rows: Any  # (B, M): of the inequalities,
+    nu: Any  # (B, k): of the equalities,
+    cost: Any  # (B,): and of the objective
+
+
+class Data(NamedTuple):
+    """One of them."""
+
+    Q: Any  # (n, n)
+    G: Any  # (m, n)
+    A: Any  # (k, n)
+    x: Any  # (4, n): p, weights of the variables, 1 where fixed, values of the fixed ones
+    c: Any  # (3, M): right-hand sides of the inequalities, weights, 1 where present
+    k: Any  # (2, k): b, weights
+    cost: float  # weight of the objective
+    diagonal: bool  # Q is diagonal and there is no G
 
 
 class Options(NamedTuple):
@@ -38,10 +55,10 @@ class Options(NamedTuple):
 
     lower: int  # rows of lower bounds, 0 or n
     upper: int
-    diagonal: bool  # Q is diagonal and there is no G
     tol: float
     barrier: float
     max_iter: int
+    curvature: float  # negative curvature of Q, relative to it, that is but rounding
 
 
 class Point(NamedTuple):
@@ -53,6 +70,14 @@ class Point(NamedTuple):
     nu: Any  # (B, k)
 
 
+class Room(NamedTuple):
+    """Memory for right-hand sides of the KKT system, flat."""
+
+    both: Any
+    x: Any
+    rows: Any
+
+
 class Work(NamedTuple):
     """Memory for one element at a time."""
 
@@ -60,38 +85,84 @@ class Work(NamedTuple):
     rows: Any  # (m, n): rows of G with weights
     HA: Any  # (k, n): A H^-1
     S: Any  # (k, k): factor of A H^-1 A'
-    x: Any  # (6, n)
-    c: Any  # (7, M)
+    x: Any  # (7, n)
+    c: Any  # (9, M)
     k: Any  # (2, k)
     least: Any  # (7,): smallest residuals, relative ones, and mu, so far
-    sizes: Any  # (4,) int32: dimensions, as LAPACK takes them: by address
-    letters: Any  # (2,) uint8: "LN"
-    one: Any  # (1,): 1.0
+    data_x: Any  # what `Data` has under these names,
+    data_c: Any
+    data_k: Any
+    rhs: Any  # (1, n + k + r): of the KKT system
+    room: Room  # for one right-hand side
+    la: Lapack
 
 
-@exact
-def work_for(data: Data) -> Work:
+def room_for(r: int, N: int) -> Room:
+    """New memory for r of them."""
+    return Room(np.empty(r * N), np.empty(r * N), np.empty(r * N))
+
+
+def work_for(batch: Batch, call: Routines) -> Work:
     """New memory."""
-    n, m, k, M = data.Q.shape[1], data.G.shape[1], data.A.shape[1], data.c.shape[2]
-    letters = np.empty(2, np.uint8)
-    letters[0], letters[1] = 76, 78
+    n, m, k, M = batch.Q.shape[1], batch.G.shape[1], batch.A.shape[1], batch.d.shape[1]
+    N = n + k + min(m, n)
     return Work(
         np.empty((n, n)), np.empty((m, n)), np.empty((k, n)), np.empty((k, k)),
-        np.empty((6, n)), np.empty((7, M)), np.empty((2, k)),
-        np.empty(7), np.empty(4, np.int32), letters, np.ones(1),
+        np.empty((7, n)), np.empty((9, M)), np.empty((2, k)), np.empty(7),
+        np.empty((4, n)), np.empty((3, M)), np.empty((2, k)), np.empty((1, N)),
+        room_for(1, N), tools(call),
     )  # fmt: skip
 
 
-@exact
+@inlined
 def of(array: Any, i: int) -> Any:
     """One element's: what is shared is the same for all."""
-    return array[i % len(array)]
+    return array[i if len(array) > 1 else 0]
+
+
+@inlined
+def element(batch: Batch, i: int, f: Work) -> Data:
+    """The QP of one element, its vectors in the memory of `f`."""
+    x, c, k = f.data_x, f.data_c, f.data_k
+    copy(of(batch.p, i), x[P])
+    copy(of(batch.x, i), x[WEIGHT])
+    copy(of(batch.fixed, i), x[FIXED])
+    copy(of(batch.value, i), x[VALUE])
+    copy(of(batch.d, i), c[D])
+    copy(of(batch.rows, i), c[ROW_WEIGHT])
+    copy(of(batch.present, i), c[PRESENT])
+    copy(of(batch.b, i), k[B])
+    copy(of(batch.nu, i), k[NU_WEIGHT])
+    Q, G = of(batch.Q, i), of(batch.G, i)
+    diagonal = len(G) == 0 and is_diagonal(Q)
+    return Data(Q, G, of(batch.A, i), x, c, k, of(batch.cost, i), diagonal)
+
+
+@inlined
+def point_of(at: Point, i: int) -> Point:
+    """One element's."""
+    return Point(at.x[i], at.s[i], at.lam[i], at.nu[i])
 
 
 @exact
-def element(data: Data, i: int) -> Data:
-    """The QP of one element."""
-    return Data(
-        of(data.Q, i), of(data.G, i), of(data.A, i),
-        of(data.x, i), of(data.c, i), of(data.k, i), of(data.cost, i),
-    )  # fmt: skip
+def copy(source: Any, out: Any) -> None:
+    """A slice assignment would compile what says why it fails, which takes seconds."""
+    for i in range(len(out)):
+        out[i] = source[i]
+
+
+@exact
+def fill(out: Any, value: float) -> None:
+    """The same."""
+    for i in range(len(out)):
+        out[i] = value
+
+
+@exact
+def is_diagonal(Q: Any) -> bool:
+    """Whether all other entries are zero."""
+    for i in range(len(Q)):
+        for j in range(len(Q)):
+            if i != j and Q[i, j] != 0:
+                return False
+    return True

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kktdiff import _settings
-from kktdiff.backends.compiled import _kkt, _loop, _ruiz
+from kktdiff.backends.compiled import _kkt, _loop, _products, _refined, _ruiz, _whole
 from kktdiff.backends.compiled._jit import kept
 
 
@@ -21,26 +21,52 @@ def sources(folder: Path) -> int:
 
 def _kept_on_disk(version: int) -> tuple[Any, ...]:
     @kept
-    def loop(*arguments: Any) -> None:
+    def solve(batch, options, work, at, kept, iterations, first, end):  # type: ignore[no-untyped-def]
         if version >= 0:  # always
-            _loop.run(*arguments)
+            _whole.run(batch, options, work, at, kept, iterations, first, end)
 
     @kept
-    def kkt_factor(*arguments: Any) -> None:
+    def loop(batch, options, work, at, iterations, first, end):  # type: ignore[no-untyped-def]
         if version >= 0:
-            _kkt.factor(*arguments)
+            _loop.run(batch, options, work, at, iterations, first, end)
 
     @kept
-    def kkt_solve(*arguments: Any) -> None:
+    def kkt_factor(blocks, size, la, factors, ok, first, end):  # type: ignore[no-untyped-def]
         if version >= 0:
-            _kkt.solve(*arguments)
+            _kkt.factor(blocks, size, la, factors, ok, first, end)
 
     @kept
-    def equilibrate(*arguments: Any) -> None:
+    def kkt_solve(factors, places, rhs, room, la, first, end):  # type: ignore[no-untyped-def]
         if version >= 0:
-            _ruiz.equilibrate(*arguments)
+            _kkt.solve(factors, places, rhs, room, la, first, end)
 
-    return loop, kkt_factor, kkt_solve, equilibrate
+    @kept
+    def kkt_solve_refined(  # type: ignore[no-untyped-def]
+        systems, lower, factors, places, vectors, columns, error, first, end
+    ):
+        if version >= 0:
+            _refined.run(systems, lower, factors, places, vectors, columns, error, first, end)
+
+    @kept
+    def outer(a, b, c, d, out, first, end):  # type: ignore[no-untyped-def]
+        if version >= 0:
+            _products.outer(a, b, c, d, out, first, end)
+
+    @kept
+    def equilibrate(Q, G, A, weights, norms, passes, low, high, first, end):  # type: ignore[no-untyped-def]
+        if version >= 0:
+            _ruiz.equilibrate(Q, G, A, weights, norms, passes, low, high, first, end)
+
+    return solve, loop, kkt_factor, kkt_solve, kkt_solve_refined, outer, equilibrate
 
 
-loop, kkt_factor, kkt_solve, equilibrate = _kept_on_disk(sources(Path(__file__).parent))
+_VERSION = sources(Path(__file__).parent)
+(
+    solve,
+    loop,
+    kkt_factor,
+    kkt_solve,
+    kkt_solve_refined,
+    outer,
+    equilibrate,
+) = _kept_on_disk(_VERSION)

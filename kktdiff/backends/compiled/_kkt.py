@@ -1,13 +1,24 @@
-"""The KKT matrices of `kktdiff._kkt`: assembled, factored and solved with, one by one."""
+"""The KKT matrices of `kktdiff._kkt`: assembled, factored and solved with, one by one.
+
+Variables of weight zero are held by their bounds: their rows are those of the identity, and are
+left out. Where the objective alone is well conditioned in the others, they are eliminated first, by
+Cholesky: with ``H = R'R`` for the objective's block, C for the rows below it and -D for theirs,
+
+    S = C H^-1 C' + D = V V' + D,    V' = R'^-1 C',
+
+is positive too, and two small Cholesky factorizations cost a fourth of one LU of the whole. Where
+it is not, LU with pivoting takes the matrix as it is.
+"""
 
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from kktdiff.backends.compiled import _lapack as lapack
-from kktdiff.backends.compiled._data import of
-from kktdiff.backends.compiled._jit import exact, fast
-from kktdiff.backends.compiled._lapack import Routines
+from kktdiff.backends.compiled._data import Room, copy, fill, of
+from kktdiff.backends.compiled._jit import exact, fast, inlined
+from kktdiff.backends.compiled._lapack import Lapack
+from kktdiff.backends.compiled._products import dot
+
+_SOUND = 1e-7  # least square of a pivot, relative to the largest, for elimination in blocks
 
 
 class Blocks(NamedTuple):
@@ -27,57 +38,189 @@ class Blocks(NamedTuple):
 class Factors(NamedTuple):
     """Of a batch of matrices."""
 
-    lu: Any  # (B, N, N)
+    store: Any  # (B, N N): what the factorization left, as much of it as was needed
     pivots: Any  # (B, N) int32
-    size: Any  # (B,) int64
+    unknowns: Any  # (B, N) int64: places of the unknowns that are solved for
+    counts: Any  # (B, 3) int64: how many variables are among them; all; 1 if in blocks
     rest: Any  # (B, N): the diagonal
 
 
-@exact
-def factor(blocks: Blocks, call: Routines, f: Factors, ok: Any, first: int, end: int) -> None:
-    """Assemble and factor the elements from `first` to `end`."""
-    sizes = np.empty(4, np.int32)
+@inlined
+def factor(
+    blocks: Blocks, size: Any, la: Lapack, f: Factors, ok: Any, first: int, end: int
+) -> None:
+    """Assemble and factor the elements from `first` to `end`; size: (B,), rows that play a part."""
     for i in range(first, end):
-        assemble(blocks, i, f.lu[i], f.size[i])
-        ok[i] = f.size[i] == 0 or lapack.lu_factor(f.lu[i], f.size[i], f.pivots[i], call, sizes)
-        if ok[i] and f.size[i]:
-            ok[i] = np.isfinite(f.lu[i, f.size[i] - 1, f.size[i] - 1])
+        ok[i] = factor_one(element(blocks, i), size[i], la, element_of(f, i))
+
+
+@inlined
+def element(b: Blocks, i: int) -> Blocks:
+    """One element's blocks."""
+    return Blocks(
+        of(b.Q, i), of(b.G, i), of(b.A, i), of(b.x, i), of(b.g, i), of(b.nu, i), of(b.cost, i),
+        of(b.order, i), of(b.diagonal, i),
+    )  # fmt: skip
+
+
+@inlined
+def element_of(f: Factors, i: int) -> Factors:
+    """One element's factors."""
+    return Factors(f.store[i], f.pivots[i], f.unknowns[i], f.counts[i], f.rest[i])
+
+
+@exact
+def factor_one(b: Blocks, size: int, la: Lapack, f: Factors) -> bool:
+    """Assemble and factor one matrix; whether that succeeded."""
+    n, count = len(b.x), 0
+    for j in range(n):
+        if b.x[j] != 0:
+            f.unknowns[count] = j
+            count += 1
+    f.counts[0] = count
+    for j in range(n, size):
+        f.unknowns[count] = j
+        count += 1
+    f.counts[1] = count
+    f.counts[2] = 1
+    if in_blocks(b, la, f):
+        return True
+    f.counts[2] = 0
+    K = f.store[: count * count].reshape(count, count)
+    whole(b, f, K)
+    if not lapack.lu_factor(K, f.pivots, la):
+        return False
+    return count == 0 or abs(K[count - 1, count - 1]) < 1e300  # NaN is not
+
+
+@exact
+def in_blocks(b: Blocks, la: Lapack, f: Factors) -> bool:
+    """Eliminate the variables, if the objective alone is well conditioned in them."""
+    R, V, S = parts(f)
+    for row in range(len(R)):
+        objective_row(b, f, row, R[row])
+    if not (lapack.factor(R, la) and is_sound(R)):
+        return False
+    free = len(R)
+    for row in range(len(V)):
+        constraint_row(b, f, free + row, V[row])
+    for i in range(len(S)):
+        fill(S[i], 0.0)
+        S[i, i] = -b.diagonal[f.unknowns[free + i]]
+    if free:
+        lapack.solve_half(R, V, False, la)
+        lapack.add_square(V, S, True, la)
+    return lapack.factor(S, la) and is_sound(S)
+
+
+@inlined
+def parts(f: Factors) -> tuple[Any, Any, Any]:
+    """R, V and S, one after the other."""
+    n = f.counts[0]
+    r = f.counts[1] - n
+    R = f.store[: n * n].reshape(n, n)
+    V = f.store[n * n : n * n + r * n].reshape(r, n)
+    return R, V, f.store[n * n + r * n : n * n + r * n + r * r].reshape(r, r)
+
+
+@exact
+def is_sound(R: Any) -> bool:
+    """Whether no pivot of a Cholesky factor is far below the others."""
+    low, high = 1e300, 0.0
+    for i in range(len(R)):
+        if not R[i, i] > 0:  # LAPACK lets NaN pass
+            return False
+        low, high = min(low, R[i, i]), max(high, R[i, i])
+    return len(R) == 0 or low * low > _SOUND * high * high
 
 
 @fast
-def assemble(blocks: Blocks, i: int, K: Any, size: int) -> None:
-    """The leading block of one matrix; unknowns in the order x, nu, rows of G by activity."""
-    Q, G, A, order = of(blocks.Q, i), of(blocks.G, i), of(blocks.A, i), of(blocks.order, i)
-    x, g, nu, cost = of(blocks.x, i), of(blocks.g, i), of(blocks.nu, i), of(blocks.cost, i)
-    n, k, diagonal = len(x), len(A), of(blocks.diagonal, i)
-    K[n:size, n:size] = 0.0
-    for row in range(n):
-        weight = cost * x[row]
-        for column in range(n):
-            K[row, column] = weight * Q[row, column] * x[column]
-    for row in range(n, size):
-        source = A[row - n] if row < n + k else G[order[row - n - k]]
-        weight = nu[row - n] if row < n + k else g[order[row - n - k]]
-        for column in range(n):
-            value = weight * source[column] * x[column]
-            K[row, column] = value
-            K[column, row] = value
-    for row in range(size):
-        K[row, row] += diagonal[row]
+def objective_row(b: Blocks, f: Factors, row: int, out: Any) -> None:
+    """One of the variables' rows, its part in the variables."""
+    i = f.unknowns[row]
+    weight = b.cost * b.x[i]
+    for column in range(f.counts[0]):
+        j = f.unknowns[column]
+        out[column] = weight * b.Q[i, j] * b.x[j]
+    out[row] += b.diagonal[i]
+
+
+@fast
+def constraint_row(b: Blocks, f: Factors, row: int, out: Any) -> None:
+    """One of the others, first those of A, then those of G: its part in the variables."""
+    i, k = f.unknowns[row] - len(b.x), len(b.A)
+    source = b.A[i] if i < k else b.G[b.order[i - k]]
+    weight = b.nu[i] if i < k else b.g[b.order[i - k]]
+    for column in range(f.counts[0]):
+        j = f.unknowns[column]
+        out[column] = weight * source[j] * b.x[j]
 
 
 @exact
+def whole(b: Blocks, f: Factors, K: Any) -> None:
+    """The whole matrix."""
+    free = f.counts[0]
+    for row in range(free):
+        objective_row(b, f, row, K[row])
+    for row in range(free, len(K)):
+        fill(K[row], 0.0)
+        constraint_row(b, f, row, K[row])
+        for column in range(free):
+            K[column, row] = K[row, column]
+        K[row, row] += b.diagonal[f.unknowns[row]]
+
+
+@inlined
 def solve(
-    f: Factors, places: Any, call: Routines, rhs: Any, first: int, end: int
+    f: Factors, places: Any, rhs: Any, room: Room, la: Lapack, first: int, end: int
 ) -> None:  # rhs: (B, r, N), in place
     """Solve with the factors at `places`, (B,)."""
-    sizes, letters = np.empty(4, np.int32), np.empty(2, np.uint8)
-    letters[1] = 78  # "N"
     for i in range(first, end):
-        place = places[i]
-        size = f.size[place]
-        if size:
-            lapack.lu_solve(f.lu[place], size, f.pivots[place], rhs[i], call, sizes, letters)
-        for column in range(rhs.shape[1]):
-            for row in range(size, rhs.shape[2]):
-                rhs[i, column, row] /= f.rest[place, row]
+        solve_one(element_of(f, places[i]), rhs[i], room, la)
+
+
+@exact
+def solve_one(f: Factors, rhs: Any, room: Room, la: Lapack) -> None:  # rhs: (r, N)
+    """Solve in place with one element's factors."""
+    r, free, count = len(rhs), f.counts[0], f.counts[1]
+    x = room.x[: r * free].reshape(r, free)
+    rows = room.rows[: r * (count - free)].reshape(r, count - free)
+    both = room.both[: r * count].reshape(r, count)
+    for c in range(r):
+        for t in range(count):
+            both[c, t] = rhs[c, f.unknowns[t]]
+        for j in range(rhs.shape[1]):
+            rhs[c, j] /= f.rest[j]
+    if f.counts[2]:
+        through_blocks(f, both, x, rows, la)
+    elif count:
+        lapack.lu_solve(f.store[: count * count].reshape(count, count), f.pivots, both, la)
+    for c in range(r):
+        for t in range(count):
+            rhs[c, f.unknowns[t]] = both[c, t]
+
+
+@fast
+def through_blocks(f: Factors, rhs: Any, x: Any, rows: Any, la: Lapack) -> None:  # (r, N), (r, n),
+    """Solve in place with what `in_blocks` left; x and rows are room for its two parts."""
+    R, V, S = parts(f)
+    free, count = len(R), len(V)
+    for c in range(len(rhs)):
+        copy(rhs[c], x[c])
+    if free:
+        lapack.solve_half(R, x, False, la)
+    for c in range(len(rhs)):
+        for i in range(count):
+            rows[c, i] = dot(x[c], V[i]) - rhs[c, free + i]
+    if count:
+        lapack.solve(S, rows, la)
+    for c in range(len(rhs)):
+        for i in range(count):
+            rhs[c, free + i] = rows[c, i]
+            for j in range(free):
+                x[c, j] -= V[i, j] * rows[c, i]
+    if free:
+        lapack.solve_half(R, x, True, la)
+    for c in range(len(rhs)):
+        for j in range(free):
+            rhs[c, j] = x[c, j]

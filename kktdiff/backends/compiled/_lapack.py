@@ -7,13 +7,13 @@ it is, with the other triangle, and what is not arrives transposed.
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import scipy.linalg.cython_blas
 import scipy.linalg.cython_lapack  # noqa: F401 (both publish the addresses)
 from llvmlite import ir
 from numba import types
 from numba.extending import get_cython_function_address, intrinsic
 
-from kktdiff.backends.compiled._data import Work
 from kktdiff.backends.compiled._jit import exact
 
 
@@ -21,19 +21,34 @@ class Routines(NamedTuple):
     """Addresses."""
 
     syrk: int
+    trsm: int
     potrf: int
     potrs: int
     getrf: int
     getrs: int
 
 
+class Lapack(NamedTuple):
+    """The routines and what they take by address, for one thread."""
+
+    call: Routines
+    sizes: Any  # (4,) int32: dimensions, and what a routine has to say
+    letters: Any  # (3,) uint8: "LNT"
+    one: Any  # (1,): 1.0
+
+
 def routines() -> Routines:
     """Those of the SciPy that is installed."""
-    names = ("dpotrf", "dpotrs", "dgetrf", "dgetrs")
+    blas, lapack = ("dsyrk", "dtrsm"), ("dpotrf", "dpotrs", "dgetrf", "dgetrs")
     return Routines(
-        get_cython_function_address("scipy.linalg.cython_blas", "dsyrk"),
-        *(get_cython_function_address("scipy.linalg.cython_lapack", name) for name in names),
+        *(get_cython_function_address("scipy.linalg.cython_blas", name) for name in blas),
+        *(get_cython_function_address("scipy.linalg.cython_lapack", name) for name in lapack),
     )
+
+
+def tools(call: Routines) -> Lapack:
+    """New memory."""
+    return Lapack(call, np.empty(4, np.int32), np.array([76, 78, 84], np.uint8), np.ones(1))
 
 
 @intrinsic
@@ -53,53 +68,63 @@ def _call(typing_context: Any, address: Any, arguments: Any) -> Any:  # (int, tu
 
 
 @exact
-def factor(H: Any, call: Routines, f: Work) -> bool:  # H: (n, n)
+def factor(H: Any, la: Lapack) -> bool:  # H: (n, n)
     """Cholesky of a symmetric matrix in place, H = R'R with R above; whether it is positive."""
     if not len(H):
         return True
-    f.sizes[0] = len(H)
-    lower, n, info = f.letters.ctypes.data, f.sizes.ctypes.data, f.sizes[3:].ctypes.data
-    _call(call.potrf, (lower, n, H.ctypes.data, n, info))
-    return f.sizes[3] == 0
+    la.sizes[0] = len(H)
+    lower, n, info = la.letters.ctypes.data, la.sizes.ctypes.data, la.sizes[3:].ctypes.data
+    _call(la.call.potrf, (lower, n, H.ctypes.data, n, info))
+    return la.sizes[3] == 0
 
 
 @exact
-def solve(R: Any, rhs: Any, call: Routines, f: Work) -> None:  # R: (n, n), rhs: (r, n)
+def solve(R: Any, rhs: Any, la: Lapack) -> None:  # R: (n, n), rhs: (r, n)
     """Solve in place with what `factor` left, for each row of `rhs`."""
-    f.sizes[0], f.sizes[1] = len(R), len(rhs)
-    lower, n, info = f.letters.ctypes.data, f.sizes.ctypes.data, f.sizes[3:].ctypes.data
-    r = f.sizes[1:].ctypes.data
-    _call(call.potrs, (lower, n, r, R.ctypes.data, n, rhs.ctypes.data, n, info))
+    la.sizes[0], la.sizes[1] = len(R), len(rhs)
+    lower, n, info = la.letters.ctypes.data, la.sizes.ctypes.data, la.sizes[3:].ctypes.data
+    r = la.sizes[1:].ctypes.data
+    _call(la.call.potrs, (lower, n, r, R.ctypes.data, n, rhs.ctypes.data, n, info))
 
 
 @exact
-def add_square(rows: Any, H: Any, call: Routines, f: Work) -> None:  # (m, n), (n, n)
-    """Add the square rows'rows to H where `factor` reads it."""
+def solve_half(R: Any, rhs: Any, back: bool, la: Lapack) -> None:  # R: (n, n), rhs: (r, n)
+    """Solve with R' alone, or, `back`, with R, for each row of `rhs` in place."""
+    la.sizes[0], la.sizes[1] = len(R), len(rhs)
+    left, no = la.letters.ctypes.data, la.letters[1:].ctypes.data
+    turned = la.letters[2:].ctypes.data if back else no
+    n, r, one = la.sizes.ctypes.data, la.sizes[1:].ctypes.data, la.one.ctypes.data
+    _call(la.call.trsm, (left, left, turned, no, n, r, one, R.ctypes.data, n, rhs.ctypes.data, n))
+
+
+@exact
+def add_square(rows: Any, H: Any, turned: bool, la: Lapack) -> None:  # (m, n), (n, n) or (m, m)
+    """Add rows'rows to H, or, `turned`, rows rows', where `factor` reads it."""
     if not len(rows):
         return
-    f.sizes[0], f.sizes[1] = len(H), len(rows)
-    lower, no = f.letters.ctypes.data, f.letters[1:].ctypes.data
-    n, m, one = f.sizes.ctypes.data, f.sizes[1:].ctypes.data, f.one.ctypes.data
-    _call(call.syrk, (lower, no, n, m, one, rows.ctypes.data, n, one, H.ctypes.data, n))
+    m, n = rows.shape
+    la.sizes[0], la.sizes[1], la.sizes[2] = len(H), n if turned else m, n
+    lower, how = la.letters.ctypes.data, la.letters[2 if turned else 1 :].ctypes.data
+    size, inner, one = la.sizes.ctypes.data, la.sizes[1:].ctypes.data, la.one.ctypes.data
+    stride = la.sizes[2:].ctypes.data
+    left = (lower, how, size, inner, one, rows.ctypes.data, stride, one)
+    _call(la.call.syrk, (*left, H.ctypes.data, size))
 
 
 @exact
-def lu_factor(K: Any, n: int, pivots: Any, call: Routines, sizes: Any) -> bool:  # K: (N, N)
-    """LU of the leading n rows and columns, symmetric, in place; whether no pivot is zero."""
-    sizes[0], sizes[1] = n, len(K)
-    order, stride, info = sizes.ctypes.data, sizes[1:].ctypes.data, sizes[3:].ctypes.data
-    _call(call.getrf, (order, order, K.ctypes.data, stride, pivots.ctypes.data, info))
-    return sizes[3] == 0
+def lu_factor(K: Any, pivots: Any, la: Lapack) -> bool:  # K: (n, n)
+    """LU of a symmetric matrix in place; whether no pivot is zero."""
+    la.sizes[0] = len(K)
+    n, info = la.sizes.ctypes.data, la.sizes[3:].ctypes.data
+    _call(la.call.getrf, (n, n, K.ctypes.data, n, pivots.ctypes.data, info))
+    return la.sizes[3] == 0
 
 
 @exact
-def lu_solve(
-    K: Any, n: int, pivots: Any, rhs: Any, call: Routines, sizes: Any, letters: Any
-) -> None:
-    """Solve in place with what `lu_factor` left, for the leading n of each row of rhs, (r, N)."""
-    sizes[0], sizes[1], sizes[2] = n, len(K), len(rhs)
-    order, stride = sizes.ctypes.data, sizes[1:].ctypes.data
-    columns = sizes[2:].ctypes.data
-    no, info = letters[1:].ctypes.data, sizes[3:].ctypes.data
-    left = (no, order, columns, K.ctypes.data, stride, pivots.ctypes.data)
-    _call(call.getrs, (*left, rhs.ctypes.data, stride, info))
+def lu_solve(K: Any, pivots: Any, rhs: Any, la: Lapack) -> None:  # rhs: (r, n)
+    """Solve in place with what `lu_factor` left, for each row of rhs."""
+    la.sizes[0], la.sizes[1] = len(K), len(rhs)
+    n, r = la.sizes.ctypes.data, la.sizes[1:].ctypes.data
+    no, info = la.letters[1:].ctypes.data, la.sizes[3:].ctypes.data
+    left = (no, n, r, K.ctypes.data, n, pivots.ctypes.data)
+    _call(la.call.getrs, (*left, rhs.ctypes.data, n, info))

@@ -12,39 +12,39 @@ from kktdiff.backends.compiled import _newton as newton
 from kktdiff.backends.compiled import _steps as steps
 from kktdiff.backends.compiled._data import (
     PRESENT,
+    Batch,
     Data,
     Options,
     Point,
     W,
     Work,
     element,
-    work_for,
+    fill,
+    point_of,
 )
-from kktdiff.backends.compiled._jit import exact
-from kktdiff.backends.compiled._lapack import Routines
+from kktdiff.backends.compiled._jit import exact, inlined
+from kktdiff.backends.compiled._products import is_zero
 from kktdiff.backends.compiled._residuals import Norms, evaluate
 
 GIVEN_UP = -1
 
 
-@exact
+@inlined
 def run(
-    data: Data, o: Options, call: Routines, at: Point, iterations: Any, first: int, end: int
+    batch: Batch, o: Options, f: Work, at: Point, iterations: Any, first: int, end: int
 ) -> None:
     """Solve the elements from `first` to `end`; `iterations` is GIVEN_UP where that failed."""
-    work = work_for(data)
     for i in range(first, end):
-        point = Point(at.x[i], at.s[i], at.lam[i], at.nu[i])
-        iterations[i] = solve(element(data, i), o, work, call, point)
+        iterations[i] = solve(element(batch, i, f), o, f, point_of(at, i))
 
 
-@exact
-def solve(e: Data, o: Options, f: Work, call: Routines, at: Point) -> int:
+@inlined
+def solve(e: Data, o: Options, f: Work, at: Point) -> int:
     """Solve one element; how many iterations it took."""
-    if not steps.start(e, o, f, call, at):
+    if not steps.start(e, o, f, at):
         return GIVEN_UP
-    linear = not e.Q.any()
-    f.least[:] = BIG
+    linear = is_zero(e.Q)
+    fill(f.least, BIG)
     allowed_rows, allowed_dual, progress = BIG, BIG, 0
     for iteration in range(o.max_iter + 1):
         r = evaluate(e, o, f, at)
@@ -60,9 +60,9 @@ def solve(e: Data, o: Options, f: Work, call: Routines, at: Point) -> int:
             return GIVEN_UP
         for i in range(len(at.s)):
             f.c[W, i] = at.lam[i] / at.s[i] if e.c[PRESENT, i] else 0.0
-        if not newton.factor(e, o, f, call, REGULARISATION):
+        if not newton.factor(e, o, f, REGULARISATION):
             return GIVEN_UP
-        steps.direction(e, o, f, call, at, mu, linear)
+        steps.direction(e, o, f, at, mu, linear)
         alpha, beta = steps.move(f, at, linear)
         clear = min(alpha, beta) > POOR
         allowed_rows = (1 - alpha / 2) * r.equalities if clear else BIG

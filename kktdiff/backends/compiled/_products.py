@@ -3,7 +3,7 @@
 from typing import Any
 
 from kktdiff.backends.compiled._data import Data, Options
-from kktdiff.backends.compiled._jit import exact, fast
+from kktdiff.backends.compiled._jit import exact, fast, inlined
 
 
 @fast
@@ -71,3 +71,23 @@ def add_rows(e: Data, o: Options, z: Any, out: Any) -> None:
     if o.upper:
         for j in range(n):
             out[j] += z[m + o.lower + j]
+
+
+@exact
+def is_zero(M: Any) -> bool:
+    """Whether a matrix has no entry but zeros."""
+    for i in range(M.shape[0]):
+        for j in range(M.shape[1]):
+            if M[i, j] != 0:
+                return False
+    return True
+
+
+@inlined
+def outer(a: Any, b: Any, c: Any, d: Any, out: Any, first: int, end: int) -> None:
+    """``a b' + c d'`` for the elements from `first` to `end`; (B, r), (B, c), twice."""
+    for i in range(first, end):
+        for row in range(out.shape[1]):
+            left, right = a[i, row], c[i, row]
+            for column in range(out.shape[2]):
+                out[i, row, column] = left * b[i, column] + right * d[i, column]

@@ -6,6 +6,7 @@ from kktdiff.backends.compiled._data import (
     AN,
     CL,
     FIXED,
+    FORCE,
     PRESENT,
     QX,
     R_C,
@@ -19,6 +20,7 @@ from kktdiff.backends.compiled._data import (
     P,
     Point,
     Work,
+    fill,
 )
 from kktdiff.backends.compiled._jit import fast
 from kktdiff.backends.compiled._products import (
@@ -45,9 +47,10 @@ class Norms(NamedTuple):
 
 @fast
 def evaluate(e: Data, o: Options, f: Work, at: Point) -> Norms:
-    """Write r_x, r_c and r_nu; return their norms."""
+    """Write r_x, r_c, r_nu and the multipliers of fixed variables; return the norms."""
     r_x, r_c, r_nu = f.x[R_X], f.c[R_C], f.k[R_NU]
-    f.x[CL : AN + 1] = 0.0
+    fill(f.x[CL], 0.0)
+    fill(f.x[AN], 0.0)
     add_rows(e, o, at.lam, f.x[CL])
     add_transposed(e.A, at.nu, f.x[AN])
     times(e.Q, at.x, f.x[QX])
@@ -71,7 +74,9 @@ def evaluate(e: Data, o: Options, f: Work, at: Point) -> Norms:
             r_c[i] = 0.0
     for j in range(len(r_x)):
         r_x[j] = f.x[QX, j] + e.x[P, j] + f.x[CL, j] + f.x[AN, j]
+        f.x[FORCE, j] = 0.0
         if e.x[FIXED, j]:
+            f.x[FORCE, j] = -r_x[j]
             gap -= r_x[j] * e.x[VALUE, j]
             gap_size += abs(r_x[j] * e.x[VALUE, j])
             primal = max(primal, abs(at.x[j] - e.x[VALUE, j]))

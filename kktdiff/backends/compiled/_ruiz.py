@@ -2,10 +2,8 @@
 
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from kktdiff.backends.compiled._data import of
-from kktdiff.backends.compiled._jit import exact, fast
+from kktdiff.backends.compiled._jit import exact, fast, inlined
 
 
 class Weights(NamedTuple):
@@ -17,14 +15,16 @@ class Weights(NamedTuple):
     size: Any  # (B,): the largest entry of Q under them
 
 
-@exact
+@inlined
 def equilibrate(
-    Q: Any, G: Any, A: Any, weights: Weights, passes: int, low: float, high: float,
+    Q: Any, G: Any, A: Any, weights: Weights, norms: Any, passes: int, low: float, high: float,
     first: int, end: int,
 ) -> None:  # fmt: skip
-    """Write the weights of the elements from `first` to `end`, which come as ones."""
-    n, m, k = Q.shape[1], G.shape[1], A.shape[1]
-    of_x, of_g, of_nu = np.empty(n), np.empty(m), np.empty(k)
+    """Write the weights of the elements from `first` to `end`, which come as ones.
+
+    norms: room for what is (n,), (m,) and (k,).
+    """
+    n, (of_x, of_g, of_nu) = Q.shape[1], norms
     for i in range(first, end):
         q, g, a = of(Q, i), of(G, i), of(A, i)
         x, wg, wa = weights.x[i], weights.g[i], weights.nu[i]

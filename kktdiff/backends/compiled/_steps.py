@@ -20,29 +20,29 @@ from kktdiff.backends.compiled._data import (
     Point,
     W,
     Work,
+    copy,
+    fill,
 )
 from kktdiff.backends.compiled._jit import exact, fast
-from kktdiff.backends.compiled._lapack import Routines
 from kktdiff.backends.compiled._residuals import evaluate
 
 
 @exact
-def start(e: Data, o: Options, f: Work, call: Routines, at: Point) -> bool:
+def start(e: Data, o: Options, f: Work, at: Point) -> bool:
     """As `kktdiff._ipm.start`: the minimiser of the data's sum of squares, made positive."""
-    at.x[:] = e.x[VALUE]
-    at.s[:] = 0.0
-    at.lam[:] = 0.0
-    at.nu[:] = 0.0
+    copy(e.x[VALUE], at.x)
+    for v in (at.s, at.lam, at.nu):
+        fill(v, 0.0)
     evaluate(e, o, f, at)
     for i in range(len(f.c[W])):
         f.c[W, i] = e.c[ROW_WEIGHT, i] ** 2 / e.cost if e.c[PRESENT, i] else 0.0
         f.c[TARGET, i] = -f.c[R_C, i]
-    if not newton.factor(e, o, f, call, REGULARISATION):
+    if not newton.factor(e, o, f, REGULARISATION):
         return False
-    newton.solve(e, o, f, call)
+    newton.solve(e, o, f)
     for j in range(len(f.x[DX])):
         at.x[j] += f.x[DX, j]
-    at.nu[:] = f.k[DNU]
+    copy(f.k[DNU], at.nu)
     for i in range(len(f.c[W])):
         at.s[i] = -f.c[DLAM, i] * e.cost / e.c[ROW_WEIGHT, i]
         at.lam[i] = f.c[DLAM, i] * e.cost / e.c[ROW_WEIGHT, i]
@@ -76,12 +76,10 @@ def mean_product(e: Data, s: Any, lam: Any) -> float:
 
 
 @exact
-def direction(
-    e: Data, o: Options, f: Work, call: Routines, at: Point, mu: float, linear: bool
-) -> None:
+def direction(e: Data, o: Options, f: Work, at: Point, mu: float, linear: bool) -> None:
     """Mehrotra's predictor and corrector; where that goes astray, a plain step to the centre."""
-    f.c[AIM] = o.barrier
-    _newton_to(e, o, f, call, at)
+    fill(f.c[AIM], o.barrier)
+    _newton_to(e, o, f, at)
     alpha, beta = lengths(f, at, linear)
     total, count = 0.0, 0.0
     for i in range(len(f.c[W])):
@@ -91,18 +89,18 @@ def direction(
     centre = max(share * mu, o.barrier)
     for i in range(len(f.c[W])):
         f.c[AIM, i] = centre - f.c[DS, i] * f.c[DLAM, i]
-    _newton_to(e, o, f, call, at)
+    _newton_to(e, o, f, at)
     if min(lengths(f, at, linear)) < POOR:
-        f.c[AIM] = max(PLAIN * mu, o.barrier)
-        _newton_to(e, o, f, call, at)
+        fill(f.c[AIM], max(PLAIN * mu, o.barrier))
+        _newton_to(e, o, f, at)
 
 
 @fast
-def _newton_to(e: Data, o: Options, f: Work, call: Routines, at: Point) -> None:
+def _newton_to(e: Data, o: Options, f: Work, at: Point) -> None:
     """Newton's step towards ``lam_i s_i = aim_i``."""
     for i in range(len(f.c[W])):
         f.c[TARGET, i] = at.s[i] - f.c[R_C, i] - f.c[AIM, i] / at.lam[i] if e.c[PRESENT, i] else 0.0
-    newton.solve(e, o, f, call)
+    newton.solve(e, o, f)
     for i in range(len(f.c[W])):
         if e.c[PRESENT, i]:
             f.c[DS, i] = f.c[AIM, i] / at.lam[i] - at.s[i] - (at.s[i] / at.lam[i]) * f.c[DLAM, i]

@@ -1,0 +1,50 @@
+"""One element after the other from its data to its solution, for those that give no trouble."""
+
+from typing import Any
+
+from kktdiff.backends.compiled import _lapack as lapack
+from kktdiff.backends.compiled._data import (
+    Batch,
+    Data,
+    Options,
+    Point,
+    Work,
+    copy,
+    element,
+    point_of,
+)
+from kktdiff.backends.compiled._jit import exact, inlined
+from kktdiff.backends.compiled._kept import Kept, kept_of
+from kktdiff.backends.compiled._loop import GIVEN_UP, solve
+from kktdiff.backends.compiled._polish import polish
+from kktdiff.backends.compiled._products import top
+
+
+@inlined
+def run(
+    batch: Batch, o: Options, f: Work, at: Point, kept: Kept, iterations: Any, first: int, end: int
+) -> None:
+    """Solve the elements from `first` to `end`; `iterations` is GIVEN_UP where that failed."""
+    for i in range(first, end):
+        e, iterations[i] = element(batch, i, f), GIVEN_UP
+        if is_convex(e, o, f):
+            count = solve(e, o, f, point_of(at, 0))
+            if count != GIVEN_UP and polish(e, o, f, point_of(at, 0), kept_of(kept, i)):
+                iterations[i] = count
+
+
+@exact
+def is_convex(e: Data, o: Options, f: Work) -> bool:
+    """Whether Q has no negative eigenvalue but such as rounding may leave, relative to Q."""
+    size = 0.0
+    for i in range(len(e.Q)):
+        size = max(size, top(e.Q[i]))
+    least, convex = (o.curvature * size if size > 0 else 1.0), True
+    if e.diagonal:
+        for i in range(len(e.Q)):
+            convex = convex and e.Q[i, i] >= -o.curvature * size
+        return convex
+    for i in range(len(e.Q)):
+        copy(e.Q[i], f.H[i])
+        f.H[i, i] += least
+    return lapack.factor(f.H, f.la)

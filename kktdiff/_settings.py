@@ -28,6 +28,7 @@ MUCH = 1e-9  # absolute residual from which it is worth a second try
 CLEAN = 8 * ROUNDING  # relative to 1 + the size of the terms: rounding
 REFINEMENTS = 8  # of a solve with kept factors; it stops when its residual no longer halves
 REFINED = 1e-14  # relative residual below which there is nothing to refine
+SOUND = 1e-7  # least square of a pivot, relative to the largest, for what is well conditioned
 INNER_TOL, INNER_ITER = 1e-8, 100  # of a QP that the solution of another one needs, at least
 WORKSPACE = 64 * 2**20  # bytes of matrices that one chunk of a batch may take
 

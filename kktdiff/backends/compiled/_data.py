@@ -14,9 +14,9 @@ from kktdiff.backends.compiled._lapack import Lapack, Routines, tools
 P, WEIGHT, FIXED, VALUE = range(4)  # rows of `Data.x`
 D, ROW_WEIGHT, PRESENT = range(3)  # of `Data.c`
 B, NU_WEIGHT = range(2)  # of `Data.k`
-H, QX, CL, AN, R_X, DX, FORCE = range(7)  # of `Work.x`
-W, R_C, TARGET, DS, DLAM, CDX, AIM, ACTIVE, WANTED = range(9)  # of `Work.c`
-R_NU, DNU = range(2)  # of `Work.k`
+H, QX, CL, AN, R_X, DX, FORCE, HALF = range(8)  # of `Work.x`
+W, R_C, TARGET, DS, DLAM, CDX, AIM, ACTIVE, WANTED, VR = range(10)  # of `Work.c`
+R_NU, DNU, VR_NU = range(3)  # of `Work.k`
 
 
 class Batch(NamedTuple):
@@ -70,47 +70,41 @@ class Point(NamedTuple):
     nu: Any  # (B, k)
 
 
-class Room(NamedTuple):
-    """Memory for right-hand sides of the KKT system, flat."""
-
-    both: Any
-    x: Any
-    rows: Any
-
-
 class Work(NamedTuple):
     """Memory for one element at a time."""
 
+    R: Any  # (n, n): factor of Q, if `dual`
     H: Any  # (n, n): factor of Q + C'WC
-    rows: Any  # (m, n): rows of G with weights
-    HA: Any  # (k, n): A H^-1
-    S: Any  # (k, k): factor of A H^-1 A'
-    x: Any  # (7, n)
-    c: Any  # (9, M)
-    k: Any  # (2, k)
+    rows: Any  # (m + k, n): rows of G and A, with weights or by a factor
+    S: Any  # (k, k) or (m + k, m + k): factor of A H^-1 A', or of the dual form
+    M: Any  # (m + k, m + k): what of that is the same in all iterations; (0, 0): not used
+    step: Any  # (m + k,)
+    dual: Any  # (1,) bool: whether the dual form is used
+    x: Any  # (8, n)
+    c: Any  # (10, M)
+    k: Any  # (3, k)
     least: Any  # (7,): smallest residuals, relative ones, and mu, so far
     data_x: Any  # what `Data` has under these names,
     data_c: Any
     data_k: Any
-    rhs: Any  # (1, n + k + r): of the KKT system
-    room: Room  # for one right-hand side
+    rhs: Any  # (n + k + r,): of the KKT system
+    room: Any  # (n + k + r,)
     la: Lapack
-
-
-def room_for(r: int, N: int) -> Room:
-    """New memory for r of them."""
-    return Room(np.empty(r * N), np.empty(r * N), np.empty(r * N))
 
 
 def work_for(batch: Batch, call: Routines) -> Work:
     """New memory."""
     n, m, k, M = batch.Q.shape[1], batch.G.shape[1], batch.A.shape[1], batch.d.shape[1]
-    N = n + k + min(m, n)
+    N, rows = n + k + min(m, n), m + k
+    primal = n * n * (m + n / 3 + k) + k * k * (n + k / 3)  # operations of an iteration
+    dual = rows if m == M and rows**3 / 3 < primal else 0
+    size = max(k, dual)
     return Work(
-        np.empty((n, n)), np.empty((m, n)), np.empty((k, n)), np.empty((k, k)),
-        np.empty((7, n)), np.empty((9, M)), np.empty((2, k)), np.empty(7),
-        np.empty((4, n)), np.empty((3, M)), np.empty((2, k)), np.empty((1, N)),
-        room_for(1, N), tools(call),
+        np.empty((n, n)), np.empty((n, n)), np.empty((rows, n)), np.empty((size, size)),
+        np.empty((dual, dual)), np.empty(rows), np.empty(1, bool),
+        np.empty((8, n)), np.empty((10, M)), np.empty((3, k)), np.empty(7),
+        np.empty((4, n)), np.empty((3, M)), np.empty((2, k)), np.empty(N),
+        np.empty(N), tools(call),
     )  # fmt: skip
 
 

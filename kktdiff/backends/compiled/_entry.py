@@ -1,10 +1,12 @@
 """The functions that Python calls, compiled once and kept on disk.
 
-numba keeps code by the module that it compiled a function of and by what the function encloses:
-here a number that stands for the text of all modules beside it, and of the constants.
+numba keeps code in files named by the function, and looks only at the module that it is in. Here
+the name has a number that stands for the text of all modules beside it, and of the constants: what
+another version left is neither used nor read.
 """
 
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,54 +21,65 @@ def sources(folder: Path) -> int:
     return zlib.crc32(b"".join(file.read_bytes() for file in files))
 
 
-def _kept_on_disk(version: int) -> tuple[Any, ...]:
-    @kept
-    def solve(batch, options, work, at, kept, iterations, first, end):  # type: ignore[no-untyped-def]
-        if version >= 0:  # always
-            _whole.run(batch, options, work, at, kept, iterations, first, end)
-
-    @kept
-    def loop(batch, options, work, at, iterations, first, end):  # type: ignore[no-untyped-def]
-        if version >= 0:
-            _loop.run(batch, options, work, at, iterations, first, end)
-
-    @kept
-    def kkt_factor(blocks, size, la, factors, ok, first, end):  # type: ignore[no-untyped-def]
-        if version >= 0:
-            _kkt.factor(blocks, size, la, factors, ok, first, end)
-
-    @kept
-    def kkt_solve(factors, places, rhs, room, la, first, end):  # type: ignore[no-untyped-def]
-        if version >= 0:
-            _kkt.solve(factors, places, rhs, room, la, first, end)
-
-    @kept
-    def kkt_solve_refined(  # type: ignore[no-untyped-def]
-        systems, lower, factors, places, vectors, columns, error, first, end
-    ):
-        if version >= 0:
-            _refined.run(systems, lower, factors, places, vectors, columns, error, first, end)
-
-    @kept
-    def outer(a, b, c, d, out, first, end):  # type: ignore[no-untyped-def]
-        if version >= 0:
-            _products.outer(a, b, c, d, out, first, end)
-
-    @kept
-    def equilibrate(Q, G, A, weights, norms, passes, low, high, first, end):  # type: ignore[no-untyped-def]
-        if version >= 0:
-            _ruiz.equilibrate(Q, G, A, weights, norms, passes, low, high, first, end)
-
-    return solve, loop, kkt_factor, kkt_solve, kkt_solve_refined, outer, equilibrate
-
-
 _VERSION = sources(Path(__file__).parent)
-(
-    solve,
-    loop,
-    kkt_factor,
-    kkt_solve,
-    kkt_solve_refined,
-    outer,
-    equilibrate,
-) = _kept_on_disk(_VERSION)
+
+
+def _on_disk(function: Callable[..., None]) -> Any:
+    function.__qualname__ = f"{function.__name__}_{_VERSION:08x}"
+    return kept(function)
+
+
+@_on_disk
+def solve(
+    batch: Any, options: Any, work: Any, at: Any, kept: Any, iterations: Any, first: int, end: int
+) -> None:
+    """`_whole.run`."""
+    _whole.run(batch, options, work, at, kept, iterations, first, end)
+
+
+@_on_disk
+def loop(
+    batch: Any, options: Any, work: Any, at: Any, iterations: Any, first: int, end: int
+) -> None:
+    """`_loop.run`."""
+    _loop.run(batch, options, work, at, iterations, first, end)
+
+
+@_on_disk
+def kkt_factor(
+    blocks: Any, size: Any, la: Any, factors: Any, ok: Any, first: int, end: int
+) -> None:
+    """`_kkt.factor`."""
+    _kkt.factor(blocks, size, la, factors, ok, first, end)
+
+
+@_on_disk
+def kkt_solve(
+    factors: Any, places: Any, rhs: Any, room: Any, la: Any, first: int, end: int
+) -> None:
+    """`_kkt.solve`."""
+    _kkt.solve(factors, places, rhs, room, la, first, end)
+
+
+@_on_disk
+def kkt_solve_refined(
+    systems: Any, lower: int, factors: Any, places: Any, vectors: Any, columns: Any, error: Any,
+    first: int, end: int,
+) -> None:  # fmt: skip
+    """`_refined.run`."""
+    _refined.run(systems, lower, factors, places, vectors, columns, error, first, end)
+
+
+@_on_disk
+def outer(a: Any, b: Any, c: Any, d: Any, out: Any, first: int, end: int) -> None:
+    """`_products.outer`."""
+    _products.outer(a, b, c, d, out, first, end)
+
+
+@_on_disk
+def equilibrate(
+    Q: Any, G: Any, A: Any, weights: Any, norms: Any, passes: int, low: float, high: float,
+    first: int, end: int,
+) -> None:  # fmt: skip
+    """`_ruiz.equilibrate`."""
+    _ruiz.equilibrate(Q, G, A, weights, norms, passes, low, high, first, end)

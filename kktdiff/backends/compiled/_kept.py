@@ -110,7 +110,7 @@ def _put(k: Kept, place: int, row: int, r: int) -> None:
 @exact
 def step(e: Data, f: Work, k: Kept, to: Point) -> None:
     """Newton's step from `k.point`, the residuals of which `f` holds, but for held variables."""
-    n, rhs, weights = len(e.Q), f.rhs[0], e.k[NU_WEIGHT]
+    n, rhs, weights = len(e.Q), f.rhs, e.k[NU_WEIGHT]
     for j in range(n):
         rhs[j] = -e.cost * k.x[j] * f.x[R_X, j]
     for i in range(len(weights)):

@@ -12,13 +12,14 @@ it is not, LU with pivoting takes the matrix as it is.
 
 from typing import Any, NamedTuple
 
+from kktdiff._settings import SOUND
 from kktdiff.backends.compiled import _lapack as lapack
-from kktdiff.backends.compiled._data import Room, copy, fill, of
+from kktdiff.backends.compiled import _triangular as triangular
+from kktdiff.backends.compiled._data import fill, of
 from kktdiff.backends.compiled._jit import exact, fast, inlined
 from kktdiff.backends.compiled._lapack import Lapack
 from kktdiff.backends.compiled._products import dot
-
-_SOUND = 1e-7  # least square of a pivot, relative to the largest, for elimination in blocks
+from kktdiff.backends.compiled._triangular import is_sound
 
 
 class Blocks(NamedTuple):
@@ -99,7 +100,7 @@ def in_blocks(b: Blocks, la: Lapack, f: Factors) -> bool:
     R, V, S = parts(f)
     for row in range(len(R)):
         objective_row(b, f, row, R[row])
-    if not (lapack.factor(R, la) and is_sound(R)):
+    if not (lapack.factor(R, la) and is_sound(R, SOUND)):
         return False
     free = len(R)
     for row in range(len(V)):
@@ -108,9 +109,9 @@ def in_blocks(b: Blocks, la: Lapack, f: Factors) -> bool:
         fill(S[i], 0.0)
         S[i, i] = -b.diagonal[f.unknowns[free + i]]
     if free:
-        lapack.solve_half(R, V, False, la)
+        lapack.solve_half(R, V, la)
         lapack.add_square(V, S, True, la)
-    return lapack.factor(S, la) and is_sound(S)
+    return lapack.factor(S, la) and is_sound(S, SOUND)
 
 
 @inlined
@@ -121,17 +122,6 @@ def parts(f: Factors) -> tuple[Any, Any, Any]:
     R = f.store[: n * n].reshape(n, n)
     V = f.store[n * n : n * n + r * n].reshape(r, n)
     return R, V, f.store[n * n + r * n : n * n + r * n + r * r].reshape(r, r)
-
-
-@exact
-def is_sound(R: Any) -> bool:
-    """Whether no pivot of a Cholesky factor is far below the others."""
-    low, high = 1e300, 0.0
-    for i in range(len(R)):
-        if not R[i, i] > 0:  # LAPACK lets NaN pass
-            return False
-        low, high = min(low, R[i, i]), max(high, R[i, i])
-    return len(R) == 0 or low * low > _SOUND * high * high
 
 
 @fast
@@ -172,55 +162,41 @@ def whole(b: Blocks, f: Factors, K: Any) -> None:
 
 @inlined
 def solve(
-    f: Factors, places: Any, rhs: Any, room: Room, la: Lapack, first: int, end: int
+    f: Factors, places: Any, rhs: Any, room: Any, la: Lapack, first: int, end: int
 ) -> None:  # rhs: (B, r, N), in place
-    """Solve with the factors at `places`, (B,)."""
+    """Solve with the factors at `places`, (B,); room: (N,)."""
     for i in range(first, end):
-        solve_one(element_of(f, places[i]), rhs[i], room, la)
+        for column in range(rhs.shape[1]):
+            solve_one(element_of(f, places[i]), rhs[i, column], room, la)
 
 
 @exact
-def solve_one(f: Factors, rhs: Any, room: Room, la: Lapack) -> None:  # rhs: (r, N)
-    """Solve in place with one element's factors."""
-    r, free, count = len(rhs), f.counts[0], f.counts[1]
-    x = room.x[: r * free].reshape(r, free)
-    rows = room.rows[: r * (count - free)].reshape(r, count - free)
-    both = room.both[: r * count].reshape(r, count)
-    for c in range(r):
-        for t in range(count):
-            both[c, t] = rhs[c, f.unknowns[t]]
-        for j in range(rhs.shape[1]):
-            rhs[c, j] /= f.rest[j]
+def solve_one(f: Factors, rhs: Any, room: Any, la: Lapack) -> None:  # rhs: (N,)
+    """Solve in place with one element's factors; room: (N,)."""
+    count = f.counts[1]
+    both = room[:count]
+    for t in range(count):
+        both[t] = rhs[f.unknowns[t]]
+    for j in range(len(rhs)):
+        rhs[j] /= f.rest[j]
     if f.counts[2]:
-        through_blocks(f, both, x, rows, la)
+        through_blocks(f, both)
     elif count:
-        lapack.lu_solve(f.store[: count * count].reshape(count, count), f.pivots, both, la)
-    for c in range(r):
-        for t in range(count):
-            rhs[c, f.unknowns[t]] = both[c, t]
+        K = f.store[: count * count].reshape(count, count)
+        lapack.lu_solve(K, f.pivots, both, la)
+    for t in range(count):
+        rhs[f.unknowns[t]] = both[t]
 
 
 @fast
-def through_blocks(f: Factors, rhs: Any, x: Any, rows: Any, la: Lapack) -> None:  # (r, N), (r, n),
-    """Solve in place with what `in_blocks` left; x and rows are room for its two parts."""
+def through_blocks(f: Factors, rhs: Any) -> None:
+    """Solve in place with what `in_blocks` left."""
     R, V, S = parts(f)
-    free, count = len(R), len(V)
-    for c in range(len(rhs)):
-        copy(rhs[c], x[c])
-    if free:
-        lapack.solve_half(R, x, False, la)
-    for c in range(len(rhs)):
-        for i in range(count):
-            rows[c, i] = dot(x[c], V[i]) - rhs[c, free + i]
-    if count:
-        lapack.solve(S, rows, la)
-    for c in range(len(rhs)):
-        for i in range(count):
-            rhs[c, free + i] = rows[c, i]
-            for j in range(free):
-                x[c, j] -= V[i, j] * rows[c, i]
-    if free:
-        lapack.solve_half(R, x, True, la)
-    for c in range(len(rhs)):
-        for j in range(free):
-            rhs[c, j] = x[c, j]
+    x, rows = rhs[: len(R)], rhs[len(R) :]
+    triangular.forward(R, x)
+    for i in range(len(V)):
+        rows[i] = dot(V[i], x) - rows[i]
+    triangular.solve(S, rows)
+    for i in range(len(V)):
+        triangular.subtract(rows[i], V[i], x)
+    triangular.backward(R, x)

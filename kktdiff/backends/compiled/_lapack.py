@@ -23,7 +23,6 @@ class Routines(NamedTuple):
     syrk: int
     trsm: int
     potrf: int
-    potrs: int
     getrf: int
     getrs: int
 
@@ -39,7 +38,7 @@ class Lapack(NamedTuple):
 
 def routines() -> Routines:
     """Those of the SciPy that is installed."""
-    blas, lapack = ("dsyrk", "dtrsm"), ("dpotrf", "dpotrs", "dgetrf", "dgetrs")
+    blas, lapack = ("dsyrk", "dtrsm"), ("dpotrf", "dgetrf", "dgetrs")
     return Routines(
         *(get_cython_function_address("scipy.linalg.cython_blas", name) for name in blas),
         *(get_cython_function_address("scipy.linalg.cython_lapack", name) for name in lapack),
@@ -79,22 +78,12 @@ def factor(H: Any, la: Lapack) -> bool:  # H: (n, n)
 
 
 @exact
-def solve(R: Any, rhs: Any, la: Lapack) -> None:  # R: (n, n), rhs: (r, n)
-    """Solve in place with what `factor` left, for each row of `rhs`."""
-    la.sizes[0], la.sizes[1] = len(R), len(rhs)
-    lower, n, info = la.letters.ctypes.data, la.sizes.ctypes.data, la.sizes[3:].ctypes.data
-    r = la.sizes[1:].ctypes.data
-    _call(la.call.potrs, (lower, n, r, R.ctypes.data, n, rhs.ctypes.data, n, info))
-
-
-@exact
-def solve_half(R: Any, rhs: Any, back: bool, la: Lapack) -> None:  # R: (n, n), rhs: (r, n)
-    """Solve with R' alone, or, `back`, with R, for each row of `rhs` in place."""
+def solve_half(R: Any, rhs: Any, la: Lapack) -> None:  # R: (n, n), rhs: (r, n)
+    """Solve with R' alone for each row of `rhs`, in place."""
     la.sizes[0], la.sizes[1] = len(R), len(rhs)
     left, no = la.letters.ctypes.data, la.letters[1:].ctypes.data
-    turned = la.letters[2:].ctypes.data if back else no
     n, r, one = la.sizes.ctypes.data, la.sizes[1:].ctypes.data, la.one.ctypes.data
-    _call(la.call.trsm, (left, left, turned, no, n, r, one, R.ctypes.data, n, rhs.ctypes.data, n))
+    _call(la.call.trsm, (left, left, no, no, n, r, one, R.ctypes.data, n, rhs.ctypes.data, n))
 
 
 @exact
@@ -121,9 +110,9 @@ def lu_factor(K: Any, pivots: Any, la: Lapack) -> bool:  # K: (n, n)
 
 
 @exact
-def lu_solve(K: Any, pivots: Any, rhs: Any, la: Lapack) -> None:  # rhs: (r, n)
-    """Solve in place with what `lu_factor` left, for each row of rhs."""
-    la.sizes[0], la.sizes[1] = len(K), len(rhs)
+def lu_solve(K: Any, pivots: Any, rhs: Any, la: Lapack) -> None:  # rhs: (n,)
+    """Solve in place with what `lu_factor` left."""
+    la.sizes[0], la.sizes[1] = len(K), 1
     n, r = la.sizes.ctypes.data, la.sizes[1:].ctypes.data
     no, info = la.letters[1:].ctypes.data, la.sizes[3:].ctypes.data
     left = (no, n, r, K.ctypes.data, n, pivots.ctypes.data)

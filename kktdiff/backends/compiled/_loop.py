@@ -34,6 +34,7 @@ def run(
     batch: Batch, o: Options, f: Work, at: Point, iterations: Any, first: int, end: int
 ) -> None:
     """Solve the elements from `first` to `end`; `iterations` is GIVEN_UP where that failed."""
+    f.dual[0] = False
     for i in range(first, end):
         iterations[i] = solve(element(batch, i, f), o, f, point_of(at, i))
 

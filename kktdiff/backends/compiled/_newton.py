@@ -1,7 +1,11 @@
-"""The condensed Newton system of one element, as `kktdiff._condensed` has it."""
+"""The Newton system of one element, condensed: as `kktdiff._condensed` has it, or the dual form."""
+
+from typing import Any
 
 from kktdiff._settings import FIXED as STIFF
+from kktdiff.backends.compiled import _dual as dual
 from kktdiff.backends.compiled import _lapack as lapack
+from kktdiff.backends.compiled import _triangular as triangular
 from kktdiff.backends.compiled._data import (
     CDX,
     DLAM,
@@ -17,21 +21,38 @@ from kktdiff.backends.compiled._data import (
     Options,
     Work,
     copy,
+    fill,
 )
 from kktdiff.backends.compiled._data import H as DIAGONAL
 from kktdiff.backends.compiled._data import W as WEIGHTS
-from kktdiff.backends.compiled._jit import fast
+from kktdiff.backends.compiled._jit import exact, fast
 from kktdiff.backends.compiled._products import (
     add_rows,
     dot,
     rows_times,
-    times,
 )
 
 
-@fast
+@exact
 def factor(e: Data, o: Options, f: Work, reg: float) -> bool:
-    """Factor ``H = Q + C'diag(w)C`` and ``S = A H^-1 A'`` for the weights w of the rows."""
+    """Factor the system for the weights w of the rows, ``f.c[W]``."""
+    if f.dual[0]:
+        return dual.factor(e, f, reg)
+    return _factor_primal(e, o, f, reg)
+
+
+@exact
+def solve(e: Data, o: Options, f: Work, everything: bool) -> None:
+    """dx, dlam, dnu for the right-hand side (-r_x, target, -r_nu); dlam if not `everything`."""
+    if f.dual[0]:
+        dual.solve(e, f, everything)
+    else:
+        _solve_primal(e, o, f)
+
+
+@fast
+def _factor_primal(e: Data, o: Options, f: Work, reg: float) -> bool:
+    """``H = Q + C'diag(w)C`` and ``S = A H^-1 A'``."""
     n, h, w = e.Q.shape[0], f.x[DIAGONAL], f.c[WEIGHTS]
     lower, upper = w[len(e.G) :], w[len(e.G) + o.lower :]
     for j in range(n):
@@ -44,6 +65,7 @@ def factor(e: Data, o: Options, f: Work, reg: float) -> bool:
         for j in range(n):
             if not h[j] > 0:
                 return False
+            h[j] = h[j] ** 0.5
     else:
         for j in range(n):
             copy(e.Q[j], f.H[j])
@@ -52,33 +74,32 @@ def factor(e: Data, o: Options, f: Work, reg: float) -> bool:
             root = w[i] ** 0.5
             for j in range(n):
                 f.rows[i, j] = root * e.G[i, j]
-        lapack.add_square(f.rows, f.H, False, f.la)
+        lapack.add_square(f.rows[: len(e.G)], f.H, False, f.la)
         if not lapack.factor(f.H, f.la):
             return False
-    return len(e.A) == 0 or _factor_equalities(e, o, f, reg)
+    return len(e.A) == 0 or _factor_equalities(e, f, reg)
 
 
 @fast
-def _factor_equalities(e: Data, o: Options, f: Work, reg: float) -> bool:
+def _factor_equalities(e: Data, f: Work, reg: float) -> bool:
+    """V = A R^-1, where H = R'R, and S = V V'."""
     k, n = e.A.shape
-    if e.diagonal:
-        for i in range(k):
-            for j in range(n):
-                f.HA[i, j] = e.A[i, j] / f.x[DIAGONAL, j]
-    else:
-        for i in range(k):
-            copy(e.A[i], f.HA[i])
-        lapack.solve(f.H, f.HA, f.la)
+    V, S = f.rows[len(e.G) :], f.S
     for i in range(k):
-        for j in range(i, k):
-            f.S[i, j] = dot(e.A[i], f.HA[j])
-        f.S[i, i] += reg * e.cost / e.k[NU_WEIGHT, i] ** 2
-    return lapack.factor(f.S, f.la)
+        fill(S[i], 0.0)
+        S[i, i] = reg * e.cost / e.k[NU_WEIGHT, i] ** 2
+        copy(e.A[i], V[i])
+        if e.diagonal:
+            for j in range(n):
+                V[i, j] /= f.x[DIAGONAL, j]
+    if not e.diagonal:
+        lapack.solve_half(f.H, V, f.la)
+    lapack.add_square(V, S, True, f.la)
+    return lapack.factor(S, f.la)
 
 
 @fast
-def solve(e: Data, o: Options, f: Work) -> None:
-    """dx, dlam, dnu and C dx for the right-hand side (-r_x, target, -r_nu)."""
+def _solve_primal(e: Data, o: Options, f: Work) -> None:
     dx, Cdx, w, target = f.x[DX], f.c[CDX], f.c[WEIGHTS], f.c[TARGET]
     for i in range(len(w)):
         Cdx[i] = w[i] * target[i]
@@ -86,12 +107,15 @@ def solve(e: Data, o: Options, f: Work) -> None:
         dx[j] = -f.x[R_X, j]
     add_rows(e, o, Cdx, dx)
     if e.diagonal:
-        for j in range(len(dx)):
-            dx[j] /= f.x[DIAGONAL, j]
+        _divide(dx, f.x[DIAGONAL])
     else:
-        lapack.solve(f.H, f.x[DX : DX + 1], f.la)
+        triangular.forward(f.H, dx)
     if len(e.A):
         _eliminate_equalities(e, f)
+    if e.diagonal:
+        _divide(dx, f.x[DIAGONAL])
+    else:
+        triangular.backward(f.H, dx)
     for j in range(len(dx)):
         if e.x[FIXED, j]:
             dx[j] = 0.0
@@ -101,13 +125,17 @@ def solve(e: Data, o: Options, f: Work) -> None:
 
 
 @fast
+def _divide(v: Any, root: Any) -> None:
+    for j in range(len(v)):
+        v[j] /= root[j]
+
+
+@fast
 def _eliminate_equalities(e: Data, f: Work) -> None:
-    """dnu, and dx with its share: ``S dnu = A dx + r_nu``, ``dx -= H^-1 A' dnu``."""
-    dnu, dx = f.k[DNU], f.x[DX]
-    times(e.A, dx, dnu)
+    """dnu, and its share in R dx, which f.x[DX] holds: ``S dnu = V R dx + r_nu``."""
+    dnu, dx, V = f.k[DNU], f.x[DX], f.rows[len(e.G) :]
     for i in range(len(dnu)):
-        dnu[i] += f.k[R_NU, i]
-    lapack.solve(f.S, f.k[DNU : DNU + 1], f.la)
+        dnu[i] = dot(V[i], dx) + f.k[R_NU, i]
+    triangular.solve(f.S, dnu)
     for i in range(len(dnu)):
-        for j in range(len(dx)):
-            dx[j] -= f.HA[i, j] * dnu[i]
+        triangular.subtract(dnu[i], V[i], dx)

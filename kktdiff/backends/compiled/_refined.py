@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from kktdiff._settings import REFINED, REFINEMENTS
 from kktdiff.backends.compiled import _kkt as kkt
-from kktdiff.backends.compiled._data import Room, fill, of
+from kktdiff.backends.compiled._data import fill, of
 from kktdiff.backends.compiled._jit import exact, fast, inlined
 from kktdiff.backends.compiled._kkt import Factors
 from kktdiff.backends.compiled._lapack import Lapack
@@ -47,8 +47,8 @@ class Vectors(NamedTuple):
     x: Any  # (6, n)
     c: Any  # (6, M)
     nu: Any  # (6, k)
-    rhs: Any  # (1, N): of the matrix that was factored
-    room: Room
+    rhs: Any  # (N,): of the matrix that was factored
+    room: Any  # (N,)
     la: Lapack
 
 
@@ -160,7 +160,7 @@ def bound(i: int, lower: int) -> tuple[int, float]:
 def solve_once(s: System, lower: int, f: Factors, v: Vectors) -> None:
     """LEFT to STEP with the factors as they are; as `kktdiff._kkt.solve_once`."""
     (m, n), first = s.G.shape, s.Q.shape[0] + len(s.A)
-    move, right, rhs = v.x[MOVE], v.x[FORCES], v.rhs[0]
+    move, right, rhs = v.x[MOVE], v.x[FORCES], v.rhs
     for j in range(n):
         move[j], right[j] = 0.0, 0.0
     for i in range(m, v.c.shape[1]):

@@ -6,7 +6,7 @@ import numpy as np
 
 from kktdiff._typing import Array
 from kktdiff.backends.compiled import _entry
-from kktdiff.backends.compiled._data import Batch, Options, Point, room_for, work_for
+from kktdiff.backends.compiled._data import Batch, Options, Point, work_for
 from kktdiff.backends.compiled._kept import Kept
 from kktdiff.backends.compiled._kkt import Blocks, Factors
 from kktdiff.backends.compiled._lapack import routines, tools
@@ -108,8 +108,7 @@ def kkt_solve(factors: Factors, places: Array, rhs: Array) -> Array:
         out = out.reshape(1, batch * r, N)
 
     def work(first: int, end: int) -> None:
-        room = room_for(out.shape[1], N)
-        _entry.kkt_solve(factors, places, out, room, tools(_CALL), first, end)
+        _entry.kkt_solve(factors, places, out, np.empty(N), tools(_CALL), first, end)
 
     in_threads(work, len(places), 2.0 * batch * r * N * N)
     return out.reshape(batch, r, N).mT
@@ -130,7 +129,7 @@ def kkt_solve_refined(
 
     def work(first: int, end: int) -> None:
         x, c, nu = (np.empty((6, v.shape[2])) for v in columns)
-        v = Vectors(x, c, nu, np.empty((1, N)), room_for(1, N), tools(_CALL))
+        v = Vectors(x, c, nu, np.empty(N), np.empty(N), tools(_CALL))
         _entry.kkt_solve_refined(
             systems, qp.bounds[0], factors, places, v, columns, error, first, end
         )

@@ -39,7 +39,7 @@ def start(e: Data, o: Options, f: Work, at: Point) -> bool:
         f.c[TARGET, i] = -f.c[R_C, i]
     if not newton.factor(e, o, f, REGULARISATION):
         return False
-    newton.solve(e, o, f)
+    newton.solve(e, o, f, True)
     for j in range(len(f.x[DX])):
         at.x[j] += f.x[DX, j]
     copy(f.k[DNU], at.nu)
@@ -79,7 +79,7 @@ def mean_product(e: Data, s: Any, lam: Any) -> float:
 def direction(e: Data, o: Options, f: Work, at: Point, mu: float, linear: bool) -> None:
     """Mehrotra's predictor and corrector; where that goes astray, a plain step to the centre."""
     fill(f.c[AIM], o.barrier)
-    _newton_to(e, o, f, at)
+    _newton_to(e, o, f, at, False)
     alpha, beta = lengths(f, at, linear)
     total, count = 0.0, 0.0
     for i in range(len(f.c[W])):
@@ -89,18 +89,18 @@ def direction(e: Data, o: Options, f: Work, at: Point, mu: float, linear: bool) 
     centre = max(share * mu, o.barrier)
     for i in range(len(f.c[W])):
         f.c[AIM, i] = centre - f.c[DS, i] * f.c[DLAM, i]
-    _newton_to(e, o, f, at)
+    _newton_to(e, o, f, at, True)
     if min(lengths(f, at, linear)) < POOR:
         fill(f.c[AIM], max(PLAIN * mu, o.barrier))
-        _newton_to(e, o, f, at)
+        _newton_to(e, o, f, at, True)
 
 
 @fast
-def _newton_to(e: Data, o: Options, f: Work, at: Point) -> None:
+def _newton_to(e: Data, o: Options, f: Work, at: Point, everything: bool) -> None:
     """Newton's step towards ``lam_i s_i = aim_i``."""
     for i in range(len(f.c[W])):
         f.c[TARGET, i] = at.s[i] - f.c[R_C, i] - f.c[AIM, i] / at.lam[i] if e.c[PRESENT, i] else 0.0
-    newton.solve(e, o, f)
+    newton.solve(e, o, f, everything)
     for i in range(len(f.c[W])):
         if e.c[PRESENT, i]:
             f.c[DS, i] = f.c[AIM, i] / at.lam[i] - at.s[i] - (at.s[i] / at.lam[i]) * f.c[DLAM, i]

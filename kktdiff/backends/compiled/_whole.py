@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from kktdiff._settings import SOUND
+from kktdiff.backends.compiled import _dual as dual
 from kktdiff.backends.compiled import _lapack as lapack
 from kktdiff.backends.compiled._data import (
     Batch,
@@ -18,6 +20,7 @@ from kktdiff.backends.compiled._kept import Kept, kept_of
 from kktdiff.backends.compiled._loop import GIVEN_UP, solve
 from kktdiff.backends.compiled._polish import polish
 from kktdiff.backends.compiled._products import top
+from kktdiff.backends.compiled._triangular import is_sound
 
 
 @inlined
@@ -35,16 +38,24 @@ def run(
 
 @exact
 def is_convex(e: Data, o: Options, f: Work) -> bool:
-    """Whether Q has no negative eigenvalue but such as rounding may leave, relative to Q."""
-    size = 0.0
-    for i in range(len(e.Q)):
+    """Whether Q has no negative eigenvalue but such as rounding may leave, relative to Q.
+
+    Where its own factor shows that, the factor may serve the dual form.
+    """
+    n, size, convex = len(e.Q), 0.0, True
+    f.dual[0] = False
+    for i in range(n):
         size = max(size, top(e.Q[i]))
-    least, convex = (o.curvature * size if size > 0 else 1.0), True
     if e.diagonal:
-        for i in range(len(e.Q)):
+        for i in range(n):
             convex = convex and e.Q[i, i] >= -o.curvature * size
         return convex
-    for i in range(len(e.Q)):
-        copy(e.Q[i], f.H[i])
-        f.H[i, i] += least
-    return lapack.factor(f.H, f.la)
+    for i in range(n):
+        copy(e.Q[i], f.R[i])
+    if lapack.factor(f.R, f.la) and is_sound(f.R, SOUND):
+        f.dual[0] = dual.prepare(e, f)
+        return True
+    for i in range(n):
+        copy(e.Q[i], f.R[i])
+        f.R[i, i] += o.curvature * size if size > 0 else 1.0
+    return lapack.factor(f.R, f.la)

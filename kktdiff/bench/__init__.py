@@ -15,13 +15,14 @@ from kktdiff.bench._ours import WAYS, build
 from kktdiff.bench._problem import Arrays, Problem
 from kktdiff.bench._reference import Reference, errors, reference
 from kktdiff.bench._report import accuracy_of, ms, number, table, tables
-from kktdiff.bench._run import SECONDS, about, accuracy, outcome, run, run_one
+from kktdiff.bench._run import SECONDS, USUAL, about, accuracy, outcome, run, run_one
 from kktdiff.bench._timing import Contestant, Timing, measure, timed
 from kktdiff.bench._workloads import GROWTH, WORKLOADS, Workload, make, signals
 
 __all__ = [
     "GROWTH",
     "SECONDS",
+    "USUAL",
     "WAYS",
     "WORKLOADS",
     "Arrays",

@@ -14,7 +14,7 @@ from kktdiff.bench._workloads import WORKLOADS, make
 USUAL = ("W1", "W2", "W3", "W3G", "W4", "W5", "small", "single")
 CHECKED = 1024  # elements that are held against the reference, where nothing is shared
 RIGHT, WRONG = 1e-6, 1e-2  # relative errors: right up to one, wrong above the other
-SECONDS = 20.0  # per workload and library: then no further repeat is begun
+SECONDS = 10.0  # per workload and library: then no further repeat is begun
 QUICK_BATCH, QUICK_REPEATS = 2, 1
 Record = dict[str, Any]
 

@@ -21,11 +21,10 @@ def save(found: Record, path: Path) -> None:
         records = [r for r in found["records"] if r.get("series") == series and "failed" not in r]
         for name in dict.fromkeys(verdicts.name_of(r) for r in records):
             own = name.startswith("kktdiff")
-            points = [(r[series], verdicts.time_of(r)) for r in records]
-            points = [
-                p for p, r in zip(points, records, strict=True) if verdicts.name_of(r) == name
-            ]
-            axes.plot(*zip(*points, strict=True), "o-", ms=3, lw=2.2 if own else 1.1, label=name)
+            mine = [r for r in records if verdicts.name_of(r) == name]
+            times = [verdicts.time_of(r) for r in mine]
+            at, width = [r[series] for r in mine], 2.2 if own else 1.1
+            axes.plot(at, times, "o-", ms=3, lw=width, label=name)
         axes.set(title=title, xlabel=xlabel, xscale="log", yscale="log")
         axes.set_ylabel("ms per problem, forward + backward")
         axes.spines[["top", "right"]].set_visible(False)

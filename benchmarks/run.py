@@ -3,10 +3,11 @@
     python -m benchmarks.run [--workloads W1,W3] [--peers qpth,moreau] [--out DIR] [--growth]
     python -m benchmarks.run --from DIR/performance.json --out DIR
 
-Each library and configuration gets a process of its own for each workload, with kktdiff in turns with
-it; ratios are within that process. Times are medians of several repeats. A gradient counts as right
-up to 1e-6 relative, as wrong above 1e-2; the reference is dense linear algebra (kktdiff.bench). The
-extra `peers` holds what pip can install beside NumPy 2; qpth and libdqp want `--no-deps`.
+Each library and configuration gets a process of its own for each workload, with kktdiff in turns
+with it; ratios are within that process. Times are medians of several repeats. A gradient counts as
+right up to 1e-6 relative, as wrong above 1e-2; the reference is dense linear algebra
+(kktdiff.bench). The extra `peers` holds what pip can install beside NumPy 2; qpth and libdqp want
+`--no-deps`.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from typing import Any
 
 from benchmarks import figures, peers, processes, verdicts
 from kktdiff import bench
+from kktdiff.backends import compiled
 
 Record = dict[str, Any]
 OURS = (("arrays", "compiled"), ("torch", "compiled, torch tensors"), ("arrays", "NumPy alone"))
@@ -43,7 +45,7 @@ def measure(args: argparse.Namespace) -> Record:
 
 def everyone(name: str, batch: int | None, args: argparse.Namespace) -> list[Record]:
     """All libraries and configurations on one workload, ours first."""
-    found = [ours(name, batch, way, title, args) for way, title in OURS if can(way)]
+    found = [ours(name, batch, way, title, args) for way, title in OURS if can(way, title)]
     for peer in args.peers:
         try:
             configurations = peers.load(peer).CONFIGURATIONS
@@ -57,8 +59,10 @@ def everyone(name: str, batch: int | None, args: argparse.Namespace) -> list[Rec
     return found
 
 
-def can(way: str) -> bool:
-    """Whether kktdiff can be called so."""
+def can(way: str, title: str) -> bool:
+    """Whether kktdiff can be called so here."""
+    if title.startswith("compiled") and compiled.missing():
+        return False
     return way != "torch" or util.find_spec("torch") is not None
 
 
@@ -103,8 +107,9 @@ def growth(records: list[Record], args: argparse.Namespace) -> list[Record]:
         for name, batch in points:
             if batch > args.largest_batch:
                 continue
-            for way, title in (OURS[0], OURS[2]):
-                found.append(ours(name, batch, way, title, args, series=series))
+            for way, title in OURS:
+                if way == "arrays" and can(way, title):
+                    found.append(ours(name, batch, way, title, args, series=series))
             for record in chosen if batch <= MOST_FOR_PEERS else ():
                 pair = (record["library"], record["configuration"])
                 found.append(beside(*pair, name, batch, args, series=series))

@@ -26,7 +26,7 @@ def main(job_file: str, result_file: str) -> None:
 def alone(job: Record) -> Record:
     """kktdiff by itself, one way to call it."""
     problem = bench.make(job["workload"], job["batch"])
-    found = bench.run_one(problem, job["way"], repeats=job["repeats"])
+    found = bench.run_one(problem, job["way"], repeats=job["repeats"], seconds=job["seconds"])
     packages = dict.fromkeys(p for name in peers.KNOWN for p in peers.load(name).PACKAGES)
     return found | {"machine": bench.machine(tuple(packages))}
 
@@ -46,7 +46,7 @@ def pair(job: Record) -> Record:
         return record | {"failed": f"{type(error).__name__}: {first_line}"}
     ours = bench.build(problem)
     ours.once()
-    theirs, beside = bench.measure([peer, ours], job["repeats"], bench.SECONDS)
+    theirs, beside = bench.measure([peer, ours], job["repeats"], job["seconds"])
     record |= bench.outcome(problem, peer, theirs, first)
     return record | {
         "beside": {

@@ -70,7 +70,8 @@ def ours(
     name: str, batch: int | None, way: str, title: str, args: argparse.Namespace, **more: Any
 ) -> Record:
     """kktdiff alone."""
-    job = {"peer": None, "way": way, "workload": name, "batch": batch, "repeats": args.repeats}
+    job = {"peer": None, "way": way, "workload": name, "batch": batch}
+    job |= {"repeats": args.repeats, "seconds": args.seconds}
     record = processes.run(job, patience=None, environment=WITHOUT.get(title, {}))
     return _said({"library": "kktdiff", "configuration": title, "workload": name, **record, **more})
 
@@ -85,7 +86,7 @@ def beside(
 ) -> Record:
     """A peer, and kktdiff in turns with it."""
     job = {"peer": peer, "configuration": configuration, "workload": name}
-    job |= {"batch": batch, "repeats": args.repeats}
+    job |= {"batch": batch, "repeats": args.repeats, "seconds": args.seconds}
     record = processes.run(job, patience=args.patience)
     head = {"library": peer, "configuration": configuration, "workload": name}
     return _said({**head, "batch": batch or bench.WORKLOADS[name].batch, **record, **more})
@@ -127,6 +128,12 @@ def publish(found: Record, folder: Path) -> None:
     print(f"written to {folder}: {NAME}.json, .md, -summary.md, -memory.md, .png")
 
 
+def together(sources: list[Path]) -> Record:
+    """The records of several files; the machine is that of the first."""
+    parts = [json.loads(source.read_text(encoding="utf-8")) for source in sources]
+    return parts[0] | {"records": [record for part in parts for record in part["records"]]}
+
+
 def options() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(
@@ -138,11 +145,14 @@ def options() -> argparse.ArgumentParser:
     add("--batch", type=int, help="problems per call, for all workloads")
     add("--repeats", type=int, default=7, help="(default: 7)")
     add("--patience", type=float, default=120, help="seconds for a peer's process (default: 120)")
+    about = "no further repeat is begun after so long (default: %(default)s)"
+    add("--seconds", type=float, default=bench.SECONDS, help=about)
     add("--growth", action="store_true", help="also the series by batch size and by n")
     add("--largest-batch", type=int, default=8192, help="of the series (default: 8192)")
     add("--quick", action="store_true", help="two problems, once, first configurations only")
     add("--out", type=Path, help="folder for numbers, tables and figures")
-    add("--from", dest="source", type=Path, help="draw again from the numbers of this file")
+    about = "draw again from the numbers of these files, put together"
+    add("--from", dest="sources", type=Path, nargs="+", help=about)
     return parser
 
 
@@ -154,14 +164,15 @@ def main(argv: list[str] | None = None) -> Record:
     """Measure, or read what was measured; print; write."""
     parser = options()
     args = parser.parse_args(argv)
-    if args.source and not args.source.is_file():
-        parser.error(f"--from {args.source}: there is no such file")
+    for source in args.sources or ():
+        if not source.is_file():
+            parser.error(f"--from {source}: there is no such file")
     unknown = [name for name in args.workloads if name not in bench.WORKLOADS]
     if unknown:
         parser.error(f"--workloads {','.join(unknown)}: known are {','.join(bench.WORKLOADS)}")
     if args.quick:
         args.repeats = 1
-    found = json.loads(args.source.read_text()) if args.source else measure(args)
+    found = together(args.sources) if args.sources else measure(args)
     print(verdicts.page(found))
     if args.out:
         publish(found, args.out)

@@ -65,7 +65,9 @@ def run(
     return {"machine": machine(), "records": records}
 
 
-def run_one(problem: Problem, way: str = "arrays", *, repeats: int) -> Record:
+def run_one(
+    problem: Problem, way: str = "arrays", *, repeats: int, seconds: float = SECONDS
+) -> Record:
     """One workload by one way to call."""
     before = peak_memory()
     begun = time.perf_counter()
@@ -73,7 +75,7 @@ def run_one(problem: Problem, way: str = "arrays", *, repeats: int) -> Record:
     contestant.once()
     first = time.perf_counter() - begun
     after = peak_memory()  # of one call: timing frees what it made, and makes it again
-    (timing,) = measure([contestant], repeats, SECONDS)
+    (timing,) = measure([contestant], repeats, seconds)
     grown = None if before is None or after is None else after - before
     more = {"way": way, "memory_bytes": grown}
     return about(problem) | more | outcome(problem, contestant, timing, first)

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kktdiff import sudoku
 from kktdiff._typing import Array
 from kktdiff.bench._problem import Problem
 
@@ -45,10 +44,19 @@ def mini_sudoku(batch: int, rng: np.random.Generator, rows: bool = False) -> Pro
     """The Sudoku layer at its start: A uniform, b = A z0 with z0 = 1; only p is batched."""
     size = 64
     A = rng.random((ROWS, size))
-    p = -sudoku.one_hot(sudoku.generate(batch, rng).puzzles)
+    p = -np.stack([clues(rng) for _ in range(batch)])
     data = {"Q": 0.1 * np.eye(size), "p": p, "A": A, "b": A.sum(1)}
     data |= {"G": -np.eye(size), "h": np.zeros(size)} if rows else {"lb": np.zeros(size)}
     return Problem("", data, rng.standard_normal((batch, size)))
+
+
+def clues(rng: np.random.Generator) -> Array:
+    """A random valid 4x4 board, one-hot, with 4 to 10 of its 16 cells visible; (64,)."""
+    row, column = np.indices((4, 4))
+    board = rng.permutation(4)[(2 * (row % 2) + row // 2 + column) % 4]
+    shown = np.eye(4)[board[rng.permutation([[0, 1], [2, 3]]).ravel()]].reshape(16, 4)
+    shown[rng.permutation(16)[rng.integers(4, 11) :]] = 0.0
+    return shown.ravel()
 
 
 def denoising(batch: int, rng: np.random.Generator) -> Problem:

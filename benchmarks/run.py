@@ -25,6 +25,11 @@ OURS = (("arrays", "compiled"), ("torch", "compiled, torch tensors"), ("arrays",
 WITHOUT = {"NumPy alone": {"KKTDIFF_COMPILED": "0"}}  # the environment of a process
 MOST_FOR_PEERS = 2048  # of W1 in a batch: their graphs take gigabytes from there on
 NAME = "performance"
+README, RESULTS = processes.ROOT / "README.md", processes.ROOT / "docs" / "results"
+BEGIN, END = (
+    "<!-- performance: docs/results/performance-summary.md -->",
+    "<!-- /performance -->",
+)
 
 
 def measure(args: argparse.Namespace) -> Record:
@@ -125,6 +130,8 @@ def publish(found: Record, folder: Path) -> None:
     (folder / f"{NAME}-summary.md").write_text(verdicts.summary(found), encoding="utf-8")
     (folder / f"{NAME}-memory.md").write_text(verdicts.memory(found), encoding="utf-8")
     figures.save(found, folder / f"{NAME}.png")
+    if folder.resolve() == RESULTS:
+        quote(verdicts.summary(found))
     print(f"written to {folder}: {NAME}.json, .md, -summary.md, -memory.md, .png")
 
 
@@ -132,6 +139,13 @@ def together(sources: list[Path]) -> Record:
     """The records of several files; the machine is that of the first."""
     parts = [json.loads(source.read_text(encoding="utf-8")) for source in sources]
     return parts[0] | {"records": [record for part in parts for record in part["records"]]}
+
+
+def quote(summary: str) -> None:
+    """Put the summary into the README."""
+    head, mark, rest = README.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    README.write_text(f"{head}{mark}\n\n{summary}\n{end}{tail}", encoding="utf-8")
 
 
 def options() -> argparse.ArgumentParser:

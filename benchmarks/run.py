@@ -40,11 +40,7 @@ def measure(args: argparse.Namespace) -> Record:
         if args.quick:
             batch = min(2, bench.WORKLOADS[name].batch)
         records += everyone(name, batch, args)
-    machine = next((r.pop("machine") for r in records if "machine" in r), {})
-    if args.growth:
-        records += growth(records, args)
-    for record in records:
-        record.pop("machine", None)
+    machine = next((r["machine"] for r in records if "machine" in r), {})
     return {"machine": machine, "repeats": args.repeats, "records": records}
 
 
@@ -78,7 +74,8 @@ def ours(
     job = {"peer": None, "way": way, "workload": name, "batch": batch}
     job |= {"repeats": args.repeats, "seconds": args.seconds}
     record = processes.run(job, patience=None, environment=WITHOUT.get(title, {}))
-    return _said({"library": "kktdiff", "configuration": title, "workload": name, **record, **more})
+    record |= {"library": "kktdiff", "configuration": title, "workload": name}
+    return _said(record | more)
 
 
 def beside(
@@ -109,7 +106,8 @@ def growth(records: list[Record], args: argparse.Namespace) -> list[Record]:
         "batch": ("W1", bench.GROWTH["batch"]),
         "n": ("W5", bench.GROWTH["n"]),
     }.items():
-        chosen = verdicts.fastest_right([r for r in records if r["workload"] == base])
+        main = [r for r in records if r["workload"] == base and "series" not in r]
+        chosen = [r for r in verdicts.fastest_right(main) if r["library"] in args.peers]
         for name, batch in points:
             if batch > args.largest_batch:
                 continue
@@ -161,7 +159,8 @@ def options() -> argparse.ArgumentParser:
     add("--patience", type=float, default=120, help="seconds for a peer's process (default: 120)")
     about = "no further repeat is begun after so long (default: %(default)s)"
     add("--seconds", type=float, default=bench.SECONDS, help=about)
-    add("--growth", action="store_true", help="also the series by batch size and by n")
+    about = "also the series by batch size and by n; they can be added to what --from reads"
+    add("--growth", action="store_true", help=about)
     add("--largest-batch", type=int, default=8192, help="of the series (default: 8192)")
     add("--quick", action="store_true", help="two problems, once, first configurations only")
     add("--out", type=Path, help="folder for numbers, tables and figures")
@@ -187,6 +186,10 @@ def main(argv: list[str] | None = None) -> Record:
     if args.quick:
         args.repeats = 1
     found = together(args.sources) if args.sources else measure(args)
+    if args.growth:
+        found["records"] += growth(found["records"], args)
+    for record in found["records"]:
+        record.pop("machine", None)  # said once
     print(verdicts.page(found))
     if args.out:
         publish(found, args.out)

@@ -198,14 +198,24 @@ def test_a_process_that_dies_is_a_sentence():
     assert record["failed"].startswith("the process ends with status 3")
 
 
+def canned(job):
+    """A record as a process would return it, right, and of one second forward and backward."""
+    problem = bench.make(job["workload"], job["batch"])
+    error = {"worst": 0.0, "above_1e-06": 0, "above_1e-02": 0, "of": 1}
+    times = {f"{name}_seconds": [0.5] for name in ("first_call", "forward", "backward")}
+    found = bench.about(problem) | times | {"first_call_seconds": 1.0, "memory_bytes": 2**20}
+    machine = bench.machine()
+    return found | {"errors": {"x": error}, "without_reference": 0, "machine": machine}
+
+
 def test_failures_stop_no_others_and_the_right_one_wins(monkeypatch, tmp_path):
-    """All in this process, which is faster, but for the peers that would end or hold it up."""
+    """In this process, which is faster, but for the peers that would end or hold it up."""
     honest = processes.run
 
     def here(job, *, patience, environment=None):
         if job.get("configuration") in ("sleeps", "dies"):
             return honest(job, patience=1)
-        return pair.pair(job) if job["peer"] else pair.alone(job)
+        return pair.pair(job) if job["peer"] else canned(job)
 
     monkeypatch.setattr(processes, "run", here)
     options = ("--workloads", "small", "--batch", "3", "--repeats", "1", "--peers", FAULTY)
@@ -255,11 +265,7 @@ def test_the_comparison_runs_and_is_drawn_again(repository, tmp_path):
 def test_growth_is_measured_and_drawn(monkeypatch, tmp_path):
     points = {"batch": [("W1", 1), ("W1", 2), ("W1", 9)], "n": [("n=10", 1), ("n=20", 1)]}
     monkeypatch.setattr(bench, "GROWTH", points)
-    monkeypatch.setattr(
-        processes,
-        "run",
-        lambda job, **_: pair.pair(job) if job["peer"] else pair.alone(job),
-    )
+    monkeypatch.setattr(processes, "run", lambda job, **_: canned(job))
     options = ("--workloads", "W1", "--quick", "--peers", FAULTY, "--growth")
     found = against.main([*options, "--largest-batch", "2", "--out", str(tmp_path)])
     series = [r for r in found["records"] if "series" in r]
@@ -267,6 +273,8 @@ def test_growth_is_measured_and_drawn(monkeypatch, tmp_path):
     assert peer == [("batch", 1), ("batch", 2)]  # W5 was not measured: nobody is right there
     own = [r[r["series"]] for r in series if r["configuration"] == "NumPy alone"]
     assert own == [1, 2, 10, 20]
+    memory = (tmp_path / "performance-memory.md").read_text()
+    assert "| 2 | NumPy alone | 500 | 1 | 512 |" in memory
     assert (tmp_path / "performance.png").read_bytes().startswith(b"\x89PNG")
 
 

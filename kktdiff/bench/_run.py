@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kktdiff.bench._machine import machine, peak_memory
+from kktdiff.bench._machine import machine, memory_of
 from kktdiff.bench._ours import build, right, ways
 from kktdiff.bench._problem import Problem
 from kktdiff.bench._reference import errors
@@ -69,15 +69,12 @@ def run_one(
     problem: Problem, way: str = "arrays", *, repeats: int, seconds: float = SECONDS
 ) -> Record:
     """One workload by one way to call."""
-    before = peak_memory()
     begun = time.perf_counter()
     contestant = build(problem, way)
     contestant.once()
     first = time.perf_counter() - begun
-    after = peak_memory()  # of one call: timing frees what it made, and makes it again
     (timing,) = measure([contestant], repeats, seconds)
-    grown = None if before is None or after is None else after - before
-    more = {"way": way, "memory_bytes": grown}
+    more = {"way": way, "memory_bytes": memory_of(contestant.once)}
     return about(problem) | more | outcome(problem, contestant, timing, first)
 
 

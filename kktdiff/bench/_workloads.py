@@ -30,12 +30,12 @@ class Workload(NamedTuple):
 
 def dense(batch: int, rng: np.random.Generator, n: int, m: int, k: int = 0) -> Problem:
     """Nothing shared; n variables, m inequalities, k equalities."""
-    L, G, A = rng.random((batch, n, n)), *rng.standard_normal((2, batch, max(m, k), n))
     p, z0, cotangent = rng.standard_normal((3, batch, n))
-    G, A = G[:, :m], A[:, :k]
+    L, G = rng.random((batch, n, n)), rng.standard_normal((batch, m, n))
     data = {"Q": L @ L.transpose(0, 2, 1) + 1e-3 * np.eye(n), "p": p, "G": G}
     data["h"] = np.einsum("bmn,bn->bm", G, z0) + rng.random((batch, m))
     if k:
+        A = rng.standard_normal((batch, k, n))
         data |= {"A": A, "b": np.einsum("bkn,bn->bk", A, z0)}
     return Problem("", data, cotangent)
 

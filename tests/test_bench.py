@@ -8,6 +8,7 @@ import pytest
 import kktdiff
 from benchmarks import verdicts
 from kktdiff import bench
+from kktdiff.bench._machine import memory_of
 from tests.checks import assert_near, assert_one_sentence
 from tests.reference import CENTRAL, STEP, weighted
 from tests.tolerances import DIFFERENCE, HIGH_ACCURACY, SUM
@@ -81,6 +82,15 @@ def test_kktdiff_is_right_on_every_workload(name):
     assert record["without_reference"] == 0
     assert verdicts.verdict(record) == "right"
     assert verdicts.worst(record) <= HIGH_ACCURACY
+
+
+def test_the_memory_of_a_call_is_what_it_holds_at_most():
+    def call():
+        np.ones(2**23).sum()
+        np.ones(2**22).sum()
+
+    found = memory_of(call)
+    assert found is None or 2**25 < found < 2**27
 
 
 # -------------------------------------------------------------------------------- the reference

@@ -16,9 +16,7 @@ from kktdiff._typing import Array
 from kktdiff.bench._problem import Arrays, Problem
 
 VIOLATION = 1e-8  # of an optimality condition, relative to the terms; above, no reference
-WEAK = (
-    1e-7  # a row whose slack and multiplier are both smaller is weakly active, or has a wrong sign
-)
+WEAK = 1e-7  # a row of smaller slack and multiplier is weakly active, or one has the wrong sign
 NOTHING = 1e-9  # of the largest gradient: a gradient so small is zero but for rounding
 CONDITION = 1e13  # of the KKT matrix; above, there is no gradient to be right about
 

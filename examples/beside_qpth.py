@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.against_qpth import import_qpth, timed
+from benchmarks.peers.qpth import import_qpth
 from kktdiff.adapters.torch import QPLayer
+from kktdiff.bench import timed
 
 
 def qpth_solver() -> Callable[..., Tensor] | str:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from examples import common
 from examples.beside_qpth import seconds_per_epoch
 from kktdiff.adapters.torch import solve_qp
+from kktdiff.bench import signals
 
 LENGTH, NOISE, LOWEST, HIGHEST = 100, 10.0, 10, 99
 TOL = 1e-6  # of signals of size 100 with noise of 10
@@ -37,12 +38,7 @@ NAMES = {
 
 def draw_signals(count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """(noisy, clean), each (count, 100)."""
-    clean = np.empty((count, LENGTH))
-    for row in clean:
-        jumps = np.sort(rng.choice(np.arange(1, LENGTH - 1), rng.integers(0, 9), replace=False))
-        lengths = np.diff([0, *jumps, LENGTH])
-        row[:] = np.repeat(rng.integers(LOWEST, HIGHEST + 1, lengths.size), lengths)
-    noisy = clean + rng.normal(scale=NOISE, size=clean.shape)
+    noisy, clean = signals(count, rng)
     return torch.from_numpy(noisy), torch.from_numpy(clean)
 
 

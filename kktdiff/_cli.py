@@ -1,4 +1,4 @@
-"""The command line: ``python -m kktdiff sudoku | solve | info``, installed as ``kktdiff``.
+"""The command line: ``python -m kktdiff sudoku | solve | bench | info``, installed as ``kktdiff``.
 
 Exit status: 0 fine, 1 not solved or failed, 2 wrong use, 130 interrupted.
 """
@@ -6,8 +6,6 @@ Exit status: 0 fine, 1 not solved or failed, 2 wrong use, 130 interrupted.
 import argparse
 import platform
 import sys
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from importlib import metadata, util
 from pathlib import Path
@@ -16,7 +14,8 @@ from typing import Any
 import numpy as np
 
 import kktdiff
-from kktdiff import Solution, Status, backends, sudoku
+from kktdiff import Solution, Status, backends, bench, sudoku
+from kktdiff._files import UsageError, cannot, read, write
 from kktdiff.backends import compiled
 
 FINE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
@@ -32,12 +31,9 @@ examples:
   kktdiff sudoku                    learn 4x4 Sudoku from generated boards
   kktdiff sudoku --data FILE.npz    from the boards of a file
   kktdiff solve FILE.npz            solve the quadratic programs of a file
+  kktdiff bench                     measure speed and accuracy
   kktdiff info                      versions and backends
 """
-
-
-class UsageError(Exception):
-    """A sentence for the user."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_sudoku(commands)
     _add_solve(commands)
+    bench.add_options(commands, _at_least).set_defaults(command=_bench)
     about = "show versions, backends, and why a backend can't be used"
     commands.add_parser("info", help=about, description=about).set_defaults(command=_info)
     return parser
@@ -160,7 +157,7 @@ def _sudoku(options: argparse.Namespace) -> int:
     if missing:
         raise UsageError(f"{' and '.join(missing)} not found: pip install 'kktdiff[demo]'")
     try:
-        boards = None if options.data is None else sudoku.check_boards(_read(options.data))
+        boards = None if options.data is None else sudoku.check_boards(read(options.data))
     except ValueError as error:
         raise UsageError(f"{options.data}: {error}") from error
     try:
@@ -177,7 +174,7 @@ def _sudoku(options: argparse.Namespace) -> int:
     except ValueError as error:
         raise UsageError(str(error)) from error
     except OSError as error:
-        raise _cannot("write to", options.output, error) from error
+        raise cannot("write to", options.output, error) from error
     return FINE
 
 
@@ -189,7 +186,7 @@ def _say(text: str) -> None:
 
 
 def _solve(options: argparse.Namespace) -> int:
-    data = _read(options.file)
+    data = read(options.file)
     unknown = sorted(set(data) - set(DATA))
     if unknown:
         raise UsageError(
@@ -211,7 +208,7 @@ def _solve(options: argparse.Namespace) -> int:
         raise UsageError(f"{options.file}: {error}") from error
     print(_single(solution) if solution.status.ndim == 0 else _batch(solution))
     output = options.output or options.file.with_name(f"{options.file.stem}-solution.npz")
-    _write(output, {name: getattr(solution, name) for name in WRITTEN})
+    write(output, {name: getattr(solution, name) for name in WRITTEN})
     print(f"{'written to':17s} {output}: {', '.join(WRITTEN)}")
     return FINE if np.all(solution.solved) else FAILED
 
@@ -248,6 +245,19 @@ def _residuals(solution: Solution, where: Any) -> list[str]:
     ]
 
 
+# ------------------------------------------------------------------------------------- bench
+
+
+def _bench(options: argparse.Namespace) -> int:
+    try:
+        bench.command(options, _say)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    except OSError as error:
+        raise cannot("write to", options.json, error) from error
+    return FINE
+
+
 # -------------------------------------------------------------------------------------- info
 
 
@@ -269,32 +279,3 @@ def _info(_: argparse.Namespace) -> int:
         print(f"  {name:15s} {reason or 'available'}")
     print(f"\ncompiled code     {compiled.problem() or 'used by the numpy backend'}")
     return FINE
-
-
-# ------------------------------------------------------------------------------------- files
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """The arrays of an .npz file."""
-    try:
-        with path.open("rb") as stream:
-            file = np.load(stream, allow_pickle=False)
-            if isinstance(file, np.ndarray):
-                raise UsageError(f"{path} holds one array without a name: expected an .npz file")
-            return {name: file[name] for name in file.files}
-    except OSError as error:
-        raise _cannot("read", path, error) from error
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise UsageError(f"{path} is not an .npz file of plain arrays") from error
-
-
-def _write(path: Path, arrays: dict[str, Any]) -> None:
-    try:
-        with path.open("wb") as file:  # np.savez would append .npz to a name without it
-            np.savez(file, **arrays)
-    except OSError as error:
-        raise _cannot("write to", path, error) from error
-
-
-def _cannot(do: str, path: Path, error: OSError) -> UsageError:
-    return UsageError(f"can't {do} {path}: {error.strerror or error}")

@@ -174,7 +174,7 @@ def test_a_package_that_is_not_there_is_said_to_be_missing(run, monkeypatch):
 def test_help_lists_the_commands(run):
     code, out, _ = run("--help")
     assert code == 0
-    for command in ("sudoku", "solve", "info"):
+    for command in ("sudoku", "solve", "bench", "info"):
         assert re.search(rf"^ +{command} ", out, re.M)
         assert run(command, "--help")[0] == 0
 

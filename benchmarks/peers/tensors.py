@@ -1,0 +1,50 @@
+"""What the torch layers have in common."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.peers.rows import named, rows_of
+from kktdiff.bench import Arrays, Contestant, Problem
+
+
+def batched(problem: Problem, name: str, array: Any) -> Any:
+    """With the dimension of the batch, expanded where it is shared."""
+    rank = 3 if name in "QGA" else 2
+    return array if array.ndim == rank else array.expand(problem.batch, *array.shape)
+
+
+def contestant(
+    problem: Problem,
+    solve: Callable[[dict[str, Tensor]], Tensor],  # from Q, p, G, h, A, b to x, (B, n)
+    *,
+    expand: bool = True,  # shared arrays, so that torch sums their gradients
+) -> Contestant:
+    """A layer that is called with all inequalities as rows."""
+    rows = rows_of(problem)
+    constant = {"G"} if "lb" in problem.data else set()
+    leaves = {k: torch.tensor(v, requires_grad=k not in constant) for k, v in rows.items()}
+    wanted = {name: leaf for name, leaf in leaves.items() if leaf.requires_grad}
+    cotangent = torch.tensor(problem.cotangent)
+
+    def forward() -> Tensor:
+        if not expand:
+            return solve(leaves)
+        return solve({name: batched(problem, name, leaf) for name, leaf in leaves.items()})
+
+    def backward(x: Tensor) -> Any:
+        return torch.autograd.grad(x, list(wanted.values()), cotangent)
+
+    def read(x: Tensor, grads: Any) -> Arrays:
+        found = {name: grad.numpy() for name, grad in zip(wanted, grads, strict=True)}
+        return {"x": x.detach().numpy(), **named(problem, found)}
+
+    return Contestant(forward, backward, read)
+
+
+def lower_is_free(problem: Problem) -> np.ndarray:
+    """-infinity for each row: for layers that take rows with two sides."""
+    return np.full(problem.rows()[1].shape[-1], -1e20)

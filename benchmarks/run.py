@@ -1,0 +1,200 @@
+"""kktdiff beside every other library that is installed: speed and accuracy.
+
+    python -m benchmarks.run [--workloads W1,W3] [--peers qpth,moreau] [--out DIR] [--growth]
+    python -m benchmarks.run --from DIR/performance.json --out DIR
+
+Each library and configuration gets a process of its own for each workload, with kktdiff in turns
+with it; ratios are within that process. Times are medians of several repeats. A gradient counts as
+right up to 1e-6 relative, as wrong above 1e-2; the reference is dense linear algebra
+(kktdiff.bench). The extra `peers` holds what pip can install beside NumPy 2; qpth and libdqp want
+`--no-deps`.
+"""
+
+import argparse
+import json
+from importlib import util
+from pathlib import Path
+from typing import Any
+
+from benchmarks import figures, peers, processes, verdicts
+from kktdiff import bench
+from kktdiff.backends import compiled
+
+Record = dict[str, Any]
+OURS = (("arrays", "compiled"), ("torch", "compiled, torch tensors"), ("arrays", "NumPy alone"))
+WITHOUT = {"NumPy alone": {"KKTDIFF_COMPILED": "0"}}  # the environment of a process
+MOST_FOR_PEERS = 2048  # of W1 in a batch: their graphs take gigabytes from there on
+NAME = "performance"
+README, RESULTS = processes.ROOT / "README.md", processes.ROOT / "docs" / "results"
+BEGIN, END = (
+    "<!-- performance: docs/results/performance-summary.md -->",
+    "<!-- /performance -->",
+)
+
+
+def measure(args: argparse.Namespace) -> Record:
+    """Every record, and where it was made."""
+    records = []
+    for name in args.workloads:
+        batch = args.batch
+        if args.quick:
+            batch = min(2, bench.WORKLOADS[name].batch)
+        records += everyone(name, batch, args)
+    machine = next((r["machine"] for r in records if "machine" in r), {})
+    return {"machine": machine, "repeats": args.repeats, "records": records}
+
+
+def everyone(name: str, batch: int | None, args: argparse.Namespace) -> list[Record]:
+    """All libraries and configurations on one workload, ours first."""
+    found = [ours(name, batch, way, title, args) for way, title in OURS if can(way, title)]
+    for peer in args.peers:
+        try:
+            configurations = peers.load(peer).CONFIGURATIONS
+        except ImportError as error:
+            raise SystemExit(f"--peers: {error}") from error
+        for configuration in list(configurations)[: 1 if args.quick else None]:
+            record = beside(peer, configuration, name, batch, args)
+            found.append(record)
+            if "ImportError" in record.get("failed", "") or "ModuleNot" in record.get("failed", ""):
+                break  # nor are the others installed
+    return found
+
+
+def can(way: str, title: str) -> bool:
+    """Whether kktdiff can be called so here."""
+    if title.startswith("compiled") and compiled.missing():
+        return False
+    return way != "torch" or util.find_spec("torch") is not None
+
+
+def ours(
+    name: str, batch: int | None, way: str, title: str, args: argparse.Namespace, **more: Any
+) -> Record:
+    """kktdiff alone."""
+    job = {"peer": None, "way": way, "workload": name, "batch": batch}
+    job |= {"repeats": args.repeats, "seconds": args.seconds}
+    record = processes.run(job, patience=None, environment=WITHOUT.get(title, {}))
+    record |= {"library": "kktdiff", "configuration": title, "workload": name}
+    return _said(record | more)
+
+
+def beside(
+    peer: str,
+    configuration: str,
+    name: str,
+    batch: int | None,
+    args: argparse.Namespace,
+    **more: Any,
+) -> Record:
+    """A peer, and kktdiff in turns with it."""
+    job = {"peer": peer, "configuration": configuration, "workload": name}
+    job |= {"batch": batch, "repeats": args.repeats, "seconds": args.seconds}
+    record = processes.run(job, patience=args.patience)
+    head = {"library": peer, "configuration": configuration, "workload": name}
+    return _said({**head, "batch": batch or bench.WORKLOADS[name].batch, **record, **more})
+
+
+def _said(record: Record) -> Record:
+    print(verdicts.line(record), flush=True)
+    return record
+
+
+def growth(records: list[Record], args: argparse.Namespace) -> list[Record]:
+    """Series by batch size and by n: ours, and each peer as it was right and fastest before."""
+    found = []
+    for series, (base, points) in {
+        "batch": ("W1", bench.GROWTH["batch"]),
+        "n": ("W5", bench.GROWTH["n"]),
+    }.items():
+        main = [r for r in records if r["workload"] == base and "series" not in r]
+        chosen = [r for r in verdicts.fastest_right(main) if r["library"] in args.peers]
+        for name, batch in points:
+            if batch > args.largest_batch:
+                continue
+            for way, title in OURS:
+                if way == "arrays" and can(way, title):
+                    found.append(ours(name, batch, way, title, args, series=series))
+            for record in chosen if batch <= MOST_FOR_PEERS else ():
+                pair = (record["library"], record["configuration"])
+                found.append(beside(*pair, name, batch, args, series=series))
+    return found
+
+
+def publish(found: Record, folder: Path) -> None:
+    """Numbers, tables and figures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{NAME}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    (folder / f"{NAME}.md").write_text(verdicts.page(found), encoding="utf-8")
+    (folder / f"{NAME}-summary.md").write_text(verdicts.summary(found), encoding="utf-8")
+    (folder / f"{NAME}-memory.md").write_text(verdicts.memory(found), encoding="utf-8")
+    figures.save(found, folder / f"{NAME}.png")
+    if folder.resolve() == RESULTS:
+        quote(verdicts.summary(found))
+    print(f"written to {folder}: {NAME}.json, .md, -summary.md, -memory.md, .png")
+
+
+def together(sources: list[Path]) -> Record:
+    """The records of several files; the machine is that of the first."""
+    parts = [json.loads(source.read_text(encoding="utf-8")) for source in sources]
+    return parts[0] | {"records": [record for part in parts for record in part["records"]]}
+
+
+def quote(summary: str) -> None:
+    """Put the summary into the README."""
+    head, mark, rest = README.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    README.write_text(f"{head}{mark}\n\n{summary}\n{end}{tail}", encoding="utf-8")
+
+
+def options() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--workloads", type=_names, default=_names(",".join(bench.USUAL)), help="by commas")
+    add("--peers", type=_names, default=list(peers.KNOWN), help="by commas; also modules of yours")
+    add("--batch", type=int, help="problems per call, for all workloads")
+    add("--repeats", type=int, default=7, help="(default: 7)")
+    add("--patience", type=float, default=120, help="seconds for a peer's process (default: 120)")
+    about = "no further repeat is begun after so long (default: %(default)s)"
+    add("--seconds", type=float, default=bench.SECONDS, help=about)
+    about = "also the series by batch size and by n; they can be added to what --from reads"
+    add("--growth", action="store_true", help=about)
+    add("--largest-batch", type=int, default=8192, help="of the series (default: 8192)")
+    add("--quick", action="store_true", help="two problems, once, first configurations only")
+    add("--out", type=Path, help="folder for numbers, tables and figures")
+    about = "draw again from the numbers of these files, put together"
+    add("--from", dest="sources", type=Path, nargs="+", help=about)
+    return parser
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
+
+
+def main(argv: list[str] | None = None) -> Record:
+    """Measure, or read what was measured; print; write."""
+    parser = options()
+    args = parser.parse_args(argv)
+    for source in args.sources or ():
+        if not source.is_file():
+            parser.error(f"--from {source}: there is no such file")
+    unknown = [name for name in args.workloads if name not in bench.WORKLOADS]
+    if unknown:
+        parser.error(f"--workloads {','.join(unknown)}: known are {','.join(bench.WORKLOADS)}")
+    if args.quick:
+        args.repeats = 1
+    found = together(args.sources) if args.sources else measure(args)
+    if args.growth:
+        found["records"] += growth(found["records"], args)
+    for record in found["records"]:
+        record.pop("machine", None)  # said once
+    print(verdicts.page(found))
+    if args.out:
+        publish(found, args.out)
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""What kktdiff takes on six kinds of problems, and how right it is: ``python -m kktdiff bench``.
+
+The problems are drawn here, each from a seed; `benchmarks.run` of the repository measures other
+libraries on the same ones.
+
+>>> from kktdiff import bench
+>>> problem = bench.make("W2", batch=3)
+>>> problem.data["G"].shape, problem.data["A"].shape
+((3, 20, 10), (3, 5, 10))
+"""
+
+from kktdiff.bench._command import add_options, command
+from kktdiff.bench._machine import machine
+from kktdiff.bench._ours import WAYS, build
+from kktdiff.bench._problem import Arrays, Problem
+from kktdiff.bench._reference import Reference, errors, reference
+from kktdiff.bench._report import accuracy_of, ms, number, table, tables
+from kktdiff.bench._run import SECONDS, USUAL, about, accuracy, outcome, run, run_one
+from kktdiff.bench._timing import Contestant, Timing, measure, timed
+from kktdiff.bench._workloads import GROWTH, WORKLOADS, Workload, make, signals
+
+__all__ = [
+    "GROWTH",
+    "SECONDS",
+    "USUAL",
+    "WAYS",
+    "WORKLOADS",
+    "Arrays",
+    "Contestant",
+    "Problem",
+    "Reference",
+    "Timing",
+    "Workload",
+    "about",
+    "accuracy",
+    "accuracy_of",
+    "add_options",
+    "build",
+    "command",
+    "errors",
+    "machine",
+    "make",
+    "measure",
+    "ms",
+    "number",
+    "outcome",
+    "reference",
+    "run",
+    "run_one",
+    "signals",
+    "table",
+    "tables",
+    "timed",
+]

@@ -76,8 +76,9 @@ class Work(NamedTuple):
     R: Any  # (n, n): factor of Q, if `dual`
     H: Any  # (n, n): factor of Q + C'WC
     rows: Any  # (m + k, n): rows of G and A, with weights or by a factor
-    S: Any  # (k, k) or (m + k, m + k): factor of A H^-1 A', or of the dual form
-    M: Any  # (m + k, m + k): what of that is the same in all iterations; (0, 0): not used
+    S: Any  # (k, k): factor of A H^-1 A'
+    M: Any  # (m + k, m + k): what the dual form's matrices have in common; (0, 0): not used
+    F: Any  # the same shape: their factor
     step: Any  # (m + k,)
     dual: Any  # (1,) bool: whether the dual form is used
     x: Any  # (8, n)
@@ -98,10 +99,9 @@ def work_for(batch: Batch, call: Routines) -> Work:
     N, rows = n + k + min(m, n), m + k
     primal = n * n * (m + n / 3 + k) + k * k * (n + k / 3)  # operations of an iteration
     dual = rows if m == M and rows**3 / 3 < primal else 0
-    size = max(k, dual)
     return Work(
-        np.empty((n, n)), np.empty((n, n)), np.empty((rows, n)), np.empty((size, size)),
-        np.empty((dual, dual)), np.empty(rows), np.empty(1, bool),
+        np.empty((n, n)), np.empty((n, n)), np.empty((rows, n)), np.empty((k, k)),
+        np.empty((dual, dual)), np.empty((dual, dual)), np.empty(rows), np.empty(1, bool),
         np.empty((8, n)), np.empty((10, M)), np.empty((3, k)), np.empty(7),
         np.empty((4, n)), np.empty((3, M)), np.empty((2, k)), np.empty(N),
         np.empty(N), tools(call),

@@ -57,15 +57,15 @@ def factor(e: Data, f: Work, reg: float) -> bool:
     """Factor the matrix for the weights lam/s, and what of the right-hand side is alike."""
     m = len(e.G)
     for i in range(len(f.M)):
-        copy(f.M[i, i:], f.S[i, i:])
-        f.S[i, i] += 1 / f.c[W, i] if i < m else reg * e.cost / e.k[NU_WEIGHT, i - m] ** 2
+        copy(f.M[i, i:], f.F[i, i:])
+        f.F[i, i] += 1 / f.c[W, i] if i < m else reg * e.cost / e.k[NU_WEIGHT, i - m] ** 2
     copy(f.x[R_X], f.x[HALF])
     triangular.forward(f.R, f.x[HALF])
     for i in range(m):
         f.c[VR, i] = dot(f.rows[i], f.x[HALF])
     for i in range(len(e.A)):
         f.k[VR_NU, i] = dot(f.rows[m + i], f.x[HALF])
-    return lapack.factor(f.S, f.la)
+    return lapack.factor(f.F, f.la)
 
 
 @fast
@@ -76,7 +76,7 @@ def solve(e: Data, f: Work, everything: bool) -> None:
         step[i] = -f.c[VR, i] - f.c[TARGET, i]
     for i in range(len(e.A)):
         step[m + i] = f.k[R_NU, i] - f.k[VR_NU, i]
-    triangular.solve(f.S, step)
+    triangular.solve(f.F, step)
     for i in range(m):
         f.c[DLAM, i] = step[i]
     if not everything:

@@ -122,7 +122,7 @@ def linear_programs(rng, batch):
     "family", [with_fixed_and_absent_bounds, with_dependent_rows, badly_scaled, linear_programs]
 )
 def test_it_takes_the_steps_of_the_numpy_loop(family, barrier):
-    """In as many iterations to the same points, but for rounding; and it solves none that the NumPy loop gives up.
+    """In as many iterations, but for rounding; it solves none that the NumPy loop gives up.
 
     It may give up more: what it does not factor, the NumPy loop tries again with more weight on the
     proximal term.

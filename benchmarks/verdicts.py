@@ -3,9 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from kktdiff.bench import WORKLOADS, accuracy_of, ms, number, table
+from kktdiff.bench import RIGHT, WORKLOADS, WRONG, accuracy_of, ms, number, table
 
-RIGHT, WRONG = 1e-6, 1e-2  # relative errors: right up to one, wrong above the other
 TITLES = {
     "qpth": "qpth",
     "qplayer": "QPLayer",

@@ -76,7 +76,7 @@ def solve_chunk(
     if warm is not None and part.size:
         warm = warm.take(_places(index, part.index))
         done_too, kept, part = _from_nearby(part, warm, settings, backend)
-        done = done + done_too
+        done += done_too
     for some, last in _approached(part, settings, fast, backend, separable=separable):
         done_too, kept_too = _finished(some, last, settings, backend)
         done, kept = done + done_too, kept + kept_too

@@ -37,6 +37,11 @@ def dot(a: Array, b: Array) -> Array:  # (B, n), (B, n) -> (B,)
     return namespace(a).sum(a * b, axis=-1)
 
 
+def outer(a: Array, b: Array, c: Array, d: Array) -> Array:  # (B, r), (B, c), twice -> (B, r, c)
+    """``a b' + c d'`` for each element."""
+    return a[:, :, None] * b[:, None, :] + c[:, :, None] * d[:, None, :]
+
+
 def norm_inf(a: Array, axis: int = -1) -> Array:
     """Largest absolute value along `axis`, 0 where the axis is empty. NaN stays NaN."""
     return top(namespace(a).abs(a), axis)

@@ -36,7 +36,9 @@ class Part(NamedTuple):
         """The elements `index`."""
         records = self.qp.take(index), self.scaling.take(index), self.point.take(index)
         vectors = [take(v, index) for v in (self.status, self.iterations)]
-        return Part(take(self.index, index), *records, *vectors)
+        numbers = None if self.numbers is None else take(self.numbers, index)
+        taken = Part(take(self.index, index), *records, *vectors)
+        return taken._replace(numbers=numbers)
 
     def split(self, mask: Array) -> tuple["Part", "Part"]:
         """The elements where `mask` holds, and the others."""

@@ -4,13 +4,14 @@ Its steps are those of the array code, from the same start, so that it makes no 
 time which of the two solved an element. What is not easy is not begun here.
 """
 
-from kktdiff._arrays import namespace, take
+from kktdiff._arrays import namespace
 from kktdiff._kkt import Factors
 from kktdiff._parts import Kept, Part
 from kktdiff._residuals import Point
+from kktdiff._scaling import Scaling
 from kktdiff._settings import HANDOVER, Settings
 from kktdiff._status import Status
-from kktdiff.backends import Backend
+from kktdiff.backends import Backend, Solved
 
 
 def solve_easy(
@@ -23,23 +24,35 @@ def solve_easy(
     found = backend.solve(part.qp, part.scaling, options)
     if found is None:
         return [], [], part
-    zero = 0 * found.activity
-    x, g, held = found.x, found.g, found.held
-    weights = found.order, found.place, found.activity, zero, x, g, zero, held, part.scaling
-    factors = Factors(found.lu, *weights)
-    ran = part._replace(point=Point(*found.point), iterations=found.iterations)
     xp, easy = namespace(found.iterations), found.iterations >= 0
-    numbers = found.numbers
-    if not bool(xp.all(easy)):
-        index = xp.nonzero(easy)[0]
-        if not index.shape[0]:
-            return [], [], part
-        factors, numbers = factors.take(index, backend), take(numbers, index)
-        ran, part = ran.take(index), part.take(xp.nonzero(~easy)[0])
-    else:
-        part = part.take(part.index[:0])
-    kept = Kept(ran.index, ran.qp, ran.point, factors)
-    return [ran.marked(Status.SOLVED)._replace(numbers=numbers)], [kept], part
+    ran = part._replace(
+        point=Point(*found.point), iterations=found.iterations, numbers=found.numbers
+    )
+    done, _ = ran.split(easy)
+    if not done.size:
+        return [], [], part
+    factors = _factors(found, part.scaling)
+    if done.size < part.size:
+        factors = factors.take(xp.nonzero(easy)[0], backend)
+    kept = Kept(done.index, done.qp, done.point, factors)
+    return [done.marked(Status.SOLVED)], [kept], part.take(xp.nonzero(~easy)[0])
+
+
+def _factors(found: Solved, scaling: Scaling) -> Factors:
+    """For an active set: each row takes part or does not, so that none is slack or stiff."""
+    none = namespace(found.activity).zeros_like(found.activity)
+    return Factors(
+        lu=found.lu,
+        order=found.order,
+        place=found.place,
+        activity=found.activity,
+        slack=none,
+        x=found.x,
+        g=found.g,
+        stiff=none,
+        held=found.held,
+        scaling=scaling,
+    )
 
 
 def approach_easy(part: Part, settings: Settings, backend: Backend) -> tuple[Part, Part]:

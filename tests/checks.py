@@ -4,6 +4,7 @@ import numpy as np
 
 from benchmarks.problem_sets import Problem, quality
 from tests.problems import Answer, Data
+from tests.tolerances import TIGHT_ANSWER
 
 
 def assert_near(actual, expected, tol, what=""):
@@ -122,3 +123,13 @@ def assert_ray(data, certificate, tol):
     for name in ("lam", "nu", "lam_lb", "lam_ub"):
         value = getattr(certificate, name)
         np.testing.assert_array_equal(value, np.zeros(value.shape), err_msg=name)
+
+
+def assert_same_course(with_it, plain):
+    """Same status and iterations; x and multipliers the same up to rounding."""
+    np.testing.assert_array_equal(with_it.status, plain.status)
+    np.testing.assert_array_equal(with_it.iterations, plain.iterations)
+    for name in Answer._fields:
+        left, right = getattr(with_it, name), getattr(plain, name)
+        np.testing.assert_array_equal(np.isnan(left), np.isnan(right))
+        assert_near(np.nan_to_num(left), np.nan_to_num(right), TIGHT_ANSWER, name)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 
 from kktdiff import _cli, sudoku
+from kktdiff.backends import compiled
 from tests.namespaces import NAMESPACES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,3 +60,17 @@ def boards_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("boards") / "boards.npz"
     np.savez(path, **sudoku.generate(100, np.random.default_rng(310))._asdict())
     return path
+
+
+@pytest.fixture
+def without(monkeypatch):
+    """Calls a function with the compiled path and without it: both results."""
+
+    def both(call):
+        found = []
+        for module in (compiled._load(), None):
+            monkeypatch.setattr(compiled, "_LOADED", [module])
+            found.append(call())
+        return found
+
+    return both

@@ -1,15 +1,13 @@
 """The comparison with other libraries: verdicts, failures, processes, and what is published."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
 from benchmarks import pair, processes, verdicts
 from benchmarks import run as against
 from kktdiff import bench
+from tests.commands import command
 
 FAULTY = "tests.faulty_peer"
 
@@ -83,19 +81,6 @@ def test_failures_stop_no_others_and_the_right_one_wins(monkeypatch, tmp_path):
 
 
 # ------------------------------------------------------------------------ from the command line
-
-
-def command(repository, *arguments):
-    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        cwd=repository,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
 
 
 def test_the_comparison_runs_and_is_drawn_again(repository, tmp_path):

@@ -13,38 +13,14 @@ from kktdiff._problem import NAMES, build
 from kktdiff._scaling import Scaling, equilibrate
 from kktdiff._settings import Settings
 from kktdiff.backends import compiled
-from tests.checks import assert_near, grads_of
-from tests.problems import COMBINATIONS, FULL, Answer, Data, Sizes, known
-from tests.tolerances import SHARED, SMOOTHED, STEPS, SUM, TIGHT_ANSWER
+from tests.checks import assert_near, assert_same_course, grads_of
+from tests.problems import COMBINATIONS, FULL, Data, Sizes, known
+from tests.tolerances import SHARED, SMOOTHED, STEPS, SUM
 
 pytest.importorskip("numba")
 pytest.importorskip("threadpoolctl")
 
 LARGE = Sizes(n=40, m=50, k=10)
-
-
-@pytest.fixture
-def without(monkeypatch):
-    """Calls a function with the compiled path and without it: both results."""
-
-    def both(call):
-        found = []
-        for module in (compiled._load(), None):
-            monkeypatch.setattr(compiled, "_LOADED", [module])
-            found.append(call())
-        return found
-
-    return both
-
-
-def assert_same_course(with_it, plain):
-    """Same status and iterations; x and multipliers the same up to rounding."""
-    np.testing.assert_array_equal(with_it.status, plain.status)
-    np.testing.assert_array_equal(with_it.iterations, plain.iterations)
-    for name in Answer._fields:
-        left, right = getattr(with_it, name), getattr(plain, name)
-        np.testing.assert_array_equal(np.isnan(left), np.isnan(right))
-        assert_near(np.nan_to_num(left), np.nan_to_num(right), TIGHT_ANSWER, name)
 
 
 # -------------------------------------------------------------------------- the same as without
@@ -138,9 +114,12 @@ def test_it_takes_the_steps_of_the_numpy_loop(family, barrier):
     easy, solved = iterations >= 0, plain.status == kktdiff.Status.SOLVED
     assert np.all(solved | ~easy)
     assert easy.sum() >= 0.75 * solved.sum() > 0
-    alike = easy & (iterations == plain.iterations)  # rounding may decide when an element stops
-    assert alike.sum() >= 0.95 * easy.sum()
-    assert np.all(np.abs(iterations - plain.iterations)[easy] <= 1)
+    alike = easy & (iterations == plain.iterations)
+    if family is badly_scaled:  # rounding may decide when an element stops
+        assert alike.sum() >= 0.95 * easy.sum()
+        assert np.all(np.abs(iterations - plain.iterations)[easy] <= 1)
+    else:
+        np.testing.assert_array_equal(iterations[easy], plain.iterations[easy])
     for name in ("x", "s", "lam"):
         assert_near(getattr(found, name)[alike], getattr(plain.last, name)[alike], STEPS, name)
     forces = [(qp.A.mT @ nu[..., None])[alike] for nu in (found.nu, plain.last.nu)]  # unique
@@ -229,6 +208,7 @@ def test_a_matrix_that_breaks_down_says_so_and_moves_no_other():
         size=np.full(4, 2),
     )
     np.testing.assert_array_equal(ok, [False, False, True, True])
+    assert not factors.counts[:, 2].any()  # the array code, which has the hard elements, gets LU
     rhs = np.arange(8.0).reshape(4, 2, 1)
     found = _run.kkt_solve(factors, np.array([3, 2]), rhs[2:])
     np.testing.assert_allclose(found[..., 0], [[2, 2.5], [6, 7]], rtol=SUM)

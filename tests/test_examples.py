@@ -1,9 +1,6 @@
 """The experiments: their pieces are right, and each runs from the command line."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -18,6 +15,7 @@ from kktdiff import sudoku
 from kktdiff.adapters.qpth import QPFunction
 from kktdiff.adapters.torch import OptNetLayer, solve_qp
 from tests.checks import assert_near
+from tests.commands import command
 from tests.tolerances import PUBLIC_RESIDUAL, SCALED_ANSWER, SUM
 
 WRITTEN = {"sudoku": "epochs", "denoising": "models", "digits": "runs"}
@@ -31,19 +29,6 @@ def _in_float64():
     torch.manual_seed(0)
     yield
     torch.set_default_dtype(before)
-
-
-def command(repository, *arguments):
-    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        cwd=repository,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
 
 
 # ------------------------------------------------------------------------ from the command line

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.peers.rows import named, rows_of
-from kktdiff.bench import Arrays, Contestant, Problem
+from kktdiff.bench import FULL_RANK, Arrays, Contestant, Problem
 
 
 def contestant(
@@ -21,7 +21,7 @@ def contestant(
     n = problem.sizes["n"]
     rows = {"A": np.zeros((0, n)), "b": np.zeros(0), **rows}
     arrays = {name: jax.numpy.asarray(rows[name]) for name in "QpGhAb"}
-    axes = tuple(0 if a.ndim == (3 if name in "QGA" else 2) else None for name, a in arrays.items())
+    axes = tuple(0 if a.ndim == FULL_RANK[name] else None for name, a in arrays.items())
     solve_all = jax.vmap(solve, in_axes=axes)
     forward = jax.jit(lambda *inputs: jax.vjp(solve_all, *inputs))
     pull = jax.jit(lambda pullback, cotangent: pullback(cotangent))

@@ -6,15 +6,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks.peers.rows import rows_of
-from kktdiff.bench import Arrays, Contestant, Problem
+from kktdiff.bench import FULL_RANK, Arrays, Contestant, Problem
 
 
 def contestant(problem: Problem, solve: Callable[[Arrays], Any]) -> Contestant:
     """`solve` takes one element's Q, p, G, h, A, b and returns x."""
     rows = rows_of(problem)
-    ranks = {"Q": 3, "p": 2, "G": 3, "h": 2, "A": 3, "b": 2}
     elements = [
-        {name: a[i] if a.ndim == ranks[name] else a for name, a in rows.items()}
+        {name: a[i] if a.ndim == FULL_RANK[name] else a for name, a in rows.items()}
         for i in range(problem.batch)
     ]
     return Contestant(

@@ -8,13 +8,12 @@ import torch
 from torch import Tensor
 
 from benchmarks.peers.rows import named, rows_of
-from kktdiff.bench import Arrays, Contestant, Problem
+from kktdiff.bench import FULL_RANK, Arrays, Contestant, Problem
 
 
 def batched(problem: Problem, name: str, array: Any) -> Any:
     """With the dimension of the batch, expanded where it is shared."""
-    rank = 3 if name in "QGA" else 2
-    return array if array.ndim == rank else array.expand(problem.batch, *array.shape)
+    return array if array.ndim == FULL_RANK[name] else array.expand(problem.batch, *array.shape)
 
 
 def contestant(

@@ -12,11 +12,11 @@ from typing import Any
 
 import array_api_compat
 
-from kktdiff.backends._protocol import LU, Backend, Cholesky
+from kktdiff.backends._protocol import LU, Backend, Cholesky, Solved
 from kktdiff.backends.array_api import ArrayAPIBackend
 from kktdiff.backends.numpy import BACKEND as NUMPY
 
-__all__ = ["LU", "Backend", "Cholesky", "available", "for_array", "get"]
+__all__ = ["LU", "Backend", "Cholesky", "Solved", "available", "for_array", "get"]
 
 _NO_CUPY = "CuPy arrays are not supported by this version of kktdiff: use NumPy arrays"
 

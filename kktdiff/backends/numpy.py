@@ -9,7 +9,7 @@ import array_api_compat.numpy as xp
 import numpy as np
 from scipy.linalg import blas, lapack
 
-from kktdiff._arrays import plus_diagonal
+from kktdiff._arrays import outer, plus_diagonal
 from kktdiff._typing import Array, Namespace
 from kktdiff.backends import compiled
 from kktdiff.backends._protocol import LU, Cholesky, Solved
@@ -148,11 +148,7 @@ class NumPyBackend:
     def outer(self, a: Array, b: Array, c: Array, d: Array) -> Array:
         """Compiled, where that is possible."""
         module = compiled.loaded()
-        if module is None:
-            out: Array = a[:, :, None] * b[:, None, :]
-            out += c[:, :, None] * d[:, None, :]
-            return out
-        return module.outer(a, b, c, d)
+        return (outer if module is None else module.outer)(a, b, c, d)
 
     def lu_take(self, lu: LU, index: Array) -> LU:
         """The factors of the elements `index`, not copied."""

@@ -12,19 +12,22 @@ libraries on the same ones.
 from kktdiff.bench._command import add_options, command
 from kktdiff.bench._machine import machine
 from kktdiff.bench._ours import WAYS, build
-from kktdiff.bench._problem import Arrays, Problem
+from kktdiff.bench._problem import FULL_RANK, Arrays, Problem
 from kktdiff.bench._reference import Reference, errors, reference
 from kktdiff.bench._report import accuracy_of, ms, number, table, tables
-from kktdiff.bench._run import SECONDS, USUAL, about, accuracy, outcome, run, run_one
+from kktdiff.bench._run import RIGHT, SECONDS, USUAL, WRONG, about, accuracy, outcome, run, run_one
 from kktdiff.bench._timing import Contestant, Timing, measure, timed
 from kktdiff.bench._workloads import GROWTH, WORKLOADS, Workload, make, signals
 
 __all__ = [
+    "FULL_RANK",
     "GROWTH",
+    "RIGHT",
     "SECONDS",
     "USUAL",
     "WAYS",
     "WORKLOADS",
+    "WRONG",
     "Arrays",
     "Contestant",
     "Problem",

@@ -26,7 +26,7 @@ def machine(packages: tuple[str, ...] = ()) -> dict[str, Any]:
         "date": datetime.now(UTC).date().isoformat(),
         "commit": _commit(),
         "processor": _processor(),
-        "cores": _cores(),
+        "cores": compiled.processors(),
         "system": platform.system(),
         "versions": versions,
         "compiled": compiled.problem() or "yes",
@@ -37,12 +37,6 @@ def machine(packages: tuple[str, ...] = ()) -> dict[str, Any]:
             if key.endswith("_NUM_THREADS") or key.startswith(("OPENBLAS_", "KKTDIFF_"))
         },
     }
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _processor() -> str:

@@ -4,10 +4,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from kktdiff._inputs import CORE
 from kktdiff._typing import Array
 
 Arrays = dict[str, Array]
-FULL_RANK = {"Q": 3, "p": 2, "G": 3, "h": 2, "A": 3, "b": 2, "lb": 2}  # dimensions when batched
+FULL_RANK = {name: 1 + len(core) for name, core in CORE.items()}  # dimensions when batched
 
 
 class Problem(NamedTuple):

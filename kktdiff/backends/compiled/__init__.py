@@ -37,6 +37,13 @@ def loaded() -> ModuleType | None:
     return _LOADED[0]
 
 
+def processors() -> int:
+    """How many this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _load() -> ModuleType | None:
     try:
         from kktdiff.backends.compiled import _run

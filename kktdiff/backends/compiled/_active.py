@@ -14,12 +14,12 @@ from kktdiff.backends.compiled._data import (
     Point,
     Work,
 )
-from kktdiff.backends.compiled._jit import exact
+from kktdiff.backends.compiled._jit import exact, inlined
 from kktdiff.backends.compiled._products import rows_times
 from kktdiff.backends.compiled._residuals import evaluate
 
 
-@exact
+@inlined
 def choose(e: Data, o: Options, f: Work, at: Point) -> bool:
     """Take the rows with ``lam > s`` in the scaled metric; whether that is a choice."""
     for i in range(len(at.s)):
@@ -69,7 +69,7 @@ def put_on(e: Data, o: Options, f: Work, point: Point) -> None:
                 point.lam[m + o.lower + j] = -f.x[R_X, j]
 
 
-@exact
+@inlined
 def release(e: Data, f: Work, point: Point) -> None:
     """Note the active set that the signs found ask for, and put right what has a wrong one."""
     for i in range(len(point.s)):
@@ -79,7 +79,7 @@ def release(e: Data, f: Work, point: Point) -> None:
         point.lam[i] = max(point.lam[i], 0.0)
 
 
-@exact
+@inlined
 def correct(e: Data, o: Options, f: Work) -> int:
     """Take the active set that `release` noted: how many rows differ, 0 if it is no choice."""
     wrong = 0

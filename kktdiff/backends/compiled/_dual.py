@@ -28,11 +28,11 @@ from kktdiff.backends.compiled._data import (
     copy,
     fill,
 )
-from kktdiff.backends.compiled._jit import exact, fast
+from kktdiff.backends.compiled._jit import fast, inlined
 from kktdiff.backends.compiled._products import dot
 
 
-@exact
+@inlined
 def prepare(e: Data, f: Work) -> bool:
     """Form V V'; whether this form serves."""
     if not len(f.M):
@@ -48,7 +48,7 @@ def prepare(e: Data, f: Work) -> bool:
     for i in range(len(f.M)):
         fill(f.M[i], 0.0)
     lapack.solve_half(f.R, f.rows, f.la)
-    lapack.add_square(f.rows, f.M, True, f.la)
+    lapack.add_products(f.rows, f.M, f.la)
     return True
 
 
@@ -69,8 +69,8 @@ def factor(e: Data, f: Work, reg: float) -> bool:
 
 
 @fast
-def solve(e: Data, f: Work, everything: bool) -> None:
-    """dlam for the right-hand side (-r_x, target, -r_nu), and dx and dnu if `everything`."""
+def solve(e: Data, f: Work) -> None:
+    """dlam for the right-hand side (-r_x, target, -r_nu)."""
     m, step = len(e.G), f.step
     for i in range(m):
         step[i] = -f.c[VR, i] - f.c[TARGET, i]
@@ -79,11 +79,14 @@ def solve(e: Data, f: Work, everything: bool) -> None:
     triangular.solve(f.F, step)
     for i in range(m):
         f.c[DLAM, i] = step[i]
-    if not everything:
-        return
+
+
+@fast
+def finish(e: Data, f: Work) -> None:
+    """dx and dnu with what `solve` found."""
+    dx, step = f.x[DX], f.step
     for i in range(len(e.A)):
-        f.k[DNU, i] = step[m + i]
-    dx = f.x[DX]
+        f.k[DNU, i] = step[len(e.G) + i]
     for j in range(len(dx)):
         dx[j] = -f.x[HALF, j]
     for i in range(len(step)):

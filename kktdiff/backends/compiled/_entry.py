@@ -29,57 +29,10 @@ def _on_disk(function: Callable[..., None]) -> Any:
     return kept(function)
 
 
-@_on_disk
-def solve(
-    batch: Any, options: Any, work: Any, at: Any, kept: Any, iterations: Any, first: int, end: int
-) -> None:
-    """`_whole.run`."""
-    _whole.run(batch, options, work, at, kept, iterations, first, end)
-
-
-@_on_disk
-def loop(
-    batch: Any, options: Any, work: Any, at: Any, iterations: Any, first: int, end: int
-) -> None:
-    """`_loop.run`."""
-    _loop.run(batch, options, work, at, iterations, first, end)
-
-
-@_on_disk
-def kkt_factor(
-    blocks: Any, size: Any, la: Any, factors: Any, ok: Any, first: int, end: int
-) -> None:
-    """`_kkt.factor`."""
-    _kkt.factor(blocks, size, la, factors, ok, first, end)
-
-
-@_on_disk
-def kkt_solve(
-    factors: Any, places: Any, rhs: Any, room: Any, la: Any, first: int, end: int
-) -> None:
-    """`_kkt.solve`."""
-    _kkt.solve(factors, places, rhs, room, la, first, end)
-
-
-@_on_disk
-def kkt_solve_refined(
-    systems: Any, lower: int, factors: Any, places: Any, vectors: Any, columns: Any, error: Any,
-    first: int, end: int,
-) -> None:  # fmt: skip
-    """`_refined.run`."""
-    _refined.run(systems, lower, factors, places, vectors, columns, error, first, end)
-
-
-@_on_disk
-def outer(a: Any, b: Any, c: Any, d: Any, out: Any, first: int, end: int) -> None:
-    """`_products.outer`."""
-    _products.outer(a, b, c, d, out, first, end)
-
-
-@_on_disk
-def equilibrate(
-    Q: Any, G: Any, A: Any, weights: Any, norms: Any, passes: int, low: float, high: float,
-    first: int, end: int,
-) -> None:  # fmt: skip
-    """`_ruiz.equilibrate`."""
-    _ruiz.equilibrate(Q, G, A, weights, norms, passes, low, high, first, end)
+solve = _on_disk(_whole.run)
+loop = _on_disk(_loop.run)
+kkt_factor = _on_disk(_kkt.factor)
+kkt_solve = _on_disk(_kkt.solve)
+kkt_solve_refined = _on_disk(_refined.run)
+outer = _on_disk(_products.outer)
+equilibrate = _on_disk(_ruiz.equilibrate)

@@ -20,7 +20,7 @@ from kktdiff.backends.compiled._data import (
     Work,
     point_of,
 )
-from kktdiff.backends.compiled._jit import exact, inlined
+from kktdiff.backends.compiled._jit import inlined
 from kktdiff.backends.compiled._kkt import Blocks, Factors
 
 
@@ -47,7 +47,7 @@ def kept_of(k: Kept, i: int) -> Kept:
     )  # fmt: skip
 
 
-@exact
+@inlined
 def factor(e: Data, o: Options, f: Work, k: Kept) -> bool:
     """Assemble and factor the KKT matrix of the active set; whether that succeeded."""
     _hold(e, o, f, k)
@@ -61,10 +61,11 @@ def factor(e: Data, o: Options, f: Work, k: Kept) -> bool:
     for i in range(n, len(diagonal)):
         diagonal[i] = -LU_REGULARISATION - (0.0 if i < n + len(e.A) + count else 1.0)
     blocks = Blocks(e.Q, e.G, e.A, k.x, k.g, e.k[NU_WEIGHT], e.cost, k.order, diagonal)
-    return kkt.factor_one(blocks, n + len(e.A) + count, f.la, k.factors)
+    kkt.choose(blocks, n + len(e.A) + count, k.factors)
+    return kkt.in_blocks(blocks, f.la, k.factors) or kkt.by_pivoting(blocks, f.la, k.factors)
 
 
-@exact
+@inlined
 def _hold(e: Data, o: Options, f: Work, k: Kept) -> None:
     """Activities, and weights of the variables; a fixed one is on the side of its force."""
     m = len(e.G)
@@ -82,32 +83,25 @@ def _hold(e: Data, o: Options, f: Work, k: Kept) -> None:
         k.held[i] = i >= m and k.activity[i] > 0
 
 
-@exact
+@inlined
 def _sort(e: Data, f: Work, k: Kept) -> int:
-    """The active rows of G first; how many there are."""
-    m, r, count = len(e.G), len(k.order), 0
+    """The active rows of G first, as many as there is room for; how many are active."""
+    m, count, place = len(e.G), 0, 0
     for i in range(m):
-        k.g[i] = 0.0
-        if f.c[ACTIVE, i]:
-            k.g[i] = e.c[ROW_WEIGHT, i]
-            _put(k, count, i, r)
-            count += 1
-    other = count
-    for i in range(m):
-        if not f.c[ACTIVE, i]:
-            _put(k, other, i, r)
-            other += 1
+        count += f.c[ACTIVE, i] > 0
+        k.g[i] = e.c[ROW_WEIGHT, i] if f.c[ACTIVE, i] else 0.0
+    for active in (True, False):
+        for i in range(m):
+            if (f.c[ACTIVE, i] > 0) == active:
+                k.place[i] = 0
+                if place < len(k.order):
+                    k.place[i] = place
+                    k.order[place] = i
+                place += 1
     return count
 
 
-@exact
-def _put(k: Kept, place: int, row: int, r: int) -> None:
-    k.place[row] = place if place < r else 0
-    if place < r:
-        k.order[place] = row
-
-
-@exact
+@inlined
 def step(e: Data, f: Work, k: Kept, to: Point) -> None:
     """Newton's step from `k.point`, the residuals of which `f` holds, but for held variables."""
     n, rhs, weights = len(e.Q), f.rhs, e.k[NU_WEIGHT]

@@ -7,12 +7,12 @@ Cholesky: with ``H = R'R`` for the objective's block, C for the rows below it an
     S = C H^-1 C' + D = V V' + D,    V' = R'^-1 C',
 
 is positive too, and two small Cholesky factorizations cost a fourth of one LU of the whole. Where
-it is not, LU with pivoting takes the matrix as it is.
+it is not, and for the elements that are not easy, LU with pivoting takes the matrix as it is.
 """
 
 from typing import Any, NamedTuple
 
-from kktdiff._settings import SOUND
+from kktdiff._settings import BIG
 from kktdiff.backends.compiled import _lapack as lapack
 from kktdiff.backends.compiled import _triangular as triangular
 from kktdiff.backends.compiled._data import fill, of
@@ -46,13 +46,13 @@ class Factors(NamedTuple):
     rest: Any  # (B, N): the diagonal
 
 
-@inlined
 def factor(
     blocks: Blocks, size: Any, la: Lapack, f: Factors, ok: Any, first: int, end: int
 ) -> None:
-    """Assemble and factor the elements from `first` to `end`; size: (B,), rows that play a part."""
+    """Factor the elements from `first` to `end` by pivoting; size: (B,), rows that play a part."""
     for i in range(first, end):
-        ok[i] = factor_one(element(blocks, i), size[i], la, element_of(f, i))
+        choose(element(blocks, i), size[i], element_of(f, i))
+        ok[i] = by_pivoting(element(blocks, i), la, element_of(f, i))
 
 
 @inlined
@@ -71,8 +71,8 @@ def element_of(f: Factors, i: int) -> Factors:
 
 
 @exact
-def factor_one(b: Blocks, size: int, la: Lapack, f: Factors) -> bool:
-    """Assemble and factor one matrix; whether that succeeded."""
+def choose(b: Blocks, size: int, f: Factors) -> None:
+    """Note the unknowns that are solved for: not the variables that bounds hold."""
     n, count = len(b.x), 0
     for j in range(n):
         if b.x[j] != 0:
@@ -83,24 +83,28 @@ def factor_one(b: Blocks, size: int, la: Lapack, f: Factors) -> bool:
         f.unknowns[count] = j
         count += 1
     f.counts[1] = count
-    f.counts[2] = 1
-    if in_blocks(b, la, f):
-        return True
-    f.counts[2] = 0
-    K = f.store[: count * count].reshape(count, count)
-    whole(b, f, K)
-    if not lapack.lu_factor(K, f.pivots, la):
-        return False
-    return count == 0 or abs(K[count - 1, count - 1]) < 1e300  # NaN is not
 
 
 @exact
+def by_pivoting(b: Blocks, la: Lapack, f: Factors) -> bool:
+    """LU of the whole matrix; whether that succeeded."""
+    f.counts[2] = 0
+    count = f.counts[1]
+    if not count:
+        return True
+    K = f.store[: count * count].reshape(count, count)
+    whole(b, f, K)
+    return lapack.lu_factor(K, f.pivots, la) and abs(K[count - 1, count - 1]) < BIG  # not NaN
+
+
+@inlined
 def in_blocks(b: Blocks, la: Lapack, f: Factors) -> bool:
     """Eliminate the variables, if the objective alone is well conditioned in them."""
+    f.counts[2] = 1
     R, V, S = parts(f)
     for row in range(len(R)):
         objective_row(b, f, row, R[row])
-    if not (lapack.factor(R, la) and is_sound(R, SOUND)):
+    if not (lapack.factor(R, la) and is_sound(R)):
         return False
     free = len(R)
     for row in range(len(V)):
@@ -110,8 +114,8 @@ def in_blocks(b: Blocks, la: Lapack, f: Factors) -> bool:
         S[i, i] = -b.diagonal[f.unknowns[free + i]]
     if free:
         lapack.solve_half(R, V, la)
-        lapack.add_square(V, S, True, la)
-    return lapack.factor(S, la) and is_sound(S, SOUND)
+        lapack.add_products(V, S, la)
+    return lapack.factor(S, la) and is_sound(S)
 
 
 @inlined
@@ -146,7 +150,7 @@ def constraint_row(b: Blocks, f: Factors, row: int, out: Any) -> None:
         out[column] = weight * source[j] * b.x[j]
 
 
-@exact
+@inlined
 def whole(b: Blocks, f: Factors, K: Any) -> None:
     """The whole matrix."""
     free = f.counts[0]
@@ -160,7 +164,6 @@ def whole(b: Blocks, f: Factors, K: Any) -> None:
         K[row, row] += b.diagonal[f.unknowns[row]]
 
 
-@inlined
 def solve(
     f: Factors, places: Any, rhs: Any, room: Any, la: Lapack, first: int, end: int
 ) -> None:  # rhs: (B, r, N), in place

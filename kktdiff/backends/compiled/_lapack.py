@@ -87,17 +87,26 @@ def solve_half(R: Any, rhs: Any, la: Lapack) -> None:  # R: (n, n), rhs: (r, n)
 
 
 @exact
-def add_square(rows: Any, H: Any, turned: bool, la: Lapack) -> None:  # (m, n), (n, n) or (m, m)
-    """Add rows'rows to H, or, `turned`, rows rows', where `factor` reads it."""
+def add_square(rows: Any, H: Any, la: Lapack) -> None:  # (m, n), (n, n)
+    """Add rows'rows to H where `factor` reads it."""
+    _add(rows, H, rows.shape[0], la.letters[1:], la)
+
+
+@exact
+def add_products(rows: Any, S: Any, la: Lapack) -> None:  # (m, n), (m, m)
+    """Add rows rows' to S where `factor` reads it."""
+    _add(rows, S, rows.shape[1], la.letters[2:], la)
+
+
+@exact
+def _add(rows: Any, H: Any, inner: int, how: Any, la: Lapack) -> None:
     if not len(rows):
         return
-    m, n = rows.shape
-    la.sizes[0], la.sizes[1], la.sizes[2] = len(H), n if turned else m, n
-    lower, how = la.letters.ctypes.data, la.letters[2 if turned else 1 :].ctypes.data
-    size, inner, one = la.sizes.ctypes.data, la.sizes[1:].ctypes.data, la.one.ctypes.data
-    stride = la.sizes[2:].ctypes.data
-    left = (lower, how, size, inner, one, rows.ctypes.data, stride, one)
-    _call(la.call.syrk, (*left, H.ctypes.data, size))
+    la.sizes[0], la.sizes[1], la.sizes[2] = len(H), inner, rows.shape[1]
+    size, inner_size, stride = la.sizes.ctypes.data, la.sizes[1:].ctypes.data, la.sizes[2:]
+    lower, one = la.letters.ctypes.data, la.one.ctypes.data
+    left = (lower, how.ctypes.data, size, inner_size, one, rows.ctypes.data, stride.ctypes.data)
+    _call(la.call.syrk, (*left, one, H.ctypes.data, size))
 
 
 @exact

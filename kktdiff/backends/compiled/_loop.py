@@ -29,7 +29,6 @@ from kktdiff.backends.compiled._residuals import Norms, evaluate
 GIVEN_UP = -1
 
 
-@inlined
 def run(
     batch: Batch, o: Options, f: Work, at: Point, iterations: Any, first: int, end: int
 ) -> None:

@@ -42,12 +42,19 @@ def factor(e: Data, o: Options, f: Work, reg: float) -> bool:
 
 
 @exact
-def solve(e: Data, o: Options, f: Work, everything: bool) -> None:
-    """dx, dlam, dnu for the right-hand side (-r_x, target, -r_nu); dlam if not `everything`."""
+def solve(e: Data, o: Options, f: Work) -> None:
+    """dlam for the right-hand side (-r_x, target, -r_nu)."""
     if f.dual[0]:
-        dual.solve(e, f, everything)
+        dual.solve(e, f)
     else:
         _solve_primal(e, o, f)
+
+
+@exact
+def finish(e: Data, f: Work) -> None:
+    """dx and dnu for the right-hand side that was solved for last."""
+    if f.dual[0]:
+        dual.finish(e, f)
 
 
 @fast
@@ -74,7 +81,7 @@ def _factor_primal(e: Data, o: Options, f: Work, reg: float) -> bool:
             root = w[i] ** 0.5
             for j in range(n):
                 f.rows[i, j] = root * e.G[i, j]
-        lapack.add_square(f.rows[: len(e.G)], f.H, False, f.la)
+        lapack.add_square(f.rows[: len(e.G)], f.H, f.la)
         if not lapack.factor(f.H, f.la):
             return False
     return len(e.A) == 0 or _factor_equalities(e, f, reg)
@@ -94,12 +101,13 @@ def _factor_equalities(e: Data, f: Work, reg: float) -> bool:
                 V[i, j] /= f.x[DIAGONAL, j]
     if not e.diagonal:
         lapack.solve_half(f.H, V, f.la)
-    lapack.add_square(V, S, True, f.la)
+    lapack.add_products(V, S, f.la)
     return lapack.factor(S, f.la)
 
 
 @fast
 def _solve_primal(e: Data, o: Options, f: Work) -> None:
+    """dx and dnu come first in this form."""
     dx, Cdx, w, target = f.x[DX], f.c[CDX], f.c[WEIGHTS], f.c[TARGET]
     for i in range(len(w)):
         Cdx[i] = w[i] * target[i]

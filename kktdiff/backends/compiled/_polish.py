@@ -35,8 +35,10 @@ from kktdiff.backends.compiled._residuals import Norms, evaluate
 
 @inlined
 def polish(e: Data, o: Options, f: Work, at: Point, k: Kept) -> bool:
-    """Write the solution near `at` and what is kept of it to `k`; whether that succeeded."""
-    evaluate(e, o, f, at)
+    """Write the solution near `at` and what is kept of it to `k`; whether that succeeded.
+
+    `f` holds the residuals of `at`, since the loop ends with them.
+    """
     if not choose(e, o, f, at):
         return False
     most = 4 + len(at.s) // MANY_WRONG
@@ -48,7 +50,8 @@ def polish(e: Data, o: Options, f: Work, at: Point, k: Kept) -> bool:
         r = evaluate(e, o, f, k.point)
         if _merit(r) <= CLEAN:
             _tell(e, f, k, r)
-            return max(_worst(r), ROUNDING / 8 * r.dual_size) <= MUCH
+            worst = max(max(r.primal, r.dual), r.gap)
+            return max(worst, ROUNDING / 8 * r.dual_size) <= MUCH
         wrong = correct(e, o, f)
         if not 0 < wrong < most:
             return False
@@ -95,17 +98,12 @@ def _left(r: Norms) -> float:
 
 
 @exact
-def _worst(r: Norms) -> float:
-    return max(max(r.primal, r.dual), r.gap)
-
-
-@exact
 def _merit(r: Norms) -> float:
     primal, dual = r.primal / (1 + r.primal_size), r.dual / (1 + r.dual_size)
     return max(max(primal, dual), r.gap / (1 + r.gap_size))
 
 
-@exact
+@inlined
 def _tell(e: Data, f: Work, k: Kept, r: Norms) -> None:
     """The numbers that users are told."""
     k.numbers[0] = 0.0

@@ -3,7 +3,7 @@
 from typing import Any
 
 from kktdiff.backends.compiled._data import Data, Options
-from kktdiff.backends.compiled._jit import exact, fast, inlined
+from kktdiff.backends.compiled._jit import exact, fast
 
 
 @fast
@@ -83,7 +83,6 @@ def is_zero(M: Any) -> bool:
     return True
 
 
-@inlined
 def outer(a: Any, b: Any, c: Any, d: Any, out: Any, first: int, end: int) -> None:
     """``a b' + c d'`` for the elements from `first` to `end`; (B, r), (B, c), twice."""
     for i in range(first, end):

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from kktdiff._settings import REFINED, REFINEMENTS
 from kktdiff.backends.compiled import _kkt as kkt
-from kktdiff.backends.compiled._data import fill, of
+from kktdiff.backends.compiled._data import copy, fill, of
 from kktdiff.backends.compiled._jit import exact, fast, inlined
 from kktdiff.backends.compiled._kkt import Factors
 from kktdiff.backends.compiled._lapack import Lapack
@@ -52,7 +52,6 @@ class Vectors(NamedTuple):
     la: Lapack
 
 
-@inlined
 def run(
     systems: System, lower: int, factors: Factors, places: Any, v: Vectors,
     columns: Columns, error: Any, first: int, end: int,
@@ -65,7 +64,9 @@ def run(
             x, c, nu = columns.x[i, r], columns.c[i, r], columns.nu[i, r]
             put(x, c, nu, v, RIGHT)
             now = solve_one(s, lower, f, v)
-            get(v, OUT, x, c, nu)
+            copy(v.x[OUT], x)
+            copy(v.c[OUT], c)
+            copy(v.nu[OUT], nu)
             if not now <= error[i]:  # NaN stays
                 error[i] = now
 
@@ -83,23 +84,9 @@ def system_of(s: System, i: int) -> System:
 @exact
 def put(x: Any, c: Any, nu: Any, v: Vectors, row: int) -> None:
     """Write one column to a row of the vectors."""
-    for j in range(len(x)):
-        v.x[row, j] = x[j]
-    for i in range(len(c)):
-        v.c[row, i] = c[i]
-    for i in range(len(nu)):
-        v.nu[row, i] = nu[i]
-
-
-@exact
-def get(v: Vectors, row: int, x: Any, c: Any, nu: Any) -> None:
-    """The other way."""
-    for j in range(len(x)):
-        x[j] = v.x[row, j]
-    for i in range(len(c)):
-        c[i] = v.c[row, i]
-    for i in range(len(nu)):
-        nu[i] = v.nu[row, i]
+    copy(x, v.x[row])
+    copy(c, v.c[row])
+    copy(nu, v.nu[row])
 
 
 @inlined
@@ -161,8 +148,8 @@ def solve_once(s: System, lower: int, f: Factors, v: Vectors) -> None:
     """LEFT to STEP with the factors as they are; as `kktdiff._kkt.solve_once`."""
     (m, n), first = s.G.shape, s.Q.shape[0] + len(s.A)
     move, right, rhs = v.x[MOVE], v.x[FORCES], v.rhs
-    for j in range(n):
-        move[j], right[j] = 0.0, 0.0
+    fill(move, 0.0)
+    fill(right, 0.0)
     for i in range(m, v.c.shape[1]):
         j, sign = bound(i - m, lower)
         if s.held[i]:

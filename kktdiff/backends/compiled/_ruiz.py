@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from kktdiff.backends.compiled._data import of
-from kktdiff.backends.compiled._jit import exact, fast, inlined
+from kktdiff.backends.compiled._jit import exact, fast
 
 
 class Weights(NamedTuple):
@@ -15,7 +15,6 @@ class Weights(NamedTuple):
     size: Any  # (B,): the largest entry of Q under them
 
 
-@inlined
 def equilibrate(
     Q: Any, G: Any, A: Any, weights: Weights, norms: Any, passes: int, low: float, high: float,
     first: int, end: int,

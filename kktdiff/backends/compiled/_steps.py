@@ -23,11 +23,11 @@ from kktdiff.backends.compiled._data import (
     copy,
     fill,
 )
-from kktdiff.backends.compiled._jit import exact, fast
+from kktdiff.backends.compiled._jit import exact, fast, inlined
 from kktdiff.backends.compiled._residuals import evaluate
 
 
-@exact
+@inlined
 def start(e: Data, o: Options, f: Work, at: Point) -> bool:
     """As `kktdiff._ipm.start`: the minimiser of the data's sum of squares, made positive."""
     copy(e.x[VALUE], at.x)
@@ -39,7 +39,8 @@ def start(e: Data, o: Options, f: Work, at: Point) -> bool:
         f.c[TARGET, i] = -f.c[R_C, i]
     if not newton.factor(e, o, f, REGULARISATION):
         return False
-    newton.solve(e, o, f, True)
+    newton.solve(e, o, f)
+    newton.finish(e, f)
     for j in range(len(f.x[DX])):
         at.x[j] += f.x[DX, j]
     copy(f.k[DNU], at.nu)
@@ -75,11 +76,11 @@ def mean_product(e: Data, s: Any, lam: Any) -> float:
     return total / max(1.0, count)
 
 
-@exact
+@inlined
 def direction(e: Data, o: Options, f: Work, at: Point, mu: float, linear: bool) -> None:
     """Mehrotra's predictor and corrector; where that goes astray, a plain step to the centre."""
     fill(f.c[AIM], o.barrier)
-    _newton_to(e, o, f, at, False)
+    _newton_to(e, o, f, at)
     alpha, beta = lengths(f, at, linear)
     total, count = 0.0, 0.0
     for i in range(len(f.c[W])):
@@ -89,18 +90,19 @@ def direction(e: Data, o: Options, f: Work, at: Point, mu: float, linear: bool) 
     centre = max(share * mu, o.barrier)
     for i in range(len(f.c[W])):
         f.c[AIM, i] = centre - f.c[DS, i] * f.c[DLAM, i]
-    _newton_to(e, o, f, at, True)
+    _newton_to(e, o, f, at)
     if min(lengths(f, at, linear)) < POOR:
         fill(f.c[AIM], max(PLAIN * mu, o.barrier))
-        _newton_to(e, o, f, at, True)
+        _newton_to(e, o, f, at)
+    newton.finish(e, f)
 
 
 @fast
-def _newton_to(e: Data, o: Options, f: Work, at: Point, everything: bool) -> None:
+def _newton_to(e: Data, o: Options, f: Work, at: Point) -> None:
     """Newton's step towards ``lam_i s_i = aim_i``."""
     for i in range(len(f.c[W])):
         f.c[TARGET, i] = at.s[i] - f.c[R_C, i] - f.c[AIM, i] / at.lam[i] if e.c[PRESENT, i] else 0.0
-    newton.solve(e, o, f, everything)
+    newton.solve(e, o, f)
     for i in range(len(f.c[W])):
         if e.c[PRESENT, i]:
             f.c[DS, i] = f.c[AIM, i] / at.lam[i] - at.s[i] - (at.s[i] / at.lam[i]) * f.c[DLAM, i]
@@ -120,7 +122,7 @@ def lengths(f: Work, at: Point, linear: bool) -> tuple[float, float]:
     return (alpha, beta) if linear else (min(alpha, beta), min(alpha, beta))
 
 
-@exact
+@inlined
 def move(f: Work, at: Point, linear: bool) -> tuple[float, float]:
     """Follow the direction, but for a little, as far as s and lam stay positive."""
     alpha, beta = lengths(f, at, linear)

@@ -10,6 +10,8 @@ from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
+from kktdiff.backends.compiled import processors
+
 _SMALL = 1e6  # floating-point operations that are not worth a second thread
 _SHARES = 4  # for each thread, since elements take different times
 
@@ -37,9 +39,7 @@ def limit() -> int:
         given = os.environ.get(name, "").split(",")[0]
         if given.isdecimal() and int(given) > 0:
             return int(given)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return processors()
 
 
 class _OneThreadEach:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from kktdiff._settings import BIG, SOUND
 from kktdiff.backends.compiled._jit import exact, fast
 from kktdiff.backends.compiled._products import dot
 
@@ -36,11 +37,11 @@ def solve(R: Any, v: Any) -> None:
 
 
 @exact
-def is_sound(R: Any, least: float) -> bool:
-    """Whether no square of a pivot is below `least` of the largest."""
-    low, high = 1e300, 0.0
+def is_sound(R: Any) -> bool:
+    """Whether no pivot is so small that the matrix is ill conditioned."""
+    low, high = BIG, 0.0
     for i in range(len(R)):
         if not R[i, i] > 0:  # LAPACK lets NaN pass
             return False
         low, high = min(low, R[i, i]), max(high, R[i, i])
-    return len(R) == 0 or low * low > least * high * high
+    return len(R) == 0 or low * low > SOUND * high * high

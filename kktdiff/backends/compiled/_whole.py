@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from kktdiff._settings import SOUND
 from kktdiff.backends.compiled import _dual as dual
 from kktdiff.backends.compiled import _lapack as lapack
 from kktdiff.backends.compiled._data import (
@@ -15,7 +14,7 @@ from kktdiff.backends.compiled._data import (
     element,
     point_of,
 )
-from kktdiff.backends.compiled._jit import exact, inlined
+from kktdiff.backends.compiled._jit import inlined
 from kktdiff.backends.compiled._kept import Kept, kept_of
 from kktdiff.backends.compiled._loop import GIVEN_UP, solve
 from kktdiff.backends.compiled._polish import polish
@@ -23,24 +22,23 @@ from kktdiff.backends.compiled._products import top
 from kktdiff.backends.compiled._triangular import is_sound
 
 
-@inlined
 def run(
     batch: Batch, o: Options, f: Work, at: Point, kept: Kept, iterations: Any, first: int, end: int
 ) -> None:
     """Solve the elements from `first` to `end`; `iterations` is GIVEN_UP where that failed."""
     for i in range(first, end):
         e, iterations[i] = element(batch, i, f), GIVEN_UP
-        if is_convex(e, o, f):
+        if prepare(e, o, f):
             count = solve(e, o, f, point_of(at, 0))
             if count != GIVEN_UP and polish(e, o, f, point_of(at, 0), kept_of(kept, i)):
                 iterations[i] = count
 
 
-@exact
-def is_convex(e: Data, o: Options, f: Work) -> bool:
-    """Whether Q has no negative eigenvalue but such as rounding may leave, relative to Q.
+@inlined
+def prepare(e: Data, o: Options, f: Work) -> bool:
+    """Choose the form of the Newton system; False if Q is not convex, but for rounding.
 
-    Where its own factor shows that, the factor may serve the dual form.
+    Where Q's own factor shows that it is, the factor may serve the dual form.
     """
     n, size, convex = len(e.Q), 0.0, True
     f.dual[0] = False
@@ -52,7 +50,7 @@ def is_convex(e: Data, o: Options, f: Work) -> bool:
         return convex
     for i in range(n):
         copy(e.Q[i], f.R[i])
-    if lapack.factor(f.R, f.la) and is_sound(f.R, SOUND):
+    if lapack.factor(f.R, f.la) and is_sound(f.R):
         f.dual[0] = dual.prepare(e, f)
         return True
     for i in range(n):

@@ -31,4 +31,6 @@ def save(found: Record, path: Path) -> None:
         axes.grid(alpha=0.25)
         if records:
             axes.legend(frameon=False, fontsize="small")
+        else:
+            axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center")
     figure.savefig(path, dpi=130)

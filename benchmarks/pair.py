@@ -36,9 +36,8 @@ def pair(job: Record) -> Record:
     problem = bench.make(job["workload"], job["batch"])
     record = bench.about(problem)
     try:
-        module = peers.load(job["peer"])
         begun = time.perf_counter()
-        peer = module.build(problem, **module.CONFIGURATIONS[job["configuration"]])
+        peer = peers.prepare(job["peer"], job["configuration"], problem)
         peer.once()
         first = time.perf_counter() - begun
     except Exception as error:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import pair, processes, verdicts
+from benchmarks import pair, peers, processes, verdicts
 from benchmarks import run as against
 from kktdiff import bench
 from tests.commands import command
@@ -38,6 +38,17 @@ def test_a_peer_gets_the_verdict_that_it_deserves(fault, word):
         assert verdicts.row(record | job(fault) | {"library": "x"})["of the worst gradient"] == (
             "5e-01 (dh)"
         )
+
+
+def test_one_thread_is_for_the_peer_alone():
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+
+    def threads():
+        return [pool["num_threads"] for pool in threadpoolctl.threadpool_info()]
+
+    before = threads()
+    assert set(peers.on_one_thread(threads)()) == {1}
+    assert threads() == before
 
 
 def test_patience_ends():

@@ -5,7 +5,7 @@ from typing import Any
 from kktdiff.bench import Contestant, Problem
 
 PACKAGES = ("moreau", "torch")
-CONFIGURATIONS: dict[str, dict[str, Any]] = {"default": {}}
+CONFIGURATIONS: dict[str, dict[str, Any]] = {"default": {}, "interior point": {"solver": "ipm"}}
 
 
 def build(problem: Problem, **settings: Any) -> Contestant:

@@ -14,12 +14,7 @@ PACKAGES = ("qpth", "torch")
 CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "default": {"expand": False},
     "shared arrays expanded": {"expand": True},
-    "expanded, eps=1e-14, 30 iterations": {
-        "expand": True,
-        "eps": 1e-14,
-        "notImprovedLim": 10,
-        "maxIter": 30,
-    },
+    "shared arrays expanded, one thread": {"expand": True, "one_thread": True},
 }
 
 

@@ -60,6 +60,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.output and rank == 0:
         torch.save(layer.state_dict(), args.output)
     if world > 1:
+        dist.barrier()  # nobody leaves while another one still has work to do
         dist.destroy_process_group()
 
 

@@ -17,6 +17,9 @@ B, NU_WEIGHT = range(2)  # of `Data.k`
 H, QX, CL, AN, R_X, DX, FORCE, HALF = range(8)  # of `Work.x`
 W, R_C, TARGET, DS, DLAM, CDX, AIM, ACTIVE, WANTED, VR = range(10)  # of `Work.c`
 R_NU, DNU, VR_NU = range(3)  # of `Work.k`
+CONVEX, SERVES, FORMED, DUAL, FEW_G, FEW_A = range(6)  # of `Work.flags`
+
+_FEW = 8  # entries of the rows that are not zero, among so many, are worth looking for
 
 
 class Batch(NamedTuple):
@@ -47,7 +50,11 @@ class Data(NamedTuple):
     c: Any  # (3, M): right-hand sides of the inequalities, weights, 1 where present
     k: Any  # (2, k): b, weights
     cost: float  # weight of the objective
-    diagonal: bool  # Q is diagonal and there is no G
+    starts: Any  # (m + k + 1,) int64: where in `columns` those of each row of G and A begin
+    columns: Any  # int64: places of the entries that are not zero,
+    few_g: bool  # in G, if there are so few that they are worth looking for,
+    few_a: bool  # and in A
+    diagonal: bool  # Q + G'WG is, for any weights W
 
 
 class Options(NamedTuple):
@@ -73,19 +80,22 @@ class Point(NamedTuple):
 class Work(NamedTuple):
     """Memory for one element at a time."""
 
-    R: Any  # (n, n): factor of Q, if `dual`
+    R: Any  # (n, n): factor of Q
     H: Any  # (n, n): factor of Q + C'WC
     rows: Any  # (m + k, n): rows of G and A, with weights or by a factor
     S: Any  # (k, k): factor of A H^-1 A'
     M: Any  # (m + k, m + k): what the dual form's matrices have in common; (0, 0): not used
     F: Any  # the same shape: their factor
     step: Any  # (m + k,)
-    dual: Any  # (1,) bool: whether the dual form is used
+    flags: Any  # (6,) bool: Q is convex; the dual form serves; M is formed; it is used;
+    # few entries of G are not zero; of A
+    starts: Any  # what `Data` has under these names,
+    columns: Any
     x: Any  # (8, n)
     c: Any  # (10, M)
     k: Any  # (3, k)
     least: Any  # (7,): smallest residuals, relative ones, and mu, so far
-    data_x: Any  # what `Data` has under these names,
+    data_x: Any  # and under x, c and k
     data_c: Any
     data_k: Any
     rhs: Any  # (n + k + r,): of the KKT system
@@ -101,7 +111,8 @@ def work_for(batch: Batch, call: Routines) -> Work:
     dual = rows if m == M and rows**3 / 3 < primal else 0
     return Work(
         np.empty((n, n)), np.empty((n, n)), np.empty((rows, n)), np.empty((k, k)),
-        np.empty((dual, dual)), np.empty((dual, dual)), np.empty(rows), np.empty(1, bool),
+        np.empty((dual, dual)), np.empty((dual, dual)), np.empty(rows), np.zeros(6, bool),
+        np.empty(rows + 1, np.int64), np.empty(rows * n // _FEW, np.int64),
         np.empty((8, n)), np.empty((10, M)), np.empty((3, k)), np.empty(7),
         np.empty((4, n)), np.empty((3, M)), np.empty((2, k)), np.empty(N),
         np.empty(N), tools(call),
@@ -115,8 +126,8 @@ def of(array: Any, i: int) -> Any:
 
 
 @inlined
-def element(batch: Batch, i: int, f: Work) -> Data:
-    """The QP of one element, its vectors in the memory of `f`."""
+def element(batch: Batch, i: int, first: int, f: Work) -> Data:
+    """The QP of one element, its vectors in the memory of `f`, which has seen `first` before."""
     x, c, k = f.data_x, f.data_c, f.data_k
     copy(of(batch.p, i), x[P])
     copy(of(batch.x, i), x[WEIGHT])
@@ -127,9 +138,42 @@ def element(batch: Batch, i: int, f: Work) -> Data:
     copy(of(batch.present, i), c[PRESENT])
     copy(of(batch.b, i), k[B])
     copy(of(batch.nu, i), k[NU_WEIGHT])
-    Q, G = of(batch.Q, i), of(batch.G, i)
-    diagonal = len(G) == 0 and is_diagonal(Q)
-    return Data(Q, G, of(batch.A, i), x, c, k, of(batch.cost, i), diagonal)
+    Q, G, A = of(batch.Q, i), of(batch.G, i), of(batch.A, i)
+    if i == first or len(batch.G) > 1 or len(batch.A) > 1:
+        f.starts[0] = f.starts[len(G)] = 0
+        f.flags[FEW_G] = find_entries(G, 0, f.starts, f.columns)
+        f.flags[FEW_A] = find_entries(A, len(G), f.starts, f.columns)
+    few = (f.flags[FEW_G], f.flags[FEW_A])
+    diagonal = few[0] and is_single(f.starts, len(G)) and is_diagonal(Q)
+    return Data(Q, G, A, x, c, k, of(batch.cost, i), f.starts, f.columns, *few, diagonal)
+
+
+@exact
+def find_entries(rows: Any, first: int, starts: Any, columns: Any) -> bool:
+    """Note the places of the entries that are not zero, row by row; whether they are few.
+
+    The rows of the other matrix before them: `first`.
+    """
+    count = starts[first]
+    most = count + rows.shape[0] * rows.shape[1] // _FEW
+    for i in range(len(rows)):
+        for j in range(rows.shape[1]):
+            if rows[i, j] != 0:
+                if count == most:
+                    return False
+                columns[count] = j
+                count += 1
+        starts[first + i + 1] = count
+    return True
+
+
+@exact
+def is_single(starts: Any, m: int) -> bool:
+    """Whether none of the first m rows has more than one entry."""
+    most = 0
+    for i in range(m):
+        most = max(most, starts[i + 1] - starts[i])
+    return most <= 1
 
 
 @inlined
@@ -154,9 +198,9 @@ def fill(out: Any, value: float) -> None:
 
 @exact
 def is_diagonal(Q: Any) -> bool:
-    """Whether all other entries are zero."""
+    """Whether all other entries of a symmetric matrix are zero."""
     for i in range(len(Q)):
-        for j in range(len(Q)):
-            if i != j and Q[i, j] != 0:
+        for j in range(i + 1, len(Q)):
+            if Q[i, j] != 0:
                 return False
     return True

@@ -14,9 +14,9 @@ from kktdiff.backends.compiled._data import (
     DLAM,
     DNU,
     DX,
+    FORMED,
     HALF,
     NU_WEIGHT,
-    PRESENT,
     R_NU,
     R_X,
     TARGET,
@@ -28,18 +28,18 @@ from kktdiff.backends.compiled._data import (
     copy,
     fill,
 )
-from kktdiff.backends.compiled._jit import fast, inlined
+from kktdiff.backends.compiled._jit import exact, fast, inlined
+from kktdiff.backends.compiled._kkt import IN_BLOCKS, Blocks, Factors, parts
 from kktdiff.backends.compiled._products import dot
+from kktdiff.backends.compiled._triangular import is_sound
 
 
 @inlined
-def prepare(e: Data, f: Work) -> bool:
-    """Form V V'; whether this form serves."""
-    if not len(f.M):
-        return False
-    for i in range(len(e.G)):
-        if not e.c[PRESENT, i]:
-            return False
+def prepare(e: Data, f: Work) -> None:
+    """Form V V', if it is not there yet."""
+    if f.flags[FORMED]:
+        return
+    f.flags[FORMED] = True
     m = len(e.G)
     for i in range(m):
         copy(e.G[i], f.rows[i])
@@ -49,7 +49,6 @@ def prepare(e: Data, f: Work) -> bool:
         fill(f.M[i], 0.0)
     lapack.solve_half(f.R, f.rows, f.la)
     lapack.add_products(f.rows, f.M, f.la)
-    return True
 
 
 @fast
@@ -92,3 +91,32 @@ def finish(e: Data, f: Work) -> None:
     for i in range(len(step)):
         triangular.subtract(step[i], f.rows[i], dx)
     triangular.backward(f.R, dx)
+
+
+@fast
+def keep(e: Data, f: Work, b: Blocks, kept: Factors) -> bool:
+    """As `kkt.in_blocks`: the blocks of the active set's matrix are these, but for weights."""
+    R, V, S = parts(kept)
+    n, root = len(R), e.cost**0.5
+    kept.counts[2] = IN_BLOCKS
+    for i in range(n):
+        for j in range(i, n):
+            R[i, j] = root * f.R[i, j] * b.x[j]
+    for t in range(len(V)):
+        i, weight = _row(e, b, kept, t)
+        for j in range(n):
+            V[t, j] = weight / root * f.rows[i, j]
+        for u in range(t, len(V)):
+            j, other = _row(e, b, kept, u)
+            S[t, u] = weight * other / e.cost * f.M[min(i, j), max(i, j)]
+        S[t, t] -= b.diagonal[kept.unknowns[n + t]]
+    return is_sound(R) and lapack.factor(S, f.la) and is_sound(S)
+
+
+@exact
+def _row(e: Data, b: Blocks, kept: Factors, t: int) -> tuple[int, float]:
+    """Which of the rows here the matrix has in place t, after the variables, and its weight."""
+    i, k = kept.unknowns[len(e.Q) + t] - len(e.Q), len(e.A)
+    if i < k:
+        return len(e.G) + i, b.nu[i]
+    return b.order[i - k], b.g[b.order[i - k]]

@@ -3,9 +3,11 @@
 from typing import Any, NamedTuple
 
 from kktdiff._settings import LU_REGULARISATION
+from kktdiff.backends.compiled import _dual as dual
 from kktdiff.backends.compiled import _kkt as kkt
 from kktdiff.backends.compiled._data import (
     ACTIVE,
+    DUAL,
     FIXED,
     FORCE,
     NU_WEIGHT,
@@ -62,7 +64,11 @@ def factor(e: Data, o: Options, f: Work, k: Kept) -> bool:
         diagonal[i] = -LU_REGULARISATION - (0.0 if i < n + len(e.A) + count else 1.0)
     blocks = Blocks(e.Q, e.G, e.A, k.x, k.g, e.k[NU_WEIGHT], e.cost, k.order, diagonal)
     kkt.choose(blocks, n + len(e.A) + count, k.factors)
-    return kkt.in_blocks(blocks, f.la, k.factors) or kkt.by_pivoting(blocks, f.la, k.factors)
+    if f.flags[DUAL]:
+        done = dual.keep(e, f, blocks, k.factors)
+    else:
+        done = kkt.in_blocks(blocks, f.la, k.factors)
+    return done or kkt.by_pivoting(blocks, f.la, k.factors)
 
 
 @inlined

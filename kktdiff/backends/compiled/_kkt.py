@@ -15,11 +15,14 @@ from typing import Any, NamedTuple
 from kktdiff._settings import BIG
 from kktdiff.backends.compiled import _lapack as lapack
 from kktdiff.backends.compiled import _triangular as triangular
-from kktdiff.backends.compiled._data import fill, of
+from kktdiff.backends.compiled._data import fill, is_diagonal, of
 from kktdiff.backends.compiled._jit import exact, fast, inlined
 from kktdiff.backends.compiled._lapack import Lapack
 from kktdiff.backends.compiled._products import dot
 from kktdiff.backends.compiled._triangular import is_sound
+
+PIVOTED, IN_BLOCKS, SEPARABLE = range(3)  # ways to factor; the last: R is diagonal
+_FEW = 8  # entries that are not zero, among so many, are worth looking for
 
 
 class Blocks(NamedTuple):
@@ -40,9 +43,9 @@ class Factors(NamedTuple):
     """Of a batch of matrices."""
 
     store: Any  # (B, N N): what the factorization left, as much of it as was needed
-    pivots: Any  # (B, N) int32
+    pivots: Any  # (B, N) int32: of LU; else room
     unknowns: Any  # (B, N) int64: places of the unknowns that are solved for
-    counts: Any  # (B, 3) int64: how many variables are among them; all; 1 if in blocks
+    counts: Any  # (B, 3) int64: how many variables are among them; all; the way
     rest: Any  # (B, N): the diagonal
 
 
@@ -88,7 +91,7 @@ def choose(b: Blocks, size: int, f: Factors) -> None:
 @exact
 def by_pivoting(b: Blocks, la: Lapack, f: Factors) -> bool:
     """LU of the whole matrix; whether that succeeded."""
-    f.counts[2] = 0
+    f.counts[2] = PIVOTED
     count = f.counts[1]
     if not count:
         return True
@@ -100,22 +103,67 @@ def by_pivoting(b: Blocks, la: Lapack, f: Factors) -> bool:
 @inlined
 def in_blocks(b: Blocks, la: Lapack, f: Factors) -> bool:
     """Eliminate the variables, if the objective alone is well conditioned in them."""
-    f.counts[2] = 1
     R, V, S = parts(f)
-    for row in range(len(R)):
-        objective_row(b, f, row, R[row])
-    if not (lapack.factor(R, la) and is_sound(R)):
-        return False
     free = len(R)
+    for row in range(free):
+        objective_row(b, f, row, R[row])
+    separable = is_diagonal(R)
+    f.counts[2] = SEPARABLE if separable else IN_BLOCKS
+    if not ((take_roots(R) if separable else lapack.factor(R, la)) and is_sound(R)):
+        return False
     for row in range(len(V)):
         constraint_row(b, f, free + row, V[row])
     for i in range(len(S)):
         fill(S[i], 0.0)
         S[i, i] = -b.diagonal[f.unknowns[free + i]]
-    if free:
+    if free and separable:
+        for row in range(len(V)):
+            divide(R, V[row])
+        if not add_few_products(V, S, f.pivots):
+            lapack.add_products(V, S, la)
+    elif free:
         lapack.solve_half(R, V, la)
         lapack.add_products(V, S, la)
     return lapack.factor(S, la) and is_sound(S)
+
+
+@exact
+def take_roots(R: Any) -> bool:
+    """Cholesky of a diagonal matrix."""
+    for i in range(len(R)):
+        if not R[i, i] > 0:
+            return False
+        R[i, i] = R[i, i] ** 0.5
+    return True
+
+
+@fast
+def divide(R: Any, v: Any) -> None:
+    """``v = R^-1 v`` for a diagonal R."""
+    for i in range(len(v)):
+        v[i] /= R[i, i]
+
+
+@fast
+def add_few_products(V: Any, S: Any, places: Any) -> bool:
+    """``S += V V'``, above the diagonal, if few entries are not zero; whether they are."""
+    r, n = V.shape
+    count = 0
+    for i in range(r):
+        for j in range(n):
+            count += V[i, j] != 0
+    if _FEW * count > r * n:
+        return False
+    for i in range(r):
+        count = 0
+        for j in range(n):
+            if V[i, j] != 0:
+                places[count] = j
+                count += 1
+        for u in range(i, r):
+            for t in range(count):
+                S[i, u] += V[i, places[t]] * V[u, places[t]]
+    return True
 
 
 @inlined
@@ -182,7 +230,7 @@ def solve_one(f: Factors, rhs: Any, room: Any, la: Lapack) -> None:  # rhs: (N,)
         both[t] = rhs[f.unknowns[t]]
     for j in range(len(rhs)):
         rhs[j] /= f.rest[j]
-    if f.counts[2]:
+    if f.counts[2] != PIVOTED:
         through_blocks(f, both)
     elif count:
         K = f.store[: count * count].reshape(count, count)
@@ -196,10 +244,17 @@ def through_blocks(f: Factors, rhs: Any) -> None:
     """Solve in place with what `in_blocks` left."""
     R, V, S = parts(f)
     x, rows = rhs[: len(R)], rhs[len(R) :]
-    triangular.forward(R, x)
+    separable = f.counts[2] == SEPARABLE
+    if separable:
+        divide(R, x)
+    else:
+        triangular.forward(R, x)
     for i in range(len(V)):
         rows[i] = dot(V[i], x) - rows[i]
     triangular.solve(S, rows)
     for i in range(len(V)):
         triangular.subtract(rows[i], V[i], x)
-    triangular.backward(R, x)
+    if separable:
+        divide(R, x)
+    else:
+        triangular.backward(R, x)

@@ -11,6 +11,7 @@ from kktdiff._settings import BIG, POOR, REGULARISATION, ROUNDING, STALL
 from kktdiff.backends.compiled import _newton as newton
 from kktdiff.backends.compiled import _steps as steps
 from kktdiff.backends.compiled._data import (
+    DUAL,
     PRESENT,
     Batch,
     Data,
@@ -33,9 +34,9 @@ def run(
     batch: Batch, o: Options, f: Work, at: Point, iterations: Any, first: int, end: int
 ) -> None:
     """Solve the elements from `first` to `end`; `iterations` is GIVEN_UP where that failed."""
-    f.dual[0] = False
+    f.flags[DUAL] = False
     for i in range(first, end):
-        iterations[i] = solve(element(batch, i, f), o, f, point_of(at, i))
+        iterations[i] = solve(element(batch, i, first, f), o, f, point_of(at, i))
 
 
 @inlined

@@ -10,6 +10,7 @@ from kktdiff.backends.compiled._data import (
     CDX,
     DLAM,
     DNU,
+    DUAL,
     DX,
     FIXED,
     NU_WEIGHT,
@@ -36,7 +37,7 @@ from kktdiff.backends.compiled._products import (
 @exact
 def factor(e: Data, o: Options, f: Work, reg: float) -> bool:
     """Factor the system for the weights w of the rows, ``f.c[W]``."""
-    if f.dual[0]:
+    if f.flags[DUAL]:
         return dual.factor(e, f, reg)
     return _factor_primal(e, o, f, reg)
 
@@ -44,7 +45,7 @@ def factor(e: Data, o: Options, f: Work, reg: float) -> bool:
 @exact
 def solve(e: Data, o: Options, f: Work) -> None:
     """dlam for the right-hand side (-r_x, target, -r_nu)."""
-    if f.dual[0]:
+    if f.flags[DUAL]:
         dual.solve(e, f)
     else:
         _solve_primal(e, o, f)
@@ -53,7 +54,7 @@ def solve(e: Data, o: Options, f: Work) -> None:
 @exact
 def finish(e: Data, f: Work) -> None:
     """dx and dnu for the right-hand side that was solved for last."""
-    if f.dual[0]:
+    if f.flags[DUAL]:
         dual.finish(e, f)
 
 
@@ -69,6 +70,7 @@ def _factor_primal(e: Data, o: Options, f: Work, reg: float) -> bool:
             h[j] += lower[j] if o.lower else 0.0
             h[j] += upper[j] if o.upper else 0.0
     if e.diagonal:
+        _add_squares(e, w, h)
         for j in range(n):
             if not h[j] > 0:
                 return False
@@ -77,14 +79,37 @@ def _factor_primal(e: Data, o: Options, f: Work, reg: float) -> bool:
         for j in range(n):
             copy(e.Q[j], f.H[j])
             f.H[j, j] = h[j]
-        for i in range(len(e.G)):
-            root = w[i] ** 0.5
-            for j in range(n):
-                f.rows[i, j] = root * e.G[i, j]
-        lapack.add_square(f.rows[: len(e.G)], f.H, f.la)
+        _add_square(e, f)
         if not lapack.factor(f.H, f.la):
             return False
     return len(e.A) == 0 or _factor_equalities(e, f, reg)
+
+
+@fast
+def _add_square(e: Data, f: Work) -> None:
+    """``H += G'diag(w)G``, above the diagonal."""
+    w, H = f.c[WEIGHTS], f.H
+    for i in range(len(e.G)):
+        if e.few_g:
+            for t in range(e.starts[i], e.starts[i + 1]):
+                row = e.columns[t]
+                weight = w[i] * e.G[i, row]
+                for u in range(t, e.starts[i + 1]):
+                    H[row, e.columns[u]] += weight * e.G[i, e.columns[u]]
+        else:
+            root = w[i] ** 0.5
+            for j in range(len(H)):
+                f.rows[i, j] = root * e.G[i, j]
+    if not e.few_g:
+        lapack.add_square(f.rows[: len(e.G)], H, f.la)
+
+
+@fast
+def _add_squares(e: Data, w: Any, h: Any) -> None:
+    """The same where no row has more than one entry."""
+    for i in range(len(e.G)):
+        for t in range(e.starts[i], e.starts[i + 1]):
+            h[e.columns[t]] += w[i] * e.G[i, e.columns[t]] ** 2
 
 
 @fast

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from kktdiff._settings import BIG
 from kktdiff.backends.compiled._data import Data, Options
 from kktdiff.backends.compiled._jit import exact, fast
 
@@ -48,10 +49,34 @@ def top(v: Any) -> float:
 
 
 @fast
+def times_rows(e: Data, few: bool, rows: Any, first: int, x: Any, out: Any) -> None:
+    """``out = rows x`` for G, or for A with `first` rows before it."""
+    if not few:
+        times(rows, x, out)
+        return
+    for i in range(len(rows)):
+        total = 0.0
+        for t in range(e.starts[first + i], e.starts[first + i + 1]):
+            total += rows[i, e.columns[t]] * x[e.columns[t]]
+        out[i] = total
+
+
+@fast
+def add_rows_of(e: Data, few: bool, rows: Any, first: int, z: Any, out: Any) -> None:
+    """``out += rows' z``."""
+    if not few:
+        add_transposed(rows, z, out)
+        return
+    for i in range(len(rows)):
+        for t in range(e.starts[first + i], e.starts[first + i + 1]):
+            out[e.columns[t]] += z[i] * rows[i, e.columns[t]]
+
+
+@fast
 def rows_times(e: Data, o: Options, x: Any, out: Any) -> None:
     """``out = C x``: the rows of G, -x for lower bounds, x for upper bounds."""
     m, n = e.G.shape
-    times(e.G, x, out)
+    times_rows(e, e.few_g, e.G, 0, x, out)
     if o.lower:
         for j in range(n):
             out[m + j] = -x[j]
@@ -64,13 +89,22 @@ def rows_times(e: Data, o: Options, x: Any, out: Any) -> None:
 def add_rows(e: Data, o: Options, z: Any, out: Any) -> None:
     """``out += C'z``."""
     m, n = e.G.shape
-    add_transposed(e.G, z, out)
+    add_rows_of(e, e.few_g, e.G, 0, z, out)
     if o.lower:
         for j in range(n):
             out[j] -= z[m + j]
     if o.upper:
         for j in range(n):
             out[j] += z[m + o.lower + j]
+
+
+@exact
+def is_positive(v: Any) -> bool:
+    """Whether all entries are above zero."""
+    low = BIG
+    for i in range(len(v)):
+        low = min(low, v[i])
+    return low > 0
 
 
 @exact

@@ -25,9 +25,10 @@ from kktdiff.backends.compiled._data import (
 from kktdiff.backends.compiled._jit import fast
 from kktdiff.backends.compiled._products import (
     add_rows,
-    add_transposed,
+    add_rows_of,
     rows_times,
     times,
+    times_rows,
     top,
 )
 
@@ -52,9 +53,9 @@ def evaluate(e: Data, o: Options, f: Work, at: Point) -> Norms:
     fill(f.x[CL], 0.0)
     fill(f.x[AN], 0.0)
     add_rows(e, o, at.lam, f.x[CL])
-    add_transposed(e.A, at.nu, f.x[AN])
+    add_rows_of(e, e.few_a, e.A, len(e.G), at.nu, f.x[AN])
     times(e.Q, at.x, f.x[QX])
-    times(e.A, at.x, r_nu)
+    times_rows(e, e.few_a, e.A, len(e.G), at.x, r_nu)
     rows_times(e, o, at.x, r_c)
     primal_size = max(max(top(e.c[D]), top(e.k[B])), top(r_nu))
     primal, gap, gap_size = 0.0, 0.0, 0.0

@@ -5,6 +5,11 @@ from typing import Any
 from kktdiff.backends.compiled import _dual as dual
 from kktdiff.backends.compiled import _lapack as lapack
 from kktdiff.backends.compiled._data import (
+    CONVEX,
+    DUAL,
+    FORMED,
+    PRESENT,
+    SERVES,
     Batch,
     Data,
     Options,
@@ -12,48 +17,65 @@ from kktdiff.backends.compiled._data import (
     Work,
     copy,
     element,
+    is_diagonal,
     point_of,
 )
 from kktdiff.backends.compiled._jit import inlined
 from kktdiff.backends.compiled._kept import Kept, kept_of
 from kktdiff.backends.compiled._loop import GIVEN_UP, solve
 from kktdiff.backends.compiled._polish import polish
-from kktdiff.backends.compiled._products import top
+from kktdiff.backends.compiled._products import is_positive, top
 from kktdiff.backends.compiled._triangular import is_sound
 
 
 def run(
     batch: Batch, o: Options, f: Work, at: Point, kept: Kept, iterations: Any, first: int, end: int
 ) -> None:
-    """Solve the elements from `first` to `end`; `iterations` is GIVEN_UP where that failed."""
+    """Solve the elements from `first` to `end`; `iterations` is GIVEN_UP where that failed.
+
+    Where few entries are not zero the primal form is cheaper, and the dual one is tried second.
+    """
     for i in range(first, end):
-        e, iterations[i] = element(batch, i, f), GIVEN_UP
-        if prepare(e, o, f):
+        e, iterations[i] = element(batch, i, first, f), GIVEN_UP
+        if i == first or len(batch.Q) > 1 or len(batch.G) > 1 or len(batch.A) > 1:
+            prepare(e, o, f)
+        serves = f.flags[SERVES] and is_positive(e.c[PRESENT])
+        cheap = not e.few_g or 2 * len(f.M) ** 3 < len(e.Q) ** 3
+        for form in range(2):
+            f.flags[DUAL] = serves and (form == 1 or cheap)
+            if not f.flags[CONVEX] or (form == 1 and (cheap or not serves)):
+                break
+            if f.flags[DUAL]:
+                dual.prepare(e, f)
             count = solve(e, o, f, point_of(at, 0))
             if count != GIVEN_UP and polish(e, o, f, point_of(at, 0), kept_of(kept, i)):
                 iterations[i] = count
+                break
 
 
 @inlined
-def prepare(e: Data, o: Options, f: Work) -> bool:
-    """Choose the form of the Newton system; False if Q is not convex, but for rounding.
+def prepare(e: Data, o: Options, f: Work) -> None:
+    """What elements with the same matrices have in common; whether Q is convex, but for rounding.
 
     Where Q's own factor shows that it is, the factor may serve the dual form.
     """
     n, size, convex = len(e.Q), 0.0, True
-    f.dual[0] = False
+    f.flags[FORMED] = f.flags[SERVES] = False
     for i in range(n):
         size = max(size, top(e.Q[i]))
-    if e.diagonal:
+    serves = len(f.M) > 0 and not e.diagonal
+    if is_diagonal(e.Q):
         for i in range(n):
             convex = convex and e.Q[i, i] >= -o.curvature * size
-        return convex
+        if not (convex and serves):
+            f.flags[CONVEX] = convex
+            return
     for i in range(n):
         copy(e.Q[i], f.R[i])
     if lapack.factor(f.R, f.la) and is_sound(f.R):
-        f.dual[0] = dual.prepare(e, f)
-        return True
+        f.flags[CONVEX], f.flags[SERVES] = True, serves
+        return
     for i in range(n):
         copy(e.Q[i], f.R[i])
         f.R[i, i] += o.curvature * size if size > 0 else 1.0
-    return lapack.factor(f.R, f.la)
+    f.flags[CONVEX] = lapack.factor(f.R, f.la)

@@ -15,11 +15,9 @@ from kktdiff import _kkt as kkt
 from kktdiff._arrays import (
     largest,
     namespace,
-    norm_inf,
     pick_all,
     placed,
     placed_all,
-    plus_diagonal,
     take,
 )
 from kktdiff._least_multipliers import multiplier_qp, with_multipliers
@@ -37,6 +35,7 @@ from kktdiff._settings import (
     LOOSE,
     MANY_WRONG,
     ROUNDING,
+    WORKSPACE,
     Settings,
 )
 from kktdiff._status import Status
@@ -53,7 +52,14 @@ _COARSE = 1e-10  # what rounding may leave of the stationarity before smaller mu
 Outcome = tuple[list[Part], list[Kept]]
 
 
-def solve_chunk(
+def room(qp: QP) -> int:
+    """How many elements the array code may take at once, for the memory that it needs."""
+    n, m, k = qp.sizes
+    doubles = (n + m + k) ** 2 * 3 + (m + k) * n * 2 + n * n
+    return max(1, WORKSPACE // (8 * doubles))
+
+
+def solve_part(
     qp: QP,
     index: Array,
     warm: Point | None,
@@ -69,9 +75,24 @@ def solve_chunk(
     done, kept, part = solve_easy(part, settings, backend) if warm is None else ([], [], part)
     if settings.report is not None:
         _show(done, settings, fast, backend)
-    if not part.size:
-        return done, kept
-    part, concave = part.split(_convex(part, settings.curvature, backend, separable=separable))
+    for piece in part.pieces(room(qp)):
+        near = None if warm is None else warm.take(_places(index, piece.index))
+        done_too, kept_too = _solve_piece(piece, near, settings, backend, separable=separable)
+        done, kept = done + done_too, kept + kept_too
+    return [part for part in done if part.size], kept
+
+
+def _solve_piece(
+    part: Part, warm: Point | None, settings: Settings, backend: Backend, *, separable: bool
+) -> Outcome:
+    """What takes the array code."""
+    fast = condensed.system(backend, separable=separable)
+    index = part.index
+    done: list[Part] = []
+    kept: list[Kept] = []
+    part, concave = part.split(
+        condensed.is_convex(part.qp, settings.curvature, backend, separable=separable)
+    )
     done.append(concave.marked(Status.NONCONVEX))
     if warm is not None and part.size:
         warm = warm.take(_places(index, part.index))
@@ -80,13 +101,14 @@ def solve_chunk(
     for some, last in _approached(part, settings, fast, backend, separable=separable):
         done_too, kept_too = _finished(some, last, settings, backend)
         done, kept = done + done_too, kept + kept_too
-    return [part for part in done if part.size], kept
+    return done, kept
 
 
 def _show(parts: list[Part], settings: Settings, fast: System, backend: Backend) -> None:
     """Take the steps again that one call took, which has nothing to show."""
     for part in parts:
-        _finished(*_run(_started(part, fast), _first(settings), fast), settings, backend)
+        for some in part.pieces(room(part.qp)):
+            _finished(*_run(_started(some, fast), _first(settings), fast), settings, backend)
 
 
 def _first(settings: Settings) -> Settings:
@@ -95,22 +117,6 @@ def _first(settings: Settings) -> Settings:
 
 def _places(index: Array, some: Array) -> Array:
     return namespace(index).searchsorted(index, some)
-
-
-def _convex(
-    part: Part, rounding: float, backend: Backend, *, separable: bool
-) -> Array:  # (B,) bool
-    """Whether Q has no negative eigenvalue but such as rounding may leave, relative to Q."""
-    Q = part.qp.Q
-    xp = namespace(Q)
-    size = norm_inf(norm_inf(Q))
-    if separable:
-        convex = xp.all(xp.linalg.diagonal(Q) >= -rounding * size[:, None], axis=-1)
-    else:
-        least = xp.where(size > 0, rounding * size, 1.0)
-        shift = least[:, None] + xp.zeros_like(Q[:, 0, :])
-        convex = backend.cholesky(plus_diagonal(Q, shift)).ok
-    return xp.broadcast_to(convex, part.index.shape)
 
 
 def _from_nearby(
@@ -277,7 +283,7 @@ def _least(one: Part, active: Array, share: Array, backend: Backend) -> Point:
     rows = namespace(active).nonzero(active)[0]
     dual = multiplier_qp(one.qp, one.scaling, one.point.x, rows)
     settings = Settings(_TIGHT, INNER_ITER, None, nested=True)
-    (found, *_), _ = solve_chunk(dual, 0 * one.index, None, settings, backend, separable=True)
+    (found, *_), _ = solve_part(dual, 0 * one.index, None, settings, backend, separable=True)
     least = with_multipliers(one.scaling, one.point, rows, found.point.x)
     return Point(*(v + share[:, None] * (w - v) for v, w in zip(least, one.point, strict=True)))
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from kktdiff._algorithm import solve_chunk
+from kktdiff._algorithm import room, solve_part
 from kktdiff._arrays import namespace
 from kktdiff._condensed import is_separable
 from kktdiff._derivatives import Engine
@@ -12,7 +12,7 @@ from kktdiff._parts import Kept, Part
 from kktdiff._problem import NAMES, Problem, build
 from kktdiff._residuals import Point
 from kktdiff._results import collect
-from kktdiff._settings import WORKSPACE, Settings
+from kktdiff._settings import Settings
 from kktdiff._solution import Solution
 from kktdiff._typing import Array
 
@@ -26,13 +26,14 @@ class Ran(NamedTuple):
 
 
 def run(problem: Problem, warm: Point | None, settings: Settings) -> Ran:
-    """Solve all elements that can be attempted, in chunks of bounded memory."""
+    """Solve all elements that can be attempted, in chunks of bounded memory where that matters."""
     parts: list[Part] = []
     kept: list[Kept] = []
-    for index, separable in _chunks(problem):
+    at_once = warm is None and problem.given.backend.at_once
+    for index, separable in _chunks(problem, at_once=at_once):
         nearby = None if warm is None else warm.take(index)
         qp = problem.qp if index.shape[0] == problem.length else problem.qp.take(index)
-        done, more = solve_chunk(
+        done, more = solve_part(
             qp, index, nearby, settings, problem.given.backend, separable=separable
         )
         parts, kept = parts + done, kept + more
@@ -58,18 +59,16 @@ def solve(
     return Solution(**{k: given.give(v) for k, v in fields.items()}, _engine=engine)
 
 
-def _chunks(problem: Problem) -> Iterator[tuple[Array, bool]]:
+def _chunks(problem: Problem, *, at_once: bool) -> Iterator[tuple[Array, bool]]:
     """Places of elements to be solved together, and whether their Q is diagonal with no G.
 
     The form that an element is solved in depends on itself alone, never on its batch.
     """
     qp = problem.qp
     xp = namespace(qp.p)
-    n, m, k = qp.sizes
     good = ~(problem.invalid | problem.contradictory)
     separable = good & is_separable(qp)
-    doubles = (n + m + k) ** 2 * 3 + (m + k) * n * 2 + n * n
-    step = max(1, WORKSPACE // (8 * doubles))
+    step = max(1, problem.length) if at_once else room(qp)
     for mask, kind in ((separable, True), (good & ~separable, False)):
         places = xp.nonzero(mask)[0]
         count = places.shape[0]

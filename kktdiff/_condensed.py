@@ -11,7 +11,7 @@ metric makes room for singular Q and dependent rows.
 from functools import partial
 from typing import NamedTuple
 
-from kktdiff._arrays import mv, namespace, plus_diagonal
+from kktdiff._arrays import mv, namespace, norm_inf, plus_diagonal
 from kktdiff._problem import QP
 from kktdiff._residuals import Point
 from kktdiff._scaling import Scaling
@@ -34,8 +34,23 @@ class Condensed(NamedTuple):
 def is_separable(qp: QP) -> Array:  # (B or 1,) bool
     """Which elements have a diagonal ``H``: a diagonal Q and no G."""
     xp = namespace(qp.Q)
+    if qp.G.shape[-2]:
+        return xp.zeros((1,), dtype=xp.bool, device=qp.Q.device)
     diagonal = xp.eye(qp.Q.shape[-1], dtype=xp.bool, device=qp.Q.device)
-    return xp.all((qp.Q == 0) | diagonal, axis=(1, 2)) & (qp.G.shape[-2] == 0)
+    return xp.all((qp.Q == 0) | diagonal, axis=(1, 2))
+
+
+def is_convex(qp: QP, rounding: float, backend: Backend, *, separable: bool) -> Array:  # (B,) bool
+    """Whether Q has no negative eigenvalue but such as rounding may leave, relative to Q."""
+    xp = namespace(qp.Q)
+    size = norm_inf(norm_inf(qp.Q))
+    if separable:
+        convex = xp.all(xp.linalg.diagonal(qp.Q) >= -rounding * size[:, None], axis=-1)
+    else:
+        least = xp.where(size > 0, rounding * size, 1.0)
+        shift = least[:, None] + xp.zeros_like(qp.Q[:, 0, :])
+        convex = backend.cholesky(plus_diagonal(qp.Q, shift)).ok
+    return xp.broadcast_to(convex, (qp.length,))
 
 
 def system(backend: Backend, *, separable: bool) -> System:

@@ -47,6 +47,13 @@ class Part(NamedTuple):
             return self, self.take(self.index[:0])
         return self.take(xp.nonzero(mask)[0]), self.take(xp.nonzero(~mask)[0])
 
+    def pieces(self, most: int) -> list["Part"]:
+        """The same elements, `most` at a time."""
+        if self.size <= most:
+            return [self] if self.size else []
+        places = namespace(self.index).arange(self.size, device=self.index.device)
+        return [self.take(places[first : first + most]) for first in range(0, self.size, most)]
+
     def marked(self, status: Status) -> "Part":
         """The same elements with another status."""
         return self._replace(status=0 * self.status + int(status))

@@ -127,7 +127,7 @@ def build(given: Given, soft: dict[str, Array] | None = None) -> Problem:
         never = xp.zeros(h.shape, dtype=xp.bool, device=p.device)
         absent = absent | concat([never] + [fixed] * len(sides), axis=1)
     bounds = (0 if lb is None else n, 0 if ub is None else n)
-    Q = (a["Q"] + a["Q"].mT) / 2
+    Q = given.backend.symmetric(a["Q"])
     clean = xp.where(absent, xp.zeros_like(d), d)
     qp = QP(Q, p, G, A, b, clean, ~absent, fixed, value, None, None, bounds)
     if soft is not None:

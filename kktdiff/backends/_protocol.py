@@ -50,6 +50,10 @@ class Backend(Protocol):
     def xp(self) -> Namespace:
         """The array API namespace, as array-api-compat wraps it."""
 
+    @property
+    def at_once(self) -> bool:
+        """Whether `solve` and `equilibrate` are offered, which need no memory but for results."""
+
     def owns(self, array: Any) -> bool:
         """Whether `array` is of this backend's own array type."""
 
@@ -58,6 +62,9 @@ class Backend(Protocol):
 
     def quiet(self) -> AbstractContextManager[Any]:
         """A context in which floating-point trouble of one element prints nothing."""
+
+    def symmetric(self, Q: Array) -> Array:  # (B or 1, n, n)
+        """``(Q + Q')/2``; may be Q itself where that is symmetric."""
 
     def equilibrate(
         self, Q: Array, G: Array, A: Array, passes: int, low: float, high: float

@@ -23,6 +23,7 @@ class ArrayAPIBackend:
 
     xp: Namespace
     name: str = "array_api"
+    at_once: bool = False
 
     def owns(self, array: Any) -> bool:
         """Whether `array` belongs to this namespace."""
@@ -41,6 +42,10 @@ class ArrayAPIBackend:
     def quiet(self) -> AbstractContextManager[Any]:
         """NumPy's switch: libraries that are built on NumPy warn through it."""
         return np.errstate(all="ignore")
+
+    def symmetric(self, Q: Array) -> Array:
+        """Always a copy: to look first may cost a synchronisation."""
+        return (Q + Q.mT) / 2
 
     def equilibrate(self, *matrices: Array) -> None:
         """Not offered."""

@@ -35,23 +35,28 @@ class NumPyBackend:
         """array-api-compat's view of NumPy."""
         return xp
 
+    @property
+    def at_once(self) -> bool:
+        """Whether `solve` is compiled."""
+        return compiled.loaded() is not None
+
     def owns(self, array: Any) -> bool:
         """Whether `array` is a NumPy array or scalar."""
         return isinstance(array, np.ndarray | np.generic)
 
     def receive(self, array: Any, dtype: Any, like: Any = None) -> Array:
-        """`array` as a C-contiguous NumPy array; other libraries' arrays through DLPack.
-
-        One that is read-only is copied here, once: code is compiled for writable ones.
-        """
+        """`array` as a C-contiguous NumPy array; other libraries' arrays through DLPack."""
         if not self.owns(array):
             array = np.from_dlpack(array, device="cpu")
-        array = np.ascontiguousarray(array, dtype=dtype)
-        return array if array.flags.writeable else array.copy()
+        return np.ascontiguousarray(array, dtype=dtype)
 
     def quiet(self) -> AbstractContextManager[Any]:
         """Overflow and invalid operations become a status, not a warning."""
         return np.errstate(all="ignore")
+
+    def symmetric(self, Q: Array) -> Array:
+        """A copy only where it is needed: the system clears the memory that it gives."""
+        return Q if np.array_equal(Q, Q.mT) else (Q + Q.mT) / 2
 
     def equilibrate(
         self, Q: Array, G: Array, A: Array, *options: float

@@ -173,14 +173,24 @@ def _points(qp: Any) -> Point:
 
 def _flags(array: Array) -> Array:
     """Truth values, in the one layout."""
-    return np.require(array, bool, ["C", "A", "W"])
+    return _own(array, bool)
 
 
 def _whole(array: Array) -> Array:
     """Integers, in the one layout."""
-    return np.require(array, np.int64, ["C", "A", "W"])
+    return _own(array, np.int64)
 
 
-def _own(array: Array) -> Array:
+def _own(array: Array, dtype: Any = np.float64) -> Array:
     """In the one layout that code is compiled for; a copy only where it is not already."""
-    return np.require(array, np.float64, ["C", "A", "W"])
+    array = np.require(array, dtype, ["C", "A"])
+    return array if array.flags.writeable else np.asarray(_Writable(array))
+
+
+class _Writable:
+    """A read-only array for code that is compiled for others, but does not write to it."""
+
+    def __init__(self, array: Array) -> None:
+        self._array = array
+        place, _ = array.__array_interface__["data"]
+        self.__array_interface__ = array.__array_interface__ | {"data": (place, False)}

@@ -35,7 +35,6 @@ from kktdiff._settings import (
     LOOSE,
     MANY_WRONG,
     ROUNDING,
-    WORKSPACE,
     Settings,
 )
 from kktdiff._status import Status
@@ -50,13 +49,6 @@ _COARSE = 1e-10  # what rounding may leave of the stationarity before smaller mu
 
 
 Outcome = tuple[list[Part], list[Kept]]
-
-
-def room(qp: QP) -> int:
-    """How many elements the array code may take at once, for the memory that it needs."""
-    n, m, k = qp.sizes
-    doubles = (n + m + k) ** 2 * 3 + (m + k) * n * 2 + n * n
-    return max(1, WORKSPACE // (8 * doubles))
 
 
 def solve_part(
@@ -75,7 +67,7 @@ def solve_part(
     done, kept, part = solve_easy(part, settings, backend) if warm is None else ([], [], part)
     if settings.report is not None:
         _show(done, settings, fast, backend)
-    for piece in part.pieces(room(qp)):
+    for piece in part.pieces():
         near = None if warm is None else warm.take(_places(index, piece.index))
         done_too, kept_too = _solve_piece(piece, near, settings, backend, separable=separable)
         done, kept = done + done_too, kept + kept_too
@@ -107,7 +99,7 @@ def _solve_piece(
 def _show(parts: list[Part], settings: Settings, fast: System, backend: Backend) -> None:
     """Take the steps again that one call took, which has nothing to show."""
     for part in parts:
-        for some in part.pieces(room(part.qp)):
+        for some in part.pieces():
             _finished(*_run(_started(some, fast), _first(settings), fast), settings, backend)
 
 

@@ -116,7 +116,10 @@ def concat(parts: Sequence[Array], axis: int) -> Array:
     """Concatenate along `axis`, with batch dimensions of length one broadcast first."""
     xp = namespace(parts[0])
     batch = common([part.shape[0] for part in parts])
-    full = [xp.broadcast_to(part, (batch, *part.shape[1:])) for part in parts]
+    full = [
+        part if part.shape[0] == batch else xp.broadcast_to(part, (batch, *part.shape[1:]))
+        for part in parts
+    ]
     return full[0] if len(full) == 1 else xp.concat(full, axis=axis)
 
 
@@ -128,6 +131,8 @@ def spread(
     fill: float = 0.0,
 ) -> Array:  # (length, *tail)
     """The values put in their places of a batch, `fill` in between, with the type of `like`."""
+    if len(pieces) == 1 and pieces[0][0].shape[0] == length:
+        return pieces[0][1]
     xp = namespace(like)
     everywhere = xp.arange(length, device=like.device)
     places = xp.concat([index for index, _ in pieces] or [everywhere[:0]])
@@ -139,8 +144,6 @@ def spread(
         places = xp.concat([places, missing])
         shape = (missing.shape[0], *tail)
         values.append(xp.full(shape, fill, dtype=like.dtype, device=like.device))
-    if len(values) == 1:
-        return values[0]
     return take(xp.concat(values, axis=0), xp.argsort(places))
 
 

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from kktdiff._algorithm import room, solve_part
+from kktdiff._algorithm import solve_part
 from kktdiff._arrays import namespace
 from kktdiff._condensed import is_separable
 from kktdiff._derivatives import Engine
 from kktdiff._inputs import check
-from kktdiff._parts import Kept, Part
+from kktdiff._parts import Kept, Part, room
 from kktdiff._problem import NAMES, Problem, build
 from kktdiff._residuals import Point
 from kktdiff._results import collect

@@ -7,6 +7,8 @@ mathematics is in `kktdiff._sensitivity`.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 from kktdiff import _second_order as second_order
 from kktdiff import _sensitivity as sensitivity
@@ -220,10 +222,9 @@ class Engine:
         """An input's gradient: summed if it is shared, else element by element."""
         if not self.shared(name):
             return self._spread(pieces, self.shape(CORE[name]))
-        total = self._spread([], self.shape(CORE[name]), length=1)
-        for _, value in pieces:
-            total = total + value
-        return total
+        if not pieces:
+            return self._spread([], self.shape(CORE[name]), length=1)
+        return reduce(add, (value for _, value in pieces))
 
     def _spread(self, pieces: Pieces, tail: tuple[int, ...], length: int | None = None) -> Array:
         """Pieces put in their places of the flat batch, with zeros in between."""

@@ -52,18 +52,18 @@ class Given(NamedTuple):
 
     def give(self, array: Array) -> Array:
         """A flat result (B, ...) in the batch's shape, in the caller's library and dtype."""
-        xp = namespace(array)
-        array = xp.reshape(array, (*self.batch, *array.shape[1:]))
+        if len(self.batch) != 1:
+            array = namespace(array).reshape(array, (*self.batch, *array.shape[1:]))
         return self.send(array)
 
     def send(self, array: Array) -> Array:
         """A backend array in the caller's library; floats in the caller's dtype."""
         xp = namespace(array)
-        if xp.isdtype(array.dtype, "real floating"):
-            array = xp.astype(array, getattr(xp, self.dtype), copy=False)
-        like = self.arrays["p"]
+        if self.dtype != "float64" and xp.isdtype(array.dtype, "real floating"):
+            array = xp.astype(array, getattr(xp, self.dtype))
         if self.home is self.backend:
             return array
+        like = self.arrays["p"]
         return self.home.receive(array, getattr(self.home.xp, str(array.dtype)), like=like)
 
     def fold(self, name: str, grad: Array) -> Array:

@@ -7,6 +7,7 @@ from kktdiff._arrays import namespace, pick, take
 from kktdiff._problem import QP
 from kktdiff._residuals import Point, evaluate
 from kktdiff._scaling import Scaling, activity, decided
+from kktdiff._settings import WORKSPACE
 from kktdiff._status import Status
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
@@ -47,8 +48,9 @@ class Part(NamedTuple):
             return self, self.take(self.index[:0])
         return self.take(xp.nonzero(mask)[0]), self.take(xp.nonzero(~mask)[0])
 
-    def pieces(self, most: int) -> list["Part"]:
-        """The same elements, `most` at a time."""
+    def pieces(self) -> list["Part"]:
+        """The same elements, as many at a time as there is room for."""
+        most = room(self.qp)
         if self.size <= most:
             return [self] if self.size else []
         places = namespace(self.index).arange(self.size, device=self.index.device)
@@ -62,6 +64,13 @@ class Part(NamedTuple):
     def size(self) -> int:
         """Number of elements."""
         return int(self.index.shape[0])
+
+
+def room(qp: QP) -> int:
+    """How many elements the array code may take at once, for the memory that it needs."""
+    n, m, k = qp.sizes
+    doubles = (n + m + k) ** 2 * 3 + (m + k) * n * 2 + n * n
+    return max(1, WORKSPACE // (8 * doubles))
 
 
 def keep_solved(part: Part, shown: Point, backend: Backend) -> Kept:

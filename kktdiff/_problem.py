@@ -143,7 +143,8 @@ def _faults(qp: QP, d: Array, crossed: Array | None, given: Given) -> tuple[Arra
     shape = (math.prod(given.batch),)
 
     def over(bad: Array) -> Array:  # any over all but the first axis, for every element
-        return xp.broadcast_to(xp.any(bad, axis=tuple(range(1, bad.ndim))), shape)
+        found = xp.any(bad, axis=tuple(range(1, bad.ndim)))
+        return found if found.shape == shape else xp.broadcast_to(found, shape)
 
     invalid = over(xp.isnan(d))
     for array in (qp.Q, qp.p, qp.G, qp.A):

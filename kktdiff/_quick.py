@@ -28,14 +28,17 @@ def solve_easy(
     ran = part._replace(
         point=Point(*found.point), iterations=found.iterations, numbers=found.numbers
     )
-    done, _ = ran.split(easy)
-    if not done.size:
-        return [], [], part
     factors = _factors(found, part.scaling)
-    if done.size < part.size:
-        factors = factors.take(xp.nonzero(easy)[0], backend)
+    if bool(xp.all(easy)):
+        done, rest = ran, part.take(part.index[:0])
+    else:
+        places = xp.nonzero(easy)[0]
+        if not places.shape[0]:
+            return [], [], part
+        done, rest = ran.take(places), part.take(xp.nonzero(~easy)[0])
+        factors = factors.take(places, backend)
     kept = Kept(done.index, done.qp, done.point, factors)
-    return [done.marked(Status.SOLVED)], [kept], part.take(xp.nonzero(~easy)[0])
+    return [done.marked(Status.SOLVED)], [kept], rest
 
 
 def _factors(found: Solved, scaling: Scaling) -> Factors:

@@ -111,11 +111,15 @@ def adjoint(
     lower, upper = (
         given(v, n)[:, :rows, :] for v, rows in zip((g.lam_lb, g.lam_ub), qp.bounds, strict=True)
     )
-    free = qp.present & (f.activity < 1)  # an active row's slack stays zero
-    g_s = xp.where(qp.split(free)[0][..., None], given(g.s, m), 0.0)
     g_c = xp.concat([given(g.lam, m), lower, upper], axis=1)
     g_c = xp.where(f.activity[..., None] > 0, g_c, 0.0)
-    rhs = Rhs(qp.G.mT @ g_s - given(g.x, n), -g_c, -given(g.nu, k))
+    rhs = Rhs(-given(g.x, n), -g_c, -given(g.nu, k))
+    if g.s is None:
+        u = solve(qp, f, rhs, backend, least_squares=least_squares)
+        return Adjoint(u.x, u.c, u.nu, given(g.objective, 1))
+    free = qp.present & (f.activity < 1)  # an active row's slack stays zero
+    g_s = xp.where(qp.split(free)[0][..., None], g.s, 0.0)
+    rhs = rhs._replace(x=qp.G.mT @ g_s + rhs.x)
     u = solve(qp, f, rhs, backend, least_squares=least_squares)
     pad = given(None, sum(qp.bounds))
     return Adjoint(u.x, u.c - xp.concat([g_s, pad], axis=1), u.nu, given(g.objective, 1))

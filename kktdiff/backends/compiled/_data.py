@@ -14,10 +14,10 @@ from kktdiff.backends.compiled._lapack import Lapack, Routines, tools
 P, WEIGHT, FIXED, VALUE = range(4)  # rows of `Data.x`
 D, ROW_WEIGHT, PRESENT = range(3)  # of `Data.c`
 B, NU_WEIGHT = range(2)  # of `Data.k`
-H, QX, CL, AN, R_X, DX, FORCE, HALF = range(8)  # of `Work.x`
+H, QX, CL, AN, R_X, DX, FORCE, HALF, P_HALF = range(9)  # of `Work.x`
 W, R_C, TARGET, DS, DLAM, CDX, AIM, ACTIVE, WANTED, VR = range(10)  # of `Work.c`
 R_NU, DNU, VR_NU = range(3)  # of `Work.k`
-CONVEX, SERVES, FORMED, DUAL, FEW_G, FEW_A = range(6)  # of `Work.flags`
+CONVEX, SERVES, FORMED, DUAL, FEW_G, FEW_A, RECALLS = range(7)  # of `Work.flags`
 
 _FEW = 8  # entries of the rows that are not zero, among so many, are worth looking for
 
@@ -87,11 +87,11 @@ class Work(NamedTuple):
     M: Any  # (m + k, m + k): what the dual form's matrices have in common; (0, 0): not used
     F: Any  # the same shape: their factor
     step: Any  # (m + k,)
-    flags: Any  # (6,) bool: Q is convex; the dual form serves; M is formed; it is used;
-    # few entries of G are not zero; of A
+    flags: Any  # (7,) bool: Q is convex; the dual form serves; M is formed; it is used;
+    # few entries of G are not zero; of A; residuals are recalled, not evaluated
     starts: Any  # what `Data` has under these names,
     columns: Any
-    x: Any  # (8, n)
+    x: Any  # (9, n)
     c: Any  # (10, M)
     k: Any  # (3, k)
     least: Any  # (7,): smallest residuals, relative ones, and mu, so far
@@ -111,9 +111,9 @@ def work_for(batch: Batch, call: Routines) -> Work:
     dual = rows if m == M and rows**3 / 3 < primal else 0
     return Work(
         np.empty((n, n)), np.empty((n, n)), np.empty((rows, n)), np.empty((k, k)),
-        np.empty((dual, dual)), np.empty((dual, dual)), np.empty(rows), np.zeros(6, bool),
+        np.empty((dual, dual)), np.empty((dual, dual)), np.empty(rows), np.zeros(7, bool),
         np.empty(rows + 1, np.int64), np.empty(rows * n // _FEW, np.int64),
-        np.empty((8, n)), np.empty((10, M)), np.empty((3, k)), np.empty(7),
+        np.empty((9, n)), np.empty((10, M)), np.empty((3, k)), np.empty(7),
         np.empty((4, n)), np.empty((3, M)), np.empty((2, k)), np.empty(N),
         np.empty(N), tools(call),
     )  # fmt: skip

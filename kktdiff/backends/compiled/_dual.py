@@ -8,6 +8,7 @@ first. With all rows, of G and of A, in one block C, and V' = R'^-1 C',
 so that V V' is formed once, and an iteration factors it with another diagonal.
 """
 
+from kktdiff._settings import REGULARISATION
 from kktdiff.backends.compiled import _lapack as lapack
 from kktdiff.backends.compiled import _triangular as triangular
 from kktdiff.backends.compiled._data import (
@@ -17,12 +18,17 @@ from kktdiff.backends.compiled._data import (
     FORMED,
     HALF,
     NU_WEIGHT,
+    P_HALF,
+    R_C,
     R_NU,
     R_X,
+    RECALLS,
     TARGET,
     VR,
     VR_NU,
     Data,
+    P,
+    Point,
     W,
     Work,
     copy,
@@ -30,7 +36,8 @@ from kktdiff.backends.compiled._data import (
 )
 from kktdiff.backends.compiled._jit import exact, fast, inlined
 from kktdiff.backends.compiled._kkt import IN_BLOCKS, Blocks, Factors, parts
-from kktdiff.backends.compiled._products import dot
+from kktdiff.backends.compiled._products import dot, top
+from kktdiff.backends.compiled._residuals import Norms
 from kktdiff.backends.compiled._triangular import is_sound
 
 
@@ -52,19 +59,92 @@ def prepare(e: Data, f: Work) -> None:
 
 
 @fast
-def factor(e: Data, f: Work, reg: float) -> bool:
+def factor(e: Data, f: Work) -> bool:
     """Factor the matrix for the weights lam/s, and what of the right-hand side is alike."""
     m = len(e.G)
     for i in range(len(f.M)):
         copy(f.M[i, i:], f.F[i, i:])
-        f.F[i, i] += 1 / f.c[W, i] if i < m else reg * e.cost / e.k[NU_WEIGHT, i - m] ** 2
+        f.F[i, i] += 1 / f.c[W, i] if i < m else _give(e, i - m)
+    if not f.flags[RECALLS]:
+        _halve(e, f)
+    return lapack.factor(f.F, f.la)
+
+
+@exact
+def _give(e: Data, i: int) -> float:
+    """The regularisation of an equality."""
+    return REGULARISATION * e.cost / e.k[NU_WEIGHT, i] ** 2
+
+
+@fast
+def _halve(e: Data, f: Work) -> None:
+    """``R'^-1 r_x`` and V times that."""
+    m = len(e.G)
     copy(f.x[R_X], f.x[HALF])
     triangular.forward(f.R, f.x[HALF])
     for i in range(m):
         f.c[VR, i] = dot(f.rows[i], f.x[HALF])
     for i in range(len(e.A)):
         f.k[VR_NU, i] = dot(f.rows[m + i], f.x[HALF])
-    return lapack.factor(f.F, f.la)
+
+
+@fast
+def begin(e: Data, f: Work) -> None:
+    """Do without x from now on.
+
+    Newton's steps of length alpha take all linear residuals to ``1 - alpha`` of what they are. With
+    y = Rx and z = (lam, nu), ``R'^-1 r_x = y + R'^-1 p + V'z``, which gives x when it is wanted.
+    """
+    f.flags[RECALLS] = True
+    _halve(e, f)
+    copy(e.x[P], f.x[P_HALF])
+    triangular.forward(f.R, f.x[P_HALF])
+
+
+@fast
+def shrink(e: Data, f: Work, alpha: float) -> None:
+    """The residuals after a step; the regularisation leaves some of those of the equalities."""
+    rest = 1 - alpha
+    for j in range(f.x.shape[1]):
+        f.x[R_X, j] *= rest
+        f.x[HALF, j] *= rest
+    for i in range(f.c.shape[1]):
+        f.c[R_C, i] *= rest
+        f.c[VR, i] *= rest
+    for i in range(f.k.shape[1]):
+        f.k[R_NU, i] = rest * f.k[R_NU, i] + alpha * _give(e, i) * f.k[DNU, i]
+        f.k[VR_NU, i] *= rest
+
+
+@fast
+def recalled(f: Work, at: Point) -> Norms:
+    """Norms of these residuals; the sizes of the terms are not known.
+
+    The gap is ``lam's + x'r_x - lam'r_c - nu'r_nu``, and ``x'r_x = y'R'^-1 r_x``.
+    """
+    half, primal = f.x[HALF], 0.0
+    gap = dot(half, half) - dot(half, f.x[P_HALF])
+    for i in range(len(at.s)):
+        primal = max(primal, f.c[R_C, i] - at.s[i])
+        gap += at.lam[i] * (at.s[i] - f.c[R_C, i] - f.c[VR, i])
+    for i in range(len(at.nu)):
+        gap -= at.nu[i] * (f.k[R_NU, i] + f.k[VR_NU, i])
+    equalities = top(f.k[R_NU])
+    norms = max(primal, equalities), top(f.x[R_X]), abs(gap)
+    return Norms(*norms, top(f.c[R_C]), equalities, 0.0, 0.0, 0.0)
+
+
+@fast
+def end(e: Data, f: Work, at: Point) -> None:
+    """Write x, and leave it to others to say what it is worth."""
+    f.flags[RECALLS] = False
+    for j in range(len(at.x)):
+        at.x[j] = f.x[HALF, j] - f.x[P_HALF, j]
+    for i in range(len(e.G)):
+        triangular.subtract(at.lam[i], f.rows[i], at.x)
+    for i in range(len(e.A)):
+        triangular.subtract(at.nu[i], f.rows[len(e.G) + i], at.x)
+    triangular.backward(f.R, at.x)
 
 
 @fast
@@ -86,6 +166,8 @@ def finish(e: Data, f: Work) -> None:
     dx, step = f.x[DX], f.step
     for i in range(len(e.A)):
         f.k[DNU, i] = step[len(e.G) + i]
+    if f.flags[RECALLS]:
+        return
     for j in range(len(dx)):
         dx[j] = -f.x[HALF, j]
     for i in range(len(step)):

@@ -7,12 +7,14 @@ decides what it is.
 
 from typing import Any
 
-from kktdiff._settings import BIG, POOR, REGULARISATION, ROUNDING, STALL
+from kktdiff._settings import BIG, POOR, ROUNDING, STALL
+from kktdiff.backends.compiled import _dual as dual
 from kktdiff.backends.compiled import _newton as newton
 from kktdiff.backends.compiled import _steps as steps
 from kktdiff.backends.compiled._data import (
     DUAL,
     PRESENT,
+    RECALLS,
     Batch,
     Data,
     Options,
@@ -42,13 +44,24 @@ def run(
 @inlined
 def solve(e: Data, o: Options, f: Work, at: Point) -> int:
     """Solve one element; how many iterations it took."""
+    f.flags[RECALLS] = False
     if not steps.start(e, o, f, at):
         return GIVEN_UP
     linear = is_zero(e.Q)
     fill(f.least, BIG)
     allowed_rows, allowed_dual, progress = BIG, BIG, 0
+    r = evaluate(e, o, f, at)
+    if f.flags[DUAL] and o.barrier == 0:
+        dual.begin(e, f)
     for iteration in range(o.max_iter + 1):
-        r = evaluate(e, o, f, at)
+        if f.flags[RECALLS]:
+            r = dual.recalled(f, at)
+            if is_solved(e, o, at, r) or iteration - progress >= STALL or iteration == o.max_iter:
+                dual.end(e, f, at)
+                fill(f.least, BIG)
+                allowed_rows, allowed_dual = BIG, BIG
+        if iteration and not f.flags[RECALLS]:
+            r = evaluate(e, o, f, at)
         mu = steps.mean_product(e, at.s, at.lam)
         if is_solved(e, o, at, r):
             return iteration
@@ -61,10 +74,10 @@ def solve(e: Data, o: Options, f: Work, at: Point) -> int:
             return GIVEN_UP
         for i in range(len(at.s)):
             f.c[W, i] = at.lam[i] / at.s[i] if e.c[PRESENT, i] else 0.0
-        if not newton.factor(e, o, f, REGULARISATION):
+        if not newton.factor(e, o, f):
             return GIVEN_UP
         steps.direction(e, o, f, at, mu, linear)
-        alpha, beta = steps.move(f, at, linear)
+        alpha, beta = steps.move(e, f, at, linear)
         clear = min(alpha, beta) > POOR
         allowed_rows = (1 - alpha / 2) * r.equalities if clear else BIG
         allowed_dual = (1 - beta / 2) * r.dual if clear else BIG

@@ -3,6 +3,7 @@
 from typing import Any
 
 from kktdiff._settings import FIXED as STIFF
+from kktdiff._settings import REGULARISATION
 from kktdiff.backends.compiled import _dual as dual
 from kktdiff.backends.compiled import _lapack as lapack
 from kktdiff.backends.compiled import _triangular as triangular
@@ -35,11 +36,11 @@ from kktdiff.backends.compiled._products import (
 
 
 @exact
-def factor(e: Data, o: Options, f: Work, reg: float) -> bool:
+def factor(e: Data, o: Options, f: Work) -> bool:
     """Factor the system for the weights w of the rows, ``f.c[W]``."""
     if f.flags[DUAL]:
-        return dual.factor(e, f, reg)
-    return _factor_primal(e, o, f, reg)
+        return dual.factor(e, f)
+    return _factor_primal(e, o, f)
 
 
 @exact
@@ -59,13 +60,13 @@ def finish(e: Data, f: Work) -> None:
 
 
 @fast
-def _factor_primal(e: Data, o: Options, f: Work, reg: float) -> bool:
+def _factor_primal(e: Data, o: Options, f: Work) -> bool:
     """``H = Q + C'diag(w)C`` and ``S = A H^-1 A'``."""
     n, h, w = e.Q.shape[0], f.x[DIAGONAL], f.c[WEIGHTS]
     lower, upper = w[len(e.G) :], w[len(e.G) + o.lower :]
     for j in range(n):
         prox = 1 / (e.cost * e.x[WEIGHT, j] ** 2)
-        h[j] = e.Q[j, j] + (STIFF if e.x[FIXED, j] else reg) * prox
+        h[j] = e.Q[j, j] + (STIFF if e.x[FIXED, j] else REGULARISATION) * prox
         if not e.x[FIXED, j]:
             h[j] += lower[j] if o.lower else 0.0
             h[j] += upper[j] if o.upper else 0.0
@@ -82,7 +83,7 @@ def _factor_primal(e: Data, o: Options, f: Work, reg: float) -> bool:
         _add_square(e, f)
         if not lapack.factor(f.H, f.la):
             return False
-    return len(e.A) == 0 or _factor_equalities(e, f, reg)
+    return len(e.A) == 0 or _factor_equalities(e, f)
 
 
 @fast
@@ -113,13 +114,13 @@ def _add_squares(e: Data, w: Any, h: Any) -> None:
 
 
 @fast
-def _factor_equalities(e: Data, f: Work, reg: float) -> bool:
+def _factor_equalities(e: Data, f: Work) -> bool:
     """V = A R^-1, where H = R'R, and S = V V'."""
     k, n = e.A.shape
     V, S = f.rows[len(e.G) :], f.S
     for i in range(k):
         fill(S[i], 0.0)
-        S[i, i] = reg * e.cost / e.k[NU_WEIGHT, i] ** 2
+        S[i, i] = REGULARISATION * e.cost / e.k[NU_WEIGHT, i] ** 2
         copy(e.A[i], V[i])
         if e.diagonal:
             for j in range(n):

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from kktdiff._settings import BIG, KEEP_OFF, KEEP_WELL_OFF, PLAIN, POOR, REGULARISATION, SHORT
+from kktdiff._settings import BIG, KEEP_OFF, KEEP_WELL_OFF, PLAIN, POOR, SHORT
+from kktdiff.backends.compiled import _dual as dual
 from kktdiff.backends.compiled import _newton as newton
 from kktdiff.backends.compiled._data import (
     AIM,
@@ -12,6 +13,7 @@ from kktdiff.backends.compiled._data import (
     DX,
     PRESENT,
     R_C,
+    RECALLS,
     ROW_WEIGHT,
     TARGET,
     VALUE,
@@ -37,7 +39,7 @@ def start(e: Data, o: Options, f: Work, at: Point) -> bool:
     for i in range(len(f.c[W])):
         f.c[W, i] = e.c[ROW_WEIGHT, i] ** 2 / e.cost if e.c[PRESENT, i] else 0.0
         f.c[TARGET, i] = -f.c[R_C, i]
-    if not newton.factor(e, o, f, REGULARISATION):
+    if not newton.factor(e, o, f):
         return False
     newton.solve(e, o, f)
     newton.finish(e, f)
@@ -123,16 +125,18 @@ def lengths(f: Work, at: Point, linear: bool) -> tuple[float, float]:
 
 
 @inlined
-def move(f: Work, at: Point, linear: bool) -> tuple[float, float]:
+def move(e: Data, f: Work, at: Point, linear: bool) -> tuple[float, float]:
     """Follow the direction, but for a little, as far as s and lam stay positive."""
     alpha, beta = lengths(f, at, linear)
     alpha = min((KEEP_WELL_OFF if alpha < SHORT else KEEP_OFF) * alpha, 1.0)
     beta = min((KEEP_WELL_OFF if beta < SHORT else KEEP_OFF) * beta, 1.0)
-    for j in range(len(f.x[DX])):
+    for j in range(0 if f.flags[RECALLS] else len(f.x[DX])):
         at.x[j] += alpha * f.x[DX, j]
     for i in range(len(f.c[W])):
         at.s[i] += alpha * f.c[DS, i]
         at.lam[i] += beta * f.c[DLAM, i]
     for i in range(len(f.k[DNU])):
         at.nu[i] += beta * f.k[DNU, i]
+    if f.flags[RECALLS]:
+        dual.shrink(e, f, alpha)
     return alpha, beta

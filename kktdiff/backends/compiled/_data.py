@@ -15,7 +15,7 @@ P, WEIGHT, FIXED, VALUE = range(4)  # rows of `Data.x`
 D, ROW_WEIGHT, PRESENT = range(3)  # of `Data.c`
 B, NU_WEIGHT = range(2)  # of `Data.k`
 H, QX, CL, AN, R_X, DX, FORCE, HALF, P_HALF = range(9)  # of `Work.x`
-W, R_C, TARGET, DS, DLAM, CDX, AIM, ACTIVE, WANTED, VR = range(10)  # of `Work.c`
+W, R_C, TARGET, DS, DLAM, CDX, AIM, ACTIVE, WANTED, VR, PER_S, PER_LAM, GIVE = range(13)  # `Work.c`
 R_NU, DNU, VR_NU = range(3)  # of `Work.k`
 CONVEX, SERVES, FORMED, DUAL, FEW_G, FEW_A, RECALLS = range(7)  # of `Work.flags`
 
@@ -92,7 +92,7 @@ class Work(NamedTuple):
     starts: Any  # what `Data` has under these names,
     columns: Any
     x: Any  # (9, n)
-    c: Any  # (10, M)
+    c: Any  # (13, M)
     k: Any  # (3, k)
     least: Any  # (7,): smallest residuals, relative ones, and mu, so far
     data_x: Any  # and under x, c and k
@@ -113,7 +113,7 @@ def work_for(batch: Batch, call: Routines) -> Work:
         np.empty((n, n)), np.empty((n, n)), np.empty((rows, n)), np.empty((k, k)),
         np.empty((dual, dual)), np.empty((dual, dual)), np.empty(rows), np.zeros(7, bool),
         np.empty(rows + 1, np.int64), np.empty(rows * n // _FEW, np.int64),
-        np.empty((9, n)), np.empty((10, M)), np.empty((3, k)), np.empty(7),
+        np.empty((9, n)), np.empty((13, M)), np.empty((3, k)), np.empty(7),
         np.empty((4, n)), np.empty((3, M)), np.empty((2, k)), np.empty(N),
         np.empty(N), tools(call),
     )  # fmt: skip

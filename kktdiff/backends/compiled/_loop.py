@@ -19,7 +19,6 @@ from kktdiff.backends.compiled._data import (
     Data,
     Options,
     Point,
-    W,
     Work,
     element,
     fill,
@@ -72,8 +71,7 @@ def solve(e: Data, o: Options, f: Work, at: Point) -> int:
         stuck = iteration - progress >= STALL or iteration == o.max_iter
         if rows_broken or dual_broken or stuck:
             return GIVEN_UP
-        for i in range(len(at.s)):
-            f.c[W, i] = at.lam[i] / at.s[i] if e.c[PRESENT, i] else 0.0
+        steps.weigh(e, f, at)
         if not newton.factor(e, o, f):
             return GIVEN_UP
         steps.direction(e, o, f, at, mu, linear)

@@ -75,7 +75,7 @@ def _factor_primal(e: Data, o: Options, f: Work) -> bool:
         for j in range(n):
             if not h[j] > 0:
                 return False
-            h[j] = h[j] ** 0.5
+            h[j] = 1 / h[j] ** 0.5
     else:
         for j in range(n):
             copy(e.Q[j], f.H[j])
@@ -116,15 +116,14 @@ def _add_squares(e: Data, w: Any, h: Any) -> None:
 @fast
 def _factor_equalities(e: Data, f: Work) -> bool:
     """V = A R^-1, where H = R'R, and S = V V'."""
-    k, n = e.A.shape
+    k = len(e.A)
     V, S = f.rows[len(e.G) :], f.S
     for i in range(k):
         fill(S[i], 0.0)
         S[i, i] = REGULARISATION * e.cost / e.k[NU_WEIGHT, i] ** 2
         copy(e.A[i], V[i])
         if e.diagonal:
-            for j in range(n):
-                V[i, j] /= f.x[DIAGONAL, j]
+            _scale(V[i], f.x[DIAGONAL])
     if not e.diagonal:
         lapack.solve_half(f.H, V, f.la)
     lapack.add_products(V, S, f.la)
@@ -141,13 +140,13 @@ def _solve_primal(e: Data, o: Options, f: Work) -> None:
         dx[j] = -f.x[R_X, j]
     add_rows(e, o, Cdx, dx)
     if e.diagonal:
-        _divide(dx, f.x[DIAGONAL])
+        _scale(dx, f.x[DIAGONAL])
     else:
         triangular.forward(f.H, dx)
     if len(e.A):
         _eliminate_equalities(e, f)
     if e.diagonal:
-        _divide(dx, f.x[DIAGONAL])
+        _scale(dx, f.x[DIAGONAL])
     else:
         triangular.backward(f.H, dx)
     for j in range(len(dx)):
@@ -159,9 +158,9 @@ def _solve_primal(e: Data, o: Options, f: Work) -> None:
 
 
 @fast
-def _divide(v: Any, root: Any) -> None:
+def _scale(v: Any, by: Any) -> None:
     for j in range(len(v)):
-        v[j] /= root[j]
+        v[j] *= by[j]
 
 
 @fast

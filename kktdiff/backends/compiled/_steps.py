@@ -11,6 +11,9 @@ from kktdiff.backends.compiled._data import (
     DNU,
     DS,
     DX,
+    GIVE,
+    PER_LAM,
+    PER_S,
     PRESENT,
     R_C,
     RECALLS,
@@ -83,7 +86,7 @@ def direction(e: Data, o: Options, f: Work, at: Point, mu: float, linear: bool) 
     """Mehrotra's predictor and corrector; where that goes astray, a plain step to the centre."""
     fill(f.c[AIM], o.barrier)
     _newton_to(e, o, f, at)
-    alpha, beta = lengths(f, at, linear)
+    alpha, beta = lengths(f, linear)
     total, count = 0.0, 0.0
     for i in range(len(f.c[W])):
         total += (at.s[i] + alpha * f.c[DS, i]) * (at.lam[i] + beta * f.c[DLAM, i])
@@ -93,41 +96,60 @@ def direction(e: Data, o: Options, f: Work, at: Point, mu: float, linear: bool) 
     for i in range(len(f.c[W])):
         f.c[AIM, i] = centre - f.c[DS, i] * f.c[DLAM, i]
     _newton_to(e, o, f, at)
-    if min(lengths(f, at, linear)) < POOR:
+    if min(lengths(f, linear)) < POOR:
         fill(f.c[AIM], max(PLAIN * mu, o.barrier))
         _newton_to(e, o, f, at)
     newton.finish(e, f)
 
 
 @fast
+def weigh(e: Data, f: Work, at: Point) -> None:
+    """What this iteration's steps divide by: an absent row counts for nothing."""
+    for i in range(len(at.s)):
+        present = e.c[PRESENT, i] > 0
+        f.c[PER_S, i] = 1 / at.s[i] if present else 0.0
+        f.c[PER_LAM, i] = 1 / at.lam[i] if present else 0.0
+        f.c[W, i] = at.lam[i] * f.c[PER_S, i]
+        f.c[GIVE, i] = at.s[i] * f.c[PER_LAM, i]
+
+
+@fast
 def _newton_to(e: Data, o: Options, f: Work, at: Point) -> None:
     """Newton's step towards ``lam_i s_i = aim_i``."""
     for i in range(len(f.c[W])):
-        f.c[TARGET, i] = at.s[i] - f.c[R_C, i] - f.c[AIM, i] / at.lam[i] if e.c[PRESENT, i] else 0.0
+        aim = f.c[AIM, i] * f.c[PER_LAM, i]
+        f.c[TARGET, i] = e.c[PRESENT, i] * (at.s[i] - f.c[R_C, i] - aim)
+        f.c[DS, i] = e.c[PRESENT, i] * (aim - at.s[i])
     newton.solve(e, o, f)
     for i in range(len(f.c[W])):
-        if e.c[PRESENT, i]:
-            f.c[DS, i] = f.c[AIM, i] / at.lam[i] - at.s[i] - (at.s[i] / at.lam[i]) * f.c[DLAM, i]
-        else:
-            f.c[DS, i] = 0.0
+        f.c[DS, i] -= f.c[GIVE, i] * f.c[DLAM, i]
 
 
 @exact
-def lengths(f: Work, at: Point, linear: bool) -> tuple[float, float]:
+def lengths(f: Work, linear: bool) -> tuple[float, float]:
     """Largest steps that keep s, and lam, from below zero; one for both unless Q is zero."""
-    alpha = beta = 1 / KEEP_OFF
-    for i in range(len(f.c[W])):
-        if f.c[DS, i] < 0:
-            alpha = min(alpha, -at.s[i] / f.c[DS, i])
-        if f.c[DLAM, i] < 0:
-            beta = min(beta, -at.lam[i] / f.c[DLAM, i])
+    alpha = 1 / max(_fall(f.c[DS], f.c[PER_S]), KEEP_OFF)
+    beta = 1 / max(_fall(f.c[DLAM], f.c[PER_LAM]), KEEP_OFF)
     return (alpha, beta) if linear else (min(alpha, beta), min(alpha, beta))
+
+
+@exact
+def _fall(dv: Any, per: Any) -> float:
+    """Largest entry of ``-dv/v``: four maxima at once, since each waits for the one before."""
+    a = b = c = d = 0.0
+    whole = len(dv) - len(dv) % 4
+    for i in range(0, whole, 4):
+        a, b = max(a, -dv[i] * per[i]), max(b, -dv[i + 1] * per[i + 1])
+        c, d = max(c, -dv[i + 2] * per[i + 2]), max(d, -dv[i + 3] * per[i + 3])
+    for i in range(whole, len(dv)):
+        a = max(a, -dv[i] * per[i])
+    return max(max(a, b), max(c, d))
 
 
 @inlined
 def move(e: Data, f: Work, at: Point, linear: bool) -> tuple[float, float]:
     """Follow the direction, but for a little, as far as s and lam stay positive."""
-    alpha, beta = lengths(f, at, linear)
+    alpha, beta = lengths(f, linear)
     alpha = min((KEEP_WELL_OFF if alpha < SHORT else KEEP_OFF) * alpha, 1.0)
     beta = min((KEEP_WELL_OFF if beta < SHORT else KEEP_OFF) * beta, 1.0)
     for j in range(0 if f.flags[RECALLS] else len(f.x[DX])):

@@ -100,7 +100,7 @@ def by_pivoting(b: Blocks, la: Lapack, f: Factors) -> bool:
     return lapack.lu_factor(K, f.pivots, la) and abs(K[count - 1, count - 1]) < BIG  # not NaN
 
 
-@inlined
+@exact
 def in_blocks(b: Blocks, la: Lapack, f: Factors) -> bool:
     """Eliminate the variables, if the objective alone is well conditioned in them."""
     R, V, S = parts(f)

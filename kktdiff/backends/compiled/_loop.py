@@ -24,7 +24,7 @@ from kktdiff.backends.compiled._data import (
     fill,
     point_of,
 )
-from kktdiff.backends.compiled._jit import exact, inlined
+from kktdiff.backends.compiled._jit import exact
 from kktdiff.backends.compiled._products import is_zero
 from kktdiff.backends.compiled._residuals import Norms, evaluate
 
@@ -40,7 +40,7 @@ def run(
         iterations[i] = solve(element(batch, i, first, f), o, f, point_of(at, i))
 
 
-@inlined
+@exact
 def solve(e: Data, o: Options, f: Work, at: Point) -> int:
     """Solve one element; how many iterations it took."""
     f.flags[RECALLS] = False

@@ -33,7 +33,7 @@ from kktdiff.backends.compiled._kept import Kept, factor, step
 from kktdiff.backends.compiled._residuals import Norms, evaluate
 
 
-@inlined
+@exact
 def polish(e: Data, o: Options, f: Work, at: Point, k: Kept) -> bool:
     """Write the solution near `at` and what is kept of it to `k`; whether that succeeded.
 

@@ -20,7 +20,7 @@ from kktdiff.backends.compiled._data import (
     is_diagonal,
     point_of,
 )
-from kktdiff.backends.compiled._jit import inlined
+from kktdiff.backends.compiled._jit import exact
 from kktdiff.backends.compiled._kept import Kept, kept_of
 from kktdiff.backends.compiled._loop import GIVEN_UP, solve
 from kktdiff.backends.compiled._polish import polish
@@ -53,7 +53,7 @@ def run(
                 break
 
 
-@inlined
+@exact
 def prepare(e: Data, o: Options, f: Work) -> None:
     """What elements with the same matrices have in common; whether Q is convex, but for rounding.
 

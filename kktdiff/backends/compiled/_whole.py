@@ -47,6 +47,8 @@ def run(
                 break
             if f.flags[DUAL]:
                 dual.prepare(e, f)
+            else:
+                f.flags[FORMED] = False  # the rows in memory are this form's now
             count = solve(e, o, f, point_of(at, 0))
             if count != GIVEN_UP and polish(e, o, f, point_of(at, 0), kept_of(kept, i)):
                 iterations[i] = count

@@ -96,6 +96,8 @@ def solve_qp(
     Returns
     -------
     Solution
+        It refers to the arrays given, which are not copied if they need not be: change them in
+        place only once its derivatives are no longer wanted.
 
     Raises
     ------

@@ -18,8 +18,6 @@ from kktdiff.backends.compiled._data import (
     FORMED,
     HALF,
     NU_WEIGHT,
-    P_HALF,
-    R_C,
     R_NU,
     R_X,
     RECALLS,
@@ -27,8 +25,6 @@ from kktdiff.backends.compiled._data import (
     VR,
     VR_NU,
     Data,
-    P,
-    Point,
     W,
     Work,
     copy,
@@ -36,8 +32,7 @@ from kktdiff.backends.compiled._data import (
 )
 from kktdiff.backends.compiled._jit import exact, fast, inlined
 from kktdiff.backends.compiled._kkt import IN_BLOCKS, Blocks, Factors, parts
-from kktdiff.backends.compiled._products import dot, top
-from kktdiff.backends.compiled._residuals import Norms
+from kktdiff.backends.compiled._products import dot
 from kktdiff.backends.compiled._triangular import is_sound
 
 
@@ -64,20 +59,20 @@ def factor(e: Data, f: Work) -> bool:
     m = len(e.G)
     for i in range(len(f.M)):
         copy(f.M[i, i:], f.F[i, i:])
-        f.F[i, i] += 1 / f.c[W, i] if i < m else _give(e, i - m)
+        f.F[i, i] += 1 / f.c[W, i] if i < m else give(e, i - m)
     if not f.flags[RECALLS]:
-        _halve(e, f)
+        halve(e, f)
     return lapack.factor(f.F, f.la)
 
 
 @exact
-def _give(e: Data, i: int) -> float:
+def give(e: Data, i: int) -> float:
     """The regularisation of an equality."""
     return REGULARISATION * e.cost / e.k[NU_WEIGHT, i] ** 2
 
 
 @fast
-def _halve(e: Data, f: Work) -> None:
+def halve(e: Data, f: Work) -> None:
     """``R'^-1 r_x`` and V times that."""
     m = len(e.G)
     copy(f.x[R_X], f.x[HALF])
@@ -86,65 +81,6 @@ def _halve(e: Data, f: Work) -> None:
         f.c[VR, i] = dot(f.rows[i], f.x[HALF])
     for i in range(len(e.A)):
         f.k[VR_NU, i] = dot(f.rows[m + i], f.x[HALF])
-
-
-@fast
-def begin(e: Data, f: Work) -> None:
-    """Do without x from now on.
-
-    Newton's steps of length alpha take all linear residuals to ``1 - alpha`` of what they are. With
-    y = Rx and z = (lam, nu), ``R'^-1 r_x = y + R'^-1 p + V'z``, which gives x when it is wanted.
-    """
-    f.flags[RECALLS] = True
-    _halve(e, f)
-    copy(e.x[P], f.x[P_HALF])
-    triangular.forward(f.R, f.x[P_HALF])
-
-
-@fast
-def shrink(e: Data, f: Work, alpha: float) -> None:
-    """The residuals after a step; the regularisation leaves some of those of the equalities."""
-    rest = 1 - alpha
-    for j in range(f.x.shape[1]):
-        f.x[R_X, j] *= rest
-        f.x[HALF, j] *= rest
-    for i in range(f.c.shape[1]):
-        f.c[R_C, i] *= rest
-        f.c[VR, i] *= rest
-    for i in range(f.k.shape[1]):
-        f.k[R_NU, i] = rest * f.k[R_NU, i] + alpha * _give(e, i) * f.k[DNU, i]
-        f.k[VR_NU, i] *= rest
-
-
-@fast
-def recalled(f: Work, at: Point) -> Norms:
-    """Norms of these residuals; the sizes of the terms are not known.
-
-    The gap is ``lam's + x'r_x - lam'r_c - nu'r_nu``, and ``x'r_x = y'R'^-1 r_x``.
-    """
-    half, primal = f.x[HALF], 0.0
-    gap = dot(half, half) - dot(half, f.x[P_HALF])
-    for i in range(len(at.s)):
-        primal = max(primal, f.c[R_C, i] - at.s[i])
-        gap += at.lam[i] * (at.s[i] - f.c[R_C, i] - f.c[VR, i])
-    for i in range(len(at.nu)):
-        gap -= at.nu[i] * (f.k[R_NU, i] + f.k[VR_NU, i])
-    equalities = top(f.k[R_NU])
-    norms = max(primal, equalities), top(f.x[R_X]), abs(gap)
-    return Norms(*norms, top(f.c[R_C]), equalities, 0.0, 0.0, 0.0)
-
-
-@fast
-def end(e: Data, f: Work, at: Point) -> None:
-    """Write x, and leave it to others to say what it is worth."""
-    f.flags[RECALLS] = False
-    for j in range(len(at.x)):
-        at.x[j] = f.x[HALF, j] - f.x[P_HALF, j]
-    for i in range(len(e.G)):
-        triangular.subtract(at.lam[i], f.rows[i], at.x)
-    for i in range(len(e.A)):
-        triangular.subtract(at.nu[i], f.rows[len(e.G) + i], at.x)
-    triangular.backward(f.R, at.x)
 
 
 @fast

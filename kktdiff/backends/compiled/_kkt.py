@@ -6,8 +6,9 @@ Cholesky: with ``H = R'R`` for the objective's block, C for the rows below it an
 
     S = C H^-1 C' + D = V V' + D,    V' = R'^-1 C',
 
-is positive too, and two small Cholesky factorizations cost a fourth of one LU of the whole. Where
-it is not, and for the elements that are not easy, LU with pivoting takes the matrix as it is.
+is positive too, and two small Cholesky factorizations cost a fourth of one LU of the whole; less
+where H is diagonal and few entries of C are not zero. Where the objective is not so, and for the
+elements that are not easy, LU with pivoting takes the matrix as it is.
 """
 
 from typing import Any, NamedTuple

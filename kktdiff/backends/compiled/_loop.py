@@ -8,8 +8,8 @@ decides what it is.
 from typing import Any
 
 from kktdiff._settings import BIG, POOR, ROUNDING, STALL
-from kktdiff.backends.compiled import _dual as dual
 from kktdiff.backends.compiled import _newton as newton
+from kktdiff.backends.compiled import _recalled as recalled
 from kktdiff.backends.compiled import _steps as steps
 from kktdiff.backends.compiled._data import (
     DUAL,
@@ -49,17 +49,17 @@ def solve(e: Data, o: Options, f: Work, at: Point) -> int:
     linear = is_zero(e.Q)
     fill(f.least, BIG)
     allowed_rows, allowed_dual, progress = BIG, BIG, 0
-    r = evaluate(e, o, f, at)
     if f.flags[DUAL] and o.barrier == 0:
-        dual.begin(e, f)
+        evaluate(e, o, f, at)
+        recalled.begin(e, f)
     for iteration in range(o.max_iter + 1):
         if f.flags[RECALLS]:
-            r = dual.recalled(f, at)
+            r = recalled.norms(f, at)
             if is_solved(e, o, at, r) or iteration - progress >= STALL or iteration == o.max_iter:
-                dual.end(e, f, at)
+                recalled.end(e, f, at)
                 fill(f.least, BIG)
                 allowed_rows, allowed_dual = BIG, BIG
-        if iteration and not f.flags[RECALLS]:
+        if not f.flags[RECALLS]:
             r = evaluate(e, o, f, at)
         mu = steps.mean_product(e, at.s, at.lam)
         if is_solved(e, o, at, r):

@@ -3,8 +3,8 @@
 from typing import Any
 
 from kktdiff._settings import BIG, KEEP_OFF, KEEP_WELL_OFF, PLAIN, POOR, SHORT
-from kktdiff.backends.compiled import _dual as dual
 from kktdiff.backends.compiled import _newton as newton
+from kktdiff.backends.compiled import _recalled as recalled
 from kktdiff.backends.compiled._data import (
     AIM,
     DLAM,
@@ -160,5 +160,5 @@ def move(e: Data, f: Work, at: Point, linear: bool) -> tuple[float, float]:
     for i in range(len(f.k[DNU])):
         at.nu[i] += beta * f.k[DNU, i]
     if f.flags[RECALLS]:
-        dual.shrink(e, f, alpha)
+        recalled.shrink(e, f, alpha)
     return alpha, beta

@@ -66,24 +66,6 @@ def _factor(e: Any, o: Any, f: Any, at: Any) -> None:
 
 
 @_compiled
-def _largest_cholesky(e: Any, o: Any, f: Any, at: Any) -> None:
-    if f.flags[DUAL]:  # the factor of another time: as much work
-        for i in range(len(f.F)):
-            copy(f.M[i], f.F[i])
-            f.F[i, i] += 1.0
-        _lapack.factor(f.F, f.la)
-    elif e.diagonal:
-        for i in range(len(f.S)):
-            f.S[i, i] += 1.0
-        _lapack.factor(f.S, f.la)
-    else:
-        for i in range(len(f.H)):
-            copy(e.Q[i], f.H[i])
-            f.H[i, i] += 1.0
-        _lapack.factor(f.H, f.la)
-
-
-@_compiled
 def _solve_for_a_step(e: Any, o: Any, f: Any, at: Any) -> None:
     _steps._newton_to(e, o, f, at)
 
@@ -126,8 +108,8 @@ def within(name: str) -> dict[str, float]:
     memory = work_for(batch, _run._CALL)
     dual = len(memory.M) > 0 and name != "W4"  # of which few entries are not zero
     found = {}
-    works = [("factoring", _factor), ("of that the largest Cholesky", _largest_cholesky)]
-    works += [("each of two solves", _solve_for_a_step), ("both, and the step", _whole_direction)]
+    works = [("factoring", _factor), ("each of two solves", _solve_for_a_step)]
+    works += [("both, and the step", _whole_direction)]
     for title, work in works if dual else [("residuals", _evaluate), *works]:
         go, best = _repeated(work, dual), np.inf
         go(batch, options, memory, points, 1)

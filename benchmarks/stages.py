@@ -1,6 +1,6 @@
 """Where the time of a compiled solve goes: by stage of a call, and within an iteration.
 
-    python -m benchmarks.stages [--workloads W1,W3]
+    python -m benchmarks.stages [--workloads W1,W3] [--calls-only]
 
 Microseconds for each problem, the least of several repeats, on one thread. Stages are the calls
 that `solve_qp` makes; what is within an iteration is timed at the first point, by compiled loops
@@ -127,10 +127,14 @@ def main(argv: list[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--workloads", default="W1,W2,W3,W4,small", help="(default: %(default)s)")
-    for name in parser.parse_args(argv).workloads.split(","):
+    parser.add_argument("--calls-only", action="store_true", help="nothing that has to be compiled")
+    args = parser.parse_args(argv)
+    for name in args.workloads.split(","):
         print(f"\n{name}, {bench.WORKLOADS[name].about}")
         for title, value in stages(name).items():
             print(f"  {title:28} {value:9.1f}")
+        if args.calls_only:
+            continue
         print("  within an iteration:")
         for title, value in within(name).items():
             print(f"    {title:26} {value:9.2f}", flush=True)

@@ -11,6 +11,7 @@ from kktdiff._scaling import equilibrate
 from kktdiff._settings import HANDOVER, Settings
 from kktdiff.backends import compiled
 from tests.checks import assert_near, assert_same_bits, assert_same_course, grads_of
+from tests.commands import command
 from tests.problems import Answer, Data
 from tests.tolerances import SHARED, TIGHT_ANSWER
 
@@ -187,3 +188,13 @@ def test_a_Q_that_is_not_symmetric_counts_as_its_symmetric_part(without):
         strict=True,
     ):
         assert_near(solution.x, plain.x, TIGHT_ANSWER)
+
+
+def test_the_stages_of_a_call_are_told(repository):
+    done = command(repository, "-m", "benchmarks.stages", "--workloads", "small", "--calls-only")
+    assert done.returncode == 0, done.stderr
+    rows = (line.rsplit(maxsplit=1) for line in done.stdout.strip().splitlines()[1:])
+    found = {title.strip(): float(value) for title, value in rows}
+    assert {"scaling", "compiled solve", "solve_qp, all of it", "vjp"} < set(found)
+    assert min(found.values()) > 0
+    assert found["iterations"] > 3

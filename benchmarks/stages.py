@@ -72,7 +72,7 @@ def _solve_for_a_step(e: Any, o: Any, f: Any, at: Any) -> None:
 
 @_compiled
 def _whole_direction(e: Any, o: Any, f: Any, at: Any) -> None:
-    _steps.direction(e, o, f, at, 1.0, False)
+    _steps.direction(e, o, f, at, _steps.mean_product(e, at.s, at.lam), False)
 
 
 def _repeated(work: Any, dual: bool) -> Any:
@@ -92,6 +92,8 @@ def _repeated(work: Any, dual: bool) -> Any:
         if dual:
             _recalled.begin(e, f)
         _steps.weigh(e, f, at)
+        _newton.factor(e, o, f)
+        _steps.direction(e, o, f, at, _steps.mean_product(e, at.s, at.lam), False)
         for _ in range(count):
             work(e, o, f, at)
 

@@ -34,6 +34,8 @@ from kktdiff.backends.compiled._products import (
     rows_times,
 )
 
+_TINY = 6  # variables: the call of BLAS would take longer than the work
+
 
 @exact
 def factor(e: Data, o: Options, f: Work) -> bool:
@@ -90,6 +92,7 @@ def _factor_primal(e: Data, o: Options, f: Work) -> bool:
 def _add_square(e: Data, f: Work) -> None:
     """``H += G'diag(w)G``, above the diagonal."""
     w, H = f.c[WEIGHTS], f.H
+    tiny = len(H) <= _TINY
     for i in range(len(e.G)):
         if e.few_g:
             for t in range(e.starts[i], e.starts[i + 1]):
@@ -97,11 +100,16 @@ def _add_square(e: Data, f: Work) -> None:
                 weight = w[i] * e.G[i, row]
                 for u in range(t, e.starts[i + 1]):
                     H[row, e.columns[u]] += weight * e.G[i, e.columns[u]]
+        elif tiny:
+            for row in range(len(H)):
+                weight = w[i] * e.G[i, row]
+                for j in range(row, len(H)):
+                    H[row, j] += weight * e.G[i, j]
         else:
             root = w[i] ** 0.5
             for j in range(len(H)):
                 f.rows[i, j] = root * e.G[i, j]
-    if not e.few_g:
+    if not (e.few_g or tiny):
         lapack.add_square(f.rows[: len(e.G)], H, f.la)
 
 

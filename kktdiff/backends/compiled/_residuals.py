@@ -54,7 +54,11 @@ def evaluate(e: Data, o: Options, f: Work, at: Point) -> Norms:
     fill(f.x[AN], 0.0)
     add_rows(e, o, at.lam, f.x[CL])
     add_rows_of(e, e.few_a, e.A, len(e.G), at.nu, f.x[AN])
-    times(e.Q, at.x, f.x[QX])
+    if e.diagonal:
+        for j in range(len(r_x)):
+            f.x[QX, j] = e.Q[j, j] * at.x[j]
+    else:
+        times(e.Q, at.x, f.x[QX])
     times_rows(e, e.few_a, e.A, len(e.G), at.x, r_nu)
     rows_times(e, o, at.x, r_c)
     primal_size = max(max(top(e.c[D]), top(e.k[B])), top(r_nu))

@@ -136,7 +136,9 @@ def publish(found: Record, folder: Path) -> None:
 def together(sources: list[Path]) -> Record:
     """The records of several files; the machine is that of the first."""
     parts = [json.loads(source.read_text(encoding="utf-8")) for source in sources]
-    return parts[0] | {"records": [record for part in parts for record in part["records"]]}
+    records = [record for part in parts for record in part["records"]]
+    order = list(bench.WORKLOADS)
+    return parts[0] | {"records": sorted(records, key=lambda r: order.index(r["workload"]))}
 
 
 def quote(summary: str) -> None:

@@ -5,13 +5,9 @@ import pytest
 
 import kktdiff
 from kktdiff import bench
-from kktdiff._inputs import check
-from kktdiff._problem import NAMES, build
-from kktdiff._scaling import equilibrate
-from kktdiff._settings import HANDOVER, Settings
-from kktdiff.backends import compiled
-from tests.checks import assert_near, assert_same_bits, assert_same_course, grads_of
+from tests.checks import assert_near, assert_no_difference, assert_same_bits
 from tests.commands import command
+from tests.one_call import approached, flat, solved
 from tests.problems import Answer, Data
 from tests.tolerances import SHARED, TIGHT_ANSWER
 
@@ -30,12 +26,7 @@ def used(monkeypatch):
     monkeypatch.setattr(_run, "work_for", lambda *a: seen.append(work_for(*a)) or seen[-1])
 
     def use(data):
-        given = check({name: getattr(data, name) for name in NAMES}, None)
-        qp = build(given).qp
-        run = compiled._load()
-        kept, iterations = run.solve(
-            qp, equilibrate(qp, given.backend), Settings(HANDOVER, 100, None)
-        )
+        kept, iterations = solved(data)
         return kept, iterations, seen[-1].flags
 
     return use
@@ -48,13 +39,12 @@ def sparse(curvature, equalities, batch=6, n=24, m=18, entries=2):
     for row in G:
         row[rng.choice(n, entries, replace=False)] = rng.normal(size=entries)
     L = rng.normal(size=(n, n))
-    Q = {"full": L @ L.T + np.eye(n), "diagonal": np.diag(1 + rng.random(n)), "flat": 0 * L}
+    Q = {"full": L @ L.T + np.eye(n), "diagonal": np.diag(1 + rng.random(n)), "flat": G.T @ G}
     A = {"none": None, "few": np.eye(n)[:3] - np.eye(n)[3:6], "all": rng.normal(size=(2, n))}
     chosen, x = A[equalities], rng.normal(size=(batch, n))
-    p = rng.normal(size=(batch, n)) - 10 * rng.random((batch, m)) @ G
-    if curvature == "flat":  # a minimum, and what keeps it unique
-        p[:, :] = -rng.random((batch, m)) @ G
-        Q["flat"] = G.T @ G
+    p = -10 * rng.random((batch, m)) @ G  # of the rows' space, where "flat" has its curvature
+    if curvature != "flat":
+        p += rng.normal(size=(batch, n))
     b = None if chosen is None else x @ chosen.T
     return Data(Q[curvature], p, G, x @ G.T + rng.random((batch, m)), chosen, b)
 
@@ -72,7 +62,7 @@ def test_few_entries_make_no_difference(without, used, curvature, equalities):
     few_rows = equalities == "none"  # so that the dual form is cheaper
     expected = SEPARABLE if curvature == "diagonal" and not few_rows else IN_BLOCKS
     assert np.all(kept.factors.counts[:, 2] == expected)
-    assert_no_difference(without, data)
+    assert_no_difference(without, data, 431)
 
 
 def test_few_entries_of_a_problem_that_is_flat_in_some_directions(without):
@@ -80,20 +70,6 @@ def test_few_entries_of_a_problem_that_is_flat_in_some_directions(without):
     solution, plain = without(lambda: kktdiff.solve_qp(*data))
     assert solution.solved.all()
     assert_near(solution.objective, plain.objective, SHARED)
-
-
-def assert_no_difference(without, data):
-    weight = np.random.default_rng(431).normal(size=data.p.shape)
-
-    def use():
-        solution = kktdiff.solve_qp(*data)
-        return solution, grads_of(solution.vjp(weight))
-
-    (solution, grads), (plain, plain_grads) = without(use)
-    assert_same_course(solution, plain)
-    for name in Data._fields:
-        if getattr(grads, name) is not None:
-            assert_near(getattr(grads, name), getattr(plain_grads, name), SHARED, name)
 
 
 def test_one_entry_a_row_is_as_good_as_a_bound(used):
@@ -120,11 +96,7 @@ def test_where_the_primal_form_fails_the_dual_one_is_tried(used):
     """Signals whose differences are of very different sizes."""
     problem, hard = bench.make("W4", 1000, 1), [143, 164, 354, 606, 672, 827, 885]
     data = Data(**{k: v[hard] if k == "p" else v for k, v in problem.data.items()})
-    given = check({name: getattr(data, name) for name in NAMES}, None)
-    qp = build(given).qp
-    _, primal = compiled._load().loop(
-        qp, equilibrate(qp, given.backend), Settings(HANDOVER, 100, None)
-    )
+    _, primal = approached(data)
     failed = primal < 0
     assert failed.any()  # which of them is a matter of rounding
     kept, iterations, _ = used(data)
@@ -136,10 +108,7 @@ def test_residuals_that_are_recalled_are_those_of_the_point(used):
     """The iterations are those of the loop that evaluates them; regularisation counts too."""
     problem = bench._workloads.dense(64, np.random.default_rng(5), 50, 50, 10)
     data = Data(**problem.data)
-    given = check({name: getattr(data, name) for name in NAMES}, None)
-    qp = build(given).qp
-    settings = Settings(HANDOVER, 100, None)
-    _, expected = compiled._load().loop(qp, equilibrate(qp, given.backend), settings)
+    _, expected = approached(data)
     _, iterations, _ = used(data)
     np.testing.assert_array_equal(iterations, expected)
 
@@ -174,7 +143,7 @@ def test_read_only_arrays_are_neither_refused_nor_copied(without):
         strict=True,
     ):
         assert_same_bits(solution, plain, Answer._fields)
-    qp = build(check({name: getattr(frozen, name) for name in NAMES}, None)).qp
+    qp = flat(frozen).qp
     assert np.shares_memory(qp.Q, frozen.Q)
     assert np.shares_memory(qp.G, frozen.G)
 

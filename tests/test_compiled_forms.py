@@ -4,14 +4,9 @@ import numpy as np
 import pytest
 
 import kktdiff
-from kktdiff._inputs import check
-from kktdiff._problem import NAMES, build
-from kktdiff._scaling import equilibrate
-from kktdiff._settings import HANDOVER, Settings
-from kktdiff.backends import compiled
-from tests.checks import assert_near, assert_same_course, grads_of
+from tests.checks import assert_no_difference
+from tests.one_call import scaled, solved
 from tests.problems import Data, Sizes, known
-from tests.tolerances import SHARED
 
 pytest.importorskip("numba")
 pytest.importorskip("threadpoolctl")
@@ -20,37 +15,11 @@ FEW_ROWS = Sizes(n=12, m=10)
 BOUNDED = Sizes(n=12, m=4, k=2, lower=True)
 
 
-def solved(data):
-    """What the one compiled call makes of some problems, and their iterations."""
-    given = check(dict(zip(NAMES, data, strict=True)), None)
-    qp = build(given).qp
-    run = compiled._load()
-    return run.solve(qp, equilibrate(qp, given.backend), Settings(HANDOVER, 100, None))
-
-
 def memory(data):
     """What compiled code works in on some problems."""
     from kktdiff.backends.compiled import _data, _run
 
-    given = check(dict(zip(NAMES, data, strict=True)), None)
-    qp = build(given).qp
-    return _data.work_for(_run._batch(qp, equilibrate(qp, given.backend)), _run._CALL)
-
-
-def assert_no_difference(without, data):
-    """Not in answers, statuses and iterations, nor in gradients."""
-    weight = np.random.default_rng(421).normal(size=data.p.shape)
-
-    def use():
-        solution = kktdiff.solve_qp(*data)
-        return solution, grads_of(solution.vjp(weight))
-
-    (solution, grads), (plain, plain_grads) = without(use)
-    assert solution.solved.all()
-    assert_same_course(solution, plain)
-    for name in Data._fields:
-        if getattr(grads, name) is not None:
-            assert_near(getattr(grads, name), getattr(plain_grads, name), SHARED, name)
+    return _data.work_for(_run._batch(*scaled(data)), _run._CALL)
 
 
 @pytest.mark.parametrize("k", [0, 3])
@@ -60,7 +29,7 @@ def test_in_the_space_of_the_rows(without, k):
     assert memory(data).M.shape == (10 + k, 10 + k)
     _, iterations = solved(data)
     assert np.all(iterations > 0)
-    assert_no_difference(without, data)
+    assert_no_difference(without, data, 421)
 
 
 def test_not_with_bounds_nor_where_there_are_many_rows():
@@ -78,7 +47,7 @@ def test_in_blocks_where_the_objective_alone_is_well_conditioned(without):
     kept, iterations = solved(data)
     assert np.all(iterations > 0)
     np.testing.assert_array_equal(kept.factors.counts[:, 2], [1, 1, 1, 0, 0, 0])
-    assert_no_difference(without, data)
+    assert_no_difference(without, data, 421)
 
 
 def test_variables_on_their_bounds_are_left_out(without):
@@ -88,7 +57,7 @@ def test_variables_on_their_bounds_are_left_out(without):
     held = kept.held.sum(axis=1)
     assert held.max() > 0
     np.testing.assert_array_equal(kept.factors.counts[:, 0], 12 - held)
-    assert_no_difference(without, data)
+    assert_no_difference(without, data, 421)
 
 
 @pytest.mark.parametrize("shared", [(), ("Q",)])

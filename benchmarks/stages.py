@@ -25,8 +25,17 @@ from kktdiff._inputs import check
 from kktdiff._problem import NAMES, build
 from kktdiff._scaling import equilibrate
 from kktdiff._settings import HANDOVER, Settings
-from kktdiff.backends.compiled import _dual, _lapack, _newton, _recalled, _residuals, _run, _steps
-from kktdiff.backends.compiled._data import DUAL, copy, element, point_of, work_for
+from kktdiff.backends.compiled import (
+    _dual,
+    _newton,
+    _recalled,
+    _residuals,
+    _run,
+    _steps,
+    _whole,
+)
+from kktdiff.backends.compiled._data import DUAL, SERVES, element, point_of, work_for
+from kktdiff.backends.compiled._jit import exact
 
 REPEATS, MANY = 7, 300
 SETTINGS = Settings(HANDOVER, 100, None)  # as `solve_qp` has them
@@ -55,41 +64,39 @@ def stages(name: str) -> dict[str, float]:
     return {"iterations": float(solution.iterations.mean())} | {k: min(v) for k, v in times.items()}
 
 
-@_compiled
+@exact
 def _evaluate(e: Any, o: Any, f: Any, at: Any) -> None:
     _residuals.evaluate(e, o, f, at)
 
 
-@_compiled
+@exact
 def _factor(e: Any, o: Any, f: Any, at: Any) -> None:
     _newton.factor(e, o, f)
 
 
-@_compiled
+@exact
 def _solve_for_a_step(e: Any, o: Any, f: Any, at: Any) -> None:
     _steps._newton_to(e, o, f, at)
 
 
-@_compiled
+@exact
 def _whole_direction(e: Any, o: Any, f: Any, at: Any) -> None:
     _steps.direction(e, o, f, at, _steps.mean_product(e, at.s, at.lam), False)
 
 
-def _repeated(work: Any, dual: bool) -> Any:
+def _repeated(work: Any) -> Any:
     """`work` many times over at the first point of a problem, in the form that it gets."""
 
     @_compiled
     def go(batch: Any, o: Any, f: Any, points: Any, count: int) -> None:
         e, at = element(batch, 0, 0, f), point_of(points, 0)
-        f.flags[DUAL] = dual
-        if dual:
-            for i in range(len(e.Q)):
-                copy(e.Q[i], f.R[i])
-            _lapack.factor(f.R, f.la)
+        _whole.prepare(e, o, f)
+        f.flags[DUAL] = f.flags[SERVES] and _dual.is_cheap(e, f)
+        if f.flags[DUAL]:
             _dual.prepare(e, f)
         _steps.start(e, o, f, at)
         _residuals.evaluate(e, o, f, at)
-        if dual:
+        if f.flags[DUAL]:
             _recalled.begin(e, f)
         _steps.weigh(e, f, at)
         _newton.factor(e, o, f)
@@ -108,12 +115,17 @@ def within(name: str) -> dict[str, float]:
     batch = _run._batch(qp, equilibrate(qp, given.backend))
     options, points = _run._options(qp, SETTINGS), _run._points(qp)
     memory = work_for(batch, _run._CALL)
-    dual = len(memory.M) > 0 and name != "W4"  # of which few entries are not zero
+    works = {
+        "factoring": _factor,
+        "each of two solves": _solve_for_a_step,
+        "both, and the step": _whole_direction,
+        "residuals": _evaluate,
+    }
     found = {}
-    works = [("factoring", _factor), ("each of two solves", _solve_for_a_step)]
-    works += [("both, and the step", _whole_direction)]
-    for title, work in works if dual else [("residuals", _evaluate), *works]:
-        go, best = _repeated(work, dual), np.inf
+    for title, work in works.items():
+        if work is _evaluate and memory.flags[DUAL]:
+            continue  # which recalls them
+        go, best = _repeated(work), np.inf
         go(batch, options, memory, points, 1)
         for _ in range(REPEATS):
             start = time.perf_counter()

@@ -62,11 +62,10 @@ def solve_part(
 ) -> Outcome:
     """Solve every element of `qp`; the finished parts, and what is kept for sensitivities."""
     scaling = equilibrate(qp, backend)
-    fast = condensed.system(backend, separable=separable)
     part = Part(index, qp, scaling, ipm.origin(qp), 0 * index, 0 * index)
     done, kept, part = solve_easy(part, settings, backend) if warm is None else ([], [], part)
     if settings.report is not None:
-        _show(done, settings, fast, backend)
+        _show(done, settings, condensed.system(backend, separable=separable), backend)
     for piece in part.pieces():
         near = None if warm is None else warm.take(_places(index, piece.index))
         done_too, kept_too = _solve_piece(piece, near, settings, backend, separable=separable)
@@ -80,12 +79,11 @@ def _solve_piece(
     """What takes the array code."""
     fast = condensed.system(backend, separable=separable)
     index = part.index
-    done: list[Part] = []
-    kept: list[Kept] = []
     part, concave = part.split(
         condensed.is_convex(part.qp, settings.curvature, backend, separable=separable)
     )
-    done.append(concave.marked(Status.NONCONVEX))
+    done = [concave.marked(Status.NONCONVEX)]
+    kept: list[Kept] = []
     if warm is not None and part.size:
         warm = warm.take(_places(index, part.index))
         done_too, kept, part = _from_nearby(part, warm, settings, backend)

@@ -112,14 +112,16 @@ def common(lengths: Sequence[int]) -> int:
     return next((length for length in lengths if length != 1), 1)
 
 
+def broadcast(array: Array, shape: tuple[int, ...]) -> Array:
+    """``xp.broadcast_to``, which takes as long as a small operation, where there is need for it."""
+    return array if array.shape == shape else namespace(array).broadcast_to(array, shape)
+
+
 def concat(parts: Sequence[Array], axis: int) -> Array:
     """Concatenate along `axis`, with batch dimensions of length one broadcast first."""
     xp = namespace(parts[0])
     batch = common([part.shape[0] for part in parts])
-    full = [
-        part if part.shape[0] == batch else xp.broadcast_to(part, (batch, *part.shape[1:]))
-        for part in parts
-    ]
+    full = [broadcast(part, (batch, *part.shape[1:])) for part in parts]
     return full[0] if len(full) == 1 else xp.concat(full, axis=axis)
 
 

@@ -7,7 +7,7 @@ batch flattened to one dimension, in float64, what is shared kept shared (length
 import math
 from typing import Any, NamedTuple
 
-from kktdiff._arrays import common, concat, mv, namespace, take_shared
+from kktdiff._arrays import broadcast, common, concat, mv, namespace, take_shared
 from kktdiff._inputs import Given
 from kktdiff._settings import INFINITE
 from kktdiff._typing import Array
@@ -143,8 +143,7 @@ def _faults(qp: QP, d: Array, crossed: Array | None, given: Given) -> tuple[Arra
     shape = (math.prod(given.batch),)
 
     def over(bad: Array) -> Array:  # any over all but the first axis, for every element
-        found = xp.any(bad, axis=tuple(range(1, bad.ndim)))
-        return found if found.shape == shape else xp.broadcast_to(found, shape)
+        return broadcast(xp.any(bad, axis=tuple(range(1, bad.ndim))), shape)
 
     invalid = over(xp.isnan(d))
     for array in (qp.Q, qp.p, qp.G, qp.A):

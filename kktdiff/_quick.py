@@ -11,6 +11,7 @@ from kktdiff._residuals import Point
 from kktdiff._scaling import Scaling
 from kktdiff._settings import HANDOVER, Settings
 from kktdiff._status import Status
+from kktdiff._typing import Array
 from kktdiff.backends import Backend, Solved
 
 
@@ -28,15 +29,12 @@ def solve_easy(
     ran = part._replace(
         point=Point(*found.point), iterations=found.iterations, numbers=found.numbers
     )
+    done, rest = _parted(part, ran, easy)
+    if not done.size:
+        return [], [], part
     factors = _factors(found, part.scaling)
-    if bool(xp.all(easy)):
-        done, rest = ran, part.take(part.index[:0])
-    else:
-        places = xp.nonzero(easy)[0]
-        if not places.shape[0]:
-            return [], [], part
-        done, rest = ran.take(places), part.take(xp.nonzero(~easy)[0])
-        factors = factors.take(places, backend)
+    if rest.size:
+        factors = factors.take(xp.nonzero(easy)[0], backend)
     kept = Kept(done.index, done.qp, done.point, factors)
     return [done.marked(Status.SOLVED)], [kept], rest
 
@@ -60,14 +58,21 @@ def _factors(found: Solved, scaling: Scaling) -> Factors:
 
 def approach_easy(part: Part, settings: Settings, backend: Backend) -> tuple[Part, Part]:
     """The elements that the backend's own loop brings near, and the others, not begun."""
-    nothing = part.take(part.index[:0])
     found = backend.loop(part.qp, part.scaling, settings) if _is_plain(part) else None
     if found is None:
-        return nothing, part
+        return part.take(part.index[:0]), part
     point, iterations = found
-    xp, easy = namespace(iterations), iterations >= 0
     ran = part._replace(point=Point(*point), iterations=iterations)
-    return ran.split(easy)[0].marked(Status.SOLVED), part.take(xp.nonzero(~easy)[0])
+    done, rest = _parted(part, ran, iterations >= 0)
+    return done.marked(Status.SOLVED), rest
+
+
+def _parted(part: Part, ran: Part, easy: Array) -> tuple[Part, Part]:
+    """The easy elements as they were left, and the others as they were before."""
+    xp = namespace(easy)
+    if bool(xp.all(easy)):
+        return ran, part.take(part.index[:0])
+    return ran.take(xp.nonzero(easy)[0]), part.take(xp.nonzero(~easy)[0])
 
 
 def _is_plain(part: Part) -> bool:

@@ -17,9 +17,9 @@ B, NU_WEIGHT = range(2)  # of `Data.k`
 H, QX, CL, AN, R_X, DX, FORCE, HALF, P_HALF = range(9)  # of `Work.x`
 W, R_C, TARGET, DS, DLAM, CDX, AIM, ACTIVE, WANTED, VR, PER_S, PER_LAM, GIVE = range(13)  # `Work.c`
 R_NU, DNU, VR_NU = range(3)  # of `Work.k`
-CONVEX, SERVES, FORMED, DUAL, FEW_G, FEW_A, RECALLS = range(7)  # of `Work.flags`
+CONVEX, SERVES, FORMED, DUAL, FEW_G, FEW_A, RECALLS, DIAGONAL = range(8)  # of `Work.flags`
 
-_FEW = 8  # entries of the rows that are not zero, among so many, are worth looking for
+FEW = 8  # entries of the rows that are not zero, among so many, are worth looking for
 
 
 class Batch(NamedTuple):
@@ -87,8 +87,8 @@ class Work(NamedTuple):
     M: Any  # (m + k, m + k): what the dual form's matrices have in common; (0, 0): not used
     F: Any  # the same shape: their factor
     step: Any  # (m + k,)
-    flags: Any  # (7,) bool: Q is convex; the dual form serves; M is formed; it is used;
-    # few entries of G are not zero; of A; residuals are recalled, not evaluated
+    flags: Any  # (8,) bool: Q is convex; the dual form serves; M is formed; it is used;
+    # few entries of G are not zero; of A; residuals are recalled, not evaluated; `Data.diagonal`
     starts: Any  # what `Data` has under these names,
     columns: Any
     x: Any  # (9, n)
@@ -111,8 +111,8 @@ def work_for(batch: Batch, call: Routines) -> Work:
     dual = rows if m == M and rows**3 / 3 < primal else 0
     return Work(
         np.empty((n, n)), np.empty((n, n)), np.empty((rows, n)), np.empty((k, k)),
-        np.empty((dual, dual)), np.empty((dual, dual)), np.empty(rows), np.zeros(7, bool),
-        np.empty(rows + 1, np.int64), np.empty(rows * n // _FEW, np.int64),
+        np.empty((dual, dual)), np.empty((dual, dual)), np.empty(rows), np.zeros(8, bool),
+        np.empty(rows + 1, np.int64), np.empty(rows * n // FEW, np.int64),
         np.empty((9, n)), np.empty((13, M)), np.empty((3, k)), np.empty(7),
         np.empty((4, n)), np.empty((3, M)), np.empty((2, k)), np.empty(N),
         np.empty(N), tools(call),
@@ -139,13 +139,20 @@ def element(batch: Batch, i: int, first: int, f: Work) -> Data:
     copy(of(batch.b, i), k[B])
     copy(of(batch.nu, i), k[NU_WEIGHT])
     Q, G, A = of(batch.Q, i), of(batch.G, i), of(batch.A, i)
-    if i == first or len(batch.G) > 1 or len(batch.A) > 1:
+    if has_own_matrices(batch, i, first):
         f.starts[0] = f.starts[len(G)] = 0
         f.flags[FEW_G] = find_entries(G, 0, f.starts, f.columns)
         f.flags[FEW_A] = find_entries(A, len(G), f.starts, f.columns)
-    few = (f.flags[FEW_G], f.flags[FEW_A])
-    diagonal = few[0] and is_single(f.starts, len(G)) and is_diagonal(Q)
-    return Data(Q, G, A, x, c, k, of(batch.cost, i), f.starts, f.columns, *few, diagonal)
+        single = f.flags[FEW_G] and is_single(f.starts, len(G))
+        f.flags[DIAGONAL] = single and is_diagonal(Q)
+    found = (f.flags[FEW_G], f.flags[FEW_A], f.flags[DIAGONAL])
+    return Data(Q, G, A, x, c, k, of(batch.cost, i), f.starts, f.columns, *found)
+
+
+@inlined
+def has_own_matrices(batch: Batch, i: int, first: int) -> bool:
+    """Whether what was found out about the matrices of the element before does not hold for it."""
+    return i == first or len(batch.Q) > 1 or len(batch.G) > 1 or len(batch.A) > 1
 
 
 @exact
@@ -155,7 +162,7 @@ def find_entries(rows: Any, first: int, starts: Any, columns: Any) -> bool:
     The rows of the other matrix before them: `first`.
     """
     count = starts[first]
-    most = count + rows.shape[0] * rows.shape[1] // _FEW
+    most = count + rows.shape[0] * rows.shape[1] // FEW
     for i in range(len(rows)):
         for j in range(rows.shape[1]):
             if rows[i, j] != 0:

@@ -36,6 +36,12 @@ from kktdiff.backends.compiled._products import dot
 from kktdiff.backends.compiled._triangular import is_sound
 
 
+@exact
+def is_cheap(e: Data, f: Work) -> bool:
+    """Whether this form takes less than the primal one, given that it serves."""
+    return not e.few_g or 2 * len(f.M) ** 3 < len(e.Q) ** 3
+
+
 @inlined
 def prepare(e: Data, f: Work) -> None:
     """Form V V', if it is not there yet."""

@@ -16,14 +16,13 @@ from typing import Any, NamedTuple
 from kktdiff._settings import BIG
 from kktdiff.backends.compiled import _lapack as lapack
 from kktdiff.backends.compiled import _triangular as triangular
-from kktdiff.backends.compiled._data import fill, is_diagonal, of
+from kktdiff.backends.compiled._data import FEW, fill, is_diagonal, of
 from kktdiff.backends.compiled._jit import exact, fast, inlined
 from kktdiff.backends.compiled._lapack import Lapack
 from kktdiff.backends.compiled._products import dot
 from kktdiff.backends.compiled._triangular import is_sound
 
 PIVOTED, IN_BLOCKS, SEPARABLE = range(3)  # ways to factor; the last: R is diagonal
-_FEW = 8  # entries that are not zero, among so many, are worth looking for
 
 
 class Blocks(NamedTuple):
@@ -153,7 +152,7 @@ def add_few_products(V: Any, S: Any, places: Any) -> bool:
     for i in range(r):
         for j in range(n):
             count += V[i, j] != 0
-    if _FEW * count > r * n:
+    if FEW * count > r * n:
         return False
     for i in range(r):
         count = 0

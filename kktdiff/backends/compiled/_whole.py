@@ -17,6 +17,7 @@ from kktdiff.backends.compiled._data import (
     Work,
     copy,
     element,
+    has_own_matrices,
     is_diagonal,
     point_of,
 )
@@ -37,14 +38,14 @@ def run(
     """
     for i in range(first, end):
         e, iterations[i] = element(batch, i, first, f), GIVEN_UP
-        if i == first or len(batch.Q) > 1 or len(batch.G) > 1 or len(batch.A) > 1:
+        if has_own_matrices(batch, i, first):
             prepare(e, o, f)
+        if not f.flags[CONVEX]:
+            continue
         serves = f.flags[SERVES] and is_positive(e.c[PRESENT])
-        cheap = not e.few_g or 2 * len(f.M) ** 3 < len(e.Q) ** 3
-        for form in range(2):
-            f.flags[DUAL] = serves and (form == 1 or cheap)
-            if not f.flags[CONVEX] or (form == 1 and (cheap or not serves)):
-                break
+        cheap = dual.is_cheap(e, f)
+        for form in range(2 if serves and not cheap else 1):
+            f.flags[DUAL] = serves and (cheap or form == 1)
             if f.flags[DUAL]:
                 dual.prepare(e, f)
             else:

@@ -34,7 +34,7 @@ from kktdiff.backends.compiled import (
     _steps,
     _whole,
 )
-from kktdiff.backends.compiled._data import DUAL, SERVES, element, point_of, work_for
+from kktdiff.backends.compiled._data import DUAL, RECALLS, SERVES, element, point_of, work_for
 from kktdiff.backends.compiled._jit import exact
 
 REPEATS, MANY = 7, 300
@@ -94,6 +94,7 @@ def _repeated(work: Any) -> Any:
         f.flags[DUAL] = f.flags[SERVES] and _dual.is_cheap(e, f)
         if f.flags[DUAL]:
             _dual.prepare(e, f)
+        f.flags[RECALLS] = False  # as it was when the loop began
         _steps.start(e, o, f, at)
         _residuals.evaluate(e, o, f, at)
         if f.flags[DUAL]:

@@ -46,7 +46,7 @@ class CuPyBackend:
     def receive(self, array: Any, dtype: Any, like: Any = None) -> Array:
         """`array` as a C-contiguous array on the current device; host arrays are copied to it."""
         own = array if self.owns(array) else self.cuda.to_device(array)
-        return self.xp.ascontiguousarray(own, dtype=dtype)
+        return self.xp.asarray(own, dtype=dtype, order="C")
 
     def at(self, like: Array | None) -> AbstractContextManager[Any]:
         """The device of `like`."""

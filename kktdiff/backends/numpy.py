@@ -50,7 +50,7 @@ class NumPyBackend:
         """`array` as a C-contiguous NumPy array; other libraries' arrays through DLPack."""
         if not self.owns(array):
             array = np.from_dlpack(array, device="cpu")
-        return np.ascontiguousarray(array, dtype=dtype)
+        return np.asarray(array, dtype=dtype, order="C")
 
     def at(self, like: Array | None) -> AbstractContextManager[Any]:
         """Overflow and invalid operations become a status, not a warning."""

@@ -92,6 +92,7 @@ def _parameter(text):
     declared, name = re.fullmatch(r"\s*(.*?)(\w+)\s*", text, re.DOTALL).groups()
     words = declared.replace("__restrict__", " ").replace("*", " * ").split()
     kind = " ".join(word for word in words if word not in ("const", "*"))
+    kind = {"Int": "long long"}.get(kind, kind)
     pointer = "*" in words
     return Parameter(name, kind, pointer, pointer and "const" not in words[: words.index("*")])
 
@@ -213,9 +214,7 @@ def _mismatch(parameter, argument):
         return f"must be an array, not {type(argument).__name__}"
     if not argument.flags.c_contiguous:
         return "is not C-contiguous"
-    expected = _DTYPES.get(parameter.type)
-    if expected is None:
-        return f"points to {parameter.type}, which the emulator does not know"
+    expected = _DTYPES.get(parameter.type, np.int64)  # a struct, whose fields are of eight bytes
     if argument.dtype != expected:
         return f"points to {parameter.type}, and the array is of {argument.dtype}"
     if parameter.written and not argument.flags.writeable:

@@ -79,11 +79,12 @@ class FakeCuda:
 
     @contextmanager
     def at(self, like):
-        if not self.owns(like):
+        if like is not None and not self.owns(like):
             raise TypeError(f"not an array of the device: {type(like).__name__}")
-        before, self.device = self.device, like.device
+        before, self.device = self.device, "current" if like is None else like.device
         try:
-            yield
+            with np.errstate(all="ignore"):  # CuPy never warns of what an operation finds
+                yield
         finally:
             self.device = before
 
@@ -113,11 +114,13 @@ class FakeCuda:
 
     def later(self, count):
         self.address(count)
-        if count.shape != () or count.dtype != np.int32:
-            raise TypeError(f"a 0-dimensional int32 is needed, not {count.dtype}{count.shape}")
+        if count.shape != (1,) or count.dtype != np.int32:
+            raise TypeError(
+                f"an int32 array of length one is needed, not {count.dtype}{count.shape}"
+            )
         self._record("later")
         plain, copied = count.view(np.ndarray), []
-        self._enqueue(lambda: copied.append(int(plain)))
+        self._enqueue(lambda: copied.append(int(plain[0])))
         place = self._done + len(self._queue)
 
         def wait():

@@ -21,6 +21,7 @@ class Memory:
     def __init__(self):
         self._ranges = {}  # start -> (stop, weak reference to the array)
         self._last = 0
+        self._most = 64  # ranges, before those of arrays that are gone are thrown out
 
     def register(self, array):
         """Let the memory of `array`, and of what it is a view of, be used."""
@@ -29,6 +30,9 @@ class Memory:
             base = base.base
         start, stop = byte_bounds(base)
         self._ranges[start] = (stop, weakref.ref(base))
+        if len(self._ranges) > self._most:
+            self.alive()
+            self._most = 64 + 2 * len(self._ranges)
 
     def alive(self):
         """All registered arrays that still exist; whoever holds the list keeps them."""

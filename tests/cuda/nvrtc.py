@@ -37,15 +37,16 @@ class Compiled(NamedTuple):
     @property
     def warnings(self):
         """The lines of the log that say so."""
-        return [line for line in self.log.splitlines() if "warning" in line.lower()]
+        return [line for line in self.log.splitlines() if re.search(r"\bwarning\b[^:]*:", line)]
 
 
 @cache
 def library():
     """The loaded library, or None."""
     places = [Path(folder) / "nvidia" for folder in sys.path]
-    found = sorted(file for place in places for file in place.glob("**/libnvrtc.so.*"))
-    names = [str(file) for file in found if "alt" not in file.name]
+    found = [file for place in places for file in place.glob("**/libnvrtc.so.*")]
+    newest_first = sorted(found, key=lambda file: file.name, reverse=True)
+    names = [str(file) for file in newest_first]
     names += [ctypes.util.find_library("nvrtc")]
     for name in filter(None, names):
         try:

@@ -75,7 +75,7 @@ def test_missing_barrier_of_the_warp_shows(number):
     [
         (
             "returns_early",
-            r"block 0: a barrier .*0\.\.31 wait at the block's of line 6; threads 32\.\.63 have ret",
+            r"block 0: a barrier .*31 wait at the block's of line 6; threads 32\.\.63 have ret",
         ),
         (
             "two_barriers",

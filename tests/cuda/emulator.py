@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 from functools import cache
@@ -61,12 +62,38 @@ class Kernel(NamedTuple):
 
 
 def compiler():
-    """The C++ compiler of this machine, or None."""
-    named = os.environ.get("CXX", "").split()
-    return next(filter(None, map(shutil.which, [*named[:1], "g++", "clang++"])), None)
+    """The command that compiles C++ on this machine, or None."""
+    if sys.platform == "win32":  # fibers and shared libraries are made as on Unix
+        return None
+    for command in (os.environ.get("CXX", "").split(), ["g++"], ["clang++"]):
+        if command and shutil.which(command[0]):
+            return command
+    return None
 
 
-NO_COMPILER = "no C++ compiler found: looked for $CXX, g++ and clang++"
+NO_COMPILER = "no C++ compiler for the emulator: looked for $CXX, g++ and clang++, not on Windows"
+
+
+def sanitizer():
+    """The environment in which a Python process can load what is built with `sanitize`, or None.
+
+    Every access beyond an array that NumPy made in such a process then ends it with a report.
+    """
+    if compiler() is None:
+        return None
+    found = [
+        subprocess.run(
+            [*compiler(), f"-print-file-name={name}"], capture_output=True, text=True
+        ).stdout.strip()
+        for name in ("libasan.so", "libstdc++.so")
+    ]
+    if not all(os.path.isabs(path) for path in found):
+        return None
+    # Python itself keeps memory to its end
+    return {**os.environ, "LD_PRELOAD": " ".join(found), "ASAN_OPTIONS": "detect_leaks=0"}
+
+
+NO_SANITIZER = "no AddressSanitizer of g++ on this machine"
 
 
 def kernels(source):
@@ -145,7 +172,7 @@ def build(source, *, sanitize=False, options=()):
     if not library.exists():
         written = library.with_suffix(".cpp")
         written.write_text(text)
-        command = [compiler(), *flags, "-o", str(library), str(written)]
+        command = [*compiler(), *flags, "-o", str(library), str(written)]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise EmulatorError(f"{Path(command[0]).name} failed:\n{done.stderr}")

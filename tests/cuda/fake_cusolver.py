@@ -137,7 +137,8 @@ class FakeCusolver(Library):
 def factor_cholesky(A, lower):  # (n, n)
     """The factor in the one triangle of A, in place; the number of the first bad pivot, or 0.
 
-    Where there is one, what is not in the leading block before it is NaN.
+    Where there is one, what is not in the leading block before it is NaN. A pivot that is NaN is
+    not told of: LAPACK's libraries differ in it, and cuSOLVER's documentation promises nothing.
     """
     n = len(A)
     if not n:
@@ -146,6 +147,7 @@ def factor_cholesky(A, lower):  # (n, n)
     if info:
         places = np.arange(n)
         beyond = np.maximum(places[:, None], places[None, :]) >= info - 1
+        info = 0 if np.isnan(factor[info - 1, info - 1]) else info
         factor[beyond] = np.nan
     mine = np.tri(n, dtype=bool) if lower else np.tri(n, dtype=bool).T
     A[mine] = factor[mine]

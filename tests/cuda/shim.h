@@ -1,9 +1,10 @@
 // What CUDA C++ kernels need to run on the host, compiled by g++: one fiber for each thread of a
 // block, real barriers, shared memory that is poisoned and guarded.
 //
-// Blocks run one after another. A thread runs until it comes to a barrier; then the next one
-// runs, in an order that the caller chooses. So every result is repeatable, and two threads that
-// touch the same memory with no barrier between them give another result in another order.
+// Blocks run one after another. A thread runs until it comes to a barrier; then the next one of its
+// warp runs; and a warp goes on past its own barriers before another one begins, or, in a shuffle,
+// at times. So every result is repeatable, and two threads that touch the same memory with no
+// barrier between them give another result in another order.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -73,7 +74,7 @@ struct Thread {
   int line;   // of the barrier that it waits at
   int swaps;  // how many values it has given to its warp
 };
-constexpr size_t STACK = 128 * 1024;
+constexpr size_t STACK = 128 * 1024, STACK_END = 4096;  // bytes; what must not be touched of them
 constexpr unsigned long long SHARED_POISON = 0x7ff8dead5ead0001, STACK_MARK = 0x7ff8dead5ead0002;
 
 static std::vector<Thread> threads;
@@ -143,6 +144,7 @@ struct Order {
   int kind;  // 0: forward, 1: reverse, else the seed of a shuffle
   std::mt19937 random;
   explicit Order(int kind) : kind(kind), random(kind) {}
+  bool stay() { return kind < 2 || random() % 4; }  // with the warp that has passed a barrier
   const std::vector<int> &operator()(std::vector<int> &items) {
     std::iota(items.begin(), items.end(), 0);
     if (kind == 1) std::reverse(items.begin(), items.end());
@@ -159,7 +161,8 @@ static void prepare_block() {
   for (size_t i = 0; i < threads.size(); ++i) {
     threads[i].state = READY;
     threads[i].line = threads[i].swaps = 0;
-    std::memcpy(stacks[i], &STACK_MARK, sizeof STACK_MARK);
+    auto end = reinterpret_cast<unsigned long long *>(stacks[i]);
+    std::fill_n(end, STACK_END / sizeof *end, STACK_MARK);
     prepare(threads[i].context, stacks[i], STACK, begin);
   }
 }
@@ -169,24 +172,38 @@ static std::string check_block() {
   for (int i = 0; i < GUARD; ++i)
     if (std::memcmp(shared + SHARED_DOUBLES + i, &SHARED_POISON, sizeof(double)))
       return "written behind the shared memory: shared[" + std::to_string(SHARED_DOUBLES + i) + "]";
-  for (char *stack : stacks)
-    if (std::memcmp(stack, &STACK_MARK, sizeof STACK_MARK)) return "the stack of a thread is full";
+  for (char *stack : stacks) {
+    auto end = reinterpret_cast<unsigned long long *>(stack);
+    if (std::any_of(end, end + STACK_END / sizeof *end, [](auto mark) { return mark != STACK_MARK; }))
+      return "the stack of a thread is full";
+  }
   return "";
 }
 
-static std::string run_block(Order &order, std::vector<int> &sequence) {
-  prepare_block();
-  for (bool going = true; going;) {
-    for (int i : order(sequence)) {
-      if (threads[i].state != READY) continue;
-      current = &threads[i];
-      threadIdx.x = i;
-      change(scheduler, current->context);
-    }
-    going = release(0, threads.size(), AT_BLOCK_BARRIER);
-    for (size_t warp = 0; warp < threads.size(); warp += 32)
-      going |= threads[warp].state == AT_WARP_BARRIER && release(warp, 32, AT_WARP_BARRIER);
+// Runs a warp to its next barrier; whether it can go on from there.
+static bool advance(int warp, Order &order, std::vector<int> &lanes) {
+  for (int lane : order(lanes)) {
+    current = &threads[32 * warp + lane];
+    threadIdx.x = 32 * warp + lane;
+    if (current->state == READY) change(scheduler, current->context);
   }
+  return release(32 * warp, 32, AT_WARP_BARRIER);
+}
+
+static std::string run_block(Order &order) {
+  std::vector<int> warps(threads.size() / 32), lanes(32);
+  prepare_block();
+  do {
+    for (bool going = true; going;) {
+      going = false;
+      for (int warp : order(warps)) {
+        bool more;
+        do more = advance(warp, order, lanes);
+        while (more && order.stay());
+        going |= more;
+      }
+    }
+  } while (release(0, threads.size(), AT_BLOCK_BARRIER));
   for (const Thread &thread : threads)
     if (thread.state != RETURNED) return describe_stuck();
   return check_block();
@@ -194,7 +211,7 @@ static std::string run_block(Order &order, std::vector<int> &sequence) {
 
 static int launch(int blocks, int count, int kind, char *message, size_t room) {
   Order order(kind);
-  std::vector<int> sequence(count), grid(blocks);
+  std::vector<int> grid(blocks);
   threads.resize(count);
   for (int i = 0; i < count; ++i)
     stacks.push_back(static_cast<char *>(std::aligned_alloc(64, STACK)));
@@ -203,7 +220,7 @@ static int launch(int blocks, int count, int kind, char *message, size_t room) {
   std::string trouble;
   for (int block : order(grid)) {
     blockIdx.x = block;
-    trouble = run_block(order, sequence);
+    trouble = run_block(order);
     if (!trouble.empty()) {
       std::snprintf(message, room, "block %d: %s", block, trouble.c_str());
       break;
@@ -247,8 +264,23 @@ static inline double __dmul_rn(double a, double b) { return a * b; }
 static inline double __ddiv_rn(double a, double b) { return a / b; }
 static inline double __dsqrt_rn(double a) { return std::sqrt(a); }
 static inline double __fma_rn(double a, double b, double c) { return std::fma(a, b, c); }
+static inline double __longlong_as_double(long long bits) {
+  double value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+static inline long long __double_as_longlong(double value) {
+  long long bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+using std::copysign;
 using std::isfinite;
 using std::isinf;
 using std::isnan;
 using std::max;
 using std::min;
+using std::signbit;
+#undef INFINITY  // none of these is known to CUDA's compiler without a header
+#undef NAN
+#undef HUGE_VAL

@@ -106,6 +106,12 @@ def adopt(array: Any, name: str) -> Any:
     TypeError
         Memory on a CUDA device where CuPy can't be used, or that can't be read; `name` is what
         the message calls the array.
+
+    Examples
+    --------
+    >>> from kktdiff import backends
+    >>> backends.adopt([1.0, 2.0], "p")
+    [1.0, 2.0]
     """
     if array is None or NUMPY.owns(array) or array_api_compat.is_array_api_obj(array):
         return array

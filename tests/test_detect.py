@@ -15,6 +15,7 @@ import pytest
 import kktdiff
 from kktdiff import backends
 from kktdiff.backends.cuda import _detect
+from tests import conftest
 from tests.fake_cupy import FakeArray, install, uninstall
 
 EXTRAS = ("'kktdiff[cuda12]'", "'kktdiff[cuda13]'", "nvidia-smi")
@@ -211,3 +212,35 @@ def test_the_core_uses_nothing_that_cupy_lacks():
         if not hasattr(module, name.removeprefix("linalg.")):
             missing.append(name)
     assert missing == []
+
+
+# ------------------------------------------------------- how this suite treats such a machine
+
+
+def test_the_fixture_skips_with_the_sentence(monkeypatch, request):
+    uninstall(monkeypatch)
+    monkeypatch.delenv("KKTDIFF_REQUIRE_GPU", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="CuPy is not installed"):
+        request.getfixturevalue("gpu")
+
+
+def test_the_fixture_fails_where_a_gpu_is_a_must(monkeypatch, request):
+    uninstall(monkeypatch)
+    monkeypatch.setenv("KKTDIFF_REQUIRE_GPU", "1")
+    with pytest.raises(pytest.fail.Exception, match=r"KKTDIFF_REQUIRE_GPU.*not installed"):
+        request.getfixturevalue("gpu")
+
+
+def test_the_fixture_is_cupy_where_that_can_be_used(monkeypatch, request):
+    cupy = install(monkeypatch)
+    assert request.getfixturevalue("gpu") is cupy
+
+
+def test_what_uses_the_fixture_is_marked():
+    marks = {"with": [], "without": []}
+    items = [
+        SimpleNamespace(fixturenames=names, add_marker=marks[key].append)
+        for key, names in (("with", ["run", "gpu"]), ("without", ["run"]))
+    ]
+    conftest.pytest_collection_modifyitems(items)
+    assert marks == {"with": ["gpu"], "without": []}

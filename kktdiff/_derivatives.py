@@ -19,7 +19,7 @@ from kktdiff._central_path import on_central_path
 from kktdiff._diagnostics import certificate, diagnostics
 from kktdiff._inputs import CORE, Given
 from kktdiff._parts import Kept
-from kktdiff._problem import Problem
+from kktdiff._problem import Problem, at_work
 from kktdiff._residuals import Point, multipliers
 from kktdiff._sensitivity import Adjoint, Cotangents, Tangent
 from kktdiff._settings import one_of
@@ -42,6 +42,7 @@ class Engine:
     kept: tuple[Kept, ...]
     proofs: tuple[tuple[Array, Point], ...]  # places of elements without a solution, and why
 
+    @at_work
     def vjp(
         self,
         cotangents: dict[str, Array | None],
@@ -63,6 +64,7 @@ class Engine:
                 found.append((group.index, value))
         return self._folded(pieces)
 
+    @at_work
     def jvp(
         self, tangents: dict[str, Array | None], mode: str, smoothing: float | None
     ) -> dict[str, Array]:
@@ -71,6 +73,7 @@ class Engine:
         groups = self._groups(mode, smoothing)
         return self._outputs([(g, self._tangent(g, _of(d, g), mode)) for g in groups])
 
+    @at_work
     def hvp(
         self,
         cotangents: dict[str, Array | None],
@@ -96,6 +99,7 @@ class Engine:
                 found.append((group.index, value))
         return self._folded(pieces)
 
+    @at_work
     def second_jvp(
         self, first: dict[str, Array | None], second: dict[str, Array | None], mode: str
     ) -> dict[str, Array]:
@@ -113,6 +117,7 @@ class Engine:
             found.append((group, t))
         return self._outputs(found)
 
+    @at_work
     def jacobian(self, of: str, wrt: str, mode: str, smoothing: float | None) -> Array:
         """Derivative of one output by one input, (..., *of, *wrt)."""
         one_of("of", of, tuple(OUTPUTS))
@@ -134,10 +139,12 @@ class Engine:
             pieces.append((group.index, xp.reshape(value, (count, *tail))))
         return self.problem.given.give(self._spread(pieces, tail))
 
+    @at_work
     def diagnostics(self) -> dict[str, Array]:
         """The fields of `Diagnostics`, each (...); an element that is not solved has no trust."""
         return diagnostics(self.problem, self.status, self.kept)
 
+    @at_work
     def certificate(self) -> dict[str, Array]:
         """The fields of `Certificate`; NaN for an element that has none."""
         return certificate(self.problem, self.proofs)
@@ -200,11 +207,10 @@ class Engine:
     def _each_group(self, mode: str, smoothing: float | None) -> Iterator[Kept]:
         backend = self.problem.given.backend
         for group in self.kept:
-            with backend.quiet():
-                if mode == "smoothed":
-                    yield from on_central_path(group, smoothing or SMOOTHING, backend)
-                else:
-                    yield group
+            if mode == "smoothed":
+                yield from on_central_path(group, smoothing or SMOOTHING, backend)
+            else:
+                yield group
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ Broadcasting rules and dtype rules stand here and in `_problem`, nowhere else.
 
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import array_api_compat
@@ -28,6 +29,10 @@ class Given(NamedTuple):
     dtype: str  # "float32" or "float64": what results are given in
     home: Backend  # the library of the inputs, where results live
     backend: Backend  # where the work is done
+
+    def at_work(self) -> AbstractContextManager[Any]:
+        """The context of all work on these arrays."""
+        return self.backend.at(self.arrays["p"] if self.home is self.backend else None)
 
     def flat(self, name: str) -> Array | None:
         """Argument `name` in float64 with one batch dimension; of length one if shared.

@@ -96,7 +96,7 @@ def test_it_takes_the_steps_of_the_numpy_loop(family, barrier):
     qp, backend = build(given).qp, given.backend
     scaling, system = equilibrate(qp, backend), condensed.system(backend, separable=False)
     settings = Settings(1e-6, 60, None, barrier, exacting=True)
-    with backend.quiet():
+    with backend.at(None):
         spent = np.zeros(qp.length, int)
         plain = ipm.run(qp, scaling, ipm.start(qp, scaling, system), settings, system, spent)
         found, iterations = compiled._load().loop(qp, scaling, settings)

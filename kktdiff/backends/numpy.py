@@ -11,6 +11,7 @@ import numpy as np
 from scipy.linalg import blas, lapack
 
 from kktdiff._arrays import outer, plus_diagonal
+from kktdiff._settings import WORKSPACE
 from kktdiff._typing import Array, Namespace
 from kktdiff.backends import compiled
 from kktdiff.backends._protocol import LU, Cholesky, Solved
@@ -30,6 +31,7 @@ class NumPyBackend:
     """The default backend, on the CPU."""
 
     name: str = "numpy"
+    workspace: int = WORKSPACE
 
     @property
     def xp(self) -> Namespace:
@@ -52,7 +54,7 @@ class NumPyBackend:
             array = array.get() if on_cuda else np.from_dlpack(array, device="cpu")
         return np.ascontiguousarray(array, dtype=dtype)
 
-    def quiet(self) -> AbstractContextManager[Any]:
+    def at(self, like: Array | None) -> AbstractContextManager[Any]:
         """Overflow and invalid operations become a status, not a warning."""
         return np.errstate(all="ignore")
 

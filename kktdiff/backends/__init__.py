@@ -90,8 +90,10 @@ def for_array(array: Any) -> Backend:
 
 
 def _cupy() -> Backend:
-    """Where CuPy can be used; the module imports it."""
-    return importlib.import_module("kktdiff.backends.cupy").backend()
+    """Where CuPy can be used, which is imported here."""
+    from kktdiff.backends.cupy import backend
+
+    return backend()
 
 
 def adopt(array: Any, name: str) -> Any:

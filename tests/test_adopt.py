@@ -145,6 +145,22 @@ def test_they_may_stand_among_arrays_of_numpy():
     assert_same_bits(kktdiff.solve_qp(*mixed), kktdiff.solve_qp(*DATA), Answer._fields)
 
 
+def test_it_is_what_was_read_that_is_worked_with(monkeypatch):
+    class Hidden:
+        def __init__(self, array):
+            self.array = array
+
+    def read(array, name):
+        assert name
+        return array.array if isinstance(array, Hidden) else array
+
+    monkeypatch.setattr(backends, "adopt", read)
+    solution = kktdiff.solve_qp(*(Hidden(a) for a in DATA))
+    g, expected = np.ones(DATA.p.shape), kktdiff.solve_qp(*DATA)
+    assert_same_bits(solution.vjp(Hidden(g)), expected.vjp(g), Data._fields)
+    assert_same_bits(solution.jvp(p=Hidden(g)), expected.jvp(p=g), Answer._fields)
+
+
 def test_weights_of_shifts_may_be_such_arrays():
     lower, upper = np.array([1.0, 0.0]), np.array([-1.0, 1.0])
     weight = np.array([4.0, 1.0])

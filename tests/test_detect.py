@@ -56,6 +56,10 @@ CAUSES = {
         lambda m: found(m, "cupy.py", framed()),
         ["can't be imported", "(libfoo.so.1: cannot open shared object file)", *EXTRAS],
     ),
+    "broken-otherwise": (
+        lambda m: found(m, "cupy.py", OSError("no such file")),
+        ["can't be imported", "(no such file)", *EXTRAS],
+    ),
     "broken-silently": (lambda m: found(m, "cupy.py", ImportError()), ["(ImportError)", *EXTRAS]),
     "too-old": (
         lambda m: install(m, version="13.6.0"),
@@ -130,6 +134,11 @@ def test_asking_for_the_backend_raises_the_sentence(cause):
         backends.get("cupy")
     with pytest.raises(ValueError, match=reason):
         kktdiff.solve_qp(np.eye(2), np.ones(2), backend="cupy")
+
+
+def test_no_other_cupy_is_offered_to_a_driver_that_is_too_old_for_any(monkeypatch):
+    install(monkeypatch, driver=11080, error="cudaErrorInsufficientDriver: too old")
+    assert "pip" not in backends.available()["cupy"]
 
 
 def test_hidden_devices_are_mentioned(monkeypatch):

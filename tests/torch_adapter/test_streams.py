@@ -19,6 +19,7 @@ from tests.torch_adapter.tensors import SMALL, assert_same_fields, tensors, ther
 
 torch = pytest.importorskip("torch")
 from kktdiff.adapters.torch import _compiled, _exchange, solve_qp
+from kktdiff.adapters.torch._functions import Call, Second
 
 DEVICE = torch.device("cuda", 1)
 METHODS = ("vjp", "jvp", "hvp", "second_jvp", "diagnostics", "certificate")
@@ -190,6 +191,15 @@ def test_forward_mode_is_inside(machine):
         moved = torch.autograd.forward_ad.unpack_dual(x(dual)).tangent
     assert moved.shape == DATA.p.shape
     assert len(machine.log) == 8
+
+
+def test_second_tangents_are_inside(machine):
+    inputs = OnCuda.of(DATA, grad=False)
+    solution = solve_qp(*inputs).core
+    before = len(machine.log)
+    moved = Second.apply(Call({}), solution, (), *inputs, *inputs, *inputs)
+    assert moved[0].shape == DATA.p.shape
+    assert len(machine.log) - before == 4
 
 
 def test_what_is_compiled_is_inside(machine):

@@ -9,13 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
+from typing import Any
 
 from kktdiff import _second_order as second_order
 from kktdiff import _sensitivity as sensitivity
+from kktdiff import backends
 from kktdiff._arrays import namespace, spread, take_shared
 from kktdiff._central_path import on_central_path
 from kktdiff._diagnostics import certificate, diagnostics
-from kktdiff._inputs import CORE
+from kktdiff._inputs import CORE, Given
 from kktdiff._parts import Kept
 from kktdiff._problem import Problem, at_work
 from kktdiff._residuals import Point, multipliers
@@ -246,7 +248,7 @@ class Engine:
             if array is None:
                 continue
             shape = (*given.batch, *self.shape(OUTPUTS[name]))
-            _same_shape("cotangent", name, array, shape, given)
+            array = _checked("cotangent", name, array, shape, given)
             size = math.prod(self.shape(OUTPUTS[name]))
             flat[name] = given.receive(array, (self.problem.length, size, 1))
         return flat
@@ -262,7 +264,7 @@ class Engine:
             own = given.arrays[name]
             if own is None:
                 raise ValueError(f"a tangent was given for {name}, which was None in the solve")
-            _same_shape("tangent", name, array, tuple(own.shape), given)
+            array = _checked("tangent", name, array, tuple(own.shape), given)
             flat[name] = given._replace(arrays=given.arrays | {name: array}).flat(name)
         return flat
 
@@ -272,9 +274,9 @@ def _of(d: dict[str, Array], group: Kept) -> dict[str, Array]:
     return {name: take_shared(v, group.index) for name, v in d.items()}
 
 
-def _same_shape(kind: str, name: str, array: Array, shape: tuple[int, ...], given: object) -> None:
-    owns = given.home.owns  # type: ignore[attr-defined]
-    if not owns(array):
+def _checked(kind: str, name: str, array: Any, shape: tuple[int, ...], given: Given) -> Array:
+    array = backends.adopt(array, f"the {kind} of {name}")
+    if not given.home.owns(array):
         raise TypeError(
             f"the {kind} of {name} is a {type(array).__name__}: expected the array type of "
             "the inputs"
@@ -283,3 +285,4 @@ def _same_shape(kind: str, name: str, array: Array, shape: tuple[int, ...], give
         raise ValueError(
             f"the {kind} of {name} has shape {tuple(array.shape)}: expected {shape}, as {name} has"
         )
+    return array

@@ -109,6 +109,7 @@ def check(arrays: dict[str, Any], backend: str | None) -> Given:
             raise TypeError(
                 f"{name} is None: it is required, of shape (..., {', '.join(CORE[name])})"
             )
+    arrays = {name: backends.adopt(array, name) for name, array in arrays.items()}
     home = _same_library(arrays)
     dtype = _same_dtype(arrays)
     sizes = _core_sizes(arrays)
@@ -138,6 +139,7 @@ def check_weights(given: Given, weights: Mapping[str, Array]) -> dict[str, Array
     for name, array in weights.items():
         if name not in sizes:
             raise ValueError(f"shift_weights has {name!r}: expected some of {', '.join(sides)}")
+        array = backends.adopt(array, f"shift_weights[{name!r}]")
         if not given.home.owns(array):
             raise TypeError(
                 f"shift_weights[{name!r}] is a {type(array).__name__}: expected the array type of "

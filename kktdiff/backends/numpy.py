@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import array_api_compat
 import array_api_compat.numpy as xp
 import numpy as np
 from scipy.linalg import blas, lapack
@@ -48,8 +49,9 @@ class NumPyBackend:
 
     def receive(self, array: Any, dtype: Any, like: Any = None) -> Array:
         """`array` as a C-contiguous NumPy array; other libraries' arrays through DLPack."""
-        if not self.owns(array):
-            array = np.from_dlpack(array, device="cpu")
+        if not self.owns(array):  # CuPy's DLPack doesn't copy from the device
+            on_cuda = array_api_compat.is_cupy_array(array)
+            array = array.get() if on_cuda else np.from_dlpack(array, device="cpu")
         return np.asarray(array, dtype=dtype, order="C")
 
     def at(self, like: Array | None) -> AbstractContextManager[Any]:

@@ -80,7 +80,7 @@ def test_the_other_derivatives_and_what_is_known_of_them(emulated):
 @pytest.mark.parametrize("kind", ["nan", "infeasible", "unbounded", "not convex"])
 def test_one_bad_element_has_its_status_and_moves_no_other(emulated, kind):
     data = known(np.random.default_rng(747), Sizes(n=5, m=8), batch=(B,)).data
-    good, expected = both(data)
+    good, _ = both(data)
     if kind == "nan":
         data.p[1, 0] = np.nan
     elif kind == "infeasible":

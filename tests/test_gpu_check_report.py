@@ -46,7 +46,7 @@ def test_a_good_report_has_every_section():
     for title in sections.ALL:
         assert f"### {title}\n" in text
     assert "Some GPU 1, 80 GiB, driver 580.1, CUDA 13.2; Some CPU, 2 cores; 2026-11-26" in text
-    assert "Passed; tests decides." in text
+    assert "Passed, as decided by: tests." in text
     assert "120 tests passed" in text
     ours = "| 128 | 5 | 6 | 0.06 | 0.005 | 4 - 6 | 25 - 40 | 31 | 5.17 |"
     assert ours in text

@@ -1,6 +1,7 @@
 """The stages of the GPU check: each finds what is right and what is wrong, here on NumPy."""
 
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -85,6 +86,7 @@ CASES = (
 def test_timings_on_numpy(monkeypatch):
     monkeypatch.setattr(timings, "MOST", 2)
     found = list(timings.records(60, device=HOST, cases=CASES))
+    assert [found.pop(0)["warm_up"] for _ in range(2)] == ["float64", "float32"]
     assert not [r for r in found if "failed" in r]
     for case, record in zip(CASES, found, strict=True):
         assert record["solved"] == case.batch
@@ -97,19 +99,27 @@ def test_timings_on_numpy(monkeypatch):
 
 def test_a_failing_case_takes_no_other_with_it():
     cases = (timings.Case("W0", 2, "float64"), CASES[0])
-    first, second = timings.records(60, device=HOST, cases=cases)
+    *_, first, second = timings.records(60, device=HOST, cases=cases)
     assert first["failed"].startswith("KeyError")
     assert "failed" not in second
 
 
 def test_a_case_without_time_says_so():
-    (record,) = timings.records(0, device=HOST, cases=CASES[:1])
+    *_, record = timings.records(0, device=HOST, cases=CASES[:1])
     assert record["failed"] == "no time was left"
+
+
+def test_what_would_not_come_to_its_end_is_not_repeated():
+    slow = HOST._replace(timed=lambda call: (1e3, call()))
+    record = timings.measure(CASES[0], slow, 5, time.perf_counter() + 5)
+    assert record["first_call_seconds"] == 1e3
+    assert record["forward_seconds"] == []
+    assert timings.milliseconds(record, "both") is None
 
 
 def test_a_wrong_answer_is_a_failure(monkeypatch):
     monkeypatch.setattr(timings, "RIGHT", {"float64": -1.0})
-    (record,) = timings.records(9, device=HOST, cases=CASES[:1])
+    *_, record = timings.records(9, device=HOST, cases=CASES[:1])
     assert "solved 2, error" in record["failed"]
 
 
@@ -180,17 +190,18 @@ def test_tests_that_fail_or_skip_are_told(tmp_path):
 
 
 def test_tests_that_hang_are_told_with_what_came_before(tmp_path):
-    record = suite_on(tmp_path, PYTEST + SLOW, 17)
+    record = suite_on(tmp_path, PYTEST + SLOW, 16)
     assert record["counts"]["passed"] == 1
-    assert record["failed"].startswith("pytest takes longer than")
-    assert "test_hangs" in "\n".join(record["lines"])
+    assert record["failed"].startswith("pytest takes longer than 8 s, while running")
+    assert "::test_hangs" in record["failed"]
 
 
 def test_a_test_that_ends_pytest_is_named(tmp_path):
     record = suite_on(tmp_path, PYTEST + DIES)
     assert record["counts"]["passed"] == 1
     assert record["failed"].startswith("pytest ended by SIGABRT, while running")
-    assert record["failed"].endswith("::test_dies")
+    assert "::test_dies" in record["failed"]
+    assert "in test_dies" in "\n".join(record["lines"])
 
 
 def test_no_tests_are_no_success(tmp_path):
@@ -198,21 +209,32 @@ def test_no_tests_are_no_success(tmp_path):
 
 
 FAKE = """#!{python}
-import subprocess, sys
+import sys, time
 tool = sys.argv[sys.argv.index("--tool") + 1]
 assert "--error-exitcode=86" in sys.argv
-print("========= ERROR SUMMARY: of", tool)
-sys.exit({{"memcheck": 0, "racecheck": 86, "synccheck": 7, "initcheck": 86}}[tool])
+print("========= COMPUTE-SANITIZER")
+ends = {ends}
+if tool in ends:
+    print("========= ERROR SUMMARY: of", tool)
+    sys.exit(ends[tool])
+print("said by", tool, flush=True)
+time.sleep(60)
 """
+TOOLS_END = {"memcheck": 0, "racecheck": 86, "synccheck": 7, "initcheck": 86}
+
+
+def sanitizer_on(tmp_path, seconds, ends, said=""):
+    fake = tmp_path / "compute-sanitizer"
+    fake.write_text(FAKE.format(python=sys.executable, ends=ends).replace("said by", said))
+    fake.chmod(0o755)
+    work = (sys.executable, "-c", "pass")
+    alone, *found = sanitizer.records(seconds, work=work, places=str(tmp_path))
+    assert "failed" not in alone
+    return found
 
 
 def test_the_sanitizer_is_asked_by_tool(tmp_path):
-    fake = tmp_path / "compute-sanitizer"
-    fake.write_text(FAKE.format(python=sys.executable))
-    fake.chmod(0o755)
-    work = (sys.executable, "-c", "pass")
-    alone, *found = sanitizer.records(60, work=work, places=str(tmp_path))
-    assert "failed" not in alone
+    found = sanitizer_on(tmp_path, 60, TOOLS_END)
     assert [r["tool"] for r in found] == list(sanitizer.TOOLS)
     assert [r.get("failed") for r in found] == [
         None,
@@ -222,6 +244,20 @@ def test_the_sanitizer_is_asked_by_tool(tmp_path):
     ]
     assert found[3]["note"] == "finds something"
     assert found[0]["summary"].endswith("of memcheck")
+
+
+def test_a_tool_that_takes_long_is_wrong_only_if_it_says_something(tmp_path):
+    ends = dict.fromkeys(sanitizer.TOOLS[1:], 0)
+    quiet = sanitizer_on(tmp_path, 4, ends)
+    assert quiet[0]["note"].startswith("takes longer")
+    assert not [r for r in quiet if "failed" in r]
+    loud = sanitizer_on(tmp_path, 4, ends, said="========= Invalid read by")
+    assert loud[0]["failed"].startswith("memcheck takes longer")
+    monkey = pytest.MonkeyPatch()
+    monkey.setattr(sanitizer, "TOOLS", ("memcheck",))
+    monkey.setattr(sanitizer, "SHARES", (1.0,))
+    assert sanitizer_on(tmp_path, 4, ends)[-1] == {"failed": "no tool came to its end"}
+    monkey.undo()
 
 
 def test_without_a_sanitizer_there_is_a_sentence(tmp_path):

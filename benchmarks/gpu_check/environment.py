@@ -26,7 +26,9 @@ def records(seconds: float, argument: str = "") -> Iterator[Record]:
     yield {"available": found}
     yield guarded({}, gpu)
     yield {"smi": smi()}
-    yield {"machine": bench.machine(PACKAGES)}
+    machine = bench.machine(PACKAGES)
+    machine["environment"].pop("KKTDIFF_DATA", None)  # a folder of this machine
+    yield {"machine": machine}
 
 
 def gpu() -> Record:

@@ -27,8 +27,10 @@ def failure(error: BaseException) -> Record:
 
 
 def tail(text: str, count: int = LINES) -> list[str]:
-    """The last lines."""
-    return plain(text.strip()).splitlines()[-count:]
+    """The last lines; of a crash those with which it begins, what was called last being first."""
+    lines = plain(text.strip()).splitlines()
+    crash = next((i for i, line in enumerate(lines) if "Fatal Python error" in line), None)
+    return lines[-count:] if crash is None else lines[crash : crash + count]
 
 
 def plain(text: str) -> str:

@@ -48,7 +48,7 @@ def cuda(version: int | None) -> str:
 
 def verdict(found: Record) -> str:
     """Passed or not, and a line for each stage."""
-    named = ", ".join(found["deciding"]) or "no stage"
+    named = ", ".join(found["deciding"]) or "nothing"
     word = "Passed" if passed(found) else "**Not passed**"
     rows = [
         {
@@ -59,7 +59,7 @@ def verdict(found: Record) -> str:
         }
         for name, stage in found["stages"].items()
     ]
-    return f"{word}; {named} decides.\n\n{sections.table(rows)}"
+    return f"{word}, as decided by: {named}.\n\n{sections.table(rows)}"
 
 
 def counts(records: Iterable[Record]) -> str:
@@ -84,15 +84,14 @@ def failures(found: Record) -> list[tuple[str, str]]:
 
 def complaints(stage: Record) -> Iterable[str]:
     """Of a stage: its reason, its records' and its tests' last lines; its log, if they are none."""
-    yield cell(stage["reason"], 1000)
-    shown = False
-    for record in stage["records"]:
-        if "failed" in record:
-            yield block(name_of(record), record.get("lines", ()))
-            shown = True
+    failed = [record for record in stage["records"] if "failed" in record]
+    if [stage["reason"]] != [record["failed"] for record in failed]:
+        yield cell(stage["reason"], 1000)
+    for record in failed:
+        yield block(name_of(record), record.get("lines", ()))
         for test in record.get("failures", ()):
             yield block(f"{test['kind']} {test['name']}", test["lines"])
-    if not shown and stage.get("log"):
+    if not failed and stage.get("log"):
         yield block("the end of its output", stage["log"])
 
 

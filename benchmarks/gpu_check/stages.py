@@ -20,10 +20,10 @@ class Stage(NamedTuple):
 STAGES = (
     Stage("environment", f"{HERE}.environment", 25),
     Stage("tests", f"{HERE}.suite", 140, decides=True),
-    Stage("sanitizer", f"{HERE}.sanitizer", 60, decides=True),
+    Stage("sanitizer", f"{HERE}.sanitizer", 75, decides=True),
     Stage("accuracy", f"{HERE}.accuracy", 45, decides=True),
     Stage("timings", f"{HERE}.timings", 100),
     Stage("primitives", f"{HERE}.primitives", 30),
     *(Stage(f"peer {name}", f"{HERE}.peers", 15, argument=name) for name in PEERS),
-    Stage("processor", f"{HERE}.processor", 20, compiled=True),
+    Stage("processor", f"{HERE}.processor", 40, compiled=True),
 )

@@ -16,8 +16,9 @@ REQUIRE = {
 }
 TO_END = 2 * processes.GRACE + 2  # seconds before the limit to begin to end pytest
 OUTCOMES = ("passed", "failed", "error", "skipped")
-LINE = re.compile(r"^(\S+::.*?) (PASSED|FAILED|ERROR|SKIPPED)", re.MULTILINE)
-BEGUN = re.compile(r"^(\S+::\S+) *$", re.MULTILINE)
+DONE = r" (PASSED|FAILED|ERROR|SKIPPED)\b"
+LINE = re.compile(rf"^(\S*::.*?){DONE}", re.MULTILINE)
+BEGUN = re.compile(rf"^(\S*::(?!.*{DONE}).+)$", re.MULTILINE)
 
 
 def records(
@@ -61,7 +62,7 @@ def from_text(text: str) -> Record:
         counts[outcome.lower()] += 1
         if outcome != "PASSED":
             failures.append({"name": name, "kind": outcome.lower(), "lines": []})
-    begun = BEGUN.findall(text)
+    begun = [match[1].strip() for match in BEGUN.finditer(text)]
     return {"counts": counts, "failures": failures, "running": begun[-1] if begun else None}
 
 

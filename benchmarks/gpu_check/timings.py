@@ -45,19 +45,34 @@ def records(
 ) -> Iterator[Record]:
     """One for each case; each may take an even part of the time that is left."""
     end, device = time.perf_counter() + seconds, device or gpu()
+    yield from warm_up(device)
     for i, case in enumerate(cases):
         part = (end - time.perf_counter()) / (len(cases) - i)
         if part <= 0:
             yield case._asdict() | {"failed": "no time was left"}
             continue
-        yield guarded(case._asdict(), partial(measure, case, device, part))
+        yield guarded(case._asdict(), partial(measure, case, device, part, end))
         device.free()
     if device.name == "gpu":
         yield {"smi_under_load": smi()}
 
 
-def measure(case: Case, device: Device, seconds: float) -> Record:
-    """Data, first call, repeats while there is time, memory; then the first elements' errors."""
+def warm_up(device: Device) -> Iterator[Record]:
+    """Compile what is compiled once for all sizes, and load the libraries."""
+    for dtype in RIGHT:
+        problem = bench.make("W2", 2).cast(dtype)
+        on_device = problem._replace(
+            data=device.arrays(problem.data), cotangent=device.xp.asarray(problem.cotangent)
+        )
+        seconds = device.timed(partial(_both, on_device))[0]
+        yield {"warm_up": dtype, "warm_up_seconds": seconds}
+
+
+def measure(case: Case, device: Device, seconds: float, last: float) -> Record:
+    """Data, first call, errors of the first elements, repeats while there is time, memory.
+
+    No call is repeated that would not come to its end before `last`, so that the stage lives.
+    """
     end = time.perf_counter() + seconds
     few = problems.workload(case.workload, case.batch).cast(case.dtype)
     on_device = bench.Problem(few.name, device.arrays(few.data), device.xp.asarray(few.cotangent))
@@ -74,7 +89,10 @@ def measure(case: Case, device: Device, seconds: float) -> Record:
         **checked(on_device, solution, grads, device),
     }
     del solution, grads
-    record |= repeated(on_device, device, end)
+    if 3 * first < last - time.perf_counter():
+        record |= repeated(on_device, device, end)
+    else:
+        record |= {"forward_seconds": [], "backward_seconds": []}
     record["peak_bytes"] = device.held()  # a pool that nothing was given back from
     worst = max(record["errors"].values())
     bad = record["solved"] < case.batch or not worst <= RIGHT[case.dtype]

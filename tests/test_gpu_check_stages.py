@@ -204,6 +204,15 @@ def test_a_test_that_ends_pytest_is_named(tmp_path):
     assert "in test_dies" in "\n".join(record["lines"])
 
 
+def test_a_file_that_needs_what_is_not_here_is_left_out(tmp_path):
+    (tmp_path / "test_other.py").write_text("import pytest\n\npytest.importorskip('no_such')\n")
+    (tmp_path / "test_it.py").write_text(PYTEST)
+    (record,) = suite.records(60, str(tmp_path))
+    assert "failed" not in record
+    assert len(record["left_out"]) == 1
+    assert "test_other" in record["left_out"][0]
+
+
 def test_no_tests_are_no_success(tmp_path):
     assert suite_on(tmp_path, "def test_without_the_mark():\n    pass\n")["failed"] == "no test ran"
 

@@ -1,6 +1,7 @@
 """The command line."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,4 +56,5 @@ def main(argv: Sequence[str] | None = None, stages: Sequence[Stage] = STAGES) ->
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that a stage does not outlive it
     sys.exit(main())

@@ -53,7 +53,7 @@ def run(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=own_group,
+            process_group=0 if own_group else None,
         )
         try:
             status = _wait(process, seconds)

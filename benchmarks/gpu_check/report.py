@@ -63,8 +63,12 @@ def verdict(found: Record) -> str:
 
 
 def counts(records: Iterable[Record]) -> str:
-    """How many tests, where there were tests."""
-    return ", ".join(f"{r['counts']['passed']} tests passed" for r in records if "counts" in r)
+    """How many tests, where there were tests; files that could not be imported here."""
+    parts = []
+    for r in (r for r in records if "counts" in r):
+        parts.append(f"{r['counts']['passed']} tests passed")
+        parts += [f"without {name}" for name in r.get("left_out", ())]
+    return ", ".join(parts)
 
 
 def cell(text: str, most: int = 160) -> str:

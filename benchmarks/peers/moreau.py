@@ -8,7 +8,7 @@ PACKAGES = ("moreau", "torch")
 CONFIGURATIONS: dict[str, dict[str, Any]] = {"default": {}, "interior point": {"solver": "ipm"}}
 
 
-def build(problem: Problem, **settings: Any) -> Contestant:
+def build(problem: Problem, *, device: str = "cpu", **settings: Any) -> Contestant:
     """All matrices are dense, so every entry has its place."""
     import moreau
     import torch
@@ -23,7 +23,7 @@ def build(problem: Problem, **settings: Any) -> Contestant:
         *_dense_pattern(torch, n, n),
         *_dense_pattern(torch, m + k, n),
         cones=moreau.Cones(num_zero_cones=k, num_nonneg_cones=m),
-        settings=moreau.Settings(device="cpu", batch_size=problem.batch, **settings),
+        settings=moreau.Settings(device=device, batch_size=problem.batch, **settings),
     )
 
     def solve(data: dict[str, Any]) -> Any:
@@ -32,7 +32,7 @@ def build(problem: Problem, **settings: Any) -> Contestant:
         Q = data["Q"].flatten(1).contiguous()
         return solver.solve(Q, rows.flatten(1), data["p"], sides.contiguous()).x
 
-    return contestant(problem, solve)
+    return contestant(problem, solve, device=device)
 
 
 def _dense_pattern(torch: Any, rows: int, columns: int) -> tuple[Any, Any]:

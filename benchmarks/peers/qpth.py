@@ -34,18 +34,19 @@ def import_qpth() -> tuple[Any, Any] | str:
     return torch, QPFunction
 
 
-def build(problem: Problem, *, expand: bool, **options: Any) -> Contestant:
-    """On CPU tensors (verbose=-1: it prints otherwise)."""
+def build(problem: Problem, *, expand: bool, device: str = "cpu", **options: Any) -> Contestant:
+    """In float64 (verbose=-1: it prints otherwise)."""
     found = import_qpth()
     if isinstance(found, str):
         raise ImportError(found)
     torch, function = found
     from benchmarks.peers.tensors import contestant
 
-    layer, none = function(verbose=-1, **options), torch.empty(0, dtype=torch.float64)
+    layer = function(verbose=-1, **options)
+    none = torch.empty(0, dtype=torch.float64, device=device)
 
     def solve(data: dict[str, Any]) -> Any:
         sides = (data.get(name, none) for name in "Ab")
         return layer(*(data[name] for name in "QpGh"), *sides)
 
-    return contestant(problem, solve, expand=expand)
+    return contestant(problem, solve, expand=expand, device=device)

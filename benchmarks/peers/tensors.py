@@ -21,13 +21,16 @@ def contestant(
     solve: Callable[[dict[str, Tensor]], Tensor],  # from Q, p, G, h, A, b to x, (B, n)
     *,
     expand: bool = True,  # shared arrays, so that torch sums their gradients
+    device: str = "cpu",
 ) -> Contestant:
     """A layer that is called with all inequalities as rows."""
     rows = rows_of(problem)
     constant = {"G"} if "lb" in problem.data else set()
-    leaves = {k: torch.tensor(v, requires_grad=k not in constant) for k, v in rows.items()}
+    leaves = {
+        k: torch.tensor(v, requires_grad=k not in constant, device=device) for k, v in rows.items()
+    }
     wanted = {name: leaf for name, leaf in leaves.items() if leaf.requires_grad}
-    cotangent = torch.tensor(problem.cotangent)
+    cotangent = torch.tensor(problem.cotangent, device=device)
 
     def forward() -> Tensor:
         if not expand:
@@ -38,10 +41,23 @@ def contestant(
         return torch.autograd.grad(x, list(wanted.values()), cotangent)
 
     def read(x: Tensor, grads: Any) -> Arrays:
-        found = {name: grad.numpy() for name, grad in zip(wanted, grads, strict=True)}
-        return {"x": x.detach().numpy(), **named(problem, found)}
+        found = {name: grad.cpu().numpy() for name, grad in zip(wanted, grads, strict=True)}
+        return {"x": x.detach().cpu().numpy(), **named(problem, found)}
 
-    return Contestant(forward, backward, read)
+    if device == "cpu":
+        return Contestant(forward, backward, read)
+    return Contestant(finished(forward), finished(backward), read)
+
+
+def finished(call: Callable[..., Any]) -> Callable[..., Any]:
+    """The call, until the GPU has done what it queued."""
+
+    def waiting(*args: Any) -> Any:
+        result = call(*args)
+        torch.cuda.synchronize()
+        return result
+
+    return waiting
 
 
 def lower_is_free(problem: Problem) -> np.ndarray:

@@ -209,7 +209,9 @@ def test_kernel_of_another_form_is_reported():
 
 
 @pytest.mark.parametrize(("entries", "accepted"), [(40, True), (41, False)])
-def test_address_sanitizer_sees_the_first_byte_past_an_array(entries, accepted, repository):
+def test_address_sanitizer_sees_the_first_byte_past_an_array(
+    entries, accepted, repository, tmp_path
+):
     environment = emulator.sanitizer()
     if environment is None:
         pytest.skip(emulator.NO_SANITIZER)
@@ -222,7 +224,7 @@ def test_address_sanitizer_sees_the_first_byte_past_an_array(entries, accepted, 
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=repository,
-        env=environment,
+        env={**environment, "TMPDIR": str(tmp_path)},  # the sanitizer ends it without its clean-up
         capture_output=True,
         text=True,
         timeout=120,

@@ -37,6 +37,8 @@ _KERNEL = re.compile(
     r"(?:__launch_bounds__\s*\((?P<bound>[^(),]*)[^()]*\)\s*)?"
     r"(?P<name>\w+)\s*\((?P<parameters>[^()]*)\)\s*\{"
 )
+_VISIBLE = '__attribute__((visibility("default")))'
+_BARRIER = re.compile(r"\b__sync(?:threads|warp)\s*\(")
 _one_at_a_time = threading.Lock()  # the shim's state is the library's
 
 
@@ -98,7 +100,7 @@ NO_SANITIZER = "no AddressSanitizer of g++ on this machine"
 
 def kernels(source):
     """The kernels of a source text."""
-    text = re.sub(r"//[^\n]*|/\*.*?\*/", " ", source, flags=re.DOTALL)
+    text = _code(source)
     found = [
         Kernel(
             match["name"],
@@ -113,6 +115,16 @@ def kernels(source):
             f'{missed} kernels are not of the form extern "C" __global__ void f(..)'
         )
     return found
+
+
+def _code(source):
+    """The source with blanks in place of comments."""
+    return re.sub(
+        r"//[^\n]*|/\*.*?\*/",
+        lambda match: re.sub(r"[^\n]", " ", match[0]),
+        source,
+        flags=re.DOTALL,
+    )
 
 
 def _parameter(text):
@@ -131,14 +143,15 @@ def _wrapper(kernel):
         for i, part in enumerate(kernel.parameters)
     )
     return f"""
-extern "C" __attribute__((visibility("default"))) int run_{kernel.name}(
-    int blocks, int threads, int order, void **arguments, char *message, size_t room) {{
+extern "C" {_VISIBLE} int run_{kernel.name}(
+    int blocks, int threads, int order, int without, void **arguments, char *message,
+    size_t room) {{
   if (threads > ({kernel.bound or 1024})) {{
     std::snprintf(message, room, "more threads than __launch_bounds__");
     return 1;
   }}
   shim::body = [=] {{ {kernel.name}({arguments}); }};
-  return shim::launch(blocks, threads, order, message, room);
+  return shim::launch(blocks, threads, order, without, message, room);
 }}
 """
 
@@ -160,6 +173,7 @@ def build(source, *, sanitize=False, options=()):
     """
     text = "".join(
         [f'#include "{SHIM}"\n#line 1 "source.cu"\n', source, '\n#line 1 "wrappers"\n']
+        + [f'extern "C" {_VISIBLE} int count_barriers() {{ return __COUNTER__ - COUNTED; }}\n']
         + [_wrapper(kernel) for kernel in kernels(source)]
     )
     # No contraction: a*b + c is rounded twice unless the source asks for __fma_rn.
@@ -180,11 +194,24 @@ def build(source, *, sanitize=False, options=()):
 
 
 class Emulator:
-    """A compiled source text, whose kernels can be launched."""
+    """A compiled source text, whose kernels can be launched.
+
+    Attributes
+    ----------
+    kernels : dict
+        By their names.
+    barriers : list of int
+        The line of each barrier; a launch can leave one of them out, to see whether it is missed.
+    """
 
     def __init__(self, source, **options):
         self.kernels = {kernel.name: kernel for kernel in kernels(source)}
+        self.barriers = [
+            source.count("\n", 0, match.start()) + 1 for match in _BARRIER.finditer(_code(source))
+        ]
         self._library = ctypes.CDLL(str(build(source, **options)))
+        if self._library.count_barriers() != len(self.barriers):
+            raise EmulatorError("a barrier stands in a macro: it cannot be left out by its number")
 
     def check(self, name, blocks, threads, arguments):
         """Raise where CUDA would refuse the launch, or take the arguments for something else."""
@@ -202,8 +229,8 @@ class Emulator:
             if wrong:
                 raise EmulatorError(f"{name}: {parameter.name} {wrong}")
 
-    def launch(self, name, blocks, threads, *arguments, order="forward"):
-        """Run a kernel over NumPy arrays and ints.
+    def launch(self, name, blocks, threads, *arguments, order="forward", without=None):
+        """Run a kernel over NumPy arrays and ints; `without` one of the `barriers`, by its number.
 
         Raises
         ------
@@ -224,7 +251,10 @@ class Emulator:
         kind = {"forward": 0, "reverse": 1}.get(order, order)
         run = getattr(self._library, f"run_{name}")
         with _one_at_a_time:
-            failed = run(blocks, threads, kind, table, message, ctypes.c_size_t(len(message)))
+            failed = run(
+                *(blocks, threads, kind, -1 if without is None else without),
+                *(table, message, ctypes.c_size_t(len(message))),
+            )
         if failed:
             raise EmulatorError(f"{name}: {message.value.decode()}")
 

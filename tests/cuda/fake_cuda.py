@@ -40,6 +40,9 @@ class FakeCuda:
         ``("later",)`` and ``("wait",)``, in the order in which they were made.
     outside : list of tuple
         Those of `calls` that were made outside of `at`.
+    order, without
+        How kernels are run from now on: `order` as above; `without` is the number of a barrier
+        that is left out, one of `emulator.barriers`, or None.
     device
         The current one: that of the array that `at` was given, or None.
     """
@@ -48,7 +51,7 @@ class FakeCuda:
         self, source=None, *, order="forward", deferred=False, guarded=False, room=64 << 20, **build
     ):
         self.xp = Namespace() if guarded else compat
-        self.order = order
+        self.order, self.without = order, None
         self.calls, self.outside = [], []
         self.device = None
         self._source, self._build = source, build
@@ -108,9 +111,8 @@ class FakeCuda:
         plain = [a if isinstance(a, int) else a.view(np.ndarray) for a in arguments]
         self.emulator.check(kernel, blocks, threads, plain)
         self._record("launch", kernel, blocks)
-        self._enqueue(
-            lambda: self.emulator.launch(kernel, blocks, threads, *plain, order=self.order)
-        )
+        how = {"order": self.order, "without": self.without}
+        self._enqueue(lambda: self.emulator.launch(kernel, blocks, threads, *plain, **how))
 
     def later(self, count):
         self.address(count)

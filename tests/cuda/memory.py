@@ -19,9 +19,8 @@ class Memory:
     """
 
     def __init__(self):
-        self._ranges = {}  # start -> (stop, weak reference to the array)
+        self._ranges = {}  # start -> (stop, weak reference to the array), of those that exist
         self._last = 0
-        self._most = 64  # ranges, before those of arrays that are gone are thrown out
 
     def register(self, array):
         """Let the memory of `array`, and of what it is a view of, be used."""
@@ -29,23 +28,18 @@ class Memory:
         while isinstance(base.base, np.ndarray):
             base = base.base
         start, stop = byte_bounds(base)
-        self._ranges[start] = (stop, weakref.ref(base))
-        if len(self._ranges) > self._most:
-            self.alive()
-            self._most = 64 + 2 * len(self._ranges)
+        reference = weakref.ref(base, lambda _: self._ranges.pop(start, None))
+        self._ranges[start] = (stop, reference)
 
     def alive(self):
         """All registered arrays that still exist; whoever holds the list keeps them."""
-        arrays = {start: array() for start, (_, array) in self._ranges.items()}
-        for start in [start for start, array in arrays.items() if array is None]:
-            del self._ranges[start]
-        return [array for array in arrays.values() if array is not None]
+        return [array() for _, array in tuple(self._ranges.values())]
 
     def holds(self, pointer, size=1):
         """Whether one registered array holds these bytes."""
         for start in (self._last, *self._ranges):
-            stop, array = self._ranges.get(start, (0, lambda: None))
-            if start <= pointer and pointer + size <= stop and array() is not None:
+            stop, _ = self._ranges.get(start, (0, None))
+            if start <= pointer and pointer + size <= stop:
                 self._last = start
                 return True
         return False

@@ -97,6 +97,11 @@ static void wait(State barrier, int line) {
   change(current->context, scheduler);
 }
 
+static int left_out = -1;  // the number of a barrier, in the order of the text
+static inline void barrier(State kind, int number, int line) {
+  if (number != left_out) wait(kind, line);
+}
+
 template <class T> T shuffle(unsigned mask, T value, int line, int from) {
   static_assert(sizeof(T) <= sizeof(double), "a shuffle moves up to 8 bytes");
   if (mask != 0xffffffffu) wait(AT_WARP_BARRIER, -line);  // never released: reported
@@ -106,7 +111,7 @@ template <class T> T shuffle(unsigned mask, T value, int line, int from) {
   std::memcpy(&value, &slots[threadIdx.x / 32 * 32 + from], sizeof value);
   return value;
 }
-static int lane() { return threadIdx.x % 32; }
+static inline int lane() { return threadIdx.x % 32; }
 
 // ---------------------------------------------------------------------------------- scheduling
 
@@ -209,7 +214,8 @@ static std::string run_block(Order &order) {
   return check_block();
 }
 
-static int launch(int blocks, int count, int kind, char *message, size_t room) {
+static int launch(int blocks, int count, int kind, int without, char *message, size_t room) {
+  left_out = without;
   Order order(kind);
   std::vector<int> grid(blocks);
   threads.resize(count);
@@ -244,8 +250,9 @@ static int launch(int blocks, int count, int kind, char *message, size_t room) {
 #define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)
 
-#define __syncthreads() shim::wait(shim::AT_BLOCK_BARRIER, __LINE__)
-#define __syncwarp() shim::wait(shim::AT_WARP_BARRIER, __LINE__)
+constexpr int COUNTED = __COUNTER__ + 1;
+#define __syncthreads() shim::barrier(shim::AT_BLOCK_BARRIER, __COUNTER__ - COUNTED, __LINE__)
+#define __syncwarp() shim::barrier(shim::AT_WARP_BARRIER, __COUNTER__ - COUNTED, __LINE__)
 #define __shfl_sync(mask, value, from) shim::shuffle(mask, value, __LINE__, (from) & 31)
 #define __shfl_xor_sync(mask, value, bits) \
   shim::shuffle(mask, value, __LINE__, (shim::lane() ^ (bits)) & 31)

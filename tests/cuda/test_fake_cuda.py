@@ -17,6 +17,16 @@ extern "C" __global__ void add(const double *a, double *b, long long n) {
 extern "C" __global__ void step(int *count) { if (threadIdx.x == 0) *count += 1; }
 """
 
+# the first thread reads what the last one has written
+MEET = r"""
+extern __shared__ double shared[];
+extern "C" __global__ void meet(double *out) {
+  if (threadIdx.x == 63) shared[0] = 2.0;
+  __syncthreads();
+  if (threadIdx.x == 0) *out = shared[0];
+}
+"""
+
 needs_compiler = pytest.mark.skipif(emulator.compiler() is None, reason=emulator.NO_COMPILER)
 
 
@@ -47,6 +57,19 @@ def test_library_calls_are_recorded():
     cuda.cublas.dgetrfBatched(CUBLAS_HANDLE, 2, a.pointers, a.ld, pivots.address, info.address, 1)
     cuda.cusolver.dpotrfBatched(CUSOLVER_HANDLE, 0, 2, a.pointers, a.ld, info.address, 1)
     assert cuda.calls == [("cublas", "dgetrfBatched"), ("cusolver", "dpotrfBatched")]
+
+
+@needs_compiler
+def test_order_and_a_barrier_left_out_reach_the_kernels():
+    cuda, out = FakeCuda(MEET), np.zeros(1)
+    assert len(cuda.emulator.barriers) == 1
+    for cuda.order, cuda.without, expected in (
+        ("forward", None, 2.0),
+        ("forward", 0, np.nan),
+        ("reverse", 0, 2.0),
+    ):
+        cuda.launch("meet", 1, 64, out)
+        np.testing.assert_array_equal(out, expected)
 
 
 @needs_compiler

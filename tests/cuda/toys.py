@@ -116,7 +116,7 @@ extern "C" __global__ void arithmetic(const double *a, double *out) {
   out[2] = __fma_rn(a[0], a[1], a[2]);
   out[3] = __ddiv_rn(a[0], a[1]);
   out[4] = __dsqrt_rn(a[0]);
-  out[5] = a[0] * a[1] + a[2];
+  out[5] = a[0] * a[3] + a[2];
   out[6] = isfinite(__longlong_as_double(0x7ff0000000000000LL)) + isnan(shared[0]);
 }
 

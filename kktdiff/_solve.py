@@ -146,7 +146,7 @@ def solve_qp(
         if infeasible == "closest":
             fields, engine = repaired_elements(problem, fields, first, weights, inner)
         solution = Solution(**{k: given.give(v) for k, v in fields.items()}, _engine=engine)
-    _tell(problem, fields["status"], solution, on_failure)
+        _tell(problem, fields["status"], solution, on_failure)
     return solution
 
 

@@ -38,7 +38,7 @@ def guarded(request):
 @needs_compiler
 def test_calls_are_recorded(guarded):
     cuda = FakeCuda(SOURCE, guarded=guarded)
-    a, count = cuda.xp.ones(5), cuda.xp.zeros((), dtype=cuda.xp.int32)
+    a, count = cuda.xp.ones(5), cuda.xp.zeros(1, dtype=cuda.xp.int32)
     with cuda.at(a):
         assert cuda.device == "cpu"
         cuda.launch("step", 3, 32, count)
@@ -75,7 +75,7 @@ def test_order_and_a_barrier_left_out_reach_the_kernels():
 @needs_compiler
 def test_deferred_work_is_done_at_the_wait():
     cuda = FakeCuda(SOURCE, deferred=True)
-    count = np.zeros((), np.int32)
+    count = np.zeros(1, np.int32)
     cuda.launch("step", 1, 32, count)
     first = cuda.later(count)
     cuda.launch("step", 1, 32, count)
@@ -129,10 +129,10 @@ def test_address_is_that_of_contiguous_arrays(guarded):
 
 
 @pytest.mark.parametrize(
-    "count", [np.zeros(1, np.int32), np.zeros((), np.int64), np.zeros((), np.float64)]
+    "count", [np.zeros((), np.int32), np.zeros(2, np.int32), np.zeros(1, np.int64)]
 )
 def test_later_takes_a_single_int32(count):
-    with pytest.raises(TypeError, match="a 0-dimensional int32 is needed"):
+    with pytest.raises(TypeError, match="an int32 array of length one"):
         FakeCuda("").later(count)
 
 
@@ -208,7 +208,7 @@ def test_reading_many_is_refused(reader):
 def test_what_the_guard_allows():
     cuda = FakeCuda(SOURCE, guarded=True, deferred=True)
     a, b = cuda.xp.ones((2, 3)), cuda.xp.zeros((2, 3))
-    count = cuda.xp.zeros((), dtype=cuda.xp.int32)
+    count = cuda.xp.zeros(1, dtype=cuda.xp.int32)
     with no_reading():
         cuda.launch("add", 1, 32, a[0], b[1, ...], 3)
         cuda.launch("step", 1, 32, count)

@@ -11,7 +11,7 @@ class Cuda(Protocol):
     """CuPy, or what stands in for it in a test.
 
     Everything is queued on the current stream of the current device, and returns before it is
-    done; `later` and `to_host` alone make the host wait.
+    done; what `later` gives waits.
     """
 
     @property

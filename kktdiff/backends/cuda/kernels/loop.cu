@@ -2,7 +2,7 @@
 // given up: the array code takes it from the start, and decides what it is.
 
 // Begin at zero, and write the system whose solution is the first point.
-extern "C" __global__ void __launch_bounds__(MOST_THREADS) begin(const Batch* batch) {
+extern "C" __global__ void __launch_bounds__(MOST_THREADS, 2) begin(const Batch* batch) {
   const Batch& q = *batch;
   Int i = running_problem(q), M = inequalities(q);
   if (i < 0) return;
@@ -42,7 +42,7 @@ __device__ void make_positive(const unsigned char* present, double* v, Int count
 }
 
 // The first point: the minimiser of the sum of squares, made positive.
-extern "C" __global__ void __launch_bounds__(MOST_THREADS) start(const Batch* batch) {
+extern "C" __global__ void __launch_bounds__(MOST_THREADS, 2) start(const Batch* batch) {
   const Batch& q = *batch;
   Int i = running_problem(q), M = inequalities(q);
   if (i < 0) return;
@@ -106,7 +106,7 @@ __device__ Int verdict(const Batch& q, Int i, Int iteration, const Norms& r) {
 }
 
 // Judge the point of each problem; where it goes on, write the system of the next step.
-extern "C" __global__ void __launch_bounds__(MOST_THREADS) judge(const Batch* batch, Int iteration) {
+extern "C" __global__ void __launch_bounds__(MOST_THREADS, 2) judge(const Batch* batch, Int iteration) {
   const Batch& q = *batch;
   Int i = running_problem(q), M = inequalities(q);
   if (i < 0) return;
@@ -186,7 +186,7 @@ __device__ double kept(double step) {
 }
 
 // Find the direction of each problem, and follow it as far as s and lam stay positive.
-extern "C" __global__ void __launch_bounds__(MOST_THREADS) advance(const Batch* batch) {
+extern "C" __global__ void __launch_bounds__(MOST_THREADS, 2) advance(const Batch* batch) {
   const Batch& q = *batch;
   Int i = running_problem(q), M = inequalities(q);
   if (i < 0) return;

@@ -33,7 +33,7 @@ __device__ void balance(Int count, const double* norms, double* weights) {
   EACH(c, count) if (norms[c] > 0) weights[c] /= sqrt(norms[c]);
 }
 
-extern "C" __global__ void __launch_bounds__(MOST_THREADS) equilibrate(const Ruiz* ruiz) {
+extern "C" __global__ void __launch_bounds__(MOST_THREADS, 2) equilibrate(const Ruiz* ruiz) {
   const Ruiz& z = *ruiz;
   Int i = blockIdx.x, n = z.n, m = z.m, k = z.k;
   const double *Q = z.Q.at(i), *G = z.G.at(i), *A = z.A.at(i);

@@ -1,6 +1,7 @@
 // What the threads of one block do together. One block works on one problem.
 //
-// Vectors lie in the device's memory, where __syncthreads() makes them visible to the block too.
+// Vectors lie in the device's memory, where __syncthreads() makes them visible to the block too. Entry
+// i belongs to the thread that EACH gives it to: only where another one reads it is there a barrier.
 
 typedef long long Int;
 
@@ -48,14 +49,6 @@ __device__ double largest(double v) {
   return all[0];
 }
 
-// What thread 0 says, to all.
-__device__ double from_first(double v) {
-  __syncthreads();
-  if (threadIdx.x == 0) shared[0] = v;
-  __syncthreads();
-  return shared[0];
-}
-
 // out = matrix v: a warp for each row, so that it reads neighbouring entries.
 __device__ void times(const double* matrix, Int rows, Int columns, const double* v, double* out) {
   for (Int r = threadIdx.x / 32; r < rows; r += blockDim.x / 32) {
@@ -74,13 +67,12 @@ __device__ double column_times(const double* matrix, Int rows, Int columns, Int 
 }
 
 // Make a factor as cuSOLVER leaves it, L by columns, ready for both sweeps: the other triangle
-// gets L by rows, the diagonal its reciprocals.
+// gets L by rows, the diagonal its reciprocals. To be followed by a barrier.
 __device__ void prepare(double* L, Int n) {
   EACH_ENTRY(r, c, n, n) {
     if (c < r) L[r * n + c] = L[c * n + r];
     if (c == r) L[r * n + c] = 1 / L[r * n + c];
   }
-  __syncthreads();
 }
 
 // L out = v; v is used up.

@@ -21,7 +21,6 @@ extern "C" __global__ void __launch_bounds__(MOST_THREADS, 2) begin(const Batch*
     q.progress[i] = 0;
     q.linear[i] = curved == 0;
   }
-  __syncthreads();
   evaluate(q, i, v);
   EACH(row, M) v.w[row] = present[row] ? weight[row] * weight[row] / *q.cost.at(i) : 0;
   EACH(row, M) v.target[row] = -v.r_c[row];
@@ -38,7 +37,6 @@ __device__ void make_positive(const unsigned char* present, double* v, Int count
   }
   over_block(r, 0);
   if (-r[0] <= 1e-8 * (r[1] > 1 ? r[1] : 1)) EACH(row, count) v[row] += 1 + r[0];
-  __syncthreads();
 }
 
 // The first point: the minimiser of the sum of squares, made positive.
@@ -112,13 +110,13 @@ extern "C" __global__ void __launch_bounds__(MOST_THREADS, 2) judge(const Batch*
   if (i < 0) return;
   Vectors v = vectors_of(q, blockIdx.x);
   Norms r = evaluate(q, i, v);
-  double state = from_first(threadIdx.x == 0 ? verdict(q, i, iteration, r) : 0);
   if (threadIdx.x == 0) {
-    q.state[i] = (Int)state;
-    if (state == RUNNING) atomicAdd(q.live + iteration, 1);
+    q.state[i] = verdict(q, i, iteration, r);
+    if (q.state[i] == RUNNING) atomicAdd(q.live + iteration, 1);
     v.norms[0] = r.equalities, v.norms[1] = r.dual, v.norms[2] = r.mu;
   }
-  if (state != RUNNING) return;
+  __syncthreads();
+  if (q.state[i] != RUNNING) return;
   const double *s = q.s + i * M, *lam = q.lam + i * M;
   const unsigned char* present = q.present.at(i);
   EACH(row, M) {
@@ -147,7 +145,6 @@ __device__ void newton_to(const Batch& q, Int i, const Vectors& v, double centre
   Int M = inequalities(q);
   const double* s = q.s + i * M;
   const unsigned char* present = q.present.at(i);
-  __syncthreads();
   EACH(row, M) {
     double aim = (centre - (corrected ? v.ds[row] * v.dlam[row] : 0)) * v.per_lam[row];
     v.target[row] = present[row] ? s[row] - v.r_c[row] - aim : 0;
@@ -155,7 +152,6 @@ __device__ void newton_to(const Batch& q, Int i, const Vectors& v, double centre
   }
   solve(q, i, blockIdx.x, v);
   EACH(row, M) v.ds[row] -= s[row] * v.per_lam[row] * v.dlam[row];
-  __syncthreads();
 }
 
 // Mehrotra's predictor and corrector; where that goes astray, a plain step to the centre.

@@ -63,12 +63,11 @@ __device__ void half_solve(const Batch& q, Int slot, const Vectors& u, bool firs
   }
 }
 
-// dx, dnu and dlam for the right-hand side (-r_x, v.target, -r_nu).
+// dx, dnu and dlam for the right-hand side (-r_x, v.target, -r_nu). No barrier at the end.
 __device__ void solve(const Batch& q, Int i, Int slot, const Vectors& v) {
   Int n = q.n, k = q.k, M = inequalities(q);
   const double *G = q.G.at(i), *V = q.V + slot * k * n, *S = q.S + slot * k * k;
   const unsigned char* fixed = q.fixed.at(i);
-  __syncthreads();
   EACH(row, M) v.dlam[row] = v.w[row] * v.target[row];
   __syncthreads();
   EACH(j, n) v.dx[j] = Ct_times(q, G, j, v.dlam) - v.r_x[j];
@@ -92,5 +91,4 @@ __device__ void solve(const Batch& q, Int i, Int slot, const Vectors& v) {
   times(G, q.m, n, v.dx, v.dlam);
   __syncthreads();
   EACH(row, M) v.dlam[row] = v.w[row] * (C_times(q, row, v.dlam, v.dx) - v.target[row]);
-  __syncthreads();
 }

@@ -91,7 +91,7 @@ def test_the_signatures_are_those_of_cupy():
     pytest.importorskip("cupy")
     for module in ("cublas", "cusolver"):
         try:
-            real = importlib.import_module(f"cupy_backends.cuda.libs.{module}")
+            real = getattr(importlib.import_module("cupy_backends.cuda.libs"), module)
         except ImportError as error:
             pytest.skip(f"CUDA's libraries are not here: {error}")
         for name in [name for name in vars(Blas) if name.endswith("Batched")]:

@@ -75,7 +75,7 @@ def judged(found: Record, ended: processes.Ended, limit: float) -> Record:
     wrong = [] if ended.status == 0 else [f"pytest {ended.why(limit)}"]
     if found.get("running"):
         wrong.append(f"while running {found['running']}")
-    if ended.status == 5 or (ended.status == 0 and not found["counts"]["passed"]):
+    if ended.status == 5:
         wrong = ["no test ran"]
     bad = {kind: n for kind, n in found["counts"].items() if n and kind != "passed"}
     wrong += [f"{count} {kind}" for kind, count in bad.items()]

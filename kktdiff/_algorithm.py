@@ -66,7 +66,7 @@ def solve_part(
     done, kept, part = solve_easy(part, settings, backend) if warm is None else ([], [], part)
     if settings.report is not None:
         _show(done, settings, condensed.system(backend, separable=separable), backend)
-    for piece in part.pieces():
+    for piece in part.pieces(backend):
         near = None if warm is None else warm.take(_places(index, piece.index))
         done_too, kept_too = _solve_piece(piece, near, settings, backend, separable=separable)
         done, kept = done + done_too, kept + kept_too
@@ -97,7 +97,7 @@ def _solve_piece(
 def _show(parts: list[Part], settings: Settings, fast: System, backend: Backend) -> None:
     """Take the steps again that one call took, which has nothing to show."""
     for part in parts:
-        for some in part.pieces():
+        for some in part.pieces(backend):
             _finished(*_run(_started(some, fast), _first(settings), fast), settings, backend)
 
 

@@ -68,7 +68,7 @@ def _chunks(problem: Problem, *, at_once: bool) -> Iterator[tuple[Array, bool]]:
     xp = namespace(qp.p)
     good = ~(problem.invalid | problem.contradictory)
     separable = good & is_separable(qp)
-    step = max(1, problem.length) if at_once else room(qp)
+    step = max(1, problem.length) if at_once else room(qp, problem.given.backend)
     for mask, kind in ((separable, True), (good & ~separable, False)):
         places = xp.nonzero(mask)[0]
         count = places.shape[0]

@@ -12,7 +12,7 @@ from kktdiff._arrays import namespace, placed, spread, take, take_shared
 from kktdiff._closest import Data, Repaired, elements, repair, second_arguments
 from kktdiff._derivatives import OUTPUTS, Engine
 from kktdiff._inputs import CORE
-from kktdiff._problem import Problem
+from kktdiff._problem import Problem, at_work
 from kktdiff._settings import Settings
 from kktdiff._status import Status
 from kktdiff._typing import Array
@@ -29,6 +29,12 @@ class ClosestEngine:
     index: Array  # (b,): the repaired elements' places in the flat batch
     repaired: Repaired
 
+    @property
+    def problem(self) -> Problem:
+        """As it was given."""
+        return self.main.problem
+
+    @at_work
     def vjp(
         self,
         cotangents: dict[str, Array | None],
@@ -52,9 +58,10 @@ class ClosestEngine:
                 whole = xp.sum(value, axis=0, keepdims=True)
             else:
                 whole = self._spread(value)
-            total[name] = total[name] + self.main.problem.given.fold(name, whole)
+            total[name] = total[name] + self.problem.given.fold(name, whole)
         return total
 
+    @at_work
     def jvp(
         self, tangents: dict[str, Array | None], mode: str, smoothing: float | None
     ) -> dict[str, Array]:
@@ -68,15 +75,16 @@ class ClosestEngine:
             d[name] = d[name] + (v if v.shape[0] == 1 else take(v, self.index))
         options: Options = {"gradient": mode, "smoothing": smoothing}
         for name, value in push(self.repaired, d, options).items():
-            total[name] = total[name] + self.main.problem.given.give(self._spread(value))
+            total[name] = total[name] + self.problem.given.give(self._spread(value))
         return total
 
+    @at_work
     def jacobian(self, of: str, wrt: str, mode: str, smoothing: float | None) -> Array:
         """Derivative of one output by one input, (..., *of, *wrt)."""
         total = self.main.jacobian(of, wrt, mode, smoothing)
         options: Options = {"gradient": mode, "smoothing": smoothing}
         shape = self.main.shape(OUTPUTS[of])
-        like = self.main.problem.qp.p
+        like = self.problem.qp.p
         xp, count = namespace(like), self.index.shape[0]
         eye = xp.eye(math.prod(shape), dtype=like.dtype, device=like.device)
         rows = []
@@ -87,7 +95,7 @@ class ClosestEngine:
             return total
         tail = (*shape, *self.main.shape(CORE[wrt]))
         value = xp.reshape(xp.stack(rows, axis=1), (count, *tail))
-        return total + self.main.problem.given.give(self._spread(value))
+        return total + self.problem.given.give(self._spread(value))
 
     def hvp(self, *_: object) -> dict[str, Array | None]:
         """Not known for repaired elements."""
@@ -99,10 +107,11 @@ class ClosestEngine:
         """Not known for repaired elements."""
         return self.hvp()
 
+    @at_work
     def diagnostics(self) -> dict[str, Array]:
         """Those of the second QP where there is one; never trustworthy without a word."""
         main, own = self.main.diagnostics(), self.repaired.solution.diagnostics()
-        given, length = self.main.problem.given, self.main.problem.length
+        given, length = self.problem.given, self.problem.length
         out = {}
         for name, value in main.items():
             new = getattr(own, name)
@@ -116,7 +125,7 @@ class ClosestEngine:
         return self.main.certificate()
 
     def _spread(self, value: Array) -> Array:
-        problem = self.main.problem
+        problem = self.problem
         return spread([(self.index, value)], value.shape[1:], problem.length, problem.qp.p)
 
 

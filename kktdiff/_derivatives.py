@@ -9,15 +9,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
+from typing import Any
 
 from kktdiff import _second_order as second_order
 from kktdiff import _sensitivity as sensitivity
+from kktdiff import backends
 from kktdiff._arrays import namespace, spread, take_shared
 from kktdiff._central_path import on_central_path
 from kktdiff._diagnostics import certificate, diagnostics
-from kktdiff._inputs import CORE
+from kktdiff._inputs import CORE, Given
 from kktdiff._parts import Kept
-from kktdiff._problem import Problem
+from kktdiff._problem import Problem, at_work
 from kktdiff._residuals import Point, multipliers
 from kktdiff._sensitivity import Adjoint, Cotangents, Tangent
 from kktdiff._settings import one_of
@@ -40,6 +42,7 @@ class Engine:
     kept: tuple[Kept, ...]
     proofs: tuple[tuple[Array, Point], ...]  # places of elements without a solution, and why
 
+    @at_work
     def vjp(
         self,
         cotangents: dict[str, Array | None],
@@ -61,6 +64,7 @@ class Engine:
                 found.append((group.index, value))
         return self._folded(pieces)
 
+    @at_work
     def jvp(
         self, tangents: dict[str, Array | None], mode: str, smoothing: float | None
     ) -> dict[str, Array]:
@@ -69,6 +73,7 @@ class Engine:
         groups = self._groups(mode, smoothing)
         return self._outputs([(g, self._tangent(g, _of(d, g), mode)) for g in groups])
 
+    @at_work
     def hvp(
         self,
         cotangents: dict[str, Array | None],
@@ -94,6 +99,7 @@ class Engine:
                 found.append((group.index, value))
         return self._folded(pieces)
 
+    @at_work
     def second_jvp(
         self, first: dict[str, Array | None], second: dict[str, Array | None], mode: str
     ) -> dict[str, Array]:
@@ -111,6 +117,7 @@ class Engine:
             found.append((group, t))
         return self._outputs(found)
 
+    @at_work
     def jacobian(self, of: str, wrt: str, mode: str, smoothing: float | None) -> Array:
         """Derivative of one output by one input, (..., *of, *wrt)."""
         one_of("of", of, tuple(OUTPUTS))
@@ -132,10 +139,12 @@ class Engine:
             pieces.append((group.index, xp.reshape(value, (count, *tail))))
         return self.problem.given.give(self._spread(pieces, tail))
 
+    @at_work
     def diagnostics(self) -> dict[str, Array]:
         """The fields of `Diagnostics`, each (...); an element that is not solved has no trust."""
         return diagnostics(self.problem, self.status, self.kept)
 
+    @at_work
     def certificate(self) -> dict[str, Array]:
         """The fields of `Certificate`; NaN for an element that has none."""
         return certificate(self.problem, self.proofs)
@@ -198,11 +207,10 @@ class Engine:
     def _each_group(self, mode: str, smoothing: float | None) -> Iterator[Kept]:
         backend = self.problem.given.backend
         for group in self.kept:
-            with backend.quiet():
-                if mode == "smoothed":
-                    yield from on_central_path(group, smoothing or SMOOTHING, backend)
-                else:
-                    yield group
+            if mode == "smoothed":
+                yield from on_central_path(group, smoothing or SMOOTHING, backend)
+            else:
+                yield group
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -240,7 +248,7 @@ class Engine:
             if array is None:
                 continue
             shape = (*given.batch, *self.shape(OUTPUTS[name]))
-            _same_shape("cotangent", name, array, shape, given)
+            array = _checked("cotangent", name, array, shape, given)
             size = math.prod(self.shape(OUTPUTS[name]))
             flat[name] = given.receive(array, (self.problem.length, size, 1))
         return flat
@@ -256,7 +264,7 @@ class Engine:
             own = given.arrays[name]
             if own is None:
                 raise ValueError(f"a tangent was given for {name}, which was None in the solve")
-            _same_shape("tangent", name, array, tuple(own.shape), given)
+            array = _checked("tangent", name, array, tuple(own.shape), given)
             flat[name] = given._replace(arrays=given.arrays | {name: array}).flat(name)
         return flat
 
@@ -266,9 +274,9 @@ def _of(d: dict[str, Array], group: Kept) -> dict[str, Array]:
     return {name: take_shared(v, group.index) for name, v in d.items()}
 
 
-def _same_shape(kind: str, name: str, array: Array, shape: tuple[int, ...], given: object) -> None:
-    owns = given.home.owns  # type: ignore[attr-defined]
-    if not owns(array):
+def _checked(kind: str, name: str, array: Any, shape: tuple[int, ...], given: Given) -> Array:
+    array = backends.adopt(array, f"the {kind} of {name}")
+    if not given.home.owns(array):
         raise TypeError(
             f"the {kind} of {name} is a {type(array).__name__}: expected the array type of "
             "the inputs"
@@ -277,3 +285,4 @@ def _same_shape(kind: str, name: str, array: Array, shape: tuple[int, ...], give
         raise ValueError(
             f"the {kind} of {name} has shape {tuple(array.shape)}: expected {shape}, as {name} has"
         )
+    return array

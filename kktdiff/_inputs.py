@@ -5,6 +5,7 @@ Broadcasting rules and dtype rules stand here and in `_problem`, nowhere else.
 
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import array_api_compat
@@ -28,6 +29,10 @@ class Given(NamedTuple):
     dtype: str  # "float32" or "float64": what results are given in
     home: Backend  # the library of the inputs, where results live
     backend: Backend  # where the work is done
+
+    def at_work(self) -> AbstractContextManager[Any]:
+        """The context of all work on these arrays."""
+        return self.backend.at(self.arrays["p"] if self.home is self.backend else None)
 
     def flat(self, name: str) -> Array | None:
         """Argument `name` in float64 with one batch dimension; of length one if shared.
@@ -104,6 +109,7 @@ def check(arrays: dict[str, Any], backend: str | None) -> Given:
             raise TypeError(
                 f"{name} is None: it is required, of shape (..., {', '.join(CORE[name])})"
             )
+    arrays = {name: backends.adopt(array, name) for name, array in arrays.items()}
     home = _same_library(arrays)
     dtype = _same_dtype(arrays)
     sizes = _core_sizes(arrays)
@@ -133,6 +139,7 @@ def check_weights(given: Given, weights: Mapping[str, Array]) -> dict[str, Array
     for name, array in weights.items():
         if name not in sizes:
             raise ValueError(f"shift_weights has {name!r}: expected some of {', '.join(sides)}")
+        array = backends.adopt(array, f"shift_weights[{name!r}]")
         if not given.home.owns(array):
             raise TypeError(
                 f"shift_weights[{name!r}] is a {type(array).__name__}: expected the array type of "

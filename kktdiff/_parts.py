@@ -7,7 +7,6 @@ from kktdiff._arrays import namespace, pick, take
 from kktdiff._problem import QP
 from kktdiff._residuals import Point, evaluate
 from kktdiff._scaling import Scaling, activity, decided
-from kktdiff._settings import WORKSPACE
 from kktdiff._status import Status
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
@@ -48,9 +47,9 @@ class Part(NamedTuple):
             return self, self.take(self.index[:0])
         return self.take(xp.nonzero(mask)[0]), self.take(xp.nonzero(~mask)[0])
 
-    def pieces(self) -> list["Part"]:
+    def pieces(self, backend: Backend) -> list["Part"]:
         """The same elements, as many at a time as there is room for."""
-        most = room(self.qp)
+        most = room(self.qp, backend) if backend.at_once else self.size  # else they are few already
         if self.size <= most:
             return [self] if self.size else []
         places = namespace(self.index).arange(self.size, device=self.index.device)
@@ -66,11 +65,11 @@ class Part(NamedTuple):
         return int(self.index.shape[0])
 
 
-def room(qp: QP) -> int:
+def room(qp: QP, backend: Backend) -> int:
     """How many elements the array code may take at once, for the memory that it needs."""
     n, m, k = qp.sizes
     doubles = (n + m + k) ** 2 * 3 + (m + k) * n * 2 + n * n
-    return max(1, WORKSPACE // (8 * doubles))
+    return max(1, backend.workspace // (8 * doubles))
 
 
 def keep_solved(part: Part, shown: Point, backend: Backend) -> Kept:

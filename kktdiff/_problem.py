@@ -5,12 +5,16 @@ batch flattened to one dimension, in float64, what is shared kept shared (length
 """
 
 import math
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, NamedTuple, TypeVar
 
 from kktdiff._arrays import broadcast, common, concat, mv, namespace, take_shared
 from kktdiff._inputs import Given
 from kktdiff._settings import INFINITE
 from kktdiff._typing import Array
+
+Result = TypeVar("Result")
 
 NAMES = ("Q", "p", "G", "h", "A", "b", "lb", "ub")
 
@@ -159,3 +163,15 @@ def objective(qp: QP, x: Array) -> Array:  # (B, n) -> (B,)
     """``1/2 x'Qx + p'x``."""
     xp = namespace(x)
     return xp.sum((mv(qp.Q, x) / 2 + qp.p) * x, axis=-1)
+
+
+def at_work(method: Callable[..., Result]) -> Callable[..., Result]:
+    """A method of an engine, wherever it is called from, in the context of its backend's work."""
+
+    @wraps(method)
+    def inside(engine: Any, *arguments: Any, **options: Any) -> Result:
+        problem = engine.problem
+        with problem.given.backend.at(problem.qp.p):
+            return method(engine, *arguments, **options)
+
+    return inside

@@ -134,18 +134,18 @@ def solve_qp(
         raise TypeError(f"warm_start={warm_start!r:.60}: expected a kktdiff.Solution or None")
     if shift_weights is not None and infeasible != "closest":
         raise ValueError('shift_weights was given: expected infeasible="closest" with it')
-    weights = check_weights(given, shift_weights or {})
     report = Table() if verbose is True else (verbose or None)
     settings = settings_.checked(tol, max_iter, given.dtype, report)
-    problem = build(given)
-    warm = None if warm_start is None else nearby_point(problem, warm_start)
     inner = settings._replace(tol=min(settings.tol, INNER_TOL), max_iter=INNER_ITER, report=None)
-    with given.backend.quiet():
+    with given.at_work():
+        weights = check_weights(given, shift_weights or {})
+        problem = build(given)
+        warm = None if warm_start is None else nearby_point(problem, warm_start)
         fields, first = _examined(problem, run(problem, warm, settings), inner)
         engine: Engine | ClosestEngine = first
         if infeasible == "closest":
             fields, engine = repaired_elements(problem, fields, first, weights, inner)
-    solution = Solution(**{k: given.give(v) for k, v in fields.items()}, _engine=engine)
+        solution = Solution(**{k: given.give(v) for k, v in fields.items()}, _engine=engine)
     _tell(problem, fields["status"], solution, on_failure)
     return solution
 

@@ -1,5 +1,6 @@
 """Fixtures and profiles for the whole suite."""
 
+import importlib
 import os
 import re
 from importlib.util import find_spec
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kktdiff import _cli, sudoku
+from kktdiff import _cli, backends, sudoku
 from kktdiff.backends import compiled
 from tests.namespaces import NAMESPACES
 
@@ -103,3 +104,21 @@ def without(monkeypatch):
         return found
 
     return both
+
+
+@pytest.fixture
+def gpu():
+    """CuPy on a machine with a GPU; a skip that says why without, or a failure if one is a must."""
+    reason = backends.available()["cupy"]
+    if reason is None:
+        return importlib.import_module("cupy")
+    if os.environ.get("KKTDIFF_REQUIRE_GPU", "0") not in ("", "0"):
+        return pytest.fail(f"KKTDIFF_REQUIRE_GPU is set, but {reason}")
+    return pytest.skip(reason)
+
+
+def pytest_collection_modifyitems(items):
+    """What asks for the GPU is marked as such."""
+    for item in items:
+        if "gpu" in getattr(item, "fixturenames", ()):
+            item.add_marker("gpu")

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib import util
 
 import pytest
 
@@ -25,17 +26,19 @@ def modules_after(code, folder):
 
 
 @pytest.mark.parametrize(
-    "code",
-    [
-        "import kktdiff",
-        "import kktdiff.backends; kktdiff.backends.available()",
-        "import kktdiff.adapters.plain",
-    ],
+    "code", ["import kktdiff", "import kktdiff.backends", "import kktdiff.adapters.plain"]
 )
 def test_importing_loads_no_framework(code, repository):
     loaded = {name.partition(".")[0] for name in modules_after(code, repository)}
     assert "kktdiff" in loaded
     assert loaded.isdisjoint(FOREIGN)
+
+
+def test_asking_for_the_backends_loads_cupy_only_where_it_is_installed(repository):
+    code = "import kktdiff.backends; kktdiff.backends.available()"
+    loaded = {name.partition(".")[0] for name in modules_after(code, repository)}
+    allowed = {"cupy"} if util.find_spec("cupy") else set()  # it is imported to see if it works
+    assert loaded & set(FOREIGN) == allowed
 
 
 def test_solving_loads_no_framework_but_numba(repository):

@@ -54,14 +54,21 @@ class Backend(Protocol):
     def at_once(self) -> bool:
         """Whether `solve` and `equilibrate` are offered, which need no memory but for results."""
 
+    @property
+    def workspace(self) -> int:
+        """Bytes of matrices that one chunk of a batch may take."""
+
     def owns(self, array: Any) -> bool:
         """Whether `array` is of this backend's own array type."""
 
     def receive(self, array: Any, dtype: Any, like: Any) -> Array:
         """`array` as a contiguous array of this backend, on the device of `like`."""
 
-    def quiet(self) -> AbstractContextManager[Any]:
-        """A context in which floating-point trouble of one element prints nothing."""
+    def at(self, like: Array | None) -> AbstractContextManager[Any]:
+        """The context of all work: on the device of `like`, an array of this backend.
+
+        None: on the device that is current. Floating-point trouble of an element prints nothing.
+        """
 
     def symmetric(self, Q: Array) -> Array:  # (B or 1, n, n)
         """``(Q + Q')/2``; may be Q itself where that is symmetric."""

@@ -13,6 +13,7 @@ import array_api_compat
 import numpy as np
 
 from kktdiff._arrays import outer, plus_diagonal
+from kktdiff._settings import WORKSPACE
 from kktdiff._typing import Array, Namespace
 from kktdiff.backends._protocol import LU, Cholesky
 
@@ -24,6 +25,7 @@ class ArrayAPIBackend:
     xp: Namespace
     name: str = "array_api"
     at_once: bool = False
+    workspace: int = WORKSPACE
 
     def owns(self, array: Any) -> bool:
         """Whether `array` belongs to this namespace."""
@@ -39,7 +41,7 @@ class ArrayAPIBackend:
             return self.xp.astype(array, dtype, copy=False)
         return self.xp.astype(self.xp.asarray(array, device=device), dtype, copy=False)
 
-    def quiet(self) -> AbstractContextManager[Any]:
+    def at(self, like: Array | None) -> AbstractContextManager[Any]:
         """NumPy's switch: libraries that are built on NumPy warn through it."""
         return np.errstate(all="ignore")
 

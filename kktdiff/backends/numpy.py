@@ -5,11 +5,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import array_api_compat
 import array_api_compat.numpy as xp
 import numpy as np
 from scipy.linalg import blas, lapack
 
 from kktdiff._arrays import outer, plus_diagonal
+from kktdiff._settings import WORKSPACE
 from kktdiff._typing import Array, Namespace
 from kktdiff.backends import compiled
 from kktdiff.backends._protocol import LU, Cholesky, Solved
@@ -29,6 +31,7 @@ class NumPyBackend:
     """The default backend, on the CPU."""
 
     name: str = "numpy"
+    workspace: int = WORKSPACE
 
     @property
     def xp(self) -> Namespace:
@@ -46,11 +49,12 @@ class NumPyBackend:
 
     def receive(self, array: Any, dtype: Any, like: Any = None) -> Array:
         """`array` as a C-contiguous NumPy array; other libraries' arrays through DLPack."""
-        if not self.owns(array):
-            array = np.from_dlpack(array, device="cpu")
-        return np.ascontiguousarray(array, dtype=dtype)
+        if not self.owns(array):  # CuPy's DLPack doesn't copy from the device
+            on_cuda = array_api_compat.is_cupy_array(array)
+            array = array.get() if on_cuda else np.from_dlpack(array, device="cpu")
+        return np.asarray(array, dtype=dtype, order="C")
 
-    def quiet(self) -> AbstractContextManager[Any]:
+    def at(self, like: Array | None) -> AbstractContextManager[Any]:
         """Overflow and invalid operations become a status, not a warning."""
         return np.errstate(all="ignore")
 

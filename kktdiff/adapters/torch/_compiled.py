@@ -39,7 +39,7 @@ def _solve(inputs: list[Tensor], names: str, options: str) -> list[Tensor]:
             while len(_solutions) > _KEPT:
                 _solutions.popitem(last=False)
         fields = [to_tensor(getattr(solution, name)).clone() for name in (*FLOATS, *REPORTS)]
-    return [*fields, torch.tensor(number)]
+    return [*fields, torch.tensor(number, device="cpu")]  # whatever the default device is
 
 
 @_solve.register_fake
@@ -51,7 +51,7 @@ def _(inputs: list[Tensor], names: str, options: str) -> list[Tensor]:
     tails = [(n,), (m,), (m,), (k,), (n,), (n,), (), (), (), (), (), (), ()]
     kinds = [p.dtype] * 7 + [torch.int64, torch.bool, torch.int64] + [p.dtype] * 3
     fields = [p.new_empty((*batch, *t), dtype=d) for t, d in zip(tails, kinds, strict=True)]
-    return [*fields, torch.empty((), dtype=torch.int64)]
+    return [*fields, torch.empty((), dtype=torch.int64, device="cpu")]
 
 
 @torch.library.custom_op("kktdiff::vjp", mutates_args=())

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 import kktdiff
+from kktdiff import backends
 from kktdiff._typing import Array
 
 INPUTS = tuple(field.name for field in dataclasses.fields(kktdiff.Grads))
@@ -21,17 +23,18 @@ Tensors = Sequence[Tensor | None]
 
 
 def to_array(tensor: Tensor | None) -> Array | None:
-    """The array that shares a tensor's memory."""
+    """The array that shares a tensor's memory; of CUDA tensors within `on_stream` alone."""
     if tensor is None:
         return None
     tensor = tensor.detach()
     if tensor._is_zerotensor():  # torch's zeros that have no memory
         tensor = tensor.clone()
+    tensor = tensor.resolve_neg()  # DLPack loses a sign that is to come
     if tensor.device.type == "cuda":
         import cupy  # type: ignore[import-not-found, unused-ignore]
 
         return cupy.from_dlpack(tensor)
-    return tensor.resolve_neg().numpy()
+    return tensor.numpy()
 
 
 def to_tensor(array: Array) -> Tensor:
@@ -42,17 +45,39 @@ def to_tensor(array: Array) -> Tensor:
     return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 
+@dataclass(frozen=True)
+class _Stream:
+    """A stream of torch, in the protocol that CuPy asks for; torch's own is without in 2.4."""
+
+    stream: torch.cuda.Stream
+
+    def __cuda_stream__(self) -> tuple[int, int]:
+        return 0, self.stream.cuda_stream  # version of the protocol, address
+
+
 @contextlib.contextmanager
 def on_stream(tensors: Sequence[Tensor | None]) -> Iterator[None]:
-    """CuPy's work goes to the stream that torch is at, on the device of the tensors."""
-    like = next(t for t in tensors if t is not None)
-    if like.device.type != "cuda":
+    """CuPy's work goes to the stream that torch is at, on the device of the tensors.
+
+    Both belong to the thread, and torch has threads of its own for the backward: whatever
+    touches arrays is inside of this.
+
+    Raises
+    ------
+    TypeError
+        Tensors on CUDA where CuPy can't be used; the message says why.
+    """
+    device = next(t for t in tensors if t is not None).device
+    if device.type != "cuda":
         yield
         return
+    reason = backends.available()["cupy"]
+    if reason is not None:
+        raise TypeError(f"the tensors are on {device}, but {reason}")
     import cupy
 
-    stream = torch.cuda.current_stream(like.device)
-    with cupy.cuda.Device(like.device.index), cupy.cuda.ExternalStream(stream.cuda_stream):
+    stream = _Stream(torch.cuda.current_stream(device))
+    with cupy.cuda.Device(device.index), cupy.cuda.Stream.from_external(stream):
         yield
 
 

@@ -92,7 +92,7 @@ class Vjp(_Derivative):
 
     @staticmethod
     def forward(call: Call, solution: Any, wanted: Names, *t: Tensor | None) -> Any:
-        with on_stream(t[N:]):
+        with on_stream(t):
             grads = solution.vjp(
                 **_named(FLOATS, t[N:]),
                 gradient=call.gradient,

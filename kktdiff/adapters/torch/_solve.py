@@ -7,7 +7,7 @@ from torch import Tensor
 
 import kktdiff
 from kktdiff.adapters.torch import _compiled
-from kktdiff.adapters.torch._exchange import FLOATS, checked, to_array, to_tensor
+from kktdiff.adapters.torch._exchange import FLOATS, checked, on_stream, to_array, to_tensor
 from kktdiff.adapters.torch._functions import REPORTS, SHIFTS, Call, Solve
 
 _GRADIENTS = ("exact", "smoothed", "least_squares")
@@ -41,11 +41,13 @@ class Solution(NamedTuple):
 
     def diagnostics(self) -> kktdiff.Diagnostics:
         """`kktdiff.Solution.diagnostics`, in tensors."""
-        return _in_tensors(self._known().diagnostics())
+        with on_stream([self.x]):
+            return _in_tensors(self._known().diagnostics())
 
     def certificate(self) -> kktdiff.Certificate:
         """`kktdiff.Solution.certificate`, in tensors."""
-        return _in_tensors(self._known().certificate())
+        with on_stream([self.x]):
+            return _in_tensors(self._known().certificate())
 
     def _known(self) -> kktdiff.Solution:
         if self.core is None or tuple(self.core.x.shape) != tuple(self.x.shape):
@@ -79,9 +81,10 @@ def solve_qp(
     Parameters
     ----------
     Q, p, G, h, A, b, lb, ub, **options
-        As in `kktdiff.solve_qp`, on tensors of one dtype and one device. CPU tensors are read
-        where they are; float32 is solved in float64 and comes back as float32. Under autocast,
-        half precision is taken back to float32.
+        As in `kktdiff.solve_qp`, on tensors of one dtype and one device. They are read where
+        they are, as NumPy arrays on the CPU and as CuPy arrays on CUDA; float32 is solved in
+        float64 and comes back as float32. Under autocast, half precision is taken back to
+        float32.
     gradient : {"exact", "smoothed", "least_squares"}
         What to differentiate, as in `kktdiff.Solution.vjp`.
     smoothing : float, optional
@@ -122,7 +125,8 @@ def solve_qp(
     if isinstance(warm_start, Solution):
         warm_start = warm_start.core
     if shift_weights is not None:
-        options["shift_weights"] = {name: _weight(name, v) for name, v in shift_weights.items()}
+        with on_stream(inputs):
+            options["shift_weights"] = {k: _weight(k, v) for k, v in shift_weights.items()}
     options["warm_start"] = warm_start
     call = Call(options, gradient, smoothing)
     fields = Solve.apply(call, *inputs)

@@ -32,8 +32,8 @@ class Cuda(Protocol):
     def to_device(self, array: Any) -> Array:
         """An array of the namespace, on the current device, from one of another library."""
 
-    def at(self, like: Array) -> AbstractContextManager[Any]:
-        """A context in which the device of `like` is the current one."""
+    def at(self, like: Array | None) -> AbstractContextManager[Any]:
+        """A context in which the device of `like` is the current one; None: which is current."""
 
     def handles(self) -> tuple[int, int]:
         """cuBLAS's and cuSOLVER's for the current device; scalars are read from the host."""
@@ -45,7 +45,7 @@ class Cuda(Protocol):
         """Queue a kernel of `_kernels.source`; an int is passed as ``long long``."""
 
     def later(self, count: Array) -> Callable[[], int]:
-        """Copy a 0-dimensional int32 array to the host; the function waits for it, and gives it."""
+        """Copy an int32 array of length one to the host; the function waits for it."""
 
     def room(self) -> int:
         """Bytes of device memory that the workspace of a solve may take."""

@@ -1,0 +1,127 @@
+"""Batched factorizations by cuBLAS and cuSOLVER, with factors that are kept and an ``ok`` for each.
+
+The libraries count matrices by columns, our arrays by rows: what they get is the transpose. A
+symmetric matrix is its own, and its lower triangle is the upper one of the array. Matrices of a
+batch are named by an array of pointers, sizes are int32, and the info of each problem is an int32
+on the device. In the comments on arguments ``ld`` is the distance between columns.
+"""
+
+import ctypes
+from typing import Any
+
+from kktdiff._typing import Array
+from kktdiff.backends.cuda._cuda import Cuda
+
+LOWER, LEFT, NON_UNIT, PLAIN, TRANSPOSED = 0, 0, 0, 0, 1  # the same in both libraries
+LARGE = 512  # rows from which a call for each matrix is faster than a batched one
+
+_ONE, _ZERO = ctypes.c_double(1.0), ctypes.c_double(0.0)  # read by the host when a call is made
+
+
+def pointers(cuda: Cuda, a: Array) -> Array:  # a: (B, ...), contiguous
+    """Where each problem's part of `a` begins, (B,) uint64 on the device."""
+    step = a.itemsize * (a.size // a.shape[0])
+    first = cuda.address(a)
+    return cuda.xp.arange(a.shape[0], dtype=cuda.xp.uint64) * step + first
+
+
+def product(
+    cuda: Cuda,
+    a: Array,  # (B, r, n)
+    out: Array,  # (B, n, n) or (B, r, r)
+    count: int,
+    *,
+    by_rows: bool,
+    add: bool,
+) -> None:
+    """``out = a a'``, by rows, or ``a'a``, added to what is there; for the first `count` problems.
+
+    By columns `a` is ``a'``, (n, r), ld n.
+    """
+    _, r, n = a.shape
+    cublas, (handle, _) = cuda.cublas, cuda.handles()
+    size, inner = (r, n) if by_rows else (n, r)
+    ops = (TRANSPOSED, PLAIN) if by_rows else (PLAIN, TRANSPOSED)
+    at, beta = cuda.address(a), _address(_ONE if add else _ZERO)
+    cublas.dgemmStridedBatched(
+        *(handle, *ops, size, size, inner),  # op(a), op(b); rows, columns, inner dimension
+        *(_address(_ONE), at, n, r * n, at, n, r * n),  # alpha; a, ld, step; b, ld, step
+        *(beta, cuda.address(out), size, size * size, count),  # beta; c, ld, step; how many
+    )
+
+
+def cholesky(cuda: Cuda, a: Array, where: Array, info: Array, count: int) -> None:
+    """Factor the first `count` of (B, n, n) in place: by columns the lower triangle becomes L.
+
+    `where`: `pointers` to `a`. info > 0: not positive definite, the factor is unfinished.
+    """
+    n = a.shape[-1]
+    _, handle = cuda.handles()
+    if n < LARGE:
+        # handle; triangle, n; matrices, ld; info, how many
+        args = (handle, LOWER, n, cuda.address(where), n, cuda.address(info), count)
+        cuda.cusolver.dpotrfBatched(*args)
+        return
+    first, step = cuda.address(a), a.itemsize * n * n
+    length = cuda.cusolver.dpotrf_bufferSize(handle, LOWER, n, first, n)
+    work = cuda.xp.empty(length, dtype=cuda.xp.float64)
+    for i in range(count):
+        at, own = first + i * step, cuda.address(info) + 4 * i
+        # handle; triangle, n; matrix, ld; workspace, its length; info
+        cuda.cusolver.dpotrf(handle, LOWER, n, at, n, cuda.address(work), length, own)
+
+
+def half_solve(
+    cuda: Cuda,
+    where: Array,  # pointers to factors
+    n: int,
+    rhs: Array,  # (B, r, n), contiguous: by columns (n, r)
+    on: Array,  # pointers to it
+    count: int,
+    *,
+    transposed: bool,
+) -> None:
+    """``L^-1 rhs``, or ``L'^-1 rhs``, in place."""
+    handle, _ = cuda.handles()
+    op = TRANSPOSED if transposed else PLAIN
+    cuda.cublas.dtrsmBatched(
+        *(handle, LEFT, LOWER, op, NON_UNIT, n, rhs.shape[1]),  # rows, columns of rhs
+        *(_address(_ONE), cuda.address(where), n, cuda.address(on), n, count),  # L, ld; rhs, ld
+    )
+
+
+def lu(cuda: Cuda, a: Array) -> tuple[Array, Array]:
+    """Factor (B, n, n), symmetric, in place; pivots (B, n) and info (B,), both int32."""
+    xp, (batch, n, _) = cuda.xp, a.shape
+    pivots, info = xp.empty((batch, n), dtype=xp.int32), xp.empty(batch, dtype=xp.int32)
+    if n < LARGE:
+        handle, _ = cuda.handles()
+        where = pointers(cuda, a)
+        # handle; n; matrices, ld; pivots, counted from 1; info; how many
+        args = (handle, n, cuda.address(where), n, cuda.address(pivots), cuda.address(info), batch)
+        cuda.cublas.dgetrfBatched(*args)
+        return pivots, info
+    _, handle = cuda.handles()
+    first, step = cuda.address(a), a.itemsize * n * n
+    work = xp.empty(cuda.cusolver.dgetrf_bufferSize(handle, n, n, first, n), dtype=xp.float64)
+    for i in range(batch):
+        own = cuda.address(pivots) + 4 * i * n, cuda.address(info) + 4 * i
+        # handle; rows, columns; matrix, ld; workspace; pivots; info
+        cuda.cusolver.dgetrf(handle, n, n, first + i * step, n, cuda.address(work), *own)
+    return pivots, info
+
+
+def lu_solve(cuda: Cuda, a: Array, pivots: Array, rhs: Array) -> None:
+    """Solve with kept factors, in place; rhs: (B, r, n), contiguous: by columns (n, r)."""
+    handle, _ = cuda.handles()
+    batch, r, n = rhs.shape
+    info = ctypes.c_int(0)  # of the arguments alone, and on the host
+    where, on = pointers(cuda, a), pointers(cuda, rhs)
+    cuda.cublas.dgetrsBatched(
+        *(handle, PLAIN, n, r, cuda.address(where), n, cuda.address(pivots)),  # op; factors, ld
+        *(cuda.address(on), n, _address(info), batch),  # rhs, ld
+    )
+
+
+def _address(value: Any) -> int:
+    return ctypes.addressof(value)

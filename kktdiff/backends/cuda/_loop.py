@@ -1,0 +1,141 @@
+"""The host's side of the interior-point loop: kernels and batched library calls, in their order.
+
+Each iteration is queued without a look at what it finds. How many problems still run is read one
+iteration late, when the next one is queued already, so that the device never waits. Problems that
+are done are frozen; when half of them are, the others move together.
+"""
+
+from typing import Any, NamedTuple
+
+from kktdiff._typing import Array
+from kktdiff.backends.cuda import _libraries as libraries
+from kktdiff.backends.cuda._cuda import Cuda
+from kktdiff.backends.cuda._kernels import threads_for
+from kktdiff.backends.cuda._table import Batch, Given, packed
+
+RUNNING, GIVEN_UP = -2, -1  # states of a problem; else the number of its iterations
+FEWEST = 64  # slots: with fewer the device is not full anyway
+COMPACTING = 256  # threads of the one block that moves problems together
+
+Points = tuple[Array, Array, Array, Array]  # x, s, lam, nu
+
+
+class Slots(NamedTuple):
+    """The loop's memory and how much of it is in use."""
+
+    cuda: Cuda
+    batch: Batch
+    table: Array  # `batch`, packed
+    threads: int
+    pointers: dict[str, Array]  # to H, V and S
+    used: int
+
+    def launch(self, kernel: str, *arguments: int) -> None:
+        """A kernel with a block for each slot."""
+        self.cuda.launch(kernel, self.used, self.threads, self.table, *arguments)
+
+
+def solve(cuda: Cuda, qp: Any, scaling: Any, settings: Any) -> tuple[Points, Array]:
+    """Points of all problems, and their numbers of iterations; GIVEN_UP: not solved here."""
+    batch = _memory(cuda, qp, scaling, settings)
+    where = {name: libraries.pointers(cuda, getattr(batch, name)) for name in ("H", "V", "S")}
+    threads = threads_for(batch.n, batch.d.array.shape[1], batch.k)
+    slots = Slots(cuda, batch, packed(batch, cuda), threads, where, batch.length)
+    slots.launch("begin")
+    _factor(slots)
+    slots.launch("start")
+    _iterate(slots)
+    return (batch.x, batch.s, batch.lam, batch.nu), batch.state
+
+
+def _iterate(slots: Slots) -> None:
+    """Until no problem runs, as far as is known: one iteration more than it takes."""
+    live = slots.batch.live
+    filled = slots.cuda.xp.empty(1, dtype=slots.cuda.xp.int32)
+    earlier = None
+    for iteration in range(slots.batch.max_iter + 1):
+        slots.launch("judge", iteration)
+        later = slots.cuda.later(live[iteration : iteration + 1])
+        running = slots.used if earlier is None else earlier()
+        if not running or iteration == slots.batch.max_iter:
+            return
+        _factor(slots)
+        slots.launch("advance")
+        earlier = later
+        if running <= slots.used // 2 and slots.used > FEWEST:
+            slots.cuda.launch("compact", 1, COMPACTING, slots.table, filled)
+            slots = slots._replace(used=max(running, FEWEST))
+
+
+def _factor(slots: Slots) -> None:
+    """Finish the systems that a kernel wrote, and factor them."""
+    cuda, q, count, where = slots.cuda, slots.batch, slots.used, slots.pointers
+    if not q.separable:
+        if q.m:
+            libraries.product(cuda, q.W, q.H, count, by_rows=False, add=True)
+        libraries.cholesky(cuda, q.H, where["H"], q.H_info, count)
+    if q.k:
+        if not q.separable:
+            half = {"transposed": False}
+            libraries.half_solve(cuda, where["H"], q.n, q.V, where["V"], count, **half)
+        libraries.product(cuda, q.V, q.S, count, by_rows=True, add=True)
+        libraries.cholesky(cuda, q.S, where["S"], q.S_info, count)
+
+
+def _memory(cuda: Cuda, qp: Any, scaling: Any, settings: Any) -> Batch:
+    """The data as they are, and memory for points and systems."""
+    xp, (n, m, k), M, length = cuda.xp, qp.sizes, qp.d.shape[1], qp.length
+
+    def given(array: Array) -> Given:
+        return Given(xp.ascontiguousarray(array))
+
+    def empty(*shape: int, dtype: Any = xp.float64) -> Array:
+        return xp.empty((length, *shape), dtype=dtype)
+
+    none = xp.zeros((1, n), dtype=xp.bool), xp.zeros((1, n), dtype=xp.float64)
+    fixed, value = none if qp.fixed is None else (qp.fixed, qp.value)
+    data = {name: given(getattr(qp, name)) for name in ("Q", "p", "G", "A", "b", "d", "present")}
+    weights = {f"{name}_weight": given(getattr(scaling, name)) for name in ("x", "nu")}
+    separable = not m and _is_diagonal(cuda, qp.Q)
+    system = empty(0, 0) if separable else empty(n, n)
+    return Batch(
+        n=n,
+        m=m,
+        k=k,
+        lower=qp.bounds[0],
+        upper=qp.bounds[1],
+        separable=int(separable),
+        length=length,
+        max_iter=settings.max_iter,
+        tol=float(settings.tol),
+        barrier=float(settings.barrier),
+        **data | weights,
+        fixed=given(fixed),
+        value=given(value),
+        row_weight=given(scaling.rows),
+        cost=given(scaling.cost),
+        x=empty(n),
+        s=empty(M),
+        lam=empty(M),
+        nu=empty(k),
+        least=empty(7),
+        allowed=empty(2),
+        progress=empty(dtype=xp.int64),
+        linear=empty(dtype=xp.int64),
+        state=xp.full((length,), RUNNING, dtype=xp.int64),
+        H=system,
+        W=empty(m, n),
+        V=empty(k, n),
+        S=empty(k, k),
+        vectors=empty(4 * n + 7 * M + 3 * k + 3),
+        H_info=empty(dtype=xp.int32),
+        S_info=empty(dtype=xp.int32),
+        slots=xp.arange(length, dtype=xp.int32),
+        live=xp.zeros(settings.max_iter + 1, dtype=xp.int32),
+    )
+
+
+def _is_diagonal(cuda: Cuda, Q: Array) -> bool:
+    """Whether all are; the one look at the data, before the loop."""
+    xp = cuda.xp
+    return bool(xp.all((Q == 0) | xp.eye(Q.shape[-1], dtype=xp.bool)))

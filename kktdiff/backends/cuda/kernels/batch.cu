@@ -1,0 +1,85 @@
+// A batch of QPs and the memory that they are solved in. Every field is eight bytes: the host packs
+// them in this order (`_table.Batch`).
+
+template <class T>
+struct Given {  // an array with one entry for each problem, or one for all: then `step` is 0
+  const T* first;
+  Int step;
+  __device__ const T* at(Int i) const { return first + i * step; }
+};
+typedef Given<double> Numbers;
+typedef Given<unsigned char> Flags;
+
+struct Batch {
+  Int n, m, k, lower, upper;  // variables, rows of G and A, rows of the bounds: 0 or n
+  Int separable;              // H is diagonal
+  Int length, max_iter;
+  double tol, barrier;
+  // The data, and the weights of their scaling.
+  Numbers Q, p, G, A, b, d;
+  Flags present, fixed;
+  Numbers value, x_weight, row_weight, nu_weight, cost;
+  // For each problem: its point, and how it came there.
+  double *x, *s, *lam, *nu;
+  double* least;    // (7): smallest residuals, relative residuals and mu so far
+  double* allowed;  // (2): most that the last step may leave of the linear residuals
+  Int *progress, *linear;
+  Int* state;  // RUNNING, GIVEN_UP, or in how many iterations it was solved
+  // For each slot, a problem that is worked on: the condensed system, and vectors.
+  double *H, *W, *V, *S, *vectors;
+  int *H_info, *S_info;  // not 0: the matrix is not positive definite
+  int* slots;            // the problem in each slot, -1 for none
+  int* live;             // (max_iter + 1): how many problems each iteration left running
+};
+
+#define RUNNING -2
+#define GIVEN_UP -1
+
+// The vectors of one slot.
+struct Vectors {
+  double *r_x, *dx, *half, *h;                           // (n)
+  double *r_c, *w, *target, *ds, *dlam, *per_s, *per_lam;  // (M)
+  double *r_nu, *dnu, *half_nu;                          // (k)
+  double* norms;                                         // (3): equalities, dual, mu
+};
+
+__device__ Int inequalities(const Batch& q) { return q.m + q.lower + q.upper; }
+
+__device__ Vectors vectors_of(const Batch& q, Int slot) {
+  Int n = q.n, M = inequalities(q), k = q.k;
+  double* at = q.vectors + slot * (4 * n + 7 * M + 3 * k + 3);
+  double *x = at, *c = at + 4 * n, *nu = c + 7 * M;
+  return {x,          x + n,      x + 2 * n,  x + 3 * n, c,  c + M,  c + 2 * M,  c + 3 * M,
+          c + 4 * M,  c + 5 * M,  c + 6 * M,  nu,        nu + k, nu + 2 * k, nu + 3 * k};
+}
+
+// The problem of this block; -1 if there is none, or if it is done.
+__device__ Int running_problem(const Batch& q) {
+  Int i = q.slots[blockIdx.x];
+  return i >= 0 && q.state[i] == RUNNING ? i : -1;
+}
+
+// Entry `row` of C x, G's rows given.
+__device__ double C_times(const Batch& q, Int row, const double* Gx, const double* x) {
+  if (row < q.m) return Gx[row];
+  return row < q.m + q.lower ? -x[row - q.m] : x[row - q.m - q.lower];
+}
+
+// Entry j of C'v.
+__device__ double Ct_times(const Batch& q, const double* G, Int j, const double* v) {
+  double sum = column_times(G, q.m, q.n, j, v);
+  if (q.lower) sum -= v[q.m + j];
+  if (q.upper) sum += v[q.m + q.lower + j];
+  return sum;
+}
+
+// Give the problems that still run the first slots; one block does it for all.
+extern "C" __global__ void compact(const Batch* batch, int* filled) {
+  const Batch& q = *batch;
+  EACH(slot, q.length) q.slots[slot] = -1;
+  if (threadIdx.x == 0) *filled = 0;
+  __syncthreads();
+  EACH(i, q.length) {
+    if (q.state[i] == RUNNING) q.slots[atomicAdd(filled, 1)] = (int)i;
+  }
+}

@@ -1,0 +1,104 @@
+// What the threads of one block do together. One block works on one problem.
+//
+// Vectors lie in the device's memory, where __syncthreads() makes them visible to the block too.
+
+typedef long long Int;
+
+extern __shared__ double shared[];  // SHARED bytes
+
+#define EACH(i, count) for (Int i = threadIdx.x; i < (count); i += blockDim.x)
+// Rows by warps, columns by the threads of a warp: neighbours read neighbouring entries.
+#define EACH_ENTRY(r, c, rows, columns)                                    \
+  for (Int r = threadIdx.x / 32; r < (rows); r += blockDim.x / 32)         \
+    for (Int c = threadIdx.x % 32; c < (columns); c += 32)
+#define ALL 0xffffffffu
+
+// The larger of two, NaN if one of them is: fmax would lose it.
+__device__ double larger(double a, double b) { return a >= b || a != a ? a : b; }
+
+// Reduce several values over the block: the first `sums` are added, the others' largest is taken.
+// All threads get the same bits.
+template <int COUNT>
+__device__ void over_block(double (&v)[COUNT], int sums) {
+  int warp = threadIdx.x / 32, warps = blockDim.x / 32;
+#pragma unroll
+  for (int c = 0; c < COUNT; ++c)
+    for (int lane = 16; lane > 0; lane /= 2) {
+      double other = __shfl_xor_sync(ALL, v[c], lane);
+      v[c] = c < sums ? v[c] + other : larger(v[c], other);
+    }
+  __syncthreads();  // nobody still reads what was there
+  if (threadIdx.x % 32 == 0)
+#pragma unroll
+    for (int c = 0; c < COUNT; ++c) shared[c * warps + warp] = v[c];
+  __syncthreads();
+#pragma unroll
+  for (int c = 0; c < COUNT; ++c) {
+    v[c] = shared[c * warps];
+    for (int w = 1; w < warps; ++w) {
+      double other = shared[c * warps + w];
+      v[c] = c < sums ? v[c] + other : larger(v[c], other);
+    }
+  }
+}
+
+__device__ double largest(double v) {
+  double all[1] = {v};
+  over_block(all, 0);
+  return all[0];
+}
+
+// What thread 0 says, to all.
+__device__ double from_first(double v) {
+  __syncthreads();
+  if (threadIdx.x == 0) shared[0] = v;
+  __syncthreads();
+  return shared[0];
+}
+
+// out = matrix v: a warp for each row, so that it reads neighbouring entries.
+__device__ void times(const double* matrix, Int rows, Int columns, const double* v, double* out) {
+  for (Int r = threadIdx.x / 32; r < rows; r += blockDim.x / 32) {
+    double sum = 0;
+    for (Int j = threadIdx.x % 32; j < columns; j += 32) sum += matrix[r * columns + j] * v[j];
+    for (int lane = 16; lane > 0; lane /= 2) sum += __shfl_xor_sync(ALL, sum, lane);
+    if (threadIdx.x % 32 == 0) out[r] = sum;
+  }
+}
+
+// Entry j of matrix' v: a thread for each column, for the same reason.
+__device__ double column_times(const double* matrix, Int rows, Int columns, Int j, const double* v) {
+  double sum = 0;
+  for (Int r = 0; r < rows; ++r) sum += matrix[r * columns + j] * v[r];
+  return sum;
+}
+
+// Make a factor as cuSOLVER leaves it, L by columns, ready for both sweeps: the other triangle
+// gets L by rows, the diagonal its reciprocals.
+__device__ void prepare(double* L, Int n) {
+  EACH_ENTRY(r, c, n, n) {
+    if (c < r) L[r * n + c] = L[c * n + r];
+    if (c == r) L[r * n + c] = 1 / L[r * n + c];
+  }
+  __syncthreads();
+}
+
+// L out = v; v is used up.
+__device__ void forward(const double* L, Int n, double* v, double* out) {
+  for (Int j = 0; j < n; ++j) {
+    double found = v[j] * L[j * n + j];
+    EACH(i, n - 1 - j) v[j + 1 + i] -= L[j * n + j + 1 + i] * found;
+    if (threadIdx.x == 0) out[j] = found;
+    __syncthreads();
+  }
+}
+
+// L'out = v; v is used up.
+__device__ void backward(const double* L, Int n, double* v, double* out) {
+  for (Int j = n - 1; j >= 0; --j) {
+    double found = v[j] * L[j * n + j];
+    EACH(i, j) v[i] -= L[j * n + i] * found;
+    if (threadIdx.x == 0) out[j] = found;
+    __syncthreads();
+  }
+}

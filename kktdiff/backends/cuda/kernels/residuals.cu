@@ -1,0 +1,91 @@
+// How far a point is from the optimality conditions, as `kktdiff._residuals` has it.
+
+struct Norms {
+  double gap, gap_size;                  // of the terms whose difference it is
+  double mu;                             // mean of lam_i s_i
+  double primal, dual;                   // largest violation; largest entry of r_x
+  double equalities, rows;               // of Ax = b alone; of Cx + s = d
+  double primal_size, dual_size;
+  double off_path;                       // largest |lam_i s_i / barrier - 1|
+};
+
+// Sums first, then maxima: the order in which they are reduced.
+enum { GAP, GAP_SIZE, PRODUCT, PRESENT, SUMS, PRIMAL = SUMS, DUAL, EQUAL, ROWS, PRIMAL_SIZE,
+       DUAL_SIZE, OFF_PATH, NORMS };
+
+__device__ void raise(double& most, double v) { most = larger(most, fabs(v)); }
+
+__device__ void judge_equalities(const Batch& q, Int i, const Vectors& v, double (&r)[NORMS]) {
+  const double *b = q.b.at(i), *nu = q.nu + i * q.k;
+  EACH(a, q.k) {
+    raise(r[PRIMAL_SIZE], v.r_nu[a]);
+    raise(r[PRIMAL_SIZE], b[a]);
+    v.r_nu[a] -= b[a];
+    raise(r[EQUAL], v.r_nu[a]);
+    r[GAP] += nu[a] * b[a];
+    r[GAP_SIZE] += fabs(nu[a] * b[a]);
+  }
+}
+
+__device__ void judge_rows(const Batch& q, Int i, const Vectors& v, double (&r)[NORMS]) {
+  Int M = inequalities(q);
+  const double *d = q.d.at(i), *x = q.x + i * q.n, *s = q.s + i * M, *lam = q.lam + i * M;
+  const unsigned char* present = q.present.at(i);
+  EACH(row, M) {
+    double Cx = C_times(q, row, v.r_c, x);
+    v.r_c[row] = present[row] ? Cx - d[row] + s[row] : 0;
+    if (!present[row]) continue;
+    raise(r[PRIMAL_SIZE], Cx);
+    raise(r[PRIMAL_SIZE], d[row]);
+    r[PRIMAL] = larger(r[PRIMAL], Cx - d[row]);
+    raise(r[ROWS], v.r_c[row]);
+    r[GAP] += lam[row] * d[row];
+    r[GAP_SIZE] += fabs(lam[row] * d[row]);
+    r[PRODUCT] += lam[row] * s[row];
+    r[PRESENT] += 1;
+    if (q.barrier > 0) raise(r[OFF_PATH], lam[row] * s[row] / q.barrier - 1);
+  }
+}
+
+__device__ void judge_stationarity(const Batch& q, Int i, const Vectors& v, double (&r)[NORMS]) {
+  const double *Q = q.Q.at(i), *G = q.G.at(i), *A = q.A.at(i), *p = q.p.at(i);
+  const double *x = q.x + i * q.n, *lam = q.lam + i * inequalities(q), *nu = q.nu + i * q.k;
+  const double* value = q.value.at(i);
+  const unsigned char* fixed = q.fixed.at(i);
+  EACH(j, q.n) {
+    double Qx = column_times(Q, q.n, q.n, j, x);  // Q is symmetric
+    double Cl = Ct_times(q, G, j, lam), An = column_times(A, q.k, q.n, j, nu);
+    double left = Qx + p[j] + Cl + An;
+    if (fixed[j]) {  // its equality's multiplier is what makes it zero
+      r[GAP] -= left * value[j];
+      r[GAP_SIZE] += fabs(left * value[j]);
+      raise(r[PRIMAL], x[j] - value[j]);
+    }
+    v.r_x[j] = fixed[j] ? 0 : left;
+    raise(r[DUAL], v.r_x[j]);
+    raise(r[DUAL_SIZE], larger(larger(fabs(Qx), fabs(p[j])), larger(fabs(Cl), fabs(An))));
+    r[GAP] += x[j] * Qx + x[j] * p[j];
+    r[GAP_SIZE] += fabs(x[j] * Qx) + fabs(x[j] * p[j]);
+  }
+}
+
+// Write r_x, r_c and r_nu at the point of problem i; return their norms, to all threads.
+__device__ Norms evaluate(const Batch& q, Int i, const Vectors& v) {
+  const double* x = q.x + i * q.n;
+  times(q.G.at(i), q.m, q.n, x, v.r_c);
+  times(q.A.at(i), q.k, q.n, x, v.r_nu);
+  __syncthreads();
+  double r[NORMS] = {};
+  judge_equalities(q, i, v, r);
+  judge_rows(q, i, v, r);
+  judge_stationarity(q, i, v, r);
+  over_block(r, SUMS);
+  Norms out;
+  out.gap = fabs(r[GAP]), out.gap_size = r[GAP_SIZE];
+  out.mu = r[PRODUCT] / (r[PRESENT] > 0 ? r[PRESENT] : 1);
+  out.primal = larger(r[PRIMAL], r[EQUAL]), out.dual = r[DUAL];
+  out.equalities = r[EQUAL], out.rows = r[ROWS];
+  out.primal_size = r[PRIMAL_SIZE], out.dual_size = r[DUAL_SIZE];
+  out.off_path = r[OFF_PATH];
+  return out;
+}

@@ -1,0 +1,135 @@
+"""Factorizations through cuBLAS and cuSOLVER, call by call, against LAPACK."""
+
+import numpy as np
+import pytest
+
+from kktdiff import _scaling
+from kktdiff.backends import NUMPY
+from kktdiff.backends.cuda import _libraries as libraries
+from tests.checks import assert_near
+from tests.one_call import flat
+from tests.problems import Data
+from tests.tolerances import SUM
+
+N, R, B = 9, 4, 5
+
+
+@pytest.fixture(params=[False, True], ids=["batched", "one by one"])
+def large(request, monkeypatch):
+    """Whether matrices count as so large that each is factored by a call of its own."""
+    if request.param:
+        monkeypatch.setattr(libraries, "LARGE", 2)
+    return request.param
+
+
+@pytest.fixture
+def matrices():
+    a = np.random.default_rng(700).normal(size=(B, N, N + 3))
+    return a @ a.mT
+
+
+def indefinite(a):
+    return a - 8 * np.eye(N)
+
+
+def host(array):
+    return np.array(array.view(np.ndarray))
+
+
+def on_device(backend, *arrays):
+    return tuple(backend.xp.asarray(a) for a in arrays)
+
+
+def test_cholesky_factors_solve(backend, large, matrices):
+    rhs = np.random.default_rng(701).normal(size=(B, N, R))
+    a, b = on_device(backend, matrices, rhs)
+    chol = backend.cholesky(a)
+    assert host(chol.ok).all()
+    assert_near(host(backend.cho_solve(chol, b)), np.linalg.solve(matrices, rhs), SUM)
+    np.testing.assert_array_equal(host(a), matrices)
+    np.testing.assert_array_equal(host(b), rhs)
+
+
+def test_the_condensed_matrix_is_that_of_its_parts(backend, matrices):
+    rng = np.random.default_rng(702)
+    Q, G = matrices[:1], rng.normal(size=(1, 6, N))
+    D, w, rhs = rng.random((B, N)), rng.random((B, 6)), rng.normal(size=(B, N, 1))
+    expected = Q + D[:, :, None] * np.eye(N) + G.mT @ (w[..., None] * G)
+    chol = backend.condensed_cholesky(*on_device(backend, Q, D, G, w))
+    found = backend.cho_solve(chol, *on_device(backend, rhs))
+    assert_near(host(found), np.linalg.solve(expected, rhs), SUM)
+
+
+def test_lu_factors_solve_symmetric_matrices(backend, large, matrices):
+    a, rhs = indefinite(matrices), np.random.default_rng(703).normal(size=(B, N, R))
+    own, b, size = on_device(backend, a, rhs, np.full(B, N))
+    lu = backend.lu_factor(own, size)
+    assert host(lu.ok).all()
+    assert_near(host(backend.lu_solve(lu, b)), np.linalg.solve(a, rhs), SUM)
+    some = np.array([3, 1])
+    taken = backend.lu_take(lu, *on_device(backend, some))
+    found = backend.lu_solve(taken, *on_device(backend, rhs[some]))
+    assert_near(host(found), np.linalg.solve(a[some], rhs[some]), SUM)
+
+
+def test_one_factor_serves_a_whole_batch(backend, matrices):
+    a, rhs = indefinite(matrices)[:1], np.random.default_rng(704).normal(size=(B, N, R))
+    lu = backend.lu_factor(*on_device(backend, a, np.full(1, N)))
+    found = backend.lu_solve(lu, *on_device(backend, rhs))
+    assert_near(host(found), np.linalg.solve(a, rhs), SUM)
+
+
+@pytest.mark.parametrize("bad", ["indefinite", "nan", "infinite"])
+def test_a_bad_matrix_is_not_ok_and_moves_no_other(backend, large, matrices, bad):
+    broken = matrices.copy()
+    broken[2, 4, 4] = {"indefinite": -1.0, "nan": np.nan, "infinite": np.inf}[bad]
+    good = np.arange(B) != 2
+    rhs = np.ones((B, N, 1))
+    chol, plain = (backend.cholesky(*on_device(backend, a)) for a in (broken, matrices))
+    np.testing.assert_array_equal(host(chol.ok), good)
+    both = [host(backend.cho_solve(c, *on_device(backend, rhs))) for c in (chol, plain)]
+    np.testing.assert_array_equal(both[0][good], both[1][good])
+
+
+@pytest.mark.parametrize("bad", ["singular", "nan"])
+def test_a_bad_lu_is_not_ok_and_moves_no_other(backend, large, matrices, bad):
+    broken, size = indefinite(matrices), np.full(B, N)
+    plain = backend.lu_factor(*on_device(backend, broken, size))
+    broken[2] = 0.0 if bad == "singular" else np.nan
+    lu = backend.lu_factor(*on_device(backend, broken, size))
+    good = np.arange(B) != 2
+    np.testing.assert_array_equal(host(lu.ok), good)
+    both = [host(backend.lu_solve(f, *on_device(backend, np.ones((B, N, 1))))) for f in (lu, plain)]
+    np.testing.assert_array_equal(both[0][good], both[1][good])
+
+
+def test_nothing_to_solve_for(backend, matrices):
+    none = on_device(backend, np.ones((B, N, 0)))
+    chol = backend.cholesky(*on_device(backend, matrices))
+    lu = backend.lu_factor(*on_device(backend, matrices, np.full(B, N)))
+    assert backend.cho_solve(chol, *none).shape == backend.lu_solve(lu, *none).shape == (B, N, 0)
+
+
+def test_outer_products(backend):
+    a, b, c, d = np.random.default_rng(705).normal(size=(4, B, N))
+    found = host(backend.outer(*on_device(backend, a, b[:, :3], c, d[:, :3])))
+    assert_near(found, NUMPY.outer(a, b[:, :3], c, d[:, :3]), SUM)
+    square = host(backend.outer(*on_device(backend, a, b, b, a)))
+    np.testing.assert_array_equal(square, square.mT)
+    assert backend.outer(*on_device(backend, a[:, :0], b, c[:, :0], d)).shape == (B, 0, N)
+
+
+@pytest.mark.parametrize("shared", ["", "Q", "G", "A", "QGA"])
+def test_the_weights_are_those_of_the_array_code(backend, shared):
+    rng = np.random.default_rng(706)
+    Q, G, A = rng.normal(size=(B, 5, 7)), rng.normal(size=(B, 40, 5)), rng.normal(size=(B, 2, 5))
+    Q = Q @ Q.mT * 10.0 ** rng.integers(-4, 4, size=(B, 1, 1))
+    G *= 10.0 ** rng.integers(-5, 5, size=(B, 40, 1))
+    G[:, 3] = 0.0
+    Q, G, A = (v[:1] if n in shared else v for n, v in zip("QGA", (Q, G, A), strict=True))
+    p, h, b = np.zeros(5), np.ones(40), np.zeros(2)
+    expected = _scaling._equilibrated(flat(Data(Q, p, G, h, A, b)).qp)
+    passes, limits = _scaling.PASSES, _scaling._BALANCED
+    found = backend.equilibrate(*on_device(backend, Q, G, A), passes, *limits)
+    for one, other in zip(found, expected, strict=True):
+        assert_near(host(one) / other, np.ones(other.shape), SUM)

@@ -113,6 +113,17 @@ def test_primitives_on_numpy(monkeypatch):
     assert all(r["ms"] > 0 for r in found if "ms" in r)
 
 
+def test_missing_libraries_are_told_once(monkeypatch):
+    monkeypatch.setattr(primitives, "MANY", 2)
+
+    def missing():
+        raise ImportError("no libcublas")
+
+    found = list(primitives.records(30, device=HOST, make=missing, large=16))
+    assert [r["failed"] for r in found if "failed" in r] == ["ImportError: no libcublas"]
+    assert [r["what"] for r in found if "ms" in r][:3] == ["device copy", "dgemm", "sgemm"]
+
+
 def test_a_routine_that_fails_by_its_info_is_told():
     primitive = batched.cholesky(libraries(), 2, "d")
     bad = primitive._replace(call=lambda: primitive.info.fill(1))

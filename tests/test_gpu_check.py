@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.gpu_check import device, environment, processes, publish, report, runner
 from benchmarks.gpu_check.__main__ import main
+from benchmarks.gpu_check.record import failure, tail
 from benchmarks.gpu_check.stages import STAGES, Stage
 from kktdiff import backends
 from tests.commands import command
@@ -97,6 +98,18 @@ def test_the_report_shows_failures_first_with_their_last_lines(outcome):
     assert "RuntimeError: it broke\nin the second line, too\n```" in text
     assert "W1 4: statuses differ\n\n```text\n0 and 1\n```" in text
     assert "Fatal Python error: Aborted" in text
+
+
+def test_of_a_crash_the_lines_are_kept_with_which_it_begins():
+    lines = [f"line {i}" for i in range(90)]
+    assert tail("\n".join(lines), 3) == lines[-3:]
+    lines[20] = "Fatal Python error: Aborted"
+    assert tail("\n".join(lines), 3) == lines[20:23]
+
+
+def test_a_report_names_no_folder_of_the_machine(repository):
+    failed = failure(ValueError(f"in {repository}/a.py and {sys.prefix}/lib/b.py"))
+    assert failed["failed"] == "ValueError: in a.py and lib/b.py"
 
 
 def test_only_what_decides_decides():

@@ -91,7 +91,7 @@ def test_the_signatures_are_those_of_cupy():
     pytest.importorskip("cupy")
     for module in ("cublas", "cusolver"):
         try:
-            real = importlib.import_module(f"cupy_backends.cuda.libs.{module}")
+            real = getattr(importlib.import_module("cupy_backends.cuda.libs"), module)
         except ImportError as error:
             pytest.skip(f"CUDA's libraries are not here: {error}")
         for name in [name for name in vars(Blas) if name.endswith("Batched")]:
@@ -111,6 +111,17 @@ def test_primitives_on_numpy(monkeypatch):
     failed = [r for r in found if "failed" in r]
     assert [r["dtype"] for r in failed] == ["s"] * 6  # the stand-in has no float32
     assert all(r["ms"] > 0 for r in found if "ms" in r)
+
+
+def test_missing_libraries_are_told_once(monkeypatch):
+    monkeypatch.setattr(primitives, "MANY", 2)
+
+    def missing():
+        raise ImportError("no libcublas")
+
+    found = list(primitives.records(30, device=HOST, make=missing, large=16))
+    assert [r["failed"] for r in found if "failed" in r] == ["ImportError: no libcublas"]
+    assert [r["what"] for r in found if "ms" in r][:3] == ["device copy", "dgemm", "sgemm"]
 
 
 def test_a_routine_that_fails_by_its_info_is_told():

@@ -71,6 +71,18 @@ def test_a_report_of_nothing_but_failures_is_readable():
     assert not any(f"### {title}\n" in text for title in sections.ALL)
 
 
+def test_failing_tests_are_shown_up_to_a_number():
+    found, many = made_up(), report.SHOWN + 3
+    tests = [{"kind": "failed", "name": f"test_{i}", "lines": [f"E {i}"]} for i in range(many)]
+    record = {"counts": {"passed": 1}, "failures": tests, "failed": "15 failed", "lines": ["end"]}
+    found["stages"]["tests"] |= {"outcome": "failed", "reason": "15 failed", "records": [record]}
+    text = report.page(found)
+    assert text.count("15 failed") == 2  # in the table, and above the tests
+    assert f"failed test_{report.SHOWN - 1}\n\n```text\nE {report.SHOWN - 1}\n```" in text
+    assert f"test_{report.SHOWN}" not in text
+    assert "and 3 more" in text
+
+
 def test_the_documents_have_the_newest_report(tmp_path):
     reports, docs = tmp_path / "reports", tmp_path / "docs"
     options = ["--out", str(reports), "--docs", str(docs)]

@@ -4,13 +4,12 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from statistics import median
-from typing import Any
 
 import numpy as np
 
 from benchmarks.gpu_check import batched
 from benchmarks.gpu_check.device import Device, gpu
-from benchmarks.gpu_check.record import Record, guarded
+from benchmarks.gpu_check.record import Record, failure, guarded
 
 BATCHES = (128, 1024, 8192)
 REPEATS = 7
@@ -36,20 +35,20 @@ def records(
     yield guarded({"what": "read of one number"}, partial(read, device))
     if device.name == "gpu":
         yield guarded({"what": "launch of an empty kernel"}, partial(launch, device))
+    try:
+        lib = make()
+    except Exception as error:  # they are missing, or the device is broken: all of them would be
+        yield {"what": "cuBLAS and cuSOLVER"} | failure(error)
+        return
     for letter in "ds":
         for batch in BATCHES:
-            yield from _routines(device, make, batch, letter, end)
+            yield from _routines(device, lib, batch, letter, end)
 
 
 def _routines(
-    device: Device, make: Callable[[], Any], batch: int, letter: str, end: float
+    device: Device, lib: batched.Libraries, batch: int, letter: str, end: float
 ) -> Iterator[Record]:
-    try:
-        builders = list(batched.primitives(make(), batch, letter))
-    except ImportError as error:
-        yield {"failed": f"cuBLAS and cuSOLVER: {error}"}
-        return
-    for build in builders:
+    for build in batched.primitives(lib, batch, letter):
         if time.monotonic() > end:
             yield {"skipped": f"{letter}, batch {batch} and on: no time was left"}
             return

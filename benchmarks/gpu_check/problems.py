@@ -1,5 +1,7 @@
 """The problems of the check: the workloads, large batches cheaply, and elements that are bad."""
 
+from typing import Any
+
 import numpy as np
 
 from kktdiff import bench
@@ -17,7 +19,7 @@ def workload(name: str, batch: int) -> bench.Problem:
     return bench.make(name, batch) if few.shared() else few
 
 
-def grown(problem: bench.Problem, batch: int, xp: object) -> bench.Problem:
+def grown(problem: bench.Problem, batch: int, xp: Any) -> bench.Problem:
     """Copies on the device up to `batch` elements; p and the cotangent are drawn for each."""
     times = batch // problem.batch
     if times == 1:
@@ -28,8 +30,8 @@ def grown(problem: bench.Problem, batch: int, xp: object) -> bench.Problem:
         for name, array in problem.data.items()
     }
     drawn = rng.standard_normal((2, batch, problem.cotangent.shape[1]))
-    p, cotangent = xp.asarray(drawn.astype(str(problem.cotangent.dtype)))
-    return bench.Problem(problem.name, data | {"p": p}, cotangent)
+    drawn = drawn.astype(str(problem.cotangent.dtype))
+    return bench.Problem(problem.name, data | {"p": xp.asarray(drawn[0])}, xp.asarray(drawn[1]))
 
 
 def spoiled(batch: int = 8) -> bench.Problem:

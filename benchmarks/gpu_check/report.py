@@ -7,6 +7,8 @@ from benchmarks.gpu_check import sections
 from benchmarks.gpu_check.record import Record, fact
 from benchmarks.gpu_check.runner import passed
 
+SHOWN = 12  # failing tests
+
 
 def page(found: Record) -> str:
     """The whole report."""
@@ -93,8 +95,11 @@ def complaints(stage: Record) -> Iterable[str]:
         yield cell(stage["reason"], 1000)
     for record in failed:
         yield block(name_of(record), record.get("lines", ()))
-        for test in record.get("failures", ()):
+        tests = record.get("failures", [])
+        for test in tests[:SHOWN]:
             yield block(f"{test['kind']} {test['name']}", test["lines"])
+        if tests[SHOWN:]:
+            yield f"and {len(tests) - SHOWN} more, in the numbers"
     if not failed and stage.get("log"):
         yield block("the end of its output", stage["log"])
 

@@ -42,7 +42,8 @@ def from_xml(file: Path) -> Record:
     """Counts and failures from pytest's own report."""
     counts, failures, took, left_out = dict.fromkeys(OUTCOMES, 0), [], [], []
     for case in ElementTree.parse(file).iter("testcase"):
-        if not case.get("classname") and case.find("skipped") is not None:
+        skip = case.find("skipped")
+        if skip is not None and skip.get("message") == "collection skipped":
             left_out.append(case.get("name"))  # a file that needs what is not installed here
             continue
         name = f"{case.get('classname')}::{case.get('name')}"
@@ -74,7 +75,7 @@ def judged(found: Record, ended: processes.Ended, limit: float) -> Record:
     wrong = [] if ended.status == 0 else [f"pytest {ended.why(limit)}"]
     if found.get("running"):
         wrong.append(f"while running {found['running']}")
-    if ended.status == 5 or (ended.status == 0 and not found["counts"]["passed"]):
+    if ended.status == 5:
         wrong = ["no test ran"]
     bad = {kind: n for kind, n in found["counts"].items() if n and kind != "passed"}
     wrong += [f"{count} {kind}" for kind, count in bad.items()]

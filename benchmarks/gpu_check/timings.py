@@ -59,13 +59,13 @@ def records(
 
 def warm_up(device: Device) -> Iterator[Record]:
     """Compile what is compiled once for all sizes, and load the libraries."""
+
+    def once(problem: bench.Problem) -> Record:
+        seconds, _ = device.timed(partial(_both, _placed(problem, device)))
+        return {"warm_up_seconds": seconds}
+
     for dtype in RIGHT:
-        problem = bench.make("W2", 2).cast(dtype)
-        on_device = problem._replace(
-            data=device.arrays(problem.data), cotangent=device.xp.asarray(problem.cotangent)
-        )
-        seconds = device.timed(partial(_both, on_device))[0]
-        yield {"warm_up": dtype, "warm_up_seconds": seconds}
+        yield guarded({"warm_up": dtype}, partial(once, bench.make("W2", 2).cast(dtype)))
 
 
 def measure(case: Case, device: Device, seconds: float, last: float) -> Record:
@@ -75,8 +75,7 @@ def measure(case: Case, device: Device, seconds: float, last: float) -> Record:
     """
     end = time.perf_counter() + seconds
     few = problems.workload(case.workload, case.batch).cast(case.dtype)
-    on_device = bench.Problem(few.name, device.arrays(few.data), device.xp.asarray(few.cotangent))
-    on_device = problems.grown(on_device, case.batch, device.xp)
+    on_device = problems.grown(_placed(few, device), case.batch, device.xp)
     inputs = device.held()
     first, (solution, grads) = device.timed(partial(_both, on_device))
     status = device.to_numpy(solution.status)
@@ -111,6 +110,11 @@ def repeated(problem: bench.Problem, device: Device, end: float) -> Record:
         backward.append(took)
         del solution, grads
     return {"forward_seconds": forward, "backward_seconds": backward}
+
+
+def _placed(problem: bench.Problem, device: Device) -> bench.Problem:
+    cotangent = device.xp.asarray(problem.cotangent)
+    return problem._replace(data=device.arrays(problem.data), cotangent=cotangent)
 
 
 def _forward(problem: bench.Problem) -> Any:

@@ -43,10 +43,10 @@ struct Vectors {
   double* norms;                                         // (3): equalities, dual, mu
 };
 
-__device__ Int inequalities(const Batch& q) { return q.m + q.lower + q.upper; }
+__device__ int inequalities(const Batch& q) { return (int)(q.m + q.lower + q.upper); }
 
 __device__ Vectors vectors_of(const Batch& q, Int slot) {
-  Int n = q.n, M = inequalities(q), k = q.k;
+  int n = q.n, M = inequalities(q), k = q.k;
   double* at = q.vectors + slot * (4 * n + 7 * M + 3 * k + 3);
   double *x = at, *c = at + 4 * n, *nu = c + 7 * M;
   return {x,          x + n,      x + 2 * n,  x + 3 * n, c,  c + M,  c + 2 * M,  c + 3 * M,
@@ -60,13 +60,13 @@ __device__ Int running_problem(const Batch& q) {
 }
 
 // Entry `row` of C x, G's rows given.
-__device__ double C_times(const Batch& q, Int row, const double* Gx, const double* x) {
+__device__ double C_times(const Batch& q, int row, const double* Gx, const double* x) {
   if (row < q.m) return Gx[row];
   return row < q.m + q.lower ? -x[row - q.m] : x[row - q.m - q.lower];
 }
 
 // Entry j of C'v.
-__device__ double Ct_times(const Batch& q, const double* G, Int j, const double* v) {
+__device__ double Ct_times(const Batch& q, const double* G, int j, const double* v) {
   double sum = column_times(G, q.m, q.n, j, v);
   if (q.lower) sum -= v[q.m + j];
   if (q.upper) sum += v[q.m + q.lower + j];

@@ -3,15 +3,15 @@
 // Vectors lie in the device's memory, where __syncthreads() makes them visible to the block too. Entry
 // i belongs to the thread that EACH gives it to: only where another one reads it is there a barrier.
 
-typedef long long Int;
+typedef long long Int;  // what the host passes; indices within one problem are ints
 
 extern __shared__ double shared[];  // SHARED bytes
 
-#define EACH(i, count) for (Int i = threadIdx.x; i < (count); i += blockDim.x)
+#define EACH(i, count) for (int i = threadIdx.x; i < (count); i += blockDim.x)
 // Rows by warps, columns by the threads of a warp: neighbours read neighbouring entries.
 #define EACH_ENTRY(r, c, rows, columns)                                    \
-  for (Int r = threadIdx.x / 32; r < (rows); r += blockDim.x / 32)         \
-    for (Int c = threadIdx.x % 32; c < (columns); c += 32)
+  for (int r = threadIdx.x / 32; r < (rows); r += blockDim.x / 32)         \
+    for (int c = threadIdx.x % 32; c < (columns); c += 32)
 #define ALL 0xffffffffu
 
 // The larger of two, NaN if one of them is: fmax would lose it.
@@ -50,25 +50,25 @@ __device__ double largest(double v) {
 }
 
 // out = matrix v: a warp for each row, so that it reads neighbouring entries.
-__device__ void times(const double* matrix, Int rows, Int columns, const double* v, double* out) {
-  for (Int r = threadIdx.x / 32; r < rows; r += blockDim.x / 32) {
+__device__ void times(const double* matrix, int rows, int columns, const double* v, double* out) {
+  for (int r = threadIdx.x / 32; r < rows; r += blockDim.x / 32) {
     double sum = 0;
-    for (Int j = threadIdx.x % 32; j < columns; j += 32) sum += matrix[r * columns + j] * v[j];
+    for (int j = threadIdx.x % 32; j < columns; j += 32) sum += matrix[r * columns + j] * v[j];
     for (int lane = 16; lane > 0; lane /= 2) sum += __shfl_xor_sync(ALL, sum, lane);
     if (threadIdx.x % 32 == 0) out[r] = sum;
   }
 }
 
 // Entry j of matrix' v: a thread for each column, for the same reason.
-__device__ double column_times(const double* matrix, Int rows, Int columns, Int j, const double* v) {
+__device__ double column_times(const double* matrix, int rows, int columns, int j, const double* v) {
   double sum = 0;
-  for (Int r = 0; r < rows; ++r) sum += matrix[r * columns + j] * v[r];
+  for (int r = 0; r < rows; ++r) sum += matrix[r * columns + j] * v[r];
   return sum;
 }
 
 // Make a factor as cuSOLVER leaves it, L by columns, ready for both sweeps: the other triangle
 // gets L by rows, the diagonal its reciprocals. To be followed by a barrier.
-__device__ void prepare(double* L, Int n) {
+__device__ void prepare(double* L, int n) {
   EACH_ENTRY(r, c, n, n) {
     if (c < r) L[r * n + c] = L[c * n + r];
     if (c == r) L[r * n + c] = 1 / L[r * n + c];
@@ -76,8 +76,8 @@ __device__ void prepare(double* L, Int n) {
 }
 
 // L out = v; v is used up.
-__device__ void forward(const double* L, Int n, double* v, double* out) {
-  for (Int j = 0; j < n; ++j) {
+__device__ void forward(const double* L, int n, double* v, double* out) {
+  for (int j = 0; j < n; ++j) {
     double found = v[j] * L[j * n + j];
     EACH(i, n - 1 - j) v[j + 1 + i] -= L[j * n + j + 1 + i] * found;
     if (threadIdx.x == 0) out[j] = found;
@@ -86,8 +86,8 @@ __device__ void forward(const double* L, Int n, double* v, double* out) {
 }
 
 // L'out = v; v is used up.
-__device__ void backward(const double* L, Int n, double* v, double* out) {
-  for (Int j = n - 1; j >= 0; --j) {
+__device__ void backward(const double* L, int n, double* v, double* out) {
+  for (int j = n - 1; j >= 0; --j) {
     double found = v[j] * L[j * n + j];
     EACH(i, j) v[i] -= L[j * n + i] * found;
     if (threadIdx.x == 0) out[j] = found;

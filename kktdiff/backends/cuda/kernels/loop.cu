@@ -4,7 +4,8 @@
 // Begin at zero, and write the system whose solution is the first point.
 extern "C" __global__ void __launch_bounds__(MOST_THREADS, 2) begin(const Batch* batch) {
   const Batch& q = *batch;
-  Int i = running_problem(q), M = inequalities(q);
+  Int i = running_problem(q);
+  int M = inequalities(q);
   if (i < 0) return;
   Vectors v = vectors_of(q, blockIdx.x);
   const double *value = q.value.at(i), *Q = q.Q.at(i), *weight = q.row_weight.at(i);
@@ -29,7 +30,7 @@ extern "C" __global__ void __launch_bounds__(MOST_THREADS, 2) begin(const Batch*
 }
 
 // Shift v to at least one where any entry that is present is not clearly positive.
-__device__ void make_positive(const unsigned char* present, double* v, Int count) {
+__device__ void make_positive(const unsigned char* present, double* v, int count) {
   double r[2] = {-BIG, 0};  // minus the least; the largest size
   EACH(row, count) if (present[row]) {
     r[0] = larger(r[0], -v[row]);
@@ -42,7 +43,8 @@ __device__ void make_positive(const unsigned char* present, double* v, Int count
 // The first point: the minimiser of the sum of squares, made positive.
 extern "C" __global__ void __launch_bounds__(MOST_THREADS, 2) start(const Batch* batch) {
   const Batch& q = *batch;
-  Int i = running_problem(q), M = inequalities(q);
+  Int i = running_problem(q);
+  int M = inequalities(q);
   if (i < 0) return;
   Vectors v = vectors_of(q, blockIdx.x);
   if (!take_factors(q, blockIdx.x, v)) {
@@ -79,7 +81,7 @@ __device__ bool is_solved(const Batch& q, const Norms& r) {
 
 // Whether a residual, a relative residual or mu is half of the least so far; for one thread.
 __device__ bool has_halved(const Batch& q, Int i, const Norms& r) {
-  Int M = inequalities(q);
+  int M = inequalities(q);
   double floor = ROUNDING * r.gap_size / (M > 1 ? M : 1);
   double now[7] = {r.primal, r.dual, r.gap, r.primal / (1 + r.primal_size),
                    r.dual / (1 + r.dual_size), r.gap / (1 + r.gap_size), larger(r.mu, floor)};
@@ -106,7 +108,8 @@ __device__ Int verdict(const Batch& q, Int i, Int iteration, const Norms& r) {
 // Judge the point of each problem; where it goes on, write the system of the next step.
 extern "C" __global__ void __launch_bounds__(MOST_THREADS, 2) judge(const Batch* batch, Int iteration) {
   const Batch& q = *batch;
-  Int i = running_problem(q), M = inequalities(q);
+  Int i = running_problem(q);
+  int M = inequalities(q);
   if (i < 0) return;
   Vectors v = vectors_of(q, blockIdx.x);
   Norms r = evaluate(q, i, v);
@@ -142,7 +145,7 @@ __device__ void lengths(const Batch& q, Int i, const Vectors& v, double& alpha, 
 
 // Newton's step towards lam_i s_i = centre - corrector_i.
 __device__ void newton_to(const Batch& q, Int i, const Vectors& v, double centre, bool corrected) {
-  Int M = inequalities(q);
+  int M = inequalities(q);
   const double* s = q.s + i * M;
   const unsigned char* present = q.present.at(i);
   EACH(row, M) {
@@ -156,7 +159,7 @@ __device__ void newton_to(const Batch& q, Int i, const Vectors& v, double centre
 
 // Mehrotra's predictor and corrector; where that goes astray, a plain step to the centre.
 __device__ void direction(const Batch& q, Int i, const Vectors& v, double& alpha, double& beta) {
-  Int M = inequalities(q);
+  int M = inequalities(q);
   const double *s = q.s + i * M, *lam = q.lam + i * M, mu = v.norms[2];
   newton_to(q, i, v, q.barrier, false);
   lengths(q, i, v, alpha, beta);
@@ -184,7 +187,8 @@ __device__ double kept(double step) {
 // Find the direction of each problem, and follow it as far as s and lam stay positive.
 extern "C" __global__ void __launch_bounds__(MOST_THREADS, 2) advance(const Batch* batch) {
   const Batch& q = *batch;
-  Int i = running_problem(q), M = inequalities(q);
+  Int i = running_problem(q);
+  int M = inequalities(q);
   if (i < 0) return;
   Vectors v = vectors_of(q, blockIdx.x);
   bool ready = take_factors(q, blockIdx.x, v);

@@ -5,14 +5,14 @@
 // Kernels write H (without G's share), W with W'W = G'diag(w)G, V = A and S (its regularisation);
 // the libraries make the products and the factors; then kernels solve.
 
-__device__ double proximal(const Batch& q, Int i, Int j) {
+__device__ double proximal(const Batch& q, Int i, int j) {
   double weight = q.x_weight.at(i)[j];
   return 1 / (*q.cost.at(i) * weight * weight);
 }
 
 // Write the system for the weights v.w.
 __device__ void condense(const Batch& q, Int i, Int slot, const Vectors& v) {
-  Int n = q.n, m = q.m, k = q.k;
+  int n = q.n, m = q.m, k = q.k;
   const double *Q = q.Q.at(i), *G = q.G.at(i), *A = q.A.at(i), *nu_weight = q.nu_weight.at(i);
   const unsigned char* fixed = q.fixed.at(i);
   EACH(j, n) {
@@ -65,7 +65,7 @@ __device__ void half_solve(const Batch& q, Int slot, const Vectors& u, bool firs
 
 // dx, dnu and dlam for the right-hand side (-r_x, v.target, -r_nu). No barrier at the end.
 __device__ void solve(const Batch& q, Int i, Int slot, const Vectors& v) {
-  Int n = q.n, k = q.k, M = inequalities(q);
+  int n = q.n, k = q.k, M = inequalities(q);
   const double *G = q.G.at(i), *V = q.V + slot * k * n, *S = q.S + slot * k * k;
   const unsigned char* fixed = q.fixed.at(i);
   EACH(row, M) v.dlam[row] = v.w[row] * v.target[row];

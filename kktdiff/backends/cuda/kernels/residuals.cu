@@ -28,7 +28,7 @@ __device__ void judge_equalities(const Batch& q, Int i, const Vectors& v, double
 }
 
 __device__ void judge_rows(const Batch& q, Int i, const Vectors& v, double (&r)[NORMS]) {
-  Int M = inequalities(q);
+  int M = inequalities(q);
   const double *d = q.d.at(i), *x = q.x + i * q.n, *s = q.s + i * M, *lam = q.lam + i * M;
   const unsigned char* present = q.present.at(i);
   EACH(row, M) {

@@ -9,11 +9,11 @@ struct Ruiz {  // packed by the host: `_table.Ruiz`
 };
 
 // Entry by entry, the largest |matrix| in each row, weighted by column; a warp for each row.
-__device__ void row_tops(const double* matrix, Int rows, Int columns, const double* by_row,
+__device__ void row_tops(const double* matrix, int rows, int columns, const double* by_row,
                          const double* by_column, double* out) {
-  for (Int r = threadIdx.x / 32; r < rows; r += blockDim.x / 32) {
+  for (int r = threadIdx.x / 32; r < rows; r += blockDim.x / 32) {
     double most = 0;
-    for (Int j = threadIdx.x % 32; j < columns; j += 32)
+    for (int j = threadIdx.x % 32; j < columns; j += 32)
       most = larger(most, fabs(matrix[r * columns + j]) * by_column[j]);
     for (int lane = 16; lane > 0; lane /= 2) most = larger(most, __shfl_xor_sync(ALL, most, lane));
     if (threadIdx.x % 32 == 0) out[r] = most * by_row[r];
@@ -21,21 +21,22 @@ __device__ void row_tops(const double* matrix, Int rows, Int columns, const doub
 }
 
 // The largest |matrix| in column j, weighted by row.
-__device__ double column_top(const double* matrix, Int rows, Int columns, Int j,
+__device__ double column_top(const double* matrix, int rows, int columns, int j,
                              const double* by_row) {
   double most = 0;
-  for (Int r = 0; r < rows; ++r) most = larger(most, fabs(matrix[r * columns + j]) * by_row[r]);
+  for (int r = 0; r < rows; ++r) most = larger(most, fabs(matrix[r * columns + j]) * by_row[r]);
   return most;
 }
 
 // Divide each weight by the root of its row's norm.
-__device__ void balance(Int count, const double* norms, double* weights) {
+__device__ void balance(int count, const double* norms, double* weights) {
   EACH(c, count) if (norms[c] > 0) weights[c] /= sqrt(norms[c]);
 }
 
 extern "C" __global__ void __launch_bounds__(MOST_THREADS, 2) equilibrate(const Ruiz* ruiz) {
   const Ruiz& z = *ruiz;
-  Int i = blockIdx.x, n = z.n, m = z.m, k = z.k;
+  Int i = blockIdx.x;
+  int n = z.n, m = z.m, k = z.k;
   const double *Q = z.Q.at(i), *G = z.G.at(i), *A = z.A.at(i);
   double *D = z.x + i * n, *E = z.rows + i * m, *F = z.nu + i * k;
   double* norms = z.norms + i * (n + m + k);
@@ -43,7 +44,7 @@ extern "C" __global__ void __launch_bounds__(MOST_THREADS, 2) equilibrate(const 
   EACH(c, m) E[c] = 1;
   EACH(c, k) F[c] = 1;
   __syncthreads();
-  for (Int pass = 0; pass < z.passes; ++pass) {
+  for (int pass = 0; pass < z.passes; ++pass) {
     row_tops(G, m, n, E, D, norms + n);
     row_tops(A, k, n, F, D, norms + n + m);
     EACH(j, n) {

@@ -1,0 +1,118 @@
+"""Each barrier of the kernels is there for a reason, and what happens without it is noticed."""
+
+import subprocess
+import sys
+from functools import cache
+
+import numpy as np
+import pytest
+
+from kktdiff import _scaling
+from kktdiff._settings import HANDOVER, Settings
+from kktdiff.backends.cuda import _kernels, _loop
+from kktdiff.backends.cupy import CuPyBackend
+from tests.cuda import emulator
+from tests.cuda.fake_cuda import FakeCuda
+from tests.families import linear_programs
+from tests.one_call import scaled
+from tests.problems import Data, Sizes, known
+
+pytestmark = pytest.mark.skipif(emulator.compiler() is None, reason=emulator.NO_COMPILER)
+
+# It comes before a product with dx, in which a fixed variable's entry, set to zero, is 1e-20 of the
+# others anyway: what another thread sees of it makes no difference to the result.
+NO_DIFFERENCE = "EACH(j, n) if (fixed[j]) v.dx[j] = 0;"
+
+
+@cache
+def problems():
+    """With more than two warps' worth of everything, and of each form."""
+    rng = np.random.default_rng(760)
+    A = rng.normal(size=(40, 70))
+    given = {"A": A, "b": A.sum(1) / 2, "lb": np.zeros(70)}
+    separable = Data(np.diag(rng.random(70)), rng.normal(size=(3, 70)), **given)
+    dense = known(rng, Sizes(n=40, m=50, k=34, lower=True, upper=True), batch=(2,)).data
+    uneven = dense._replace(G=dense.G * 10.0 ** rng.integers(-4, 4, size=(50, 1)))
+    return [scaled(data) for data in (separable, dense, uneven, linear_programs(rng, 40))]
+
+
+def results(cuda):
+    """What the kernels make of the problems."""
+    backend, found = CuPyBackend(cuda), []
+    for qp, scaling in problems():
+        limits = _scaling.PASSES, *_scaling._BALANCED
+        found += backend.equilibrate(qp.Q, qp.G, qp.A, *limits)
+        point, iterations = backend.loop(qp, scaling, Settings(HANDOVER, 60, None))
+        found += [*point, iterations]
+    return found
+
+
+@cache
+def expected():
+    return results(FakeCuda())
+
+
+def differs(order, barrier=None):
+    """Whether leaving out a barrier is noticed, with the threads in some order."""
+    cuda = FakeCuda(order=order)
+    cuda.without = barrier
+    try:
+        found = results(cuda)
+    except emulator.EmulatorError:
+        return True
+    pairs = zip(found, expected(), strict=True)
+    return not all(np.array_equal(one, other, equal_nan=True) for one, other in pairs)
+
+
+@cache
+def lines():
+    """Of each barrier, and the line before it."""
+    text = _kernels.source().splitlines()
+    places = emulator.Emulator(_kernels.source()).barriers
+    return [(place, text[place - 2].strip()) for place in places]
+
+
+@pytest.fixture(autouse=True)
+def few_slots(monkeypatch):
+    """So that problems move together when half of them are done."""
+    monkeypatch.setattr(_loop, "FEWEST", 2)
+
+
+@pytest.mark.parametrize("order", emulator.ORDERS)
+def test_the_order_of_the_threads_makes_no_difference(order):
+    assert not differs(order)
+
+
+def test_each_barrier_is_needed():
+    orders = emulator.ORDERS
+    needless = [
+        f"line {place}, after {before}"
+        for i, (place, before) in enumerate(lines())
+        if before != NO_DIFFERENCE and not any(differs(order, i) for order in orders)
+    ]
+    assert needless == []
+
+
+def test_the_one_that_makes_no_difference_is_there():
+    (place,) = [i for i, (_, before) in enumerate(lines()) if before == NO_DIFFERENCE]
+    assert not any(differs(order, place) for order in emulator.ORDERS)
+
+
+def test_no_access_outside_of_an_array(repository, tmp_path):
+    environment = emulator.sanitizer()
+    if environment is None:
+        pytest.skip(emulator.NO_SANITIZER)
+    program = (
+        "from tests.cuda.fake_cuda import FakeCuda\n"
+        "from tests.cuda.test_barriers import results\n"
+        "results(FakeCuda(sanitize=True))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=repository,
+        env={**environment, "TMPDIR": str(tmp_path)},  # the sanitizer ends it without its clean-up
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr

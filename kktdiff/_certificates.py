@@ -142,7 +142,7 @@ def crossed_bounds(qp: QP) -> Point:
     found = (largest_gap > 0) & (largest_gap < xp.inf)
     first = xp.argmax(gap, axis=1, keepdims=True) == xp.arange(gap.shape[1], device=gap.device)
     one = xp.where(found, xp.where(first, 1 / xp.where(found, largest_gap, 1.0), 0.0), xp.nan)
-    nothing = xp.where(found, 0.0, xp.nan)
+    nothing = xp.where(found, xp.zeros_like(largest_gap), xp.nan)
     sides = [one for rows in qp.bounds if rows]
     lam = concat([nothing + 0 * qp.split(qp.d)[0], *sides], axis=1)
     return Point(nothing + 0 * gap, 0 * lam, lam, nothing + 0 * qp.b)

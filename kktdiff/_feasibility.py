@@ -31,7 +31,8 @@ def verdict(data: Data, violation: Array, settings: Settings) -> tuple[Array, Po
     xp = namespace(qp.p)
     zero, down = origin(qp), _descent(data, settings)
     unbounded = ray(qp, equilibrate(qp, given.backend), down, zero.lam, zero.nu)
-    status = xp.where(unbounded.holds, int(Status.DUAL_INFEASIBLE), int(Status.NUMERICAL_ERROR))
+    stuck = xp.zeros_like(unbounded.holds, dtype=xp.int64) + int(Status.NUMERICAL_ERROR)
+    status = xp.where(unbounded.holds, int(Status.DUAL_INFEASIBLE), stuck)
     if not (qp.d.shape[1] or qp.b.shape[1]):
         return status, unbounded.point
     rows = build(given, soft={}).qp  # a fixed variable by two rows, like any other
@@ -52,7 +53,7 @@ def _descent(data: Data, settings: Settings) -> Array:  # (B, n)
     out = {"Q": eye, "p": p, "A": A, "b": xp.zeros_like(A[:, :, 0])}
     if data["G"] is not None:
         limited = data["h"] < INFINITE
-        out |= {"G": data["G"], "h": xp.where(limited, 0.0, xp.inf)}
+        out |= {"G": data["G"], "h": xp.where(limited, xp.zeros_like(data["h"]), xp.inf)}
     if data["lb"] is not None:
         out["lb"] = xp.where(data["lb"] > -INFINITE, xp.zeros_like(p), -xp.inf)
     if data["ub"] is not None:

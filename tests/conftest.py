@@ -11,7 +11,10 @@ import pytest
 
 from kktdiff import _cli, backends, sudoku
 from kktdiff.backends import compiled
+from tests.cuda.fixtures import backend, compiler, cuda, device, emulated, fake
 from tests.namespaces import NAMESPACES
+
+__all__ = ["backend", "compiler", "cuda", "device", "emulated", "fake"]  # fixtures
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -63,9 +66,17 @@ def data_folder():
     return pytest.skip("public test data not found: looked in $KKTDIFF_DATA, then ../shared/data")
 
 
-@pytest.fixture(params=NAMESPACES, ids=lambda namespace: namespace.name)
+def _parameter(namespace):
+    marks = [pytest.mark.gpu] if namespace.name == "cupy" else []
+    return pytest.param(namespace, id=namespace.name, marks=marks)
+
+
+@pytest.fixture(params=map(_parameter, NAMESPACES))
 def namespace(request):
     """An array type; the core of solving and differentiating is tested over all of them."""
+    needed = {"cupy": "gpu", "cupy-emulated": "emulated"}.get(request.param.name)
+    if needed:
+        request.getfixturevalue(needed)
     return request.param
 
 

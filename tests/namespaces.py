@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tests.cuda.guard import Device
 from tests.problems import Data
 
 try:
@@ -50,8 +51,35 @@ def _from_strict(array):
     return np.asarray(array.to_device(array_api_strict.Device("CPU_DEVICE")))
 
 
+def _emulated(array):
+    return np.array(array).view(Device)
+
+
+def _from_emulated(array):
+    assert isinstance(array, Device), f"{type(array)} is no array of the device"
+    return np.array(array.view(np.ndarray))
+
+
+def _cupy(array):
+    import cupy
+
+    return cupy.asarray(array)
+
+
+def _from_cupy(array):
+    import cupy
+
+    assert isinstance(array, cupy.ndarray), f"{type(array)} is no CuPy array"
+    return cupy.asnumpy(array)
+
+
 NUMPY = Namespace("numpy", np.array, _from_numpy)
 STRICT = Namespace("strict", _strict, _from_strict)
 NAMESPACES = [NUMPY, Namespace("numpy-read-only", _read_only, _from_numpy)]
 if array_api_strict is not None:
-    NAMESPACES += [STRICT, Namespace("strict-device1", _strict_second, _from_strict)]
+    SECOND = Namespace("strict-device1", _strict_second, _from_strict)
+    NAMESPACES += [STRICT, SECOND]
+NAMESPACES += [
+    Namespace("cupy-emulated", _emulated, _from_emulated),  # tests/cuda: over the host's memory
+    Namespace("cupy", _cupy, _from_cupy),
+]

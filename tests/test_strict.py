@@ -6,11 +6,10 @@ import pytest
 
 import kktdiff
 from tests.checks import answer_of, assert_answer, assert_near, grads_of
-from tests.namespaces import NAMESPACES, NUMPY, SECOND_DEVICE, STRICT
+from tests.namespaces import NUMPY, SECOND, SECOND_DEVICE, STRICT
 from tests.problems import FULL, Answer, Data, Sizes, feasible, known, tangent
 from tests.tolerances import DENSE_REFERENCE, SHARED
 
-SECOND = NAMESPACES[-1]
 SMALL = Sizes(n=3, m=4, k=1, lower=True, upper=True)
 
 

@@ -45,6 +45,12 @@ def wrapped(value):
     return value
 
 
+def _alone(*values):
+    """Raise as CuPy does where its arrays meet those of NumPy."""
+    if any(isinstance(v, np.ndarray) and not isinstance(v, Device) for v in values):
+        raise TypeError("Unsupported type numpy.ndarray")
+
+
 class Device(np.ndarray):
     """An array that stands for one on a device.
 
@@ -60,8 +66,14 @@ class Device(np.ndarray):
             keys = (*keys, ...)  # an array, also where one entry is meant
         return super().__getitem__(keys)
 
+    def __setitem__(self, key, value):
+        _refuse("__setitem__")
+        _alone(value)
+        super().__setitem__(key, value)
+
     def __array_ufunc__(self, ufunc, method, *inputs, out=(), **named):
         _refuse(ufunc.__name__)
+        _alone(*inputs, *out)
         named = {name: _plain(value) for name, value in named.items()}
         if out:
             named["out"] = _plain(out)
@@ -70,13 +82,16 @@ class Device(np.ndarray):
 
     def __array_function__(self, function, types, arguments, named):
         _refuse(function.__name__)
+        _alone(*arguments, *(v for one in arguments if isinstance(one, list | tuple) for v in one))
+        if function is np.where and not any(isinstance(v, Device) for v in arguments[1:]):
+            raise TypeError("where of two numbers: CuPy takes the smallest type that holds them")
         named = {name: _plain(value) for name, value in named.items()}
         return wrapped(function(*_plain(arguments), **named))
 
 
 for _name in (
     *("__bool__", "__int__", "__float__", "__complex__", "__index__", "__iter__"),
-    *("__contains__", "__repr__", "__str__", "__format__", "__array__", "__setitem__"),
+    *("__contains__", "__repr__", "__str__", "__format__", "__array__"),
     *("item", "tolist", "tobytes", "copy", "astype", "fill"),
 ):
     setattr(Device, _name, _guarded(_name))

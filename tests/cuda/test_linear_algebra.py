@@ -7,6 +7,7 @@ from kktdiff import _scaling
 from kktdiff.backends import NUMPY
 from kktdiff.backends.cuda import _libraries as libraries
 from tests.checks import assert_near
+from tests.cuda.fixtures import host
 from tests.one_call import flat
 from tests.problems import Data
 from tests.tolerances import SUM
@@ -30,10 +31,6 @@ def matrices():
 
 def indefinite(a):
     return a - 8 * np.eye(N)
-
-
-def host(array):
-    return np.array(array.view(np.ndarray))
 
 
 def on_device(backend, *arrays):

@@ -16,11 +16,13 @@ from tests import families
 from tests.checks import assert_near, assert_same_bits
 from tests.cuda.emulator import ORDERS
 from tests.cuda.fake_cuda import FakeCuda
+from tests.cuda.fixtures import host, on_device
 from tests.cuda.guard import ReadError, no_reading
-from tests.one_call import flat
+from tests.one_call import flat, scaled
 from tests.problems import COMBINATIONS, FULL, Data, Sizes, known
 from tests.tolerances import STEPS
 
+SETTINGS = Settings(HANDOVER, 60, None)
 FIELDS = Point._fields
 LARGE = Sizes(n=40, m=50, k=10)  # more than a warp of each
 INEQUALITIES = [s for s in COMBINATIONS if s.m or s.lower or s.upper]
@@ -33,17 +35,22 @@ def separable(rng, batch):
     return Data(np.diag(rng.random(8)), rng.normal(size=(batch, 8)), A=A, b=b, lb=0 * np.ones(8))
 
 
-def run(data, cuda, settings=Settings(HANDOVER, 60, None)):  # noqa: B008
+def run(data, cuda, settings=SETTINGS):
     """Points and iterations of the loop on the device."""
-    qp = flat(data).qp
-    backend = CuPyBackend(cuda)
+    return looped(cuda, *scaled(data), settings)
+
+
+def looped(cuda, qp, scaling, settings=SETTINGS):
+    """The same from what was prepared."""
     with cuda.at(None):
-        point, iterations = backend.loop(qp, equilibrate(qp, NUMPY), settings)
-    cuda.synchronize()
-    return Point(*map(np.asarray, point)), np.asarray(iterations)
+        records = on_device(cuda, qp), on_device(cuda, scaling)
+        point, iterations = CuPyBackend(cuda).loop(*records, settings)
+    if isinstance(cuda, FakeCuda):
+        cuda.synchronize()
+    return Point(*map(host, point)), host(iterations)
 
 
-def plain(data, settings=Settings(HANDOVER, 60, None)):  # noqa: B008
+def plain(data, settings=SETTINGS):
     """The same by array code."""
     qp = flat(data).qp
     kind = bool(np.all(condensed.is_separable(qp)))
@@ -54,16 +61,10 @@ def plain(data, settings=Settings(HANDOVER, 60, None)):  # noqa: B008
         return ipm.run(qp, scaling, ipm.start(qp, scaling, system), settings, system, spent)
 
 
-@pytest.fixture
-def memory(compiler):
-    """A stand-in over NumPy's own arrays."""
-    return FakeCuda()
-
-
 @pytest.mark.parametrize("sizes", [*INEQUALITIES, LARGE], ids=lambda sizes: sizes.label)
-def test_it_takes_the_steps_of_the_array_code(memory, sizes):
+def test_it_takes_the_steps_of_the_array_code(cuda, sizes):
     data = known(np.random.default_rng(720), sizes, batch=(3,), shared=("Q",)).data
-    found, iterations = run(data, memory)
+    found, iterations = run(data, cuda)
     expected = plain(data)
     np.testing.assert_array_equal(iterations, expected.iterations)
     for name in FIELDS:
@@ -72,10 +73,10 @@ def test_it_takes_the_steps_of_the_array_code(memory, sizes):
 
 @pytest.mark.parametrize("barrier", [0.0, 1e-2])
 @pytest.mark.parametrize("family", [*families.HARD, separable])
-def test_it_does_so_on_hard_problems_and_gives_up_what_has_trouble(memory, family, barrier):
+def test_it_does_so_on_hard_problems_and_gives_up_what_has_trouble(cuda, family, barrier):
     data = family(np.random.default_rng(721), 30)
     settings = Settings(HANDOVER, 60, None, barrier)
-    found, iterations = run(data, memory, settings)
+    found, iterations = run(data, cuda, settings)
     families.assert_steps(flat(data).qp, found, iterations, plain(data, settings), family)
 
 
@@ -89,15 +90,15 @@ def test_the_order_of_the_threads_changes_no_bit(compiler, order):
 
 
 @pytest.mark.parametrize("family", [families.linear_programs, separable])
-def test_finished_problems_are_left_out_and_the_others_keep_their_bits(memory, monkeypatch, family):
+def test_finished_problems_are_left_out_and_the_others_keep_their_bits(fake, monkeypatch, family):
     data = family(np.random.default_rng(723), 40)
-    expected, steps = run(data, memory)
-    used = {blocks for kind, name, blocks in _launches(memory) if name == "judge"}
+    expected, steps = run(data, fake)
+    used = {blocks for kind, name, blocks in _launches(fake) if name == "judge"}
     assert used == {40}
     monkeypatch.setattr(_loop, "FEWEST", 2)
-    memory.calls.clear()
-    found, iterations = run(data, memory)
-    used = [blocks for kind, name, blocks in _launches(memory) if name == "judge"]
+    fake.calls.clear()
+    found, iterations = run(data, fake)
+    used = [blocks for kind, name, blocks in _launches(fake) if name == "judge"]
     assert used == sorted(used, reverse=True)
     assert min(used) <= 10
     np.testing.assert_array_equal(iterations, steps)
@@ -108,26 +109,25 @@ def _launches(cuda):
     return [call for call in cuda.calls if call[0] == "launch"]
 
 
-def test_an_element_has_the_bits_that_it_has_alone(memory):
+def test_an_element_has_the_bits_that_it_has_alone(cuda):
     data = known(np.random.default_rng(724), FULL, batch=(4,)).data
-    together, steps = run(data, memory)
+    together, steps = run(data, cuda)
     for i in range(4):
-        alone, count = run(Data(*(v[i : i + 1] for v in data)), memory)
+        alone, count = run(Data(*(v[i : i + 1] for v in data)), cuda)
         assert count == steps[i]
         assert_same_bits(alone, Point(*(v[i : i + 1] for v in together)), FIELDS)
 
 
 @pytest.mark.parametrize("name", Data._fields)
-def test_what_is_not_a_number_is_given_up_and_moves_no_other(memory, name):
+def test_what_is_not_a_number_is_given_up_and_moves_no_other(cuda, name):
     data = known(np.random.default_rng(725), FULL, batch=(3,)).data
-    expected, steps = run(data, memory)
+    expected, steps = run(data, cuda)
     qp = flat(data).qp
     scaling = equilibrate(qp, NUMPY)
     field = {"h": "d", "lb": "d", "ub": "d"}.get(name, name)
     broken = getattr(qp, field).copy()
     broken[1, ..., {"h": 0, "lb": 7, "ub": -1}.get(name, 0)] = np.nan
-    settings = Settings(HANDOVER, 60, None)
-    point, iterations = CuPyBackend(memory).loop(qp._replace(**{field: broken}), scaling, settings)
+    point, iterations = looped(cuda, qp._replace(**{field: broken}), scaling)
     np.testing.assert_array_equal(iterations, np.where(np.arange(3) == 1, -1, steps))
     some = [0, 2]
     for one, other in zip(point, expected, strict=True):
@@ -135,11 +135,11 @@ def test_what_is_not_a_number_is_given_up_and_moves_no_other(memory, name):
 
 
 @pytest.mark.parametrize("most", [0, 3])
-def test_it_stops_after_the_most_iterations(memory, most):
+def test_it_stops_after_the_most_iterations(fake, most):
     data = known(np.random.default_rng(726), FULL, batch=(2,)).data
-    _, iterations = run(data, memory, Settings(HANDOVER, most, None))
+    _, iterations = run(data, fake, Settings(HANDOVER, most, None))
     np.testing.assert_array_equal(iterations, -1)
-    judged = [name for _, name, _ in _launches(memory)].count("judge")
+    judged = [name for _, name, _ in _launches(fake)].count("judge")
     assert judged == most + 1
 
 
@@ -147,22 +147,16 @@ def test_it_stops_after_the_most_iterations(memory, most):
 
 
 @pytest.mark.parametrize(("sizes", "most"), [(Sizes(n=5, m=8), 4), (FULL, 7)])
-def test_an_iteration_is_a_few_calls(memory, sizes, most):
+def test_an_iteration_is_a_few_calls(fake, sizes, most):
     data = known(np.random.default_rng(727), sizes, batch=(2,)).data
-    run(data, memory)
-    calls = [call for call in memory.calls if call[0] in ("launch", "cublas", "cusolver")]
+    run(data, fake)
+    calls = [call for call in fake.calls if call[0] in ("launch", "cublas", "cusolver")]
     judged = [i for i, call in enumerate(calls) if call[1] == "judge"]
     assert max(np.diff(judged)) == most
 
 
-def test_the_host_reads_nothing_but_the_count_one_iteration_late(cuda, monkeypatch):
+def test_the_host_reads_nothing_but_the_count_one_iteration_late(fake, monkeypatch):
     data = known(np.random.default_rng(728), FULL, batch=(3,)).data
-    qp = flat(data).qp
-    scaling = equilibrate(qp, NUMPY)
-    records = [
-        type(v)(*(cuda.to_device(a) if isinstance(a, np.ndarray) else a for a in v))
-        for v in (qp, scaling)
-    ]
     iterate = _loop._iterate
 
     def watched(slots):
@@ -172,9 +166,9 @@ def test_the_host_reads_nothing_but_the_count_one_iteration_late(cuda, monkeypat
             iterate(slots)
 
     monkeypatch.setattr(_loop, "_iterate", watched)
-    _, iterations = CuPyBackend(cuda).loop(*records, Settings(HANDOVER, 60, None))
-    assert (np.asarray(iterations.view(np.ndarray)) > 0).all()
-    order = [call[0] for call in cuda.calls if call[0] in ("later", "wait")]
+    _, iterations = run(data, fake)
+    assert (iterations > 0).all()
+    order = [call[0] for call in fake.calls if call[0] in ("later", "wait")]
     assert order[:4] == ["later", "later", "wait", "later"]
 
 
@@ -186,11 +180,11 @@ def test_it_is_right_though_everything_is_only_queued(compiler):
     assert_same_bits(found, expected, FIELDS)
 
 
-def test_nothing_is_solved_without_a_positive_matrix(memory):
+def test_nothing_is_solved_without_a_positive_matrix(cuda):
     """Of a chunk that is not convex, what is not gets no answer here."""
     data = known(np.random.default_rng(730), Sizes(n=4, m=5), batch=(3,)).data
     data.Q[1] = -100 * np.eye(4)
-    _, iterations = run(data, memory)
+    _, iterations = run(data, cuda)
     assert iterations[1] == -1
     assert (iterations[[0, 2]] > 0).all()
     assert plain(data).status[1] != Status.SOLVED

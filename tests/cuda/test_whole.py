@@ -34,12 +34,12 @@ def assert_same_grads(found, expected):
         other = getattr(expected, name)
         assert (one is None) == (other is None), name
         if one is not None:
-            assert type(one) is np.ndarray
+            assert isinstance(one, np.ndarray)
             assert_near(one, other, DENSE_REFERENCE, name)
 
 
 @pytest.mark.parametrize("sizes", COMBINATIONS, ids=lambda sizes: sizes.label)
-def test_solutions_and_gradients_are_those_of_numpy(emulated, sizes):
+def test_solutions_and_gradients_are_those_of_numpy(device, sizes):
     data = known(np.random.default_rng(740), sizes, batch=(B,)).data
     found, expected = both(data)
     assert_same_course(found, expected)
@@ -50,7 +50,7 @@ def test_solutions_and_gradients_are_those_of_numpy(emulated, sizes):
         assert_same_grads(grads_of(found.vjp(**g)), grads_of(expected.vjp(**g)))
 
 
-def test_what_is_shared_and_several_batch_dimensions(emulated):
+def test_what_is_shared_and_several_batch_dimensions(device):
     data = feasible(
         np.random.default_rng(742), FULL, {"p": (2, 3), "G": (2, 1), "h": (3,), "Q": ()}
     )
@@ -60,7 +60,7 @@ def test_what_is_shared_and_several_batch_dimensions(emulated):
     assert_same_grads(grads_of(found.vjp(g)), grads_of(expected.vjp(g)))
 
 
-def test_the_other_derivatives_and_what_is_known_of_them(emulated):
+def test_the_other_derivatives_and_what_is_known_of_them(device):
     data = known(np.random.default_rng(744), FULL, batch=(B,)).data
     found, expected = both(data)
     way, g = tangent(np.random.default_rng(745), data), {"x": weights(data, 746)}
@@ -78,7 +78,7 @@ def test_the_other_derivatives_and_what_is_known_of_them(emulated):
 
 
 @pytest.mark.parametrize("kind", ["nan", "infeasible", "unbounded", "not convex"])
-def test_one_bad_element_has_its_status_and_moves_no_other(emulated, kind):
+def test_one_bad_element_has_its_status_and_moves_no_other(device, kind):
     data = known(np.random.default_rng(747), Sizes(n=5, m=8), batch=(B,)).data
     good, _ = both(data)
     if kind == "nan":
@@ -104,7 +104,7 @@ def test_one_bad_element_has_its_status_and_moves_no_other(emulated, kind):
         kktdiff.solve_qp(*data, backend="cupy")
 
 
-def test_single_precision_and_an_empty_batch(emulated):
+def test_single_precision_and_an_empty_batch(device):
     data = known(np.random.default_rng(749), FULL, batch=(B,)).data
     single = Data(*(v.astype(np.float32) for v in data))
     found, expected = both(single)
@@ -114,7 +114,7 @@ def test_single_precision_and_an_empty_batch(emulated):
     assert empty.x.shape == empty.vjp(np.ones((0, 6))).p.shape == (0, 6)
 
 
-def test_the_closest_feasible_problem(emulated):
+def test_the_closest_feasible_problem(device):
     data = known(np.random.default_rng(755), Sizes(n=5, m=6, k=1), batch=(B,)).data
     data.G[1, 1], data.h[1, 1] = -data.G[1, 0], -data.h[1, 0] - 1
     found, expected = both(data, infeasible="closest")
@@ -125,7 +125,7 @@ def test_the_closest_feasible_problem(emulated):
     assert_same_grads(grads_of(found.vjp(g)), grads_of(expected.vjp(g)))
 
 
-def test_warm_starts_and_the_iteration_table(emulated):
+def test_warm_starts_and_the_iteration_table(device):
     data = known(np.random.default_rng(751), FULL, batch=(B,)).data
     first = kktdiff.solve_qp(*data, backend="cupy")
     moved = data._replace(p=data.p + 1e-6)

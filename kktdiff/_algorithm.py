@@ -12,14 +12,7 @@ from collections.abc import Iterator
 from kktdiff import _condensed as condensed
 from kktdiff import _ipm as ipm
 from kktdiff import _kkt as kkt
-from kktdiff._arrays import (
-    largest,
-    namespace,
-    pick_all,
-    placed,
-    placed_all,
-    take,
-)
+from kktdiff._arrays import largest, namespace, pick_all, placed, placed_all, take
 from kktdiff._least_multipliers import multiplier_qp, with_multipliers
 from kktdiff._parts import Kept, Part, activity_at, keep_solved
 from kktdiff._polish import Polished, is_rounding, polish
@@ -63,9 +56,10 @@ def solve_part(
     """Solve every element of `qp`; the finished parts, and what is kept for sensitivities."""
     scaling = equilibrate(qp, backend)
     part = Part(index, qp, scaling, ipm.origin(qp), 0 * index, 0 * index)
-    done, kept, part = solve_easy(part, settings, backend) if warm is None else ([], [], part)
-    if settings.report is not None:
-        _show(done, settings, condensed.system(backend, separable=separable), backend)
+    done: list[Part] = []
+    kept: list[Kept] = []
+    if warm is None and backend.at_once:
+        done, kept, part = _easy(part, settings, backend, separable=separable)
     for piece in part.pieces(backend):
         near = None if warm is None else warm.take(_places(index, piece.index))
         done_too, kept_too = _solve_piece(piece, near, settings, backend, separable=separable)
@@ -84,6 +78,9 @@ def _solve_piece(
     )
     done = [concave.marked(Status.NONCONVEX)]
     kept: list[Kept] = []
+    if warm is None and not backend.at_once:
+        done_too, kept, part = _easy(part, settings, backend, separable=separable)
+        done += done_too
     if warm is not None and part.size:
         warm = warm.take(_places(index, part.index))
         done_too, kept, part = _from_nearby(part, warm, settings, backend)
@@ -94,11 +91,16 @@ def _solve_piece(
     return done, kept
 
 
-def _show(parts: list[Part], settings: Settings, fast: System, backend: Backend) -> None:
-    """Take the steps again that one call took, which has nothing to show."""
-    for part in parts:
-        for some in part.pieces(backend):
-            _finished(*_run(_started(some, fast), _first(settings), fast), settings, backend)
+def _easy(
+    part: Part, settings: Settings, backend: Backend, *, separable: bool
+) -> tuple[list[Part], list[Kept], Part]:
+    """What one call of the backend solves, and the others; a report has the steps taken again."""
+    done, kept, rest = solve_easy(part, settings, backend)
+    fast = condensed.system(backend, separable=separable)
+    for some in done if settings.report is not None else []:
+        for piece in some.pieces(backend):
+            _finished(*_run(_started(piece, fast), _first(settings), fast), settings, backend)
+    return done, kept, rest
 
 
 def _first(settings: Settings) -> Settings:

@@ -10,11 +10,12 @@ from typing import Any
 
 from kktdiff._arrays import plus_diagonal
 from kktdiff._typing import Array, Namespace
-from kktdiff.backends._protocol import LU, Cholesky
+from kktdiff.backends._protocol import LU, Cholesky, Solved
 from kktdiff.backends.cuda import _libraries as libraries
 from kktdiff.backends.cuda import _loop
 from kktdiff.backends.cuda._cuda import Cuda
 from kktdiff.backends.cuda._kernels import threads_for
+from kktdiff.backends.cuda._polish import polish
 from kktdiff.backends.cuda._table import Given, Ruiz, packed
 
 _THREADS = 256  # of a block, for work that is entry by entry
@@ -72,12 +73,20 @@ class CuPyBackend:
         self.cuda.launch("equilibrate", batch, threads_for(n, m, k), table)
         return x, rows, nu, size
 
-    def solve(self, *arguments: Any) -> None:
-        """Not offered: polishing is array code."""
+    def solve(self, qp: Any, scaling: Any, settings: Any) -> Solved:
+        """The loop, and kernels that solve for the active sets."""
+        p, iterations = polish(_loop.run(self.cuda, qp, scaling, settings))
+        point = p.x, p.s, p.lam, p.nu
+        lu = LU((p.K, p.pivots), iterations >= 0)
+        order, weights = p.order[:, : p.r], (p.x_weight, p.g_weight)
+        return Solved(
+            point, iterations, p.numbers, lu, order, p.place, p.activity, *weights, p.held
+        )
 
     def loop(self, qp: Any, scaling: Any, settings: Any) -> tuple[Any, Array]:
         """Without a look at the device in between."""
-        return _loop.solve(self.cuda, qp, scaling, settings)
+        batch = _loop.run(self.cuda, qp, scaling, settings).batch
+        return (batch.x, batch.s, batch.lam, batch.nu), batch.state
 
     def cholesky(self, a: Array) -> Cholesky:
         """Of copies; by columns the lower triangle is the factor."""
@@ -110,7 +119,9 @@ class CuPyBackend:
     def lu_factor(self, a: Array, size: Array) -> LU:
         """Of copies, with partial pivoting; `size` is not made use of."""
         factor = self.xp.array(a, order="C")  # symmetric, so by columns it is the same
-        pivots, info = libraries.lu(self.cuda, factor)
+        pivots = self.xp.empty(factor.shape[:2], dtype=self.xp.int32)
+        info = self.xp.empty(factor.shape[0], dtype=self.xp.int32)
+        libraries.lu(self.cuda, factor, pivots, info)
         return LU((factor, pivots), self._ok(factor, info))
 
     def _ok(self, factor: Array, info: Array) -> Array:

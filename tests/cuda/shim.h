@@ -248,6 +248,7 @@ static int launch(int blocks, int count, int kind, int without, char *message, s
 #define __constant__
 #define __forceinline__ inline __attribute__((always_inline))
 #define __noinline__ __attribute__((noinline))
+#define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)
 
 constexpr int COUNTED = __COUNTER__ + 1;

@@ -90,25 +90,27 @@ def half_solve(
     )
 
 
-def lu(cuda: Cuda, a: Array) -> tuple[Array, Array]:
-    """Factor (B, n, n), symmetric, in place; pivots (B, n) and info (B,), both int32."""
-    xp, (batch, n, _) = cuda.xp, a.shape
-    pivots, info = xp.empty((batch, n), dtype=xp.int32), xp.empty(batch, dtype=xp.int32)
+def lu(cuda: Cuda, a: Array, pivots: Array, info: Array) -> None:
+    """Factor (B, n, n), symmetric, in place; pivots (B, n) and info (B,), both int32, are written.
+
+    info > 0: a pivot is zero.
+    """
+    batch, n, _ = a.shape
     if n < LARGE:
         handle, _ = cuda.handles()
         where = pointers(cuda, a)
         # handle; n; matrices, ld; pivots, counted from 1; info; how many
         args = (handle, n, cuda.address(where), n, cuda.address(pivots), cuda.address(info), batch)
         cuda.cublas.dgetrfBatched(*args)
-        return pivots, info
+        return
     _, handle = cuda.handles()
     first, step = cuda.address(a), a.itemsize * n * n
-    work = xp.empty(cuda.cusolver.dgetrf_bufferSize(handle, n, n, first, n), dtype=xp.float64)
+    length = cuda.cusolver.dgetrf_bufferSize(handle, n, n, first, n)
+    work = cuda.xp.empty(length, dtype=cuda.xp.float64)
     for i in range(batch):
         own = cuda.address(pivots) + 4 * i * n, cuda.address(info) + 4 * i
         # handle; rows, columns; matrix, ld; workspace; pivots; info
         cuda.cusolver.dgetrf(handle, n, n, first + i * step, n, cuda.address(work), *own)
-    return pivots, info
 
 
 def lu_solve(cuda: Cuda, a: Array, pivots: Array, rhs: Array) -> None:

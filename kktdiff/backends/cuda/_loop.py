@@ -15,9 +15,7 @@ from kktdiff.backends.cuda._table import Batch, Given, packed
 
 RUNNING, GIVEN_UP = -2, -1  # states of a problem; else the number of its iterations
 FEWEST = 64  # slots: with fewer the device is not full anyway
-COMPACTING = 256  # threads of the one block that moves problems together
-
-Points = tuple[Array, Array, Array, Array]  # x, s, lam, nu
+GATHERING = 256  # threads of the one block that moves problems together
 
 
 class Slots(NamedTuple):
@@ -30,13 +28,19 @@ class Slots(NamedTuple):
     pointers: dict[str, Array]  # to H, V and S
     used: int
 
-    def launch(self, kernel: str, *arguments: int) -> None:
+    def launch(self, kernel: str, *arguments: Array | int) -> None:
         """A kernel with a block for each slot."""
         self.cuda.launch(kernel, self.used, self.threads, self.table, *arguments)
 
+    def gathered(self, states: Array, wanted: int, most: int) -> "Slots":
+        """The problems in some state moved together; there are `most` of them, or fewer."""
+        filled = self.cuda.xp.empty(1, dtype=self.cuda.xp.int32)
+        self.cuda.launch("gather", 1, GATHERING, self.table, states, wanted, filled)
+        return self._replace(used=most)
 
-def solve(cuda: Cuda, qp: Any, scaling: Any, settings: Any) -> tuple[Points, Array]:
-    """Points of all problems, and their numbers of iterations; GIVEN_UP: not solved here."""
+
+def run(cuda: Cuda, qp: Any, scaling: Any, settings: Any) -> Slots:
+    """Solve all problems; their points and states are in the batch's memory."""
     batch = _memory(cuda, qp, scaling, settings)
     where = {name: libraries.pointers(cuda, getattr(batch, name)) for name in ("H", "V", "S")}
     threads = threads_for(batch.n, batch.d.array.shape[1], batch.k)
@@ -45,13 +49,12 @@ def solve(cuda: Cuda, qp: Any, scaling: Any, settings: Any) -> tuple[Points, Arr
     _factor(slots)
     slots.launch("start")
     _iterate(slots)
-    return (batch.x, batch.s, batch.lam, batch.nu), batch.state
+    return slots
 
 
 def _iterate(slots: Slots) -> None:
     """Until no problem runs, as far as is known: one iteration more than it takes."""
     live = slots.batch.live
-    filled = slots.cuda.xp.empty(1, dtype=slots.cuda.xp.int32)
     earlier = None
     for iteration in range(slots.batch.max_iter + 1):
         slots.launch("judge", iteration)
@@ -63,8 +66,7 @@ def _iterate(slots: Slots) -> None:
         slots.launch("advance")
         earlier = later
         if running <= slots.used // 2 and slots.used > FEWEST:
-            slots.cuda.launch("compact", 1, COMPACTING, slots.table, filled)
-            slots = slots._replace(used=max(running, FEWEST))
+            slots = slots.gathered(slots.batch.state, RUNNING, max(running, FEWEST))
 
 
 def _factor(slots: Slots) -> None:
@@ -127,7 +129,7 @@ def _memory(cuda: Cuda, qp: Any, scaling: Any, settings: Any) -> Batch:
         W=empty(m, n),
         V=empty(k, n),
         S=empty(k, k),
-        vectors=empty(4 * n + 7 * M + 3 * k + 3),
+        vectors=empty(5 * n + 7 * M + 3 * k + 3),
         H_info=empty(dtype=xp.int32),
         S_info=empty(dtype=xp.int32),
         slots=xp.arange(length, dtype=xp.int32),

@@ -61,6 +61,33 @@ class Batch(NamedTuple):
     live: Array
 
 
+class Polish(NamedTuple):
+    """`struct Polish`."""
+
+    r: int
+    x: Array
+    s: Array
+    lam: Array
+    nu: Array
+    numbers: Array
+    activity: Array
+    order: Array
+    place: Array
+    x_weight: Array
+    g_weight: Array
+    held: Array
+    count: Array
+    wrong: Array
+    state: Array
+    K: Array
+    pivots: Array
+    own: Array
+    own_pivots: Array
+    info: Array
+    rhs: Array
+    again: Array
+
+
 class Ruiz(NamedTuple):
     """`struct Ruiz`."""
 
@@ -80,7 +107,7 @@ class Ruiz(NamedTuple):
     norms: Array
 
 
-def packed(record: Batch | Ruiz, cuda: Cuda) -> Array:
+def packed(record: Batch | Polish | Ruiz, cuda: Cuda) -> Array:
     """The record as a struct in the device's memory; it must not outlive its arrays."""
     text = b"".join(_bytes(value, cuda) for value in record)
     return cuda.to_device(np.frombuffer(text, dtype=np.int64))

@@ -35,9 +35,18 @@ struct Batch {
 #define RUNNING -2
 #define GIVEN_UP -1
 
+struct Point {  // of one problem
+  double *x, *s, *lam, *nu;
+};
+
+__device__ Point point_of(const Batch& q, Int i) {
+  Int M = q.m + q.lower + q.upper;
+  return {q.x + i * q.n, q.s + i * M, q.lam + i * M, q.nu + i * q.k};
+}
+
 // The vectors of one slot.
 struct Vectors {
-  double *r_x, *dx, *half, *h;                           // (n)
+  double *r_x, *dx, *half, *h, *force;                   // (n)
   double *r_c, *w, *target, *ds, *dlam, *per_s, *per_lam;  // (M)
   double *r_nu, *dnu, *half_nu;                          // (k)
   double* norms;                                         // (3): equalities, dual, mu
@@ -47,10 +56,10 @@ __device__ int inequalities(const Batch& q) { return (int)(q.m + q.lower + q.upp
 
 __device__ Vectors vectors_of(const Batch& q, Int slot) {
   int n = q.n, M = inequalities(q), k = q.k;
-  double* at = q.vectors + slot * (4 * n + 7 * M + 3 * k + 3);
-  double *x = at, *c = at + 4 * n, *nu = c + 7 * M;
-  return {x,          x + n,      x + 2 * n,  x + 3 * n, c,  c + M,  c + 2 * M,  c + 3 * M,
-          c + 4 * M,  c + 5 * M,  c + 6 * M,  nu,        nu + k, nu + 2 * k, nu + 3 * k};
+  double* at = q.vectors + slot * (5 * n + 7 * M + 3 * k + 3);
+  double *x = at, *c = at + 5 * n, *nu = c + 7 * M;
+  return {x,         x + n,     x + 2 * n, x + 3 * n, x + 4 * n, c,      c + M,      c + 2 * M,
+          c + 3 * M, c + 4 * M, c + 5 * M, c + 6 * M, nu,        nu + k, nu + 2 * k, nu + 3 * k};
 }
 
 // The problem of this block; -1 if there is none, or if it is done.
@@ -73,13 +82,13 @@ __device__ double Ct_times(const Batch& q, const double* G, int j, const double*
   return sum;
 }
 
-// Give the problems that still run the first slots; one block does it for all.
-extern "C" __global__ void compact(const Batch* batch, int* filled) {
+// Give the problems in some state the first slots; one block does it for all.
+extern "C" __global__ void gather(const Batch* batch, const Int* states, Int wanted, int* filled) {
   const Batch& q = *batch;
   EACH(slot, q.length) q.slots[slot] = -1;
   if (threadIdx.x == 0) *filled = 0;
   __syncthreads();
   EACH(i, q.length) {
-    if (q.state[i] == RUNNING) q.slots[atomicAdd(filled, 1)] = (int)i;
+    if (states[i] == wanted) q.slots[atomicAdd(filled, 1)] = (int)i;
   }
 }

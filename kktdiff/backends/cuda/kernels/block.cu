@@ -7,7 +7,9 @@ typedef long long Int;  // what the host passes; indices within one problem are 
 
 extern __shared__ double shared[];  // SHARED bytes
 
-#define EACH(i, count) for (int i = threadIdx.x; i < (count); i += blockDim.x)
+// A thread has few entries: to unroll the loop would only take registers.
+#define EACH(i, count) \
+  _Pragma("unroll 1") for (int i = threadIdx.x; i < (count); i += blockDim.x)
 // Rows by warps, columns by the threads of a warp: neighbours read neighbouring entries.
 #define EACH_ENTRY(r, c, rows, columns)                                    \
   for (int r = threadIdx.x / 32; r < (rows); r += blockDim.x / 32)         \

@@ -22,7 +22,7 @@ extern "C" __global__ void __launch_bounds__(MOST_THREADS, 2) begin(const Batch*
     q.progress[i] = 0;
     q.linear[i] = curved == 0;
   }
-  evaluate(q, i, v);
+  evaluate(q, i, v, point_of(q, i));
   EACH(row, M) v.w[row] = present[row] ? weight[row] * weight[row] / *q.cost.at(i) : 0;
   EACH(row, M) v.target[row] = -v.r_c[row];
   __syncthreads();
@@ -106,13 +106,14 @@ __device__ Int verdict(const Batch& q, Int i, Int iteration, const Norms& r) {
 }
 
 // Judge the point of each problem; where it goes on, write the system of the next step.
-extern "C" __global__ void __launch_bounds__(MOST_THREADS, 2) judge(const Batch* batch, Int iteration) {
+extern "C" __global__ void __launch_bounds__(MOST_THREADS, 2)
+judge(const Batch* batch, Int iteration) {
   const Batch& q = *batch;
   Int i = running_problem(q);
   int M = inequalities(q);
   if (i < 0) return;
   Vectors v = vectors_of(q, blockIdx.x);
-  Norms r = evaluate(q, i, v);
+  Norms r = evaluate(q, i, v, point_of(q, i));
   if (threadIdx.x == 0) {
     q.state[i] = verdict(q, i, iteration, r);
     if (q.state[i] == RUNNING) atomicAdd(q.live + iteration, 1);

@@ -6,17 +6,19 @@ struct Norms {
   double primal, dual;                   // largest violation; largest entry of r_x
   double equalities, rows;               // of Ax = b alone; of Cx + s = d
   double primal_size, dual_size;
-  double off_path;                       // largest |lam_i s_i / barrier - 1|
+  double off_path;   // largest |lam_i s_i / barrier - 1|
+  double objective;  // 1/2 x'Qx + p'x
 };
 
 // Sums first, then maxima: the order in which they are reduced.
-enum { GAP, GAP_SIZE, PRODUCT, PRESENT, SUMS, PRIMAL = SUMS, DUAL, EQUAL, ROWS, PRIMAL_SIZE,
+enum { GAP, GAP_SIZE, PRODUCT, PRESENT, VALUE, SUMS, PRIMAL = SUMS, DUAL, EQUAL, ROWS, PRIMAL_SIZE,
        DUAL_SIZE, OFF_PATH, NORMS };
 
 __device__ void raise(double& most, double v) { most = larger(most, fabs(v)); }
 
-__device__ void judge_equalities(const Batch& q, Int i, const Vectors& v, double (&r)[NORMS]) {
-  const double *b = q.b.at(i), *nu = q.nu + i * q.k;
+__device__ void judge_equalities(const Batch& q, Int i, const Vectors& v, const Point& at,
+                                 double (&r)[NORMS]) {
+  const double *b = q.b.at(i), *nu = at.nu;
   EACH(a, q.k) {
     raise(r[PRIMAL_SIZE], v.r_nu[a]);
     raise(r[PRIMAL_SIZE], b[a]);
@@ -27,11 +29,11 @@ __device__ void judge_equalities(const Batch& q, Int i, const Vectors& v, double
   }
 }
 
-__device__ void judge_rows(const Batch& q, Int i, const Vectors& v, double (&r)[NORMS]) {
-  int M = inequalities(q);
-  const double *d = q.d.at(i), *x = q.x + i * q.n, *s = q.s + i * M, *lam = q.lam + i * M;
+__device__ void judge_rows(const Batch& q, Int i, const Vectors& v, const Point& at,
+                           double (&r)[NORMS]) {
+  const double *d = q.d.at(i), *x = at.x, *s = at.s, *lam = at.lam;
   const unsigned char* present = q.present.at(i);
-  EACH(row, M) {
+  EACH(row, inequalities(q)) {
     double Cx = C_times(q, row, v.r_c, x);
     v.r_c[row] = present[row] ? Cx - d[row] + s[row] : 0;
     if (!present[row]) continue;
@@ -47,9 +49,10 @@ __device__ void judge_rows(const Batch& q, Int i, const Vectors& v, double (&r)[
   }
 }
 
-__device__ void judge_stationarity(const Batch& q, Int i, const Vectors& v, double (&r)[NORMS]) {
+__device__ void judge_stationarity(const Batch& q, Int i, const Vectors& v, const Point& at,
+                                   double (&r)[NORMS]) {
   const double *Q = q.Q.at(i), *G = q.G.at(i), *A = q.A.at(i), *p = q.p.at(i);
-  const double *x = q.x + i * q.n, *lam = q.lam + i * inequalities(q), *nu = q.nu + i * q.k;
+  const double *x = at.x, *lam = at.lam, *nu = at.nu;
   const double* value = q.value.at(i);
   const unsigned char* fixed = q.fixed.at(i);
   EACH(j, q.n) {
@@ -62,23 +65,26 @@ __device__ void judge_stationarity(const Batch& q, Int i, const Vectors& v, doub
       raise(r[PRIMAL], x[j] - value[j]);
     }
     v.r_x[j] = fixed[j] ? 0 : left;
+    v.force[j] = fixed[j] ? -left : 0;
     raise(r[DUAL], v.r_x[j]);
     raise(r[DUAL_SIZE], larger(larger(fabs(Qx), fabs(p[j])), larger(fabs(Cl), fabs(An))));
     r[GAP] += x[j] * Qx + x[j] * p[j];
+    r[VALUE] += (Qx / 2 + p[j]) * x[j];
     r[GAP_SIZE] += fabs(x[j] * Qx) + fabs(x[j] * p[j]);
   }
 }
 
-// Write r_x, r_c and r_nu at the point of problem i; return their norms, to all threads.
-__device__ Norms evaluate(const Batch& q, Int i, const Vectors& v) {
-  const double* x = q.x + i * q.n;
-  times(q.G.at(i), q.m, q.n, x, v.r_c);
-  times(q.A.at(i), q.k, q.n, x, v.r_nu);
+// Write r_x, r_c, r_nu and the multipliers of fixed variables at a point of problem i; return the
+// norms, to all threads. Of the point, x alone must be there for all of them when it is called. Not
+// inlined, or kernels would need more registers than there are.
+__device__ Norms evaluate(const Batch& q, Int i, const Vectors& v, const Point& at) {
+  times(q.G.at(i), q.m, q.n, at.x, v.r_c);
+  times(q.A.at(i), q.k, q.n, at.x, v.r_nu);
   __syncthreads();
   double r[NORMS] = {};
-  judge_equalities(q, i, v, r);
-  judge_rows(q, i, v, r);
-  judge_stationarity(q, i, v, r);
+  judge_equalities(q, i, v, at, r);
+  judge_rows(q, i, v, at, r);
+  judge_stationarity(q, i, v, at, r);
   over_block(r, SUMS);
   Norms out;
   out.gap = fabs(r[GAP]), out.gap_size = r[GAP_SIZE];
@@ -86,6 +92,6 @@ __device__ Norms evaluate(const Batch& q, Int i, const Vectors& v) {
   out.primal = larger(r[PRIMAL], r[EQUAL]), out.dual = r[DUAL];
   out.equalities = r[EQUAL], out.rows = r[ROWS];
   out.primal_size = r[PRIMAL_SIZE], out.dual_size = r[DUAL_SIZE];
-  out.off_path = r[OFF_PATH];
+  out.off_path = r[OFF_PATH], out.objective = r[VALUE];
   return out;
 }

@@ -12,7 +12,7 @@ from kktdiff._arrays import plus_diagonal
 from kktdiff._typing import Array, Namespace
 from kktdiff.backends._protocol import LU, Cholesky, Solved
 from kktdiff.backends.cuda import _libraries as libraries
-from kktdiff.backends.cuda import _loop
+from kktdiff.backends.cuda import _loop, _refined
 from kktdiff.backends.cuda._cuda import Cuda
 from kktdiff.backends.cuda._kernels import threads_for
 from kktdiff.backends.cuda._polish import polish
@@ -132,8 +132,9 @@ class CuPyBackend:
     def kkt_lu(self, **blocks: Any) -> None:
         """Not offered: assembling is a few array operations."""
 
-    def kkt_solve(self, *arguments: Any) -> None:
-        """Not offered."""
+    def kkt_solve(self, qp: Any, factors: Any, rhs: Any) -> tuple[Array, Array, Array, Array]:
+        """One kernel."""
+        return _refined.solve(self.cuda, qp, factors, rhs)
 
     def outer(self, a: Array, b: Array, c: Array, d: Array) -> Array:
         """In one pass over the result."""

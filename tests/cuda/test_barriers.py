@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from kktdiff import _kkt as kkt
 from kktdiff import _scaling
 from kktdiff._settings import HANDOVER, Settings
 from kktdiff.backends.cuda import _kernels, _loop
@@ -39,6 +40,16 @@ def problems():
     return [scaled(data) for data in (separable, dense, uneven, linear_programs(rng, 40))]
 
 
+def sensitivities(backend, qp, scaling):
+    """Solutions of the KKT system of an interior point, two right-hand sides each."""
+    rng = np.random.default_rng(761)
+    n, _, k = qp.sizes
+    a = rng.random((qp.length, qp.d.shape[1]))
+    factors = kkt.factor(qp, scaling, np.where(qp.present, a, 0.0), backend)
+    sides = (rng.normal(size=(qp.length, size, 2)) for size in (n, a.shape[1], k))
+    return backend.kkt_solve(qp, factors, kkt.Rhs(*sides))
+
+
 def results(cuda):
     """What the kernels make of the problems."""
     backend, found = CuPyBackend(cuda), []
@@ -51,6 +62,7 @@ def results(cuda):
             arrays = [v for v in solved if isinstance(v, np.ndarray)]
             values = (*solved.point, *arrays, *solved.lu.factor)
             found += [solved.iterations, *(v[done] for v in values)]
+        found += sensitivities(backend, qp, scaling)
     return found
 
 

@@ -6,11 +6,14 @@ from importlib import resources
 from kktdiff import _settings
 
 # In this order: each uses what the ones before define.
-FILES = ("block", "batch", "residuals", "newton", "loop", "active", "polish", "ruiz", "outer")
+FILES = (
+    *("block", "batch", "residuals", "newton", "loop", "active", "polish", "kkt"),
+    *("ruiz", "outer"),
+)
 CONSTANTS = (
     *("BIG", "CLEAN", "FINE", "FIXED", "KEEP_OFF", "KEEP_WELL_OFF", "LU_REGULARISATION"),
-    *("MANY_WRONG", "MUCH", "PLAIN", "POOR", "REGULARISATION", "ROUNDING", "SHORT", "STALL"),
-    "STEPS",
+    *("MANY_WRONG", "MUCH", "PLAIN", "POOR", "REFINED", "REFINEMENTS"),
+    *("REGULARISATION", "ROUNDING", "SHORT", "STALL", "STEPS"),
 )
 SHARED = 1024  # bytes of shared memory for a block: 15 numbers of each of 8 warps, and some
 MOST_THREADS = 256

@@ -88,6 +88,44 @@ class Polish(NamedTuple):
     again: Array
 
 
+class Kkt(NamedTuple):
+    """`struct Kkt`."""
+
+    n: int
+    m: int
+    k: int
+    lower: int
+    upper: int
+    N: int
+    r: int
+    columns: int
+    Q: Given
+    G: Given
+    A: Given
+    x_scale: Given
+    row_scale: Given
+    nu_scale: Given
+    cost: Given
+    x_weight: Given
+    g_weight: Given
+    activity: Given
+    slack: Given
+    stiff: Given
+    held: Given
+    order: Given
+    place: Given
+    K: Given
+    pivots: Given
+    rhs_x: Array
+    rhs_c: Array
+    rhs_nu: Array
+    x: Array
+    c: Array
+    nu: Array
+    error: Array
+    work: Array
+
+
 class Ruiz(NamedTuple):
     """`struct Ruiz`."""
 
@@ -107,7 +145,7 @@ class Ruiz(NamedTuple):
     norms: Array
 
 
-def packed(record: Batch | Polish | Ruiz, cuda: Cuda) -> Array:
+def packed(record: Batch | Polish | Kkt | Ruiz, cuda: Cuda) -> Array:
     """The record as a struct in the device's memory; it must not outlive its arrays."""
     text = b"".join(_bytes(value, cuda) for value in record)
     return cuda.to_device(np.frombuffer(text, dtype=np.int64))

@@ -35,12 +35,18 @@ struct Batch {
 #define RUNNING -2
 #define GIVEN_UP -1
 
+// Of a Batch, or of anything else with these sizes.
+template <class T>
+__device__ int inequalities(const T& q) {
+  return (int)(q.m + q.lower + q.upper);
+}
+
 struct Point {  // of one problem
   double *x, *s, *lam, *nu;
 };
 
 __device__ Point point_of(const Batch& q, Int i) {
-  Int M = q.m + q.lower + q.upper;
+  Int M = inequalities(q);
   return {q.x + i * q.n, q.s + i * M, q.lam + i * M, q.nu + i * q.k};
 }
 
@@ -51,8 +57,6 @@ struct Vectors {
   double *r_nu, *dnu, *half_nu;                          // (k)
   double* norms;                                         // (3): equalities, dual, mu
 };
-
-__device__ int inequalities(const Batch& q) { return (int)(q.m + q.lower + q.upper); }
 
 __device__ Vectors vectors_of(const Batch& q, Int slot) {
   int n = q.n, M = inequalities(q), k = q.k;
@@ -69,13 +73,15 @@ __device__ Int running_problem(const Batch& q) {
 }
 
 // Entry `row` of C x, G's rows given.
-__device__ double C_times(const Batch& q, int row, const double* Gx, const double* x) {
+template <class T>
+__device__ double C_times(const T& q, int row, const double* Gx, const double* x) {
   if (row < q.m) return Gx[row];
   return row < q.m + q.lower ? -x[row - q.m] : x[row - q.m - q.lower];
 }
 
 // Entry j of C'v.
-__device__ double Ct_times(const Batch& q, const double* G, int j, const double* v) {
+template <class T>
+__device__ double Ct_times(const T& q, const double* G, int j, const double* v) {
   double sum = column_times(G, q.m, q.n, j, v);
   if (q.lower) sum -= v[q.m + j];
   if (q.upper) sum += v[q.m + q.lower + j];

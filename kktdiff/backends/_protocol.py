@@ -52,7 +52,7 @@ class Backend(Protocol):
 
     @property
     def at_once(self) -> bool:
-        """Whether `solve` and `equilibrate` are offered, which need no memory but for results."""
+        """Whether `solve` takes a whole batch as it is: no memory but for results, Q unchecked."""
 
     @property
     def workspace(self) -> int:

@@ -30,6 +30,10 @@ class CuPyBackend:
     name: str = "cupy"
     at_once: bool = False
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A solution that is pickled finds the CuPy of the process that it comes to."""
+        return backend, ()
+
     @property
     def xp(self) -> Namespace:
         """array-api-compat's view of CuPy."""

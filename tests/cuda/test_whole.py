@@ -1,12 +1,15 @@
 """`solve_qp` and all derivatives with the work on the device: what NumPy's backend answers."""
 
+import pickle
+
 import numpy as np
 import pytest
 
 import kktdiff
-from kktdiff import Status
+from kktdiff import Status, bench
+from kktdiff.backends import cupy as cupy_backend
 from tests.checks import answer_of, assert_answer, assert_near, grads_of
-from tests.cuda.guard import Device
+from tests.cuda.guard import Device, counted
 from tests.problems import COMBINATIONS, FULL, Answer, Data, Sizes, feasible, known, tangent
 from tests.tolerances import DENSE_REFERENCE, SINGLE_ANSWER
 
@@ -169,3 +172,38 @@ def test_all_work_is_done_on_the_device_of_the_arrays(emulated):
     found.diagnostics()
     found.certificate()
     assert emulated.cuda.outside == []
+
+
+@pytest.mark.parametrize(("name", "forward", "backward"), [("W1", 190, 60), ("W3", 180, 75)])
+def test_a_pass_is_few_operations(emulated, name, forward, backward):
+    """Of arrays; and, but for the iterations, few calls of kernels and of libraries."""
+    problem, cuda = bench.make(name, 4), emulated.cuda
+    data = {key: cuda.to_device(value) for key, value in problem.data.items()}
+    with counted() as ahead:
+        found = kktdiff.solve_qp(**data, on_failure="ignore")
+    judged = sum(call[:2] == ("launch", "judge") for call in cuda.calls)
+    called = len([call for call in cuda.calls if call[0] in ("launch", "cublas", "cusolver")])
+    with counted() as back:
+        found.vjp(cuda.to_device(problem.cotangent))
+    assert ahead["operations"] <= forward
+    assert ahead["reads"] <= 4
+    assert called <= 7 * judged + 15
+    assert back["operations"] <= backward
+    assert back["reads"] <= 1
+
+
+_FOUND = []  # by what takes the place of `kktdiff.backends.cupy.backend`, which a pickle names
+
+
+def _find():
+    return _FOUND[-1]
+
+
+def test_a_pickled_solution_finds_the_backend_of_its_process(emulated, monkeypatch):
+    _FOUND.append(emulated)
+    monkeypatch.setattr(cupy_backend, "backend", _find)
+    data = known(np.random.default_rng(756), FULL, batch=(B,)).data
+    found = kktdiff.solve_qp(*data, backend="cupy")
+    again = pickle.loads(pickle.dumps(found))
+    g = weights(data, 757)
+    assert_same_grads(grads_of(again.vjp(g)), grads_of(found.vjp(g)))

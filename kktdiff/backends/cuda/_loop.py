@@ -61,6 +61,7 @@ def _iterate(slots: Slots) -> None:
         later = slots.cuda.later(live[iteration : iteration + 1])
         running = slots.used if earlier is None else earlier()
         if not running or iteration == slots.batch.max_iter:
+            later()  # the copy must not outlive the memory that it goes to
             return
         _factor(slots)
         slots.launch("advance")

@@ -10,6 +10,7 @@ from kktdiff._residuals import Point
 from kktdiff._scaling import equilibrate
 from kktdiff._settings import HANDOVER, Settings
 from kktdiff.backends import NUMPY
+from kktdiff.backends.cuda import _libraries as libraries
 from kktdiff.backends.cuda import _loop
 from kktdiff.backends.cupy import CuPyBackend
 from tests import families
@@ -178,6 +179,33 @@ def test_it_is_right_though_everything_is_only_queued(compiler):
     expected, steps = run(data, FakeCuda())
     np.testing.assert_array_equal(iterations, steps)
     assert_same_bits(found, expected, FIELDS)
+
+
+def test_each_copy_of_the_count_is_waited_for(fake):
+    """Else it may be written when its memory is somebody else's."""
+    run(known(np.random.default_rng(731), FULL, batch=(2,)).data, fake)
+    calls = [call[0] for call in fake.calls]
+    assert calls.count("later") == calls.count("wait")
+
+
+@pytest.mark.parametrize("which", ["H", "S"])
+def test_what_has_no_factor_is_given_up_at_once(fake, monkeypatch, which):
+    """Whatever else the library leaves in its place."""
+    data = known(np.random.default_rng(732), FULL, batch=(3,)).data
+    cholesky = libraries.cholesky
+
+    def failing(cuda, a, where, info, count):
+        cholesky(cuda, a, where, info, count)
+        if a.shape[1] == {"H": 6, "S": 2}[which]:
+            info[1] = 3
+
+    monkeypatch.setattr(libraries, "cholesky", failing)
+    expected, steps = run(data, FakeCuda())
+    monkeypatch.undo()
+    assert steps[1] == -1
+    plain_steps = run(data, FakeCuda())[1]
+    np.testing.assert_array_equal(steps[[0, 2]], plain_steps[[0, 2]])
+    assert (expected.x[1] == 0).all()  # as it began
 
 
 def test_nothing_is_solved_without_a_positive_matrix(cuda):

@@ -192,19 +192,12 @@ extern "C" __global__ void __launch_bounds__(MOST_THREADS, 2) advance(const Batc
   int M = inequalities(q);
   if (i < 0) return;
   Vectors v = vectors_of(q, blockIdx.x);
-  bool ready = take_factors(q, blockIdx.x, v);
-  double alpha = 0, beta = 0, size = 0;
-  if (ready) {
-    direction(q, i, v, alpha, beta);
-    EACH(j, q.n) size = larger(size, fabs(v.dx[j]));
-    EACH(row, M) size = larger(size, fabs(v.dlam[row]));
-    EACH(a, q.k) size = larger(size, fabs(v.dnu[a]));
-    size = largest(size);
-  }
-  if (!ready || !(size + alpha + beta < BIG)) {  // NaN too
+  if (!take_factors(q, blockIdx.x, v)) {
     if (threadIdx.x == 0) q.state[i] = GIVEN_UP;
     return;
   }
+  double alpha, beta;  // a step that is NaN shows when its end is judged
+  direction(q, i, v, alpha, beta);
   alpha = kept(alpha), beta = kept(beta);
   EACH(j, q.n) q.x[i * q.n + j] += alpha * v.dx[j];
   EACH(a, q.k) q.nu[i * q.k + a] += beta * v.dnu[a];

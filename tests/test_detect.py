@@ -210,11 +210,15 @@ def used(path):
     return names
 
 
-def test_the_core_uses_nothing_that_cupy_lacks():
+def test_the_core_and_the_backend_use_nothing_that_cupy_lacks():
     pytest.importorskip("cupy")
     xp = importlib.import_module("array_api_compat.cupy")
-    names = set().union(*map(used, CORE))
-    assert {"where", "sum", "broadcast_to", "reshape"} <= names
+    device = [
+        CORE[0].parent / "backends" / "cupy.py",
+        *(CORE[0].parent / "backends" / "cuda").glob("*.py"),
+    ]
+    names = set().union(*map(used, [*CORE, *device]))
+    assert {"where", "sum", "broadcast_to", "reshape", "ascontiguousarray", "uint64"} <= names
     missing = []
     for name in sorted(names):
         module = xp.linalg if name.startswith("linalg.") else xp

@@ -8,8 +8,9 @@ import kktdiff
 from tests.checks import answer_of, assert_answer, assert_near, grads_of
 from tests.namespaces import NUMPY, SECOND, SECOND_DEVICE, STRICT
 from tests.problems import FULL, Answer, Data, Sizes, feasible, known, tangent
-from tests.tolerances import DENSE_REFERENCE, SHARED
+from tests.tolerances import DENSE_REFERENCE, SHARED, SINGLE_ANSWER
 
+NO_FLOAT64 = array_api_strict.Device("no_float64")
 SMALL = Sizes(n=3, m=4, k=1, lower=True, upper=True)
 
 
@@ -93,3 +94,24 @@ def test_the_full_problem_agrees_at_a_tight_tolerance():
     problem = known(np.random.default_rng(157), FULL)
     found = kktdiff.solve_qp(*STRICT.data(problem.data), tol=1e-12)
     assert_answer(answer_of(found, STRICT), problem.answer, DENSE_REFERENCE)
+
+
+def test_a_device_without_float64_gets_results_in_single_precision():
+    """Nothing in double precision ever comes back, or the device would raise."""
+    data, answer = known(np.random.default_rng(158), SMALL, batch=(2,))
+    single = [array_api_strict.asarray(v.astype(np.float32), device=NO_FLOAT64) for v in data]
+    found = kktdiff.solve_qp(*single, backend="numpy")
+    assert found.x.device == found.status.device == NO_FLOAT64
+    assert_near(STRICT.to_numpy(found.x), answer.x, SINGLE_ANSWER)
+    ones = array_api_strict.ones((2, 3), dtype=array_api_strict.float32, device=NO_FLOAT64)
+    results = found.vjp(ones).Q, found.jvp(p=ones).x, found.jacobian(), found.diagnostics().margin
+    for result in results:
+        assert result.device == NO_FLOAT64
+        assert result.dtype == array_api_strict.float32
+
+
+def test_to_compute_there_is_refused_in_one_sentence():
+    data = known(np.random.default_rng(159), SMALL).data
+    single = [array_api_strict.asarray(v.astype(np.float32), device=NO_FLOAT64) for v in data]
+    with pytest.raises(TypeError, match=r'no float64, in which .* pass backend="numpy"'):
+        kktdiff.solve_qp(*single)

@@ -35,11 +35,27 @@ class ArrayAPIBackend:
         )
 
     def receive(self, array: Any, dtype: Any, like: Any = None) -> Array:
-        """`array` in this namespace, on the device of `like`."""
+        """`array` in this namespace, on the device of `like`.
+
+        Raises
+        ------
+        TypeError
+            If float64 is asked for, and the device of `array` has none.
+        """
         device = None if like is None else array_api_compat.device(like)
         if self.owns(array):
+            if dtype == self.xp.float64 and array.dtype != dtype:
+                self._check_float64(array_api_compat.device(array))
             return self.xp.astype(array, dtype, copy=False)
         return self.xp.astype(self.xp.asarray(array, device=device), dtype, copy=False)
+
+    def _check_float64(self, device: Any) -> None:
+        info = self.xp.__array_namespace_info__()
+        if "float64" not in info.dtypes(device=device, kind="real floating"):
+            raise TypeError(
+                f"the arrays are on {device}, which has no float64, in which kktdiff computes: "
+                'move them to another device, or pass backend="numpy"'
+            )
 
     def at(self, like: Array | None) -> AbstractContextManager[Any]:
         """NumPy's switch: libraries that are built on NumPy warn through it."""

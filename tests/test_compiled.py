@@ -68,7 +68,8 @@ def test_it_takes_the_steps_of_the_numpy_loop(family, barrier):
         spent = np.zeros(qp.length, int)
         plain = ipm.run(qp, scaling, ipm.start(qp, scaling, system), settings, system, spent)
         found, iterations = compiled._load().loop(qp, scaling, settings)
-    families.assert_steps(qp, found, iterations, plain, family)
+    exact = family is not families.badly_scaled
+    families.assert_steps(qp, found, iterations, plain, exact=exact)
 
 
 def test_a_division_by_zero_raises_nothing_and_moves_no_other():

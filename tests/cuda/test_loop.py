@@ -14,14 +14,13 @@ from kktdiff.backends.cuda import _libraries as libraries
 from kktdiff.backends.cuda import _loop
 from kktdiff.backends.cupy import CuPyBackend
 from tests import families
-from tests.checks import assert_near, assert_same_bits
+from tests.checks import assert_same_bits
 from tests.cuda.emulator import ORDERS
 from tests.cuda.fake_cuda import FakeCuda
 from tests.cuda.fixtures import host, on_device
 from tests.cuda.guard import ReadError, no_reading
 from tests.one_call import flat, scaled
 from tests.problems import COMBINATIONS, FULL, Data, Sizes, known
-from tests.tolerances import STEPS
 
 SETTINGS = Settings(HANDOVER, 60, None)
 FIELDS = Point._fields
@@ -66,10 +65,9 @@ def plain(data, settings=SETTINGS):
 def test_it_takes_the_steps_of_the_array_code(cuda, sizes):
     data = known(np.random.default_rng(720), sizes, batch=(3,), shared=("Q",)).data
     found, iterations = run(data, cuda)
-    expected = plain(data)
-    np.testing.assert_array_equal(iterations, expected.iterations)
-    for name in FIELDS:
-        assert_near(getattr(found, name), getattr(expected.last, name), STEPS, name)
+    exact = isinstance(cuda, FakeCuda)
+    families.assert_steps(flat(data).qp, found, iterations, plain(data), exact=exact)
+    assert (iterations > 0).all()
 
 
 @pytest.mark.parametrize("barrier", [0.0, 1e-2])
@@ -78,7 +76,8 @@ def test_it_does_so_on_hard_problems_and_gives_up_what_has_trouble(cuda, family,
     data = family(np.random.default_rng(721), 30)
     settings = Settings(HANDOVER, 60, None, barrier)
     found, iterations = run(data, cuda, settings)
-    families.assert_steps(flat(data).qp, found, iterations, plain(data, settings), family)
+    exact = isinstance(cuda, FakeCuda) and family is not families.badly_scaled
+    families.assert_steps(flat(data).qp, found, iterations, plain(data, settings), exact=exact)
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -110,11 +109,11 @@ def _launches(cuda):
     return [call for call in cuda.calls if call[0] == "launch"]
 
 
-def test_an_element_has_the_bits_that_it_has_alone(cuda):
+def test_an_element_has_the_bits_that_it_has_alone(fake):
     data = known(np.random.default_rng(724), FULL, batch=(4,)).data
-    together, steps = run(data, cuda)
+    together, steps = run(data, fake)
     for i in range(4):
-        alone, count = run(Data(*(v[i : i + 1] for v in data)), cuda)
+        alone, count = run(Data(*(v[i : i + 1] for v in data)), fake)
         assert count == steps[i]
         assert_same_bits(alone, Point(*(v[i : i + 1] for v in together)), FIELDS)
 

@@ -49,9 +49,10 @@ class CuPyBackend:
         return self.cuda.owns(array)
 
     def receive(self, array: Any, dtype: Any, like: Any = None) -> Array:
-        """`array` as a C-contiguous array on the current device; host arrays are copied to it."""
-        own = array if self.owns(array) else self.cuda.to_device(array)
-        return self.xp.asarray(own, dtype=dtype, order="C")
+        """`array` as a C-contiguous array, on the device of `like` or, None, the current one."""
+        with self.cuda.at(like):
+            own = array if self.owns(array) else self.cuda.to_device(array)
+            return self.xp.asarray(own, dtype=dtype, order="C")
 
     def at(self, like: Array | None) -> AbstractContextManager[Any]:
         """The device of `like`."""

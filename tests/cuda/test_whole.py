@@ -9,6 +9,7 @@ import kktdiff
 from kktdiff import Status, bench
 from kktdiff.backends import cupy as cupy_backend
 from tests.checks import answer_of, assert_answer, assert_near, grads_of
+from tests.cuda.fixtures import host, on_device
 from tests.cuda.guard import Device, counted
 from tests.problems import COMBINATIONS, FULL, Answer, Data, Sizes, feasible, known, tangent
 from tests.tolerances import DENSE_REFERENCE, SINGLE_ANSWER
@@ -220,3 +221,30 @@ def test_a_pickled_solution_finds_the_backend_of_its_process(emulated, monkeypat
     again = pickle.loads(pickle.dumps(found))
     g = weights(data, 757)
     assert_same_grads(grads_of(again.vjp(g)), grads_of(found.vjp(g)))
+
+
+def test_work_on_the_host_gives_results_on_the_device(device):
+    data = known(np.random.default_rng(763), FULL, batch=(B,)).data
+    arrays = on_device(device.cuda, data)
+    found = kktdiff.solve_qp(*arrays, backend="numpy")
+    grads = found.vjp(device.cuda.to_device(weights(data, 764)))
+    expected = kktdiff.solve_qp(*data)
+    for name in Answer._fields:
+        assert device.owns(getattr(found, name))
+        assert_near(host(getattr(found, name)), getattr(expected, name), DENSE_REFERENCE, name)
+    assert device.owns(grads.Q)
+
+
+def test_each_device_does_the_work_on_its_own_arrays(gpu):
+    """While the first one is current."""
+    data = known(np.random.default_rng(761), FULL, batch=(B,)).data
+    expected = answer_of(kktdiff.solve_qp(*data))
+    for index in range(gpu.cuda.runtime.getDeviceCount()):
+        with gpu.cuda.Device(index):
+            arrays, g = [gpu.asarray(v) for v in data], gpu.asarray(weights(data, 762))
+        found = kktdiff.solve_qp(*arrays)
+        grads = found.vjp(g)
+        assert found.x.device.id == grads.G.device.id == index
+        assert gpu.cuda.runtime.getDevice() == 0
+        on_host = Answer(*(getattr(found, name).get() for name in Answer._fields))
+        assert_answer(on_host, expected, DENSE_REFERENCE)

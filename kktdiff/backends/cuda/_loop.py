@@ -88,54 +88,44 @@ def _factor(slots: Slots) -> None:
 def _memory(cuda: Cuda, qp: Any, scaling: Any, settings: Any) -> Batch:
     """The data as they are, and memory for points and systems."""
     xp, (n, m, k), M, length = cuda.xp, qp.sizes, qp.d.shape[1], qp.length
-
-    def given(array: Array) -> Given:
-        return Given(xp.ascontiguousarray(array))
+    separable = not m and _is_diagonal(cuda, qp.Q)
 
     def empty(*shape: int, dtype: Any = xp.float64) -> Array:
         return xp.empty((length, *shape), dtype=dtype)
 
-    none = xp.zeros((1, n), dtype=xp.bool), xp.zeros((1, n), dtype=xp.float64)
-    fixed, value = none if qp.fixed is None else (qp.fixed, qp.value)
-    data = {name: given(getattr(qp, name)) for name in ("Q", "p", "G", "A", "b", "d", "present")}
-    weights = {f"{name}_weight": given(getattr(scaling, name)) for name in ("x", "nu")}
-    separable = not m and _is_diagonal(cuda, qp.Q)
-    system = empty(0, 0) if separable else empty(n, n)
+    sizes = {"n": n, "m": m, "k": k, "lower": qp.bounds[0], "upper": qp.bounds[1]}
+    points = {"x": n, "s": M, "lam": M, "nu": k, "least": 7, "allowed": 2}
+    whole = {"progress": xp.int64, "linear": xp.int64, "H_info": xp.int32, "S_info": xp.int32}
     return Batch(
-        n=n,
-        m=m,
-        k=k,
-        lower=qp.bounds[0],
-        upper=qp.bounds[1],
+        **sizes,
         separable=int(separable),
         length=length,
         max_iter=settings.max_iter,
         tol=float(settings.tol),
         barrier=float(settings.barrier),
-        **data | weights,
-        fixed=given(fixed),
-        value=given(value),
-        row_weight=given(scaling.rows),
-        cost=given(scaling.cost),
-        x=empty(n),
-        s=empty(M),
-        lam=empty(M),
-        nu=empty(k),
-        least=empty(7),
-        allowed=empty(2),
-        progress=empty(dtype=xp.int64),
-        linear=empty(dtype=xp.int64),
+        **_data(cuda, qp, scaling),
+        **{name: empty(size) for name, size in points.items()},
+        **{name: empty(dtype=dtype) for name, dtype in whole.items()},
         state=xp.full((length,), RUNNING, dtype=xp.int64),
-        H=system,
+        H=empty(0, 0) if separable else empty(n, n),
         W=empty(m, n),
         V=empty(k, n),
         S=empty(k, k),
         vectors=empty(5 * n + 7 * M + 3 * k + 3),
-        H_info=empty(dtype=xp.int32),
-        S_info=empty(dtype=xp.int32),
         slots=xp.arange(length, dtype=xp.int32),
         live=xp.zeros(settings.max_iter + 1, dtype=xp.int32),
     )
+
+
+def _data(cuda: Cuda, qp: Any, scaling: Any) -> dict[str, Any]:
+    """Problems and the weights of their scaling, each array its own or for all."""
+    xp, n = cuda.xp, qp.sizes[0]
+    none = xp.zeros((1, n), dtype=xp.bool), xp.zeros((1, n), dtype=xp.float64)
+    fixed, value = none if qp.fixed is None else (qp.fixed, qp.value)
+    arrays = {name: getattr(qp, name) for name in ("Q", "p", "G", "A", "b", "d", "present")}
+    arrays |= {"fixed": fixed, "value": value, "cost": scaling.cost}
+    arrays |= {"x_weight": scaling.x, "row_weight": scaling.rows, "nu_weight": scaling.nu}
+    return {name: Given(xp.ascontiguousarray(array)) for name, array in arrays.items()}
 
 
 def _is_diagonal(cuda: Cuda, Q: Array) -> bool:

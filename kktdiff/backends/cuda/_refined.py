@@ -10,48 +10,40 @@ from kktdiff.backends.cuda._table import Given, Kkt, packed
 
 def solve(cuda: Cuda, qp: Any, f: Any, rhs: Any) -> tuple[Array, Array, Array, Array]:
     """x, c and nu as in `rhs`, (B, size, r), and each problem's worst relative residual."""
+    task = _task(cuda, qp, f, rhs)
+    batch, columns = task.error.shape
+    if not columns:
+        return rhs.x, rhs.c, rhs.nu, cuda.xp.zeros(batch, dtype=cuda.xp.float64)
+    threads = threads_for(task.n, rhs.c.shape[1], task.k, task.N // 2)
+    cuda.launch("solve_refined", batch * columns, threads, packed(task, cuda))
+    return task.x.mT, task.c.mT, task.nu.mT, cuda.xp.max(task.error, axis=1)
+
+
+def _task(cuda: Cuda, qp: Any, f: Any, rhs: Any) -> Kkt:
+    """The system, the right-hand sides by columns, and memory for solutions."""
     xp, (n, m, k), M = cuda.xp, qp.sizes, qp.d.shape[1]
     batch, _, columns = rhs.x.shape
     K, pivots = f.lu.factor
-    N, length = K.shape[-1], n + M + k
-
-    def given(array: Array) -> Given:
-        return Given(xp.ascontiguousarray(array))
-
-    def by_column(array: Array) -> Array:  # (B, size, r) -> (B, r, size)
-        return xp.ascontiguousarray(array.mT)
+    N = K.shape[-1]
 
     def empty(*shape: int) -> Array:
         return xp.empty((batch, columns, *shape), dtype=xp.float64)
 
-    scaling = {"x_scale": "x", "row_scale": "rows", "nu_scale": "nu", "cost": "cost"}
-    weights = {name: name for name in ("activity", "slack", "stiff", "held", "order", "place")}
-    weights |= {"x_weight": "x", "g_weight": "g"}
-    task = Kkt(
-        n=n,
-        m=m,
-        k=k,
-        lower=qp.bounds[0],
-        upper=qp.bounds[1],
-        N=N,
+    arrays = {name: getattr(qp, name) for name in ("Q", "G", "A")}
+    arrays |= {"x_scale": f.scaling.x, "row_scale": f.scaling.rows, "nu_scale": f.scaling.nu}
+    arrays |= {"cost": f.scaling.cost, "x_weight": f.x, "g_weight": f.g, "K": K, "pivots": pivots}
+    kept = ("activity", "slack", "stiff", "held", "order", "place")
+    arrays |= {name: getattr(f, name) for name in kept}
+    sides = {"rhs_x": rhs.x, "rhs_c": rhs.c, "rhs_nu": rhs.nu}
+    sizes = {"n": n, "m": m, "k": k, "lower": qp.bounds[0], "upper": qp.bounds[1], "N": N}
+    found = {"x": empty(n), "c": empty(M), "nu": empty(k), "error": empty()}
+    given: dict[str, Any] = {name: Given(xp.ascontiguousarray(v)) for name, v in arrays.items()}
+    return Kkt(
+        **sizes,
         r=f.order.shape[1],
         columns=columns,
-        **{name: given(getattr(qp, name)) for name in ("Q", "G", "A")},
-        **{name: given(getattr(f.scaling, own)) for name, own in scaling.items()},
-        **{name: given(getattr(f, own)) for name, own in weights.items()},
-        K=given(K),
-        pivots=given(pivots),
-        rhs_x=by_column(rhs.x),
-        rhs_c=by_column(rhs.c),
-        rhs_nu=by_column(rhs.nu),
-        x=empty(n),
-        c=empty(M),
-        nu=empty(k),
-        error=empty(),
-        work=empty(4 * length + n + 2 * N),
+        **given,
+        **{name: xp.ascontiguousarray(side.mT) for name, side in sides.items()},
+        **found,
+        work=empty(4 * (n + M + k) + n + 2 * N),
     )
-    if columns:
-        threads = threads_for(n, M, k, N // 2)
-        cuda.launch("solve_refined", batch * columns, threads, packed(task, cuda))
-    worst = xp.max(task.error, axis=1) if columns else xp.zeros(batch, dtype=xp.float64)
-    return task.x.mT, task.c.mT, task.nu.mT, worst

@@ -2,8 +2,8 @@
 // matrix.
 //
 // `choose` takes the rows with lam > s, `assemble` writes their KKT matrix as `kktdiff._kkt` has
-// it, a library factors it, and `finish` solves, refines and judges. What leaves more than
-// rounding gets the active set that the signs ask for, once or twice, or is given up.
+// it, a library factors it, `refine` solves, and `settle` judges. What leaves more than rounding
+// gets the active set that the signs ask for, once or twice, or is given up.
 
 struct Polish {  // packed by the host: `_table.Polish`
   Int r;         // rows of G that there is room for in the matrix, once that is known
@@ -110,7 +110,8 @@ __device__ double kkt_entry(const Batch& q, const Polish& p, Int i, int row, int
   const double* x = p.x_weight + i * n;
   if (row < n) return *q.cost.at(i) * x[row] * q.Q.at(i)[row * n + column] * x[column];
   if (column >= n) return 0;
-  if (row < n + k) return q.nu_weight.at(i)[row - n] * q.A.at(i)[(row - n) * n + column] * x[column];
+  if (row < n + k)
+    return q.nu_weight.at(i)[row - n] * q.A.at(i)[(row - n) * n + column] * x[column];
   Int g = p.order[i * q.m + row - n - k];
   return p.g_weight[i * q.m + g] * q.G.at(i)[g * n + column] * x[column];
 }
@@ -130,7 +131,8 @@ assemble(const Batch* batch, const Polish* polish) {
   int N = (int)(q.n + q.k + p.r);
   double* K = p.own + (Int)blockIdx.x * N * N;
   EACH_ENTRY(row, column, N, N) {
-    double entry = row >= column ? kkt_entry(q, p, i, row, column) : kkt_entry(q, p, i, column, row);
+    int low = row > column ? row : column, left = row > column ? column : row;
+    double entry = kkt_entry(q, p, i, low, left);
     K[row * N + column] = row == column ? entry + kkt_diagonal(q, p, i, row) : entry;
   }
   EACH(row, q.m) if (p.place[i * q.m + row] >= p.r) p.place[i * q.m + row] = 0;

@@ -1,7 +1,8 @@
 // What the threads of one block do together. One block works on one problem.
 //
-// Vectors lie in the device's memory, where __syncthreads() makes them visible to the block too. Entry
-// i belongs to the thread that EACH gives it to: only where another one reads it is there a barrier.
+// Vectors lie in the device's memory, where __syncthreads() makes them visible to the block too.
+// Entry i belongs to the thread that EACH gives it to: only where another one reads it is there a
+// barrier.
 
 typedef long long Int;  // what the host passes; indices within one problem are ints
 
@@ -62,7 +63,8 @@ __device__ void times(const double* matrix, int rows, int columns, const double*
 }
 
 // Entry j of matrix' v: a thread for each column, for the same reason.
-__device__ double column_times(const double* matrix, int rows, int columns, int j, const double* v) {
+__device__ double column_times(const double* matrix, int rows, int columns, int j,
+                               const double* v) {
   double sum = 0;
   for (int r = 0; r < rows; ++r) sum += matrix[r * columns + j] * v[r];
   return sum;

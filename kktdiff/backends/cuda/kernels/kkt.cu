@@ -85,7 +85,8 @@ __device__ void solve_once(const Kkt& z, Int i, const Side& rhs, const Side& out
 }
 
 // What `out` leaves of `rhs` in the system without regularisation, in `left`; its size.
-__device__ double residual(const Kkt& z, Int i, const Side& rhs, const Side& out, const Side& left) {
+__device__ double residual(const Kkt& z, Int i, const Side& rhs, const Side& out,
+                           const Side& left) {
   const double *activity = z.activity.at(i), *slack = z.slack.at(i), *rows = z.row_scale.at(i);
   const double *x = z.x_scale.at(i), *nu = z.nu_scale.at(i), cost = *z.cost.at(i);
   times(z.G.at(i), z.m, z.n, out.x, left.c);

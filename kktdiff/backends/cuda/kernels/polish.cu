@@ -39,7 +39,7 @@ __device__ void step(const Batch& q, const Polish& p, Int i, const Vectors& v, c
 }
 
 // Variables on their active bounds; slack 0 on active rows, multiplier 0 on the others. The
-// multipliers of active bounds are what the stationarity leaves for them. Returns the residuals. Not inlined, as `evaluate`.
+// multipliers of active bounds are what the stationarity leaves for them. Returns the residuals.
 __device__ Norms put_on(const Batch& q, Int i, const Vectors& v, const Point& at) {
   int n = q.n, m = q.m, up = m + (int)q.lower;
   const double *d = q.d.at(i), *value = q.value.at(i);
@@ -62,7 +62,7 @@ __device__ Norms put_on(const Batch& q, Int i, const Vectors& v, const Point& at
     if (!active || row >= m) at.lam[row] = 0;
   }
 #pragma unroll 1
-  for (;;) {
+  for (;;) {  // twice where bounds are active; the code is there once, for want of registers
     Norms r = evaluate(q, i, v, at);
     if (held == 0) return r;
     EACH(j, n) {
@@ -88,7 +88,8 @@ __device__ double left_of(const Norms& r) {
   return primal + r.dual / (1 + r.dual_size) + r.gap / (1 + r.gap_size);
 }
 
-// Newton's method on the equations for the active set, which are linear: steps refine.
+// Newton's method on the equations for the active set, which are linear: steps refine. It needs
+// more registers than the other kernels have.
 extern "C" __global__ void __launch_bounds__(MOST_THREADS, 1)
 refine(const Batch* batch, const Polish* polish) {
   const Batch& q = *batch;

@@ -75,8 +75,7 @@ __device__ void judge_stationarity(const Batch& q, Int i, const Vectors& v, cons
 }
 
 // Write r_x, r_c, r_nu and the multipliers of fixed variables at a point of problem i; return the
-// norms, to all threads. Of the point, x alone must be there for all of them when it is called. Not
-// inlined, or kernels would need more registers than there are.
+// norms, to all threads. Of the point, x must be there for all of them when it is called.
 __device__ Norms evaluate(const Batch& q, Int i, const Vectors& v, const Point& at) {
   times(q.G.at(i), q.m, q.n, at.x, v.r_c);
   times(q.A.at(i), q.k, q.n, at.x, v.r_nu);

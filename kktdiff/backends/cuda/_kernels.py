@@ -15,7 +15,7 @@ CONSTANTS = (
     *("MANY_WRONG", "MUCH", "PLAIN", "POOR", "REFINED", "REFINEMENTS"),
     *("REGULARISATION", "ROUNDING", "SHORT", "STALL", "STEPS"),
 )
-SHARED = 1024  # bytes of shared memory for a block: 15 numbers of each of 8 warps, and some
+SHARED = 1024  # bytes for a block: 12 numbers of each of 8 warps, and two behind all (FOUND)
 MOST_THREADS = 256
 
 

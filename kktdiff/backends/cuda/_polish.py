@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from kktdiff._settings import CORRECTIONS
 from kktdiff._typing import Array
 from kktdiff.backends.cuda import _libraries as libraries
+from kktdiff.backends.cuda._kernels import threads_for
 from kktdiff.backends.cuda._loop import GIVEN_UP, Slots
 from kktdiff.backends.cuda._table import Polish, packed
 
@@ -49,7 +50,8 @@ def _try(slots: Slots, work: Polish, table: Array) -> int:
     """Solve for the active sets that were chosen; how many are to be tried again."""
     slots.launch("assemble", table)
     libraries.lu(slots.cuda, work.own, work.own_pivots, work.info)
-    slots.launch("refine", table)
+    more = threads_for(slots.threads, work.own.shape[-1])
+    slots._replace(threads=more).launch("refine", table)
     slots.launch("settle", table)
     return slots.cuda.later(work.again)()
 

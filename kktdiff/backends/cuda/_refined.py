@@ -14,7 +14,7 @@ def solve(cuda: Cuda, qp: Any, f: Any, rhs: Any) -> tuple[Array, Array, Array, A
     batch, columns = task.error.shape
     if not columns:
         return rhs.x, rhs.c, rhs.nu, cuda.xp.zeros(batch, dtype=cuda.xp.float64)
-    threads = threads_for(task.n, rhs.c.shape[1], task.k, task.N // 2)
+    threads = threads_for(task.n, rhs.c.shape[1], task.k, task.N)
     cuda.launch("solve_refined", batch * columns, threads, packed(task, cuda))
     return task.x.mT, task.c.mT, task.nu.mT, cuda.xp.max(task.error, axis=1)
 

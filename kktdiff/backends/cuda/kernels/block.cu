@@ -16,6 +16,7 @@ extern __shared__ double shared[];  // SHARED bytes
   for (int r = threadIdx.x / 32; r < (rows); r += blockDim.x / 32)         \
     for (int c = threadIdx.x % 32; c < (columns); c += 32)
 #define ALL 0xffffffffu
+#define FOUND 126  // where in `shared` sweeps keep two numbers, behind all that is reduced at once
 
 // The larger of two, NaN if one of them is: fmax would lose it.
 __device__ double larger(double a, double b) { return a >= b || a != a ? a : b; }
@@ -79,22 +80,42 @@ __device__ void prepare(double* L, int n) {
   }
 }
 
-// L out = v; v is used up.
-__device__ void forward(const double* L, int n, double* v, double* out) {
-  for (int j = 0; j < n; ++j) {
-    double found = v[j] * L[j * n + j];
-    EACH(i, n - 1 - j) v[j + 1 + i] -= L[j * n + j + 1 + i] * found;
-    if (threadIdx.x == 0) out[j] = found;
-    __syncthreads();
-  }
+// What a sweep does with the entries on the diagonal.
+enum Diagonal { ONES, RECIPROCALS, DIVIDE };
+
+__device__ double scaled(double v, double entry, Diagonal diagonal) {
+  return diagonal == ONES ? v : diagonal == DIVIDE ? v / entry : v * entry;
 }
 
-// L'out = v; v is used up.
-__device__ void backward(const double* L, int n, double* v, double* out) {
-  for (int j = n - 1; j >= 0; --j) {
-    double found = v[j] * L[j * n + j];
-    EACH(i, j) v[i] -= L[j * n + i] * found;
-    if (threadIdx.x == 0) out[j] = found;
-    __syncthreads();
+// Substitution with a triangle, column after column: from the first to the last with the entries
+// below the diagonal, or `up`, with those above it. Column j begins at M[j n]. v may be used up.
+//
+// Where there is a thread for each row, it has the row's number in a register, and reads the entry
+// of the next column before it waits: a column takes a barrier and no time of the memory's.
+__device__ void sweep(const double* M, int n, bool up, Diagonal diagonal, double* v, double* out) {
+  int first = up ? n - 1 : 0, step = up ? -1 : 1, row = threadIdx.x;
+  if (n > blockDim.x) {
+    __syncthreads();  // v is read by all
+    for (int j = first; j >= 0 && j < n; j += step) {
+      double found = scaled(v[j], M[j * n + j], diagonal);
+      EACH(i, up ? j : n - 1 - j) {
+        int other = up ? i : j + 1 + i;
+        v[other] -= M[j * n + other] * found;
+      }
+      if (threadIdx.x == 0) out[j] = found;
+      __syncthreads();
+    }
+    return;
   }
+  double own = row < n ? v[row] : 0, next = row < n ? M[first * n + row] : 0;
+  for (int j = first; j >= 0 && j < n; j += step) {
+    double entry = next, *found = shared + FOUND + j % 2;
+    int after = j + step;
+    if (row < n && after >= 0 && after < n) next = M[after * n + row];
+    if (row == j) *found = own = scaled(own, entry, diagonal);
+    __syncthreads();
+    if (up ? row < j : row > j) own -= entry * *found;
+  }
+  if (row < n) out[row] = own;
+  __syncthreads();
 }

@@ -76,9 +76,9 @@ __device__ void solve_once(const Kkt& z, Int i, const Side& rhs, const Side& out
   EACH(t, r) v[n + k + t] = g[order[t]] * (rhs.c[order[t]] - out.c[order[t]]);
   __syncthreads();
   lu_solve(z.K.at(i), z.pivots.at(i), N, v, v + N);
-  EACH(j, n) out.x[j] = x[j] * v[N + j] + move[j];
-  EACH(a, k) out.nu[a] = nu[a] * v[N + n + a] / cost;
-  EACH(row, m) out.c[row] = g[row] * v[N + n + k + place[row]] / cost;
+  EACH(j, n) out.x[j] = x[j] * v[j] + move[j];
+  EACH(a, k) out.nu[a] = nu[a] * v[n + a] / cost;
+  EACH(row, m) out.c[row] = g[row] * v[n + k + place[row]] / cost;
   __syncthreads();
   bound_multipliers(z, i, rhs, out);
   __syncthreads();

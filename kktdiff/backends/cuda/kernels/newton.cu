@@ -56,10 +56,8 @@ __device__ void half_solve(const Batch& q, Int slot, const Vectors& u, bool firs
   if (q.separable) {
     EACH(j, q.n) out[j] = v[j] / sqrt(u.h[j]);
     __syncthreads();
-  } else if (first) {
-    forward(q.H + slot * q.n * q.n, q.n, v, out);
   } else {
-    backward(q.H + slot * q.n * q.n, q.n, v, out);
+    sweep(q.H + slot * q.n * q.n, q.n, !first, RECIPROCALS, v, out);
   }
 }
 
@@ -71,19 +69,16 @@ __device__ void solve(const Batch& q, Int i, Int slot, const Vectors& v) {
   EACH(row, M) v.dlam[row] = v.w[row] * v.target[row];
   __syncthreads();
   EACH(j, n) v.dx[j] = Ct_times(q, G, j, v.dlam) - v.r_x[j];
-  __syncthreads();
   half_solve(q, slot, v, true, v.dx, v.half);
   if (k) {
     times(V, k, n, v.half, v.half_nu);
     __syncthreads();
     EACH(a, k) v.half_nu[a] += v.r_nu[a];
-    __syncthreads();
-    forward(S, k, v.half_nu, v.dnu);
-    backward(S, k, v.dnu, v.half_nu);
+    sweep(S, k, false, RECIPROCALS, v.half_nu, v.dnu);
+    sweep(S, k, true, RECIPROCALS, v.dnu, v.half_nu);
     EACH(a, k) v.dnu[a] = v.half_nu[a];
     __syncthreads();
     EACH(j, n) v.half[j] -= column_times(V, k, n, j, v.dnu);
-    __syncthreads();
   }
   half_solve(q, slot, v, false, v.half, v.dx);
   EACH(j, n) if (fixed[j]) v.dx[j] = 0;

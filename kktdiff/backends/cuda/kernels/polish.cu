@@ -1,7 +1,7 @@
 // The solution for the active set: solve, refine, judge.
 
-// Solve with P K = L U, by columns; v is used up.
-__device__ void lu_solve(const double* K, const int* pivots, int N, double* v, double* out) {
+// Solve with P K = L U, by columns, in place; `room`: for as much again.
+__device__ void lu_solve(const double* K, const int* pivots, int N, double* v, double* room) {
   if (threadIdx.x == 0)
     for (int t = 0; t < N; ++t) {
       double swapped = v[pivots[t] - 1];
@@ -9,16 +9,8 @@ __device__ void lu_solve(const double* K, const int* pivots, int N, double* v, d
       v[t] = swapped;
     }
   __syncthreads();
-  for (int j = 0; j < N; ++j) {
-    EACH(i, N - 1 - j) v[j + 1 + i] -= K[j * N + j + 1 + i] * v[j];
-    __syncthreads();
-  }
-  for (int j = N - 1; j >= 0; --j) {
-    double found = v[j] / K[j * N + j];
-    EACH(i, j) v[i] -= K[j * N + i] * found;
-    if (threadIdx.x == 0) out[j] = found;
-    __syncthreads();
-  }
+  sweep(K, N, false, ONES, v, room);
+  sweep(K, N, true, DIVIDE, room, v);
 }
 
 // Newton's step from `at`, the residuals of which v holds, but for held variables.
@@ -27,12 +19,12 @@ __device__ void step(const Batch& q, const Polish& p, Int i, const Vectors& v, c
   int n = q.n, k = q.k, m = q.m, r = p.r, N = n + k + r;
   const double *x = p.x_weight + i * n, *g = p.g_weight + i * m, *nu = q.nu_weight.at(i);
   const Int *order = p.order + i * m, *place = p.place + i * m;
-  double *rhs = p.rhs + (Int)blockIdx.x * 2 * N, *u = rhs + N, cost = *q.cost.at(i);
-  EACH(j, n) rhs[j] = -cost * x[j] * v.r_x[j];
-  EACH(a, k) rhs[n + a] = -nu[a] * v.r_nu[a];
-  EACH(t, r) rhs[n + k + t] = -g[order[t]] * v.r_c[order[t]];
+  double *u = p.rhs + (Int)blockIdx.x * 2 * N, cost = *q.cost.at(i);
+  EACH(j, n) u[j] = -cost * x[j] * v.r_x[j];
+  EACH(a, k) u[n + a] = -nu[a] * v.r_nu[a];
+  EACH(t, r) u[n + k + t] = -g[order[t]] * v.r_c[order[t]];
   __syncthreads();
-  lu_solve(p.own + (Int)blockIdx.x * N * N, p.own_pivots + (Int)blockIdx.x * N, N, rhs, u);
+  lu_solve(p.own + (Int)blockIdx.x * N * N, p.own_pivots + (Int)blockIdx.x * N, N, u, u + N);
   EACH(j, n) to.x[j] = at.x[j] + x[j] * u[j];
   EACH(a, k) to.nu[a] = at.nu[a] + nu[a] * u[n + a] / cost;
   EACH(row, m) to.lam[row] = at.lam[row] + g[row] * u[n + k + place[row]] / cost;

@@ -52,8 +52,7 @@ def form_rule(primitive: Any, arrays: Any, dims: Any, **how: Any) -> Any:
 def _physical(inputs: Any, dims: Any, names: Names, keep: Names, size: int) -> list[Any]:
     """Inputs with the mapped dimension before all other batch dimensions."""
     batch = [
-        len(_logical(v, dim)) - CORE[name]
-        for name, v, dim in zip(names, inputs, dims, strict=True)
+        len(_logical(v, dim)) - CORE[name] for name, v, dim in zip(names, inputs, dims, strict=True)
     ]
     out = []
     for name, v, dim, own in zip(names, inputs, dims, batch, strict=True):

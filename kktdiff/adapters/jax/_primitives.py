@@ -83,9 +83,12 @@ def _form_shapes(
 
 
 def _aval(shape: tuple[int, ...], dtype: Any, like: Any) -> Any:
-    """Under shard_map, different on the devices on which an argument is."""
-    varying = frozenset().union(*(getattr(v, "vma", None) or () for v in like))
-    return ShapedArray(shape, dtype, **({"vma": varying} if varying else {}))
+    for v in like:
+        if getattr(v, "vma", None) or getattr(getattr(v, "mat", None), "varying", None):
+            raise NotImplementedError(
+                "solve_qp inside of jax.shard_map: pass check_vma=False to it"
+            )
+    return ShapedArray(shape, dtype)
 
 
 def _solve_jvp(primals: Any, tangents: Any, *, names: Names, call: Call, keep: Names) -> Any:

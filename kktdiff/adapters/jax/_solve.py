@@ -51,7 +51,7 @@ def solve_qp(
     *,
     gradient: str = "exact",
     smoothing: float | None = None,
-    warm_start: kktdiff.Solution | None = None,
+    warm_start: Any = None,
     shift_weights: dict[str, Array] | None = None,
     **options: Any,
 ) -> Solution:
@@ -74,7 +74,7 @@ def solve_qp(
         What to differentiate, as in `kktdiff.Solution.vjp`.
     smoothing : float, optional
         The barrier parameter of "smoothed".
-    warm_start : kktdiff.Solution, optional
+    warm_start : Solution or kktdiff.Solution, optional
         The solution of a nearby problem of the same shapes; in compiled code a constant.
     shift_weights : dict of str to array, optional
         As in `kktdiff.solve_qp`; in compiled code constants.
@@ -106,7 +106,7 @@ def solve_qp(
     given = {"Q": Q, "p": p, "G": G, "h": h, "A": A, "b": b, "lb": lb, "ub": ub}
     arrays = {name: _array(name, v) for name, v in given.items() if v is not None}
     if warm_start is not None:
-        options["warm_start"] = warm_start
+        options["warm_start"] = _on_host(warm_start)
     if shift_weights is not None:
         weights = {name: np.asarray(v) for name, v in shift_weights.items()}
         options["shift_weights"] = Weights(weights)
@@ -129,6 +129,14 @@ def _array(name: str, value: Any) -> Any:
     raise TypeError(f"{name} is a {type(value).__name__}: expected a jax.Array")
 
 
+def _on_host(warm_start: Any) -> Any:
+    if not isinstance(warm_start, Solution):
+        return warm_start
+    fields = {k: None if v is None else np.asarray(v) for k, v in warm_start._asdict().items()}
+    no_factors: Any = None  # a start needs the point alone
+    return kktdiff.Solution(**fields, _engine=no_factors)
+
+
 @lru_cache(maxsize=1024)
 def _check(shapes: tuple[tuple[str, tuple[int, ...], Any], ...], options: Any) -> None:
     """What `kktdiff.solve_qp` says to arrays of these shapes, before there are any.
@@ -142,7 +150,8 @@ def _check(shapes: tuple[tuple[str, tuple[int, ...], Any], ...], options: Any) -
         leads = [()] * len(leads)
     data: dict[str, Any] = dict.fromkeys(("Q", "p"))
     for (name, shape, dtype), lead in zip(shapes, leads, strict=True):
-        data[name] = np.broadcast_to(np.array(np.nan).astype(dtype), shape[len(lead) :])
+        value = np.array(np.nan if dtype.kind == "f" else 0).astype(dtype)
+        data[name] = np.broadcast_to(value, shape[len(lead) :])
     kktdiff.solve_qp(**data, **dict(options) | {"on_failure": _how(options)})
 
 
@@ -157,4 +166,3 @@ def _check_gradient(gradient: str, smoothing: float | None) -> None:
     """What the core says in the backward, before the solve."""
     one = np.ones(1)
     kktdiff.solve_qp(np.eye(1), one).vjp(one, gradient=gradient, smoothing=smoothing)
-

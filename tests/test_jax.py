@@ -226,8 +226,9 @@ def test_a_gradient_is_one_solve_and_one_vjp(calls, compiled):
         (lambda f: jax.vmap(jax.grad(f, EVERY), in_axes=(None, 0, *[None] * 6)), 1),
         (lambda f: jax.grad(lambda *a: jax.vmap(f, (None, 0, *[None] * 6))(*a).sum(), EVERY), 1),
         (lambda f: jax.vmap(jax.hessian(f, 1), in_axes=(None, 0, *[None] * 6)), 1),
+        (lambda f: jax.vmap(jax.jacfwd(jax.grad(f, 1)), in_axes=(None, 0, *[None] * 6)), 1),
     ],
-    ids=["vmap of grad", "grad of vmap", "vmap of hessian"],
+    ids=["vmap of grad", "grad of vmap", "vmap of hessian", "mixed"],
 )
 def test_vmap_is_one_solve(calls, make, solves):
     Q, p, *rest = arrays(data())

@@ -26,7 +26,9 @@ def form_rule(primitive: Any, arrays: Any, dims: Any, **how: Any) -> Any:
     names, rows, size = how["names"], how["rows"], _size(arrays, dims)
     count = 1 + len(names)
     inputs, own, given = arrays[1:count], dims[1:count], arrays[count:]
-    number = arrays[0] if dims[0] is None else jnp.max(arrays[0], dims[0])  # a branch not taken
+    number = (
+        arrays[0] if dims[0] is None else jnp.max(arrays[0], dims[0])
+    )  # from cond, which maps it
     if all(dim is None for dim in own):
         lead = [_mapped(v, dim, size, 0) for v, dim in zip(given, dims[count:], strict=True)]
         out = primitive.bind(number, *inputs, *lead, **how | {"rows": rows + 1})

@@ -84,6 +84,8 @@ def derivative(
         one = [(kind, {name: v[row] for name, v in part.items()}) for kind, part in given]
         found = _derivative(call, solution, one, wanted)
         columns.append([np.asarray(getattr(found, name)) for name in wanted])
+    if not rows:
+        return columns[0]
     return [np.stack(c).reshape((*rows, *c[0].shape)) for c in zip(*columns, strict=True)]
 
 

@@ -455,6 +455,12 @@ def test_what_is_not_solved_is_said_once_also_in_compiled_code():
         assert len(caught) == 1
 
 
+def test_a_warning_points_at_the_caller():
+    with pytest.warns(kktdiff.SolveWarning) as caught:
+        solve_qp(jnp.eye(1), jnp.array([jnp.nan]))
+    assert caught[0].filename == __file__
+
+
 def test_on_failure_raise():
     p = jnp.array([jnp.nan])
     with pytest.raises(kktdiff.SolveError):

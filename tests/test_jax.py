@@ -279,6 +279,19 @@ def test_a_number_that_belongs_to_other_data_is_not_believed():
     assert_near(found, np.full(2, -0.5), SHARED)
 
 
+def test_memory_that_is_used_again_changes_nothing_that_is_kept(calls):
+    Q, p = np.eye(2), np.ones(2)
+    own = {"Q": Q.copy(), "p": p.copy()}
+    call = _host.Call(())
+    _, number = _host.solve(call, own, keep=True)
+    own["Q"][:] = own["p"][:] = 7.0  # as XLA may
+    (found,) = _host.derivative(
+        call, number, {"Q": Q, "p": p}, [("in", {"p": np.ones(2)})], ("x",), ()
+    )
+    assert_near(found, np.full(2, -1.0), SHARED)
+    assert calls["solve_qp"] == 1
+
+
 # Transformations against loops.
 
 DIMS = Data(Q=2, p=1, G=2, h=2, A=None, b=0, lb=None, ub=2)
@@ -453,6 +466,14 @@ def test_what_is_not_solved_is_said_once_also_in_compiled_code():
         with pytest.warns(kktdiff.SolveWarning, match="1 of 2") as caught:
             jax.block_until_ready(function(p))
         assert len(caught) == 1
+
+
+def test_what_is_solved_again_is_not_said_again(monkeypatch):
+    monkeypatch.setattr(_host, "KEPT", 1)
+    p = jnp.array([[1.0], [jnp.nan]])
+    with pytest.warns(kktdiff.SolveWarning) as caught:
+        jax.grad(lambda p: sum(jnp.nansum(solve_qp(c * jnp.eye(1), p).x) for c in (1.0, 2.0)))(p)
+    assert len(caught) == 2
 
 
 def test_a_warning_points_at_the_caller():

@@ -180,7 +180,7 @@ def _tell(problem: Problem, status: Array, solution: Solution, on_failure: str) 
 def _callers_level() -> int:
     """The first frame, counted from `_tell`, that is neither ours nor a framework's in between."""
     frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and _root(frame) in ("kktdiff", "torch"):
+    while frame.f_back is not None and _root(frame) in ("kktdiff", "torch", "jax"):
         frame, level = frame.f_back, level + 1
     return level
 

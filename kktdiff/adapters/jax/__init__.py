@@ -1,0 +1,12 @@
+"""Differentiable QPs on JAX arrays.
+
+>>> import jax, jax.numpy as jnp
+>>> from kktdiff.adapters.jax import solve_qp
+>>> eye, p, two = jnp.eye(2), jnp.array([-1.0, -3.0]), jnp.full(2, 2.0)
+>>> jax.grad(lambda p: solve_qp(eye, p, ub=two).x.sum())(p).round(5) + 0.0
+Array([-1.,  0.], dtype=float32)
+"""
+
+from kktdiff.adapters.jax._solve import Solution, solve_qp
+
+__all__ = ["Solution", "solve_qp"]

@@ -1,0 +1,141 @@
+"""The NumPy side: what the primitives call, with arrays, on the host.
+
+Between the solve and its derivatives travels a number, under which the solution and its factors
+are kept. It is no more than a hint: a derivative compares its inputs with those that were solved
+for, and solves again where they differ or where the solution has gone. So each call depends on
+its arguments alone, as XLA demands of a callback.
+"""
+
+import dataclasses
+import itertools
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import kktdiff
+from kktdiff._typing import Array
+
+INPUTS = tuple(field.name for field in dataclasses.fields(kktdiff.Grads))
+FLOATS = tuple(field.name for field in dataclasses.fields(kktdiff.Tangents))
+REPORTS = ("status", "solved", "iterations", "primal_residual", "dual_residual", "duality_gap")
+CORE = {"Q": 2, "p": 1, "G": 2, "h": 1, "A": 2, "b": 1, "lb": 1, "ub": 1}  # dimensions of one
+
+KEPT = 64  # solutions that wait for their derivatives, at the most
+KEPT_BYTES = 2**30  # and what they take, estimated; the newest is kept whatever it takes
+
+Names = tuple[str, ...]
+Arrays = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Call:
+    """What is not an array; equal calls share their compiled code."""
+
+    options: tuple[tuple[str, Any], ...]  # of kktdiff.solve_qp
+    gradient: str = "exact"
+    smoothing: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """`shift_weights` as an option: arrays have no hash, so this has one of its own."""
+
+    arrays: dict[str, Array]
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    inputs: Arrays
+    solution: kktdiff.Solution
+    size: int  # bytes, about
+
+
+_kept: "OrderedDict[int, _Kept]" = OrderedDict()  # the least recently used first
+_numbers, _lock = itertools.count(), threading.Lock()
+
+
+def solve(call: Call, inputs: Arrays, *, keep: bool) -> tuple[kktdiff.Solution, int]:
+    """The solution, and the number under which it is kept, or -1."""
+    if not keep:
+        return _solved(call, inputs), -1
+    # XLA may use the memory of a callback's arguments again once the callback returns
+    inputs = {name: np.array(array) for name, array in inputs.items()}
+    number = next(_numbers) % 2**31  # as an int32
+    solution = _solved(call, inputs)
+    _keep(number, inputs, solution)
+    return solution, number
+
+
+def derivative(
+    call: Call,
+    number: int,
+    inputs: Arrays,
+    given: list[tuple[str, Arrays]],  # ("out", cotangents) or ("in", tangents), by name
+    wanted: Names,
+    rows: tuple[int, ...],  # leading dimensions of what is given: several, at one solution
+) -> list[Array]:
+    """The derivative that `kktdiff.Solution` has for what is given, by name in `wanted`."""
+    solution = _find(call, number, inputs)
+    columns = []
+    for row in np.ndindex(*rows):
+        one = [(kind, {name: v[row] for name, v in part.items()}) for kind, part in given]
+        found = _derivative(call, solution, one, wanted)
+        columns.append([np.asarray(getattr(found, name)) for name in wanted])
+    if not rows:
+        return columns[0]
+    return [np.stack(c).reshape((*rows, *c[0].shape)) for c in zip(*columns, strict=True)]
+
+
+def _derivative(
+    call: Call, solution: kktdiff.Solution, given: list[tuple[str, Arrays]], wanted: Names
+) -> Any:
+    g: Any = next((part for kind, part in given if kind == "out"), None)
+    d: Any = [part for kind, part in given if kind == "in"]
+    how: Any = {"gradient": call.gradient}
+    if len(given) == 1:
+        how["smoothing"] = call.smoothing
+        return solution.jvp(**d[0], **how) if g is None else solution.vjp(**g, **how, wrt=wanted)
+    return solution.second_jvp(*d, **how) if g is None else solution.hvp(g, *d, **how, wrt=wanted)
+
+
+def _find(call: Call, number: int, inputs: Arrays) -> kktdiff.Solution:
+    with _lock:
+        kept = _kept.get(number)
+        if kept is not None:
+            _kept.move_to_end(number)
+    if kept is not None and all(_same(kept.inputs[name], v) for name, v in inputs.items()):
+        return kept.solution
+    inputs = {name: np.array(array) for name, array in inputs.items()}
+    quiet = dict(call.options) | {"on_failure": "ignore", "verbose": False}  # it has been said
+    solution = _solved(dataclasses.replace(call, options=tuple(quiet.items())), inputs)
+    if kept is None and number >= 0:
+        _keep(number, inputs, solution)
+    return solution
+
+
+def _solved(call: Call, inputs: Arrays) -> kktdiff.Solution:
+    options = dict(call.options)
+    if isinstance(options.get("shift_weights"), Weights):
+        options["shift_weights"] = options["shift_weights"].arrays
+    return kktdiff.solve_qp(**inputs, **options)
+
+
+def _keep(number: int, inputs: Arrays, solution: kktdiff.Solution) -> None:
+    unknowns = solution.x.shape[-1] + solution.lam.shape[-1] + solution.nu.shape[-1]
+    factors = 8 * solution.status.size * unknowns**2
+    kept = _Kept(inputs, solution, factors + sum(v.nbytes for v in inputs.values()))
+    with _lock:
+        _kept[number] = kept
+        total = sum(v.size for v in _kept.values())
+        while len(_kept) > 1 and (len(_kept) > KEPT or total > KEPT_BYTES):
+            total -= _kept.popitem(last=False)[1].size
+
+
+def _same(left: Array, right: Array) -> bool:
+    """Bit for bit: NaN is NaN."""
+    bits = np.dtype(f"u{left.dtype.itemsize}")
+    right = np.ascontiguousarray(right)
+    return left.shape == right.shape and np.array_equal(left.view(bits), right.view(bits))

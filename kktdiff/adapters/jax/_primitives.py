@@ -1,0 +1,243 @@
+"""The solve and its derivatives as two primitives of JAX.
+
+`solve` gives the fields of a solution. The other one is all of its derivatives: the form
+
+    g' (d/dt_1 ... d/dt_r) y(inputs + t_1 d_1 + ... + t_r d_r),     r = 1 or 2,
+
+is linear in g, a cotangent of the outputs, and in each d, a tangent of the inputs. Leave one of
+them out, and what remains is a vector in its space:
+
+    r = 1    without g: jvp           without d: vjp
+    r = 2    without g: second_jvp    without a d: hvp
+
+So the transpose in one of the arguments gives the same form with that one left out instead, and
+the derivative in the inputs is the form with one more tangent. Each is one call of a method of
+`kktdiff.Solution`.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import ShapedArray
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+from kktdiff.adapters.jax import _host as host
+from kktdiff.adapters.jax._batching import form_rule, solve_rule
+from kktdiff.adapters.jax._host import CORE, FLOATS, REPORTS, Call, Names
+
+Space = tuple[str, Names]  # "in" or "out", and the names of those that are not zero
+
+solve_p = Primitive("kktdiff_solve")
+form_p = Primitive("kktdiff_derivative")
+solve_p.multiple_results = form_p.multiple_results = True
+
+
+def _solve_host(*arrays: Any, names: Names, call: Call, keep: Names) -> list[Any]:
+    inputs = dict(zip(names, map(np.asarray, arrays), strict=True))
+    solution, number = host.solve(call, inputs, keep=bool(keep))
+    fields = [np.asarray(getattr(solution, name)) for name in fields_of(names, call)]
+    return [*(v.astype(_integer()) if v.dtype == np.int64 else v for v in fields), np.int32(number)]
+
+
+def _form_host(
+    *arrays: Any,
+    names: Names,
+    call: Call,
+    keep: Names,
+    spaces: tuple[Space, ...],
+    result: Space,
+    rows: int,
+) -> list[Any]:
+    number, inputs, groups = split(tuple(map(np.asarray, arrays)), names, spaces)
+    given = [
+        (kind, dict(zip(own, v, strict=True)))
+        for (kind, own), v in zip(spaces, groups, strict=True)
+    ]
+    by_name = dict(zip(names, inputs, strict=True))
+    shape = groups[0][0].shape[:rows]
+    return host.derivative(call, int(number), by_name, given, result[1], shape)
+
+
+def _solve_shapes(*inputs: Any, names: Names, call: Call, keep: Names) -> list[Any]:
+    shapes = output_shapes(inputs, names)
+    dtype, integer = inputs[0].dtype, _integer()
+    kinds = {"status": integer, "solved": np.dtype(bool), "iterations": integer}
+    make = partial(_aval, like=inputs)
+    fields = fields_of(names, call)
+    return [*(make(shapes[v], kinds.get(v, dtype)) for v in fields), make((), np.dtype(np.int32))]
+
+
+def _form_shapes(
+    *arrays: Any, names: Names, spaces: tuple[Space, ...], result: Space, rows: int, **_: Any
+) -> list[Any]:
+    _, inputs, groups = split(arrays, names, spaces)
+    kind, wanted = result
+    own = {name: v.shape for name, v in zip(names, inputs, strict=True)}
+    shapes = own if kind == "in" else output_shapes(inputs, names)
+    lead = groups[0][0].shape[:rows]
+    return [_aval((*lead, *shapes[name]), inputs[0].dtype, like=arrays) for name in wanted]
+
+
+def _aval(shape: tuple[int, ...], dtype: Any, like: Any) -> Any:
+    for v in like:
+        if getattr(v, "vma", None) or getattr(getattr(v, "mat", None), "varying", None):
+            raise NotImplementedError(
+                "solve_qp inside of jax.shard_map: pass check_vma=False to it"
+            )
+    return ShapedArray(shape, dtype)
+
+
+def _solve_jvp(primals: Any, tangents: Any, *, names: Names, call: Call, keep: Names) -> Any:
+    moved, d = _nonzero(names, tangents)
+    if not moved:
+        return _with_zeros(solve_p.bind(*primals, names=names, call=call, keep=keep))
+    # what a solve is kept for is what it has derivatives in: the rule of vmap needs to know
+    keep = _union(keep, moved)
+    out = solve_p.bind(*primals, names=names, call=call, keep=keep)
+    by = {"names": names, "call": call, "keep": keep, "rows": 0}
+    how = {"spaces": (("in", moved),), "result": ("out", FLOATS)}
+    dots = form_p.bind(out[-1], *primals, *d, **by, **how)
+    return out, [*dots, *map(_zero, out[len(FLOATS) :])]
+
+
+def _form_jvp(primals: Any, tangents: Any, **how: Any) -> Any:
+    names, spaces = how["names"], how["spaces"]
+    number, inputs, groups = split(primals, names, spaces)
+    _, by_input, by_group = split(tangents, names, spaces)
+    moved, e = _nonzero(names, by_input)
+    how["keep"] = _union(how["keep"], moved)
+    out = form_p.bind(*primals, **how)
+    terms = []
+    for i, ((kind, own), d) in enumerate(zip(spaces, by_group, strict=True)):
+        there, values = _nonzero(own, d)
+        if there:
+            given = [v if i != j else values for j, v in enumerate(groups)]
+            swapped = tuple((kind, there) if i == j else s for j, s in enumerate(spaces))
+            terms.append(_bind(number, inputs, given, **how | {"spaces": swapped}))
+    if moved:
+        if len(spaces) == 2:
+            raise NotImplementedError("third derivatives of solve_qp: two is the most")
+        if how["call"].gradient == "smoothed":
+            raise NotImplementedError(
+                'second derivatives with gradient="smoothed": use "exact" or "least_squares"'
+            )
+        if how["rows"]:  # the directions have several rows, the inputs' tangent has one
+            lead = groups[0][0].shape[: how["rows"]]
+            e = [jnp.broadcast_to(v, (*lead, *v.shape)) for v in e]
+        more = (*spaces, ("in", moved))
+        terms.append(_bind(number, inputs, [*groups, e], **how | {"spaces": more}))
+    if not terms:
+        return _with_zeros(out)
+    dots = terms[0]
+    for term in terms[1:]:
+        dots = [ad.add_jaxvals(a, b) for a, b in zip(dots, term, strict=True)]
+    return out, dots
+
+
+def _form_transpose(cotangents: Any, *arguments: Any, **how: Any) -> Any:
+    names, spaces = how["names"], how["spaces"]
+    number, inputs, groups = split(arguments, names, spaces)
+    linear = [any(map(ad.is_undefined_primal, v)) for v in groups]
+    at = linear.index(True)
+    kind, own = spaces[at]
+    wanted = tuple(n for n, v in zip(own, groups[at], strict=True) if ad.is_undefined_primal(v))
+    there, values = _nonzero(how["result"][1], cotangents)
+    back: dict[str, Any] = {}
+    if there:
+        given = [values if at == j else v for j, v in enumerate(groups)]
+        swapped = tuple((how["result"][0], there) if at == j else s for j, s in enumerate(spaces))
+        how |= {"spaces": swapped, "result": (kind, wanted)}
+        back = dict(zip(wanted, _bind(number, inputs, given, **how), strict=True))
+    out: list[Any] = [None] * (1 + len(names))
+    for j, (_, part) in enumerate(spaces):
+        for name, v in zip(part, groups[j], strict=True):
+            zero = ad.Zero(v.aval) if ad.is_undefined_primal(v) else None
+            out.append(back.get(name, zero) if j == at else None)
+    return out
+
+
+def _bind(number: Any, inputs: Any, groups: Any, **how: Any) -> list[Any]:
+    return form_p.bind(number, *inputs, *(v for group in groups for v in group), **how)
+
+
+def split(arrays: Any, names: Names, spaces: tuple[Space, ...]) -> tuple[Any, Any, list[Any]]:
+    """The number, the inputs, and what is given in each space."""
+    groups, at = [], 1 + len(names)
+    for _, own in spaces:
+        groups.append(arrays[at : at + len(own)])
+        at += len(own)
+    return arrays[0], arrays[1 : 1 + len(names)], groups
+
+
+def fields_of(names: Names, call: Call) -> Names:
+    """Of a solution: what the solve gives."""
+    closest = dict(call.options).get("infeasible") == "closest"
+    shifts = [f"shift_{v}" for v in ("h", "b", "lb", "ub") if closest and v in names]
+    return (*FLOATS, *REPORTS, *shifts)
+
+
+def output_shapes(inputs: Any, names: Names) -> dict[str, tuple[int, ...]]:
+    """By name, of every field."""
+    shapes = {name: v.shape for name, v in zip(names, inputs, strict=True)}
+    batch = np.broadcast_shapes(*(s[: len(s) - CORE[name]] for name, s in shapes.items()))
+    n, m, k = (shapes.get(name, (0,))[-1] for name in ("p", "h", "b"))
+    tails: dict[str, tuple[int, ...]] = {"x": (n,), "s": (m,), "lam": (m,), "nu": (k,)}
+    tails |= {"lam_lb": (n,), "lam_ub": (n,)} | dict.fromkeys(("objective", *REPORTS), ())
+    tails |= {"shift_h": (m,), "shift_b": (k,), "shift_lb": (n,), "shift_ub": (n,)}
+    return {name: (*batch, *tail) for name, tail in tails.items()}
+
+
+def _integer() -> Any:
+    return jax.dtypes.canonicalize_dtype(np.int64)
+
+
+def _union(keep: Names, more: Names) -> Names:
+    return tuple(name for name in CORE if name in keep or name in more)
+
+
+def _nonzero(names: Names, values: Any) -> tuple[Names, list[Any]]:
+    pairs = [(n, v) for n, v in zip(names, values, strict=True) if not isinstance(v, ad.Zero)]
+    return tuple(n for n, _ in pairs), [v for _, v in pairs]
+
+
+def _with_zeros(out: Any) -> Any:
+    return out, list(map(_zero, out))
+
+
+def _zero(primal: Any) -> Any:
+    return ad.Zero(jax.typeof(primal).to_tangent_aval())
+
+
+def _now(on_host: Any, *arrays: Any, **how: Any) -> list[Any]:
+    """Outside of jit: no compilation, and Python's own errors and warnings."""
+    place = None
+    for v in arrays:
+        if isinstance(v, jax.Array) and v.committed and len(v.devices()) == 1:
+            place = next(iter(v.devices()))
+    return jax.device_put(on_host(*arrays, **how), place)
+
+
+def _later(on_host: Any, shapes: Any, *arrays: Any, **how: Any) -> Any:
+    """In compiled code."""
+    avals = shapes(*map(jax.typeof, arrays), **how)
+    kinds = [jax.ShapeDtypeStruct(v.shape, v.dtype) for v in avals]
+    return jax.pure_callback(partial(on_host, **how), kinds, *arrays, vmap_method="sequential")
+
+
+for _primitive, _on_host, _shapes in (
+    (solve_p, _solve_host, _solve_shapes),
+    (form_p, _form_host, _form_shapes),
+):
+    _primitive.def_impl(partial(_now, _on_host))
+    _primitive.def_abstract_eval(_shapes)
+    _lowered = mlir.lower_fun(partial(_later, _on_host, _shapes), multiple_results=True)
+    mlir.register_lowering(_primitive, _lowered)
+ad.primitive_jvps[solve_p] = _solve_jvp
+ad.primitive_jvps[form_p] = _form_jvp
+ad.primitive_transposes[form_p] = _form_transpose
+batching.primitive_batchers[solve_p] = partial(solve_rule, solve_p)
+batching.primitive_batchers[form_p] = partial(form_rule, form_p)

@@ -64,10 +64,10 @@ def support_vectors():
     X, penalty = cp.Parameter((8, 3)), cp.Parameter(nonneg=True)
     label = np.sign(np.arange(8) - 3.5)
     losses = cp.pos(1 - cp.multiply(label, X @ w + c))
-    problem = cp.Problem(
-        cp.Minimize(penalty * cp.sum_squares(w) + 0.1 * c**2 + cp.sum(losses))
+    problem = cp.Problem(cp.Minimize(penalty * cp.sum_squares(w) + 0.1 * c**2 + cp.sum(losses)))
+    return Model(
+        problem, [X, penalty], [w, c], lambda r: [r.normal(size=(8, 3)), r.uniform(0.5, 1)]
     )
-    return Model(problem, [X, penalty], [w, c], lambda r: [r.normal(size=(8, 3)), r.uniform(0.5, 1)])
 
 
 def isotonic():

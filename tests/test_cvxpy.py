@@ -24,7 +24,9 @@ from kktdiff.adapters.cvxpy import CvxpyLayer, _layer
 from tests.cvxpy_models import MODELS, isotonic, lasso, least_squares, portfolio
 
 CLARABEL = {"solver": "CLARABEL", "tol_gap_abs": 1e-12, "tol_gap_rel": 1e-12, "tol_feas": 1e-12}
-SPARSE = "ignore:Reading from a sparse CVXPY expression:RuntimeWarning"  # cvxpy's, at its own reading
+SPARSE = (
+    "ignore:Reading from a sparse CVXPY expression:RuntimeWarning"  # cvxpy's, at its own reading
+)
 BLOCKS = ("Q", "p", "G", "h", "A", "b", "lb", "ub")
 
 
@@ -136,7 +138,9 @@ def test_a_batch_is_its_elements_whatever_is_shared():
         (out[0] * torch.arange(6)).sum().backward()
         total = [torch.zeros_like(p) for p in given]
         for e in range(3):
-            apart = [p.detach().clone() if i in shared else p[e].detach() for i, p in enumerate(given)]
+            apart = [
+                p.detach().clone() if i in shared else p[e].detach() for i, p in enumerate(given)
+            ]
             apart = [p.requires_grad_() for p in apart]
             w, f = layer(*apart)
             assert_near(out[0][e].detach(), w.detach(), SHARED, "w")

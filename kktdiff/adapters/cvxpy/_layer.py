@@ -12,9 +12,18 @@ from kktdiff.adapters.cvxpy._program import reduced
 from kktdiff.adapters.torch import Solution, solve_qp
 
 # Options of the solvers behind cvxpylayers, all of them about how: accepted, and without effect.
-_WITHOUT_EFFECT = frozenset(
-    "acceleration_lookback eps eps_abs eps_rel max_iters mode n_jobs_backward n_jobs_forward raise_on_error "
-    "solve_method use_indirect warm_start".split()
+_WITHOUT_EFFECT = (
+    "acceleration_lookback",
+    "eps",
+    "eps_abs",
+    "eps_rel",
+    "max_iters",
+    "mode",
+    "n_jobs_backward",
+    "n_jobs_forward",
+    "raise_on_error",
+    "solve_method",
+    "use_indirect",
 )
 
 
@@ -166,6 +175,9 @@ class CvxpyLayer(torch.nn.Module):
         solution = solve_qp(**data, **options)
         self.last = Solution(*(v.detach() if isinstance(v, Tensor) else v for v in solution))
         return tuple(_found(read, solution).to(dtype) for read in self._reads)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "last": None}  # its factors are large
 
     def _flat(self, parameters: tuple[Any, ...]) -> tuple[list[Tensor], torch.dtype]:
         """Each (..., entries in C order), in float64."""

@@ -163,4 +163,6 @@ def read_multiplier(program: Program, moved: Moved, constraint: Any) -> Read:
         scale[k + moved.row] = 1 / np.abs(moved.slope)
     rows = slice(first, first + constraint.size)
     shape = constraint.shape
-    return Read(fields, index[rows].reshape(shape, order="F"), scale[rows].reshape(shape, order="F"))
+    return Read(
+        fields, index[rows].reshape(shape, order="F"), scale[rows].reshape(shape, order="F")
+    )

@@ -89,12 +89,6 @@ def reduced(problem: Any, parameters: list[Any]) -> Program:
     cone = data[cp.settings.PARAM_PROB]
     table = _table(cone, chain.compose_param_id_map(), parameters)
     n, k = cone.x.size, cone.cone_dims.zero
-    by_id = {v.id: (cone.var_id_to_col[v.id], v) for v in cone.variables}
-    columns = {v.id: by_id.get(chain.compose_var_id_map().get(v.id, [v.id])[0]) for v in problem.variables()}
-    ends = np.cumsum([0, *(c.size for c in cone.constraints)])
-    by_id = {c.id: int(start) for c, start in zip(cone.constraints, ends, strict=False)}
-    names = chain.compose_constr_id_map()
-    starts = {c.id: by_id.get(names.get(c.id, c.id)) for c in problem.constraints}
     return Program(
         _matrix(cone.reduced_P, table),
         _vector(cone.q[:n], table),
@@ -102,9 +96,24 @@ def reduced(problem: Any, parameters: list[Any]) -> Program:
         _bounds(cone.lower_bounds, cone.lb_tensor, table),
         _bounds(cone.upper_bounds, cone.ub_tensor, table),
         (n, cone.constr_size - k, k),
-        {key: value for key, value in columns.items() if value is not None},
-        {key: value for key, value in starts.items() if value is not None},
+        _columns(cone, chain.compose_var_id_map(), problem.variables()),
+        _starts(cone, chain.compose_constr_id_map(), problem.constraints),
     )
+
+
+def _columns(cone: Any, renamed: dict[int, list[int]], variables: list[Any]) -> dict[int, Any]:
+    """Where the problem's variables are; not those that nothing depends on."""
+    own = {v.id: (cone.var_id_to_col[v.id], v) for v in cone.variables}
+    names = {v.id: renamed.get(v.id, [v.id])[0] for v in variables}
+    return {given: own[name] for given, name in names.items() if name in own}
+
+
+def _starts(cone: Any, renamed: dict[int, int], constraints: list[Any]) -> dict[int, int]:
+    """Where the problem's constraints are; not those that have become several, or none."""
+    ends = np.cumsum([0, *(c.size for c in cone.constraints)])
+    own = {c.id: int(start) for c, start in zip(cone.constraints, ends, strict=False)}
+    names = {c.id: renamed.get(c.id, c.id) for c in constraints}
+    return {given: own[name] for given, name in names.items() if name in own}
 
 
 def _check(problem: Any) -> None:
@@ -127,7 +136,8 @@ def _check(problem: Any) -> None:
 def _table(cone: Any, renamed: dict[int, list[int]], parameters: list[Any]) -> Any:
     """(cvxpy's vector of parameters and a 1) from (the caller's, in C order, and a 1)."""
     total = sum(p.size for p in parameters)
-    entries, start = [([cone.total_param_size], [total], [1.0])], 0
+    entries: list[Any] = [([cone.total_param_size], [total], [1.0])]
+    start = 0
     for parameter in parameters:
         place = np.arange(start, start + parameter.size).reshape(parameter.shape)
         start += parameter.size

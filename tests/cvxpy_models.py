@@ -77,19 +77,20 @@ def isotonic():
 
 
 def bounds():
-    """Every way to write a bound, and two on one variable."""
-    high, low = cp.Parameter(3), cp.Parameter()
+    """Every way to write a bound, two on one variable, and a coefficient that is no constant."""
+    high, low, slope = cp.Parameter(3), cp.Parameter(), cp.Parameter()
     a, b = cp.Variable(3, nonneg=True), cp.Variable(3, bounds=[-1.0, high])
     c, d = cp.Variable(3), cp.Variable(3, nonpos=True)
     e = cp.Variable((2, 2), bounds=[None, np.array([[0.1, 0.2], [0.3, np.inf]])])
     goal = sum(cp.sum_squares(v - t) for v, t in ((a, -1), (b, 3), (c, -2), (d, 1)))
     rules = [3 * c >= low, -2 * c >= -high, c >= low - 0.1, a <= high, -e[0, 0] <= 0.5, e >= -2]
+    rules += [(1 + slope) * d[0] <= -1, cp.sum(c) >= -2]
     goal = cp.Minimize(goal + cp.sum_squares(e - 0.15) + cp.sum(a) * 0.1)
     return Model(
         cp.Problem(goal, rules),
-        [high, low],
+        [high, low, slope],
         [a, b, c, d, e],
-        lambda r: [r.uniform(1, 2, size=3), r.uniform(-1, -0.5)],
+        lambda r: [r.uniform(1, 2, size=3), r.uniform(-1, -0.5), r.uniform(0.5, 1)],
     )
 
 

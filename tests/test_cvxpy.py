@@ -1,6 +1,7 @@
 """The cvxpy adapter, judged by cvxpy: its data, its solutions, its multipliers."""
 
 import copy
+import inspect
 import pickle
 
 import numpy as np
@@ -21,7 +22,7 @@ from tests.tolerances import (
 torch = pytest.importorskip("torch")
 cp = pytest.importorskip("cvxpy")
 from kktdiff.adapters.cvxpy import CvxpyLayer, _layer
-from tests.cvxpy_models import MODELS, isotonic, lasso, least_squares, portfolio
+from tests.cvxpy_models import MODELS, isotonic, lasso, least_squares, portfolio, quadratic_form
 
 CLARABEL = {"solver": "CLARABEL", "tol_gap_abs": 1e-12, "tol_gap_rel": 1e-12, "tol_feas": 1e-12}
 SPARSE = (
@@ -183,8 +184,21 @@ def test_second_derivatives_and_transforms():
     jacobian = torch.func.jacrev(lambda y: layer(y)[0])(y)
     assert_near(torch.func.jacfwd(lambda y: layer(y)[0])(y), jacobian, SHARED, "jacobian")
     batch = torch.stack([y, -y])
-    one_by_one = torch.func.vmap(lambda y: layer(y)[0])(batch)
-    assert_near(one_by_one, layer(batch)[0], SHARED, "vmap")
+    for place in (0, 1):
+        one_by_one = torch.func.vmap(lambda y: layer(y)[0], place)(batch.movedim(0, place))
+        assert_near(one_by_one, layer(batch)[0], SHARED, "vmap")
+
+
+def test_the_symmetric_part_of_a_symmetric_parameter_counts():
+    model = quadratic_form()
+    layer, (S, q) = layer_of(model), drawn(model, 946)
+    skew = torch.tensor([[0.0, 1.0, 2.0], [-1.0, 0.0, 3.0], [-2.0, -3.0, 0.0]], dtype=S.dtype)
+    leaf = (S + skew).requires_grad_()
+    (x,) = layer(leaf, q)
+    assert_near(x.detach(), layer(S, q)[0], SHARED, "x")
+    (grad,) = torch.autograd.grad(x.sum(), leaf)
+    assert grad.any()
+    assert_near(grad, grad.mT, CONSTRUCTION, "gradient")
 
 
 def test_options_go_to_the_solver_and_those_of_others_have_no_effect():
@@ -198,6 +212,15 @@ def test_options_go_to_the_solver_and_those_of_others_have_no_effect():
     assert layer.last.status == kktdiff.Status.MAX_ITER
     with pytest.raises(TypeError, match="ftol"):
         layer(*values, solver_args={"ftol": 1})
+
+
+def test_the_call_is_that_of_cvxpylayers(capfd):
+    names = "problem parameters variables solver gp verbose canon_backend solver_args"
+    assert " ".join(inspect.signature(CvxpyLayer).parameters) == names
+    model = lasso()
+    for verbose in (False, True):
+        CvxpyLayer(*model[:3], "SCS", False, verbose, None, {"eps": 1})(*drawn(model, 947))
+        assert bool(capfd.readouterr().out) == verbose
 
 
 def test_an_infeasible_element_harms_no_other():
@@ -215,7 +238,9 @@ def test_layers_can_be_copied_and_kept():
     model = portfolio()
     layer, values = layer_of(model), drawn(model, 944)
     expected = layer(*values)
+    assert layer.last.solved
     for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert other.last is None
         for out, same in zip(other(*values), expected, strict=True):
             assert torch.equal(out, same)
 

@@ -64,8 +64,12 @@ class CvxpyLayer(torch.nn.Module):
         All parameters of the problem, in the order of the call. They need no value.
     variables : sequence of cvxpy.Variable
         What to return. ``constraint.dual_variables[0]`` stands for a constraint's multipliers.
+    solver, canon_backend
+        Accepted, and without effect.
     gp : bool
         False: geometric programs are not QPs.
+    verbose : bool
+        As in `kktdiff.solve_qp`.
     solver_args : dict, optional
         For every call; see `forward`.
 
@@ -101,8 +105,10 @@ class CvxpyLayer(torch.nn.Module):
         problem: Any,
         parameters: Sequence[Any],
         variables: Sequence[Any],
-        *,
+        solver: Any = None,
         gp: bool = False,
+        verbose: bool = False,
+        canon_backend: str | None = None,
         solver_args: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -126,7 +132,7 @@ class CvxpyLayer(torch.nn.Module):
             for which, matrix in block.maps.items()
         }
         self._shapes = [(p.name(), tuple(p.shape)) for p in parameters]
-        self._options = dict(solver_args or {})
+        self._options = {"verbose": verbose, **(solver_args or {})}
         self.last: Solution | None = None
 
     def forward(

@@ -76,7 +76,7 @@ def _bounds_among(program: Program) -> Moved:
     varies = np.diff(matrix[:, :-1].indptr) > 0
     slope = np.asarray(matrix[:, [-1]].todense()).ravel()
     alone = np.bincount(row[entry] - k, minlength=m) == 1
-    entry = entry[alone[row[entry] - k] & ~varies[entry] & (slope[entry] != 0)]
+    entry = entry[alone[row[entry] - k] & ~varies[entry]]
     entry = entry[np.argsort(row[entry], kind="stable")]
     free = {1.0: _infinite(program.lower, n), -1.0: _infinite(program.upper, n)}
     taken = []

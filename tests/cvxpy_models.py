@@ -84,7 +84,7 @@ def bounds():
     e = cp.Variable((2, 2), bounds=[None, np.array([[0.1, 0.2], [0.3, np.inf]])])
     goal = sum(cp.sum_squares(v - t) for v, t in ((a, -1), (b, 3), (c, -2), (d, 1)))
     rules = [3 * c >= low, -2 * c >= -high, c >= low - 0.1, a <= high, -e[0, 0] <= 0.5, e >= -2]
-    rules += [(1 + slope) * d[0] <= -1, cp.sum(c) >= -2]
+    rules += [(1 + slope) * e[1, 1] <= 0.1, cp.sum(c) >= -2]
     goal = cp.Minimize(goal + cp.sum_squares(e - 0.15) + cp.sum(a) * 0.1)
     return Model(
         cp.Problem(goal, rules),

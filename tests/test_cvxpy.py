@@ -6,6 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 import kktdiff
 from tests.checks import assert_near
@@ -67,15 +68,12 @@ def as_rows(G, h, lb, ub):
 @pytest.mark.parametrize("seed", [910, 911])
 def test_the_data_are_cvxpys_own(model, seed, monkeypatch):
     pytest.importorskip("piqp")  # the solver whose data have bounds
-    layer, seen = layer_of(model), {}
-    monkeypatch.setattr(_layer, "solve_qp", lambda **data: seen.update(data) or stop())
-
-    def stop():
-        raise InterruptedError
-
-    with pytest.raises(InterruptedError):
-        layer(*drawn(model, seed))
-    found = {name: seen[name].numpy() if name in seen else None for name in BLOCKS}
+    seen = []
+    monkeypatch.setattr(_layer, "solve_qp", lambda **data: seen.append(data) or 1 / 0)
+    for other in (seed + 1, seed):
+        with pytest.raises(ZeroDivisionError):
+            layer_of(model)(*drawn(model, other))
+    elsewhere, found = ({n: d[n].numpy() if n in d else None for n in BLOCKS} for d in seen)
     data, _, _ = model.problem.get_problem_data("PIQP")
     n = data["n_var"]
     assert_near(found["Q"], dense(data["P"]), CONSTRUCTION, "Q")
@@ -88,9 +86,10 @@ def test_the_data_are_cvxpys_own(model, seed, monkeypatch):
     rows = as_rows(G, h, found["lb"], found["ub"])
     expected = as_rows(dense(data["F"]), data["G"], data["lower_bounds"], data["upper_bounds"])
     assert_near(rows, expected, CONSTRUCTION, "inequalities")
-    for row in G[np.count_nonzero(G, axis=1) == 1]:  # rows are bounds where there is room
-        column = np.flatnonzero(row)[0]
-        assert np.isfinite(found["ub" if row[column] > 0 else "lb"][column])
+    for i in np.flatnonzero(np.count_nonzero(G, axis=1) == 1):  # a bound where there is room
+        j = np.flatnonzero(G[i])[0]
+        varies = G[i, j] != elsewhere["G"][i, j]
+        assert varies or np.isfinite(found["ub" if G[i, j] > 0 else "lb"][j])
 
 
 @pytest.mark.filterwarnings(SPARSE)
@@ -184,9 +183,15 @@ def test_second_derivatives_and_transforms():
     jacobian = torch.func.jacrev(lambda y: layer(y)[0])(y)
     assert_near(torch.func.jacfwd(lambda y: layer(y)[0])(y), jacobian, SHARED, "jacobian")
     batch = torch.stack([y, -y])
-    for place in (0, 1):
-        one_by_one = torch.func.vmap(lambda y: layer(y)[0], place)(batch.movedim(0, place))
-        assert_near(one_by_one, layer(batch)[0], SHARED, "vmap")
+    one_by_one = torch.func.vmap(lambda y: layer(y)[0])(batch)
+    assert_near(one_by_one, layer(batch)[0], SHARED, "vmap")
+
+
+def test_the_product_works_along_any_dimension():
+    matrix = sp.csr_array(np.random.default_rng(948).normal(size=(3, 4)))
+    vectors = torch.randn(4, 5, dtype=torch.float64)
+    product = torch.func.vmap(lambda v: _layer._Product.apply(v, matrix, matrix.T), 1)(vectors)
+    assert_near(product.mT, matrix.toarray() @ vectors.numpy(), CONSTRUCTION, "product")
 
 
 def test_the_symmetric_part_of_a_symmetric_parameter_counts():

@@ -9,7 +9,7 @@ from tests.markdown import blocks, run
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
-EXTRAS = ("torch", "jax", "cupy", "cvxpy", "qpth", "matplotlib")
+EXTRAS = ("torch", "jax", "cupy", "cvxpy", "qpsolvers", "qpth", "matplotlib")
 
 
 def needed(text):

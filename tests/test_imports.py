@@ -7,7 +7,7 @@ from importlib import util
 
 import pytest
 
-FOREIGN = ("torch", "jax", "cupy", "matplotlib", "tqdm", "numba")
+FOREIGN = ("torch", "jax", "cupy", "matplotlib", "tqdm", "numba", "cvxpy", "qpsolvers")
 LIST = "import json, sys; print(json.dumps(sorted(sys.modules)))"
 
 

@@ -1,0 +1,240 @@
+"""`CvxpyLayer`: a problem of cvxpy as a module of torch."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import cvxpy as cp
+import torch
+from torch import Tensor
+
+from kktdiff.adapters.cvxpy._maps import Block, Read, blocks, read_multiplier, read_variable
+from kktdiff.adapters.cvxpy._program import reduced
+from kktdiff.adapters.torch import Solution, solve_qp
+
+# Options of the solvers behind cvxpylayers, all of them about how: accepted, and without effect.
+_WITHOUT_EFFECT = (
+    "acceleration_lookback",
+    "eps",
+    "eps_abs",
+    "eps_rel",
+    "max_iters",
+    "mode",
+    "n_jobs_backward",
+    "n_jobs_forward",
+    "raise_on_error",
+    "solve_method",
+    "use_indirect",
+)
+
+
+class _Product(torch.autograd.Function):
+    """A constant sparse matrix times vectors. SciPy's product is ten times as fast as torch's."""
+
+    @staticmethod
+    def forward(vectors: Tensor, matrix: Any, transposed: Any) -> Tensor:  # (..., c) -> (..., r)
+        columns = vectors.detach().cpu().numpy().reshape(-1, matrix.shape[1]).T
+        product = torch.from_numpy((matrix @ columns).T).to(vectors.device)
+        return product.reshape((*vectors.shape[:-1], matrix.shape[0]))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
+        _, ctx.matrix, ctx.transposed = inputs
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        return _Product.apply(g, ctx.transposed, ctx.matrix), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Any:
+        return _Product.apply(tangent, ctx.matrix, ctx.transposed)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, vectors: Tensor, *matrices: Any) -> Any:
+        return _Product.apply(vectors.movedim(in_dims[0], 0), *matrices), 0
+
+
+class CvxpyLayer(torch.nn.Module):
+    """A parametrized QP, written in cvxpy, that maps its parameters to its solution.
+
+    Parameters
+    ----------
+    problem : cvxpy.Problem
+        DPP, and one that cvxpy reduces to a QP.
+    parameters : sequence of cvxpy.Parameter
+        All parameters of the problem, in the order of the call. They need no value.
+    variables : sequence of cvxpy.Variable
+        What to return. ``constraint.dual_variables[0]`` stands for a constraint's multipliers.
+    solver, canon_backend
+        Accepted, and without effect.
+    gp : bool
+        False: geometric programs are not QPs.
+    verbose : bool
+        As in `kktdiff.solve_qp`.
+    solver_args : dict, optional
+        For every call; see `forward`.
+
+    Attributes
+    ----------
+    last : kktdiff.adapters.torch.Solution or None
+        The last call's solution of the QP, detached: `status`, `solved`, residuals.
+
+    Raises
+    ------
+    ValueError
+        Not DCP, not DPP, not a QP; integers, complex numbers; parameters that are not those of
+        the problem; variables that it does not have.
+    TypeError
+        Not a `cvxpy.Problem`.
+
+    Examples
+    --------
+    >>> import cvxpy as cp, torch
+    >>> from kktdiff.adapters.cvxpy import CvxpyLayer
+    >>> x, price = cp.Variable(2, nonneg=True), cp.Parameter(2)
+    >>> budget = price @ x <= 1
+    >>> problem = cp.Problem(cp.Minimize(cp.sum_squares(x - 2)), [budget])
+    >>> layer = CvxpyLayer(problem, [price], [x, budget.dual_variables[0]])
+    >>> batch = torch.tensor([[1.0, 1.0], [1.0, 4.0]], dtype=torch.float64)
+    >>> [out.round(decimals=4) + 0.0 for out in layer(batch)]  # doctest: +NORMALIZE_WHITESPACE
+    [tensor([[0.5000, 0.5000], [1.0000, 0.0000]], dtype=torch.float64),
+     tensor([3., 2.], dtype=torch.float64)]
+    """
+
+    def __init__(
+        self,
+        problem: Any,
+        parameters: Sequence[Any],
+        variables: Sequence[Any],
+        solver: Any = None,
+        gp: bool = False,
+        verbose: bool = False,
+        canon_backend: str | None = None,
+        solver_args: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if gp:
+            raise ValueError("gp=True: geometric programs are not QPs")
+        parameters, variables = list(parameters), list(variables)
+        program = reduced(problem, _checked(problem, parameters))
+        self._blocks, moved = blocks(program, [p.size for p in parameters])
+        duals = {dual.id: c for c in problem.constraints for dual in c.dual_variables}
+        self._reads = []
+        for variable in variables:
+            if variable.id in program.columns:
+                self._reads.append(read_variable(program, variable))
+            elif variable.id in duals and duals[variable.id].id in program.starts:
+                self._reads.append(read_multiplier(program, moved, duals[variable.id]))
+            else:
+                raise ValueError(f"variables: {variable.name()} is not one of the problem's")
+        self._transposed = {
+            (name, which): matrix.T.tocsr()
+            for name, block in self._blocks.items()
+            for which, matrix in block.maps.items()
+        }
+        self._shapes = [(p.name(), tuple(p.shape)) for p in parameters]
+        self._options = {"verbose": verbose, **(solver_args or {})}
+        self.last: Solution | None = None
+
+    def forward(
+        self,
+        *parameters: Tensor,  # (..., *shape of the parameter)
+        solver_args: Mapping[str, Any] | None = None,
+    ) -> tuple[Tensor, ...]:  # (..., *shape of the variable) each
+        """The solution for values of the parameters.
+
+        Parameters
+        ----------
+        *parameters : Tensor
+            In the order of the layer's `parameters`, each with any batch dimensions in front;
+            they broadcast against each other. float32 is solved in float64 and comes back.
+        solver_args : dict, optional
+            Options of `kktdiff.adapters.torch.solve_qp`, such as ``tol``, ``on_failure``,
+            ``infeasible``, ``gradient``. Those that the solvers behind cvxpylayers have, such
+            as ``solve_method``, ``eps``, ``max_iters``, are accepted, and without effect.
+
+        Returns
+        -------
+        tuple of Tensor
+            In the order of the layer's `variables`. NaN, with a gradient of 0, where a problem
+            was not solved; `last` tells which.
+
+        Raises
+        ------
+        TypeError
+            Not a tensor, mixed dtypes, an option that does not exist.
+        ValueError
+            A wrong number of parameters, or a wrong shape; the message names the parameter.
+
+        Examples
+        --------
+        >>> import cvxpy as cp, torch
+        >>> from kktdiff.adapters.cvxpy import CvxpyLayer
+        >>> x, t = cp.Variable(), cp.Parameter()
+        >>> layer = CvxpyLayer(cp.Problem(cp.Minimize((x - t) ** 2), [x <= 1]), [t], [x])
+        >>> layer(torch.tensor([0.5, 3.0]), solver_args={"tol": 1e-9})
+        (tensor([0.5000, 1.0000]),)
+        """
+        given = {**self._options, **(solver_args or {})}
+        options = {name: value for name, value in given.items() if name not in _WITHOUT_EFFECT}
+        tensors, dtype = self._flat(parameters)
+        data = {name: self._filled(name, block, tensors) for name, block in self._blocks.items()}
+        solution = solve_qp(**data, **options)
+        self.last = Solution(*(v.detach() if isinstance(v, Tensor) else v for v in solution))
+        return tuple(_found(read, solution).to(dtype) for read in self._reads)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "last": None}  # its factors are large
+
+    def _flat(self, parameters: tuple[Any, ...]) -> tuple[list[Tensor], torch.dtype]:
+        """Each (..., entries in C order), in float64."""
+        if len(parameters) != len(self._shapes):
+            raise ValueError(f"{len(parameters)} parameters given: expected {len(self._shapes)}")
+        flat = []
+        for (name, shape), value in zip(self._shapes, parameters, strict=True):
+            if not isinstance(value, Tensor):
+                raise TypeError(f"{name} is a {type(value).__name__}: expected a torch.Tensor")
+            if value.dtype not in (torch.float32, torch.float64):
+                raise TypeError(f"{name} has dtype {value.dtype}: expected float32 or float64")
+            if value.dtype != parameters[0].dtype:
+                raise TypeError(f"{name} has dtype {value.dtype}: expected {parameters[0].dtype}")
+            lead = value.ndim - len(shape)
+            if lead < 0 or tuple(value.shape[lead:]) != shape:
+                raise ValueError(f"{name} has shape {tuple(value.shape)}: expected (..., *{shape})")
+            flat.append(value.reshape((*value.shape[:lead], _size(shape))))
+        return [value.double() for value in flat], parameters[0].dtype
+
+    def _filled(self, name: str, block: Block, tensors: list[Tensor]) -> Tensor:
+        """A block's value: its constant part, and what each parameter adds."""
+        out = torch.from_numpy(block.constant).to(tensors[0].device)
+        for which, matrix in block.maps.items():
+            added = _Product.apply(tensors[which], matrix, self._transposed[name, which])
+            out = out + added.reshape((*tensors[which].shape[:-1], *block.constant.shape))
+        return out
+
+
+def _found(read: Read, solution: Solution) -> Tensor:
+    """A result picked out of the solution's fields."""
+    fields = [getattr(solution, name) for name in read.fields]
+    pool = torch.cat([torch.zeros_like(solution.x[..., :1]), *fields], -1)
+    index = torch.from_numpy(read.index.reshape(-1)).to(pool.device)
+    scale = torch.from_numpy(read.scale.reshape(-1)).to(pool.device)
+    return (pool[..., index] * scale).reshape((*pool.shape[:-1], *read.index.shape))
+
+
+def _checked(problem: Any, parameters: list[Any]) -> list[Any]:
+    """The parameters, if they are the problem's."""
+    if not isinstance(problem, cp.Problem):
+        raise TypeError(f"problem is a {type(problem).__name__}: expected a cvxpy.Problem")
+    given, own = [p.id for p in parameters], {p.id: p.name() for p in problem.parameters()}
+    if sorted(given) != sorted(own):
+        raise ValueError(
+            f"parameters: {[p.name() for p in parameters]} given, and the problem has "
+            f"{list(own.values())}: expected each of them once"
+        )
+    if not own:
+        raise ValueError("the problem has no parameters: solve it with cvxpy")
+    return parameters
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    return int(torch.Size(shape).numel())

@@ -171,7 +171,8 @@ def _same_library(arrays: dict[str, Any]) -> Backend:
         if array is None:
             continue
         try:
-            found = backends.for_array(array)
+            known = home is not None and home.owns(array)
+            found = home if known else backends.for_array(array)
         except TypeError as error:
             raise TypeError(f"{name}: {error}") from None
         home = home or found

@@ -11,10 +11,10 @@ import pytest
 
 from kktdiff import _cli, backends, sudoku
 from kktdiff.backends import compiled
-from tests.cuda.fixtures import backend, compiler, cuda, device, emulated, fake
+from tests.cuda.fixtures import compiler, cuda, device, emulated, fake
 from tests.namespaces import NAMESPACES
 
-__all__ = ["backend", "compiler", "cuda", "device", "emulated", "fake"]  # fixtures
+__all__ = ["compiler", "cuda", "device", "emulated", "fake"]  # fixtures
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -1,10 +1,8 @@
 """The examples in cvxpy and in JAX: each learns what it is to learn, from the command line."""
 
-import json
-
 import pytest
 
-from tests.commands import command
+from tests.commands import command, quick_example
 
 NEEDED = {"mpc": "cvxpy", "jax_layer": "jax"}
 
@@ -24,17 +22,10 @@ def learnt(name, numbers):
 
 
 def test_a_layer_learns_and_what_it_learnt_is_written(repository, tmp_path, name):
-    done = command(repository, "-m", f"examples.{name}", "--quick", "--output", tmp_path / "out")
-    assert done.returncode == 0, done.stderr
-    assert "epoch" in done.stderr  # the progress bar
-    found = {path.name for path in (tmp_path / "out").iterdir()}
-    assert found == {f"{name}.{ending}" for ending in ("md", "json", "png")}
-    table = (tmp_path / "out" / f"{name}.md").read_text()
-    assert table in done.stdout
-    assert "nan" not in table
-    before, after = learnt(name, json.loads((tmp_path / "out" / f"{name}.json").read_text()))
+    numbers, progress = quick_example(repository, tmp_path / "out", name)
+    assert "epoch" in progress  # the bar
+    before, after = learnt(name, numbers)
     assert 0 <= after < before / 2
-    assert (tmp_path / "out" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("arguments", [("--epochs", "0"), ("--no-such",)])

@@ -15,7 +15,7 @@ from kktdiff import sudoku
 from kktdiff.adapters.qpth import QPFunction
 from kktdiff.adapters.torch import OptNetLayer, solve_qp
 from tests.checks import assert_near
-from tests.commands import command
+from tests.commands import command, quick_example
 from tests.tolerances import PUBLIC_RESIDUAL, SCALED_ANSWER, SUM
 
 WRITTEN = {"sudoku": "epochs", "denoising": "models", "digits": "runs"}
@@ -36,17 +36,9 @@ def _in_float64():
 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_an_experiment_runs_and_writes_what_it_found(repository, tmp_path, name):
-    done = command(repository, "-m", f"examples.{name}", "--quick", "--output", tmp_path / "out")
-    assert done.returncode == 0, done.stderr
-    assert "batch/s" in done.stderr  # the progress bar
-    found = {path.name for path in (tmp_path / "out").iterdir()}
-    assert found == {f"{name}.{ending}" for ending in ("md", "json", "png")}
-    table = (tmp_path / "out" / f"{name}.md").read_text()
-    assert table in done.stdout
-    assert "nan" not in table
-    numbers = json.loads((tmp_path / "out" / f"{name}.json").read_text())
+    numbers, progress = quick_example(repository, tmp_path / "out", name)
+    assert "batch/s" in progress  # the bar
     assert numbers[WRITTEN[name]]
-    assert (tmp_path / "out" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_training_benchmark_runs(repository, tmp_path):

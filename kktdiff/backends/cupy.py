@@ -102,7 +102,7 @@ class CuPyBackend:
         H = plus_diagonal(Q, D)
         if G.shape[-2]:
             W = self.xp.ascontiguousarray(self.xp.sqrt(w)[..., None] * G)
-            libraries.product(self.cuda, W, H, H.shape[0], by_rows=False, add=True)
+            libraries.add_product(self.cuda, W, H, H.shape[0], by_rows=False)
         return self._cholesky(H)
 
     def _cholesky(self, a: Array) -> Cholesky:  # overwritten

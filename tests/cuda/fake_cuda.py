@@ -5,6 +5,7 @@ from contextlib import contextmanager
 import array_api_compat.numpy as compat
 import numpy as np
 
+from kktdiff.backends.cuda import _kernels
 from tests.cuda.emulator import Emulator, EmulatorError
 from tests.cuda.fake_cublas import FakeCublas
 from tests.cuda.fake_cusolver import FakeCusolver
@@ -67,8 +68,6 @@ class FakeCuda:
         """The compiled kernels; compiled when first asked for, once for each source."""
         if self._emulator is None:
             if self._source is None:
-                from kktdiff.backends.cuda import _kernels
-
                 self._source = _kernels.source()
             self._emulator = Emulator(self._source, **self._build)
         return self._emulator

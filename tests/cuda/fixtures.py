@@ -1,5 +1,8 @@
 """The CuPy backend over the host's memory, and over a GPU where there is one."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -24,21 +27,6 @@ def fake(compiler, monkeypatch):
     return cuda
 
 
-@pytest.fixture(params=["emulated", pytest.param("gpu", marks=pytest.mark.gpu)])
-def cuda(request):
-    """The stand-in; then CuPy itself."""
-    if request.param == "emulated":
-        return request.getfixturevalue("fake")
-    request.getfixturevalue("gpu")
-    return backends.get("cupy").cuda
-
-
-@pytest.fixture
-def backend(cuda):
-    """The backend over either."""
-    return CuPyBackend(cuda)
-
-
 @pytest.fixture
 def emulated(fake, monkeypatch):
     """What ``backend="cupy"`` names is the backend over the stand-in, and its arrays are known."""
@@ -53,11 +41,32 @@ def emulated(fake, monkeypatch):
 
 @pytest.fixture(params=["emulated", pytest.param("gpu", marks=pytest.mark.gpu)])
 def device(request):
-    """The same; then the real one."""
+    """The backend over the stand-in; then over CuPy itself."""
     if request.param == "emulated":
         return request.getfixturevalue("emulated")
     request.getfixturevalue("gpu")
     return backends.get("cupy")
+
+
+@pytest.fixture
+def cuda(device):
+    """What it is over."""
+    return device.cuda
+
+
+def sanitized(program, repository, folder):
+    """A Python program run under the address sanitizer, or a skip where there is none."""
+    environment = emulator.sanitizer()
+    if environment is None:
+        pytest.skip(emulator.NO_SANITIZER)
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=repository,
+        env={**environment, "TMPDIR": str(folder)},  # the sanitizer ends it without its clean-up
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
 
 
 def host(array):

@@ -1,7 +1,5 @@
 """Each barrier of the kernels is there for a reason, and what happens without it is noticed."""
 
-import subprocess
-import sys
 from functools import cache
 from unittest import mock
 
@@ -15,6 +13,7 @@ from kktdiff.backends.cuda import _kernels, _loop
 from kktdiff.backends.cupy import CuPyBackend
 from tests.cuda import emulator
 from tests.cuda.fake_cuda import FakeCuda
+from tests.cuda.fixtures import sanitized
 from tests.families import linear_programs
 from tests.one_call import scaled
 from tests.problems import Data, Sizes, known
@@ -124,20 +123,10 @@ def test_the_one_that_makes_no_difference_is_there():
 
 
 def test_no_access_outside_of_an_array(repository, tmp_path):
-    environment = emulator.sanitizer()
-    if environment is None:
-        pytest.skip(emulator.NO_SANITIZER)
     program = (
         "from tests.cuda.fake_cuda import FakeCuda\n"
         "from tests.cuda.test_barriers import results\n"
         "list(results(FakeCuda(sanitize=True)))\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=repository,
-        env={**environment, "TMPDIR": str(tmp_path)},  # the sanitizer ends it without its clean-up
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    done = sanitized(program, repository, tmp_path)
     assert done.returncode == 0, done.stderr

@@ -1,13 +1,11 @@
 """The emulator notices what a GPU leaves undefined, and does what CUDA defines."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 from tests.cuda import emulator
 from tests.cuda.emulator import ORDERS, SHARED_DOUBLES, Emulator, EmulatorError
+from tests.cuda.fixtures import sanitized
 from tests.cuda.toys import SUMS, TOYS, WARPS
 
 pytestmark = pytest.mark.skipif(emulator.compiler() is None, reason=emulator.NO_COMPILER)
@@ -212,23 +210,13 @@ def test_kernel_of_another_form_is_reported():
 def test_address_sanitizer_sees_the_first_byte_past_an_array(
     entries, accepted, repository, tmp_path
 ):
-    environment = emulator.sanitizer()
-    if environment is None:
-        pytest.skip(emulator.NO_SANITIZER)
     program = (
         "import numpy as np\n"
         "from tests.cuda.emulator import Emulator\n"
         "from tests.cuda.toys import OUTSIDE\n"
         f"Emulator(OUTSIDE, sanitize=True).launch('fill', 1, 32, np.zeros(40), {entries})\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=repository,
-        env={**environment, "TMPDIR": str(tmp_path)},  # the sanitizer ends it without its clean-up
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = sanitized(program, repository, tmp_path)
     assert (done.returncode == 0) is accepted, done.stderr
     if not accepted:
         assert "heap-buffer-overflow" in done.stderr

@@ -33,91 +33,91 @@ def indefinite(a):
     return a - 8 * np.eye(N)
 
 
-def on_device(backend, *arrays):
-    return tuple(backend.xp.asarray(a) for a in arrays)
+def on_device(device, *arrays):
+    return tuple(device.xp.asarray(a) for a in arrays)
 
 
-def test_cholesky_factors_solve(backend, large, matrices):
+def test_cholesky_factors_solve(device, large, matrices):
     rhs = np.random.default_rng(701).normal(size=(B, N, R))
-    a, b = on_device(backend, matrices, rhs)
-    chol = backend.cholesky(a)
+    a, b = on_device(device, matrices, rhs)
+    chol = device.cholesky(a)
     assert host(chol.ok).all()
-    assert_near(host(backend.cho_solve(chol, b)), np.linalg.solve(matrices, rhs), SUM)
+    assert_near(host(device.cho_solve(chol, b)), np.linalg.solve(matrices, rhs), SUM)
     np.testing.assert_array_equal(host(a), matrices)
     np.testing.assert_array_equal(host(b), rhs)
 
 
-def test_the_condensed_matrix_is_that_of_its_parts(backend, matrices):
+def test_the_condensed_matrix_is_that_of_its_parts(device, matrices):
     rng = np.random.default_rng(702)
     Q, G = matrices[:1], rng.normal(size=(1, 6, N))
     D, w, rhs = rng.random((B, N)), rng.random((B, 6)), rng.normal(size=(B, N, 1))
     expected = Q + D[:, :, None] * np.eye(N) + G.mT @ (w[..., None] * G)
-    chol = backend.condensed_cholesky(*on_device(backend, Q, D, G, w))
-    found = backend.cho_solve(chol, *on_device(backend, rhs))
+    chol = device.condensed_cholesky(*on_device(device, Q, D, G, w))
+    found = device.cho_solve(chol, *on_device(device, rhs))
     assert_near(host(found), np.linalg.solve(expected, rhs), SUM)
 
 
-def test_lu_factors_solve_symmetric_matrices(backend, large, matrices):
+def test_lu_factors_solve_symmetric_matrices(device, large, matrices):
     a, rhs = indefinite(matrices), np.random.default_rng(703).normal(size=(B, N, R))
-    own, b, size = on_device(backend, a, rhs, np.full(B, N))
-    lu = backend.lu_factor(own, size)
+    own, b, size = on_device(device, a, rhs, np.full(B, N))
+    lu = device.lu_factor(own, size)
     assert host(lu.ok).all()
-    assert_near(host(backend.lu_solve(lu, b)), np.linalg.solve(a, rhs), SUM)
+    assert_near(host(device.lu_solve(lu, b)), np.linalg.solve(a, rhs), SUM)
     some = np.array([3, 1])
-    taken = backend.lu_take(lu, *on_device(backend, some))
-    found = backend.lu_solve(taken, *on_device(backend, rhs[some]))
+    taken = device.lu_take(lu, *on_device(device, some))
+    found = device.lu_solve(taken, *on_device(device, rhs[some]))
     assert_near(host(found), np.linalg.solve(a[some], rhs[some]), SUM)
 
 
-def test_one_factor_serves_a_whole_batch(backend, matrices):
+def test_one_factor_serves_a_whole_batch(device, matrices):
     a, rhs = indefinite(matrices)[:1], np.random.default_rng(704).normal(size=(B, N, R))
-    lu = backend.lu_factor(*on_device(backend, a, np.full(1, N)))
-    found = backend.lu_solve(lu, *on_device(backend, rhs))
+    lu = device.lu_factor(*on_device(device, a, np.full(1, N)))
+    found = device.lu_solve(lu, *on_device(device, rhs))
     assert_near(host(found), np.linalg.solve(a, rhs), SUM)
 
 
 @pytest.mark.parametrize("bad", ["indefinite", "nan", "infinite"])
-def test_a_bad_matrix_is_not_ok_and_moves_no_other(backend, large, matrices, bad):
+def test_a_bad_matrix_is_not_ok_and_moves_no_other(device, large, matrices, bad):
     broken = matrices.copy()
     broken[2, 4, 4] = {"indefinite": -1.0, "nan": np.nan, "infinite": np.inf}[bad]
     good = np.arange(B) != 2
     rhs = np.ones((B, N, 1))
-    chol, plain = (backend.cholesky(*on_device(backend, a)) for a in (broken, matrices))
+    chol, plain = (device.cholesky(*on_device(device, a)) for a in (broken, matrices))
     np.testing.assert_array_equal(host(chol.ok), good)
-    both = [host(backend.cho_solve(c, *on_device(backend, rhs))) for c in (chol, plain)]
+    both = [host(device.cho_solve(c, *on_device(device, rhs))) for c in (chol, plain)]
     np.testing.assert_array_equal(both[0][good], both[1][good])
 
 
 @pytest.mark.parametrize("bad", ["singular", "nan"])
-def test_a_bad_lu_is_not_ok_and_moves_no_other(backend, large, matrices, bad):
+def test_a_bad_lu_is_not_ok_and_moves_no_other(device, large, matrices, bad):
     broken, size = indefinite(matrices), np.full(B, N)
-    plain = backend.lu_factor(*on_device(backend, broken, size))
+    plain = device.lu_factor(*on_device(device, broken, size))
     broken[2] = 0.0 if bad == "singular" else np.nan
-    lu = backend.lu_factor(*on_device(backend, broken, size))
+    lu = device.lu_factor(*on_device(device, broken, size))
     good = np.arange(B) != 2
     np.testing.assert_array_equal(host(lu.ok), good)
-    both = [host(backend.lu_solve(f, *on_device(backend, np.ones((B, N, 1))))) for f in (lu, plain)]
+    both = [host(device.lu_solve(f, *on_device(device, np.ones((B, N, 1))))) for f in (lu, plain)]
     np.testing.assert_array_equal(both[0][good], both[1][good])
 
 
-def test_nothing_to_solve_for(backend, matrices):
-    none = on_device(backend, np.ones((B, N, 0)))
-    chol = backend.cholesky(*on_device(backend, matrices))
-    lu = backend.lu_factor(*on_device(backend, matrices, np.full(B, N)))
-    assert backend.cho_solve(chol, *none).shape == backend.lu_solve(lu, *none).shape == (B, N, 0)
+def test_nothing_to_solve_for(device, matrices):
+    none = on_device(device, np.ones((B, N, 0)))
+    chol = device.cholesky(*on_device(device, matrices))
+    lu = device.lu_factor(*on_device(device, matrices, np.full(B, N)))
+    assert device.cho_solve(chol, *none).shape == device.lu_solve(lu, *none).shape == (B, N, 0)
 
 
-def test_outer_products(backend):
+def test_outer_products(device):
     a, b, c, d = np.random.default_rng(705).normal(size=(4, B, N))
-    found = host(backend.outer(*on_device(backend, a, b[:, :3], c, d[:, :3])))
+    found = host(device.outer(*on_device(device, a, b[:, :3], c, d[:, :3])))
     assert_near(found, NUMPY.outer(a, b[:, :3], c, d[:, :3]), SUM)
-    square = host(backend.outer(*on_device(backend, a, b, b, a)))
+    square = host(device.outer(*on_device(device, a, b, b, a)))
     np.testing.assert_array_equal(square, square.mT)
-    assert backend.outer(*on_device(backend, a[:, :0], b, c[:, :0], d)).shape == (B, 0, N)
+    assert device.outer(*on_device(device, a[:, :0], b, c[:, :0], d)).shape == (B, 0, N)
 
 
 @pytest.mark.parametrize("shared", ["", "Q", "G", "A", "QGA"])
-def test_the_weights_are_those_of_the_array_code(backend, shared):
+def test_the_weights_are_those_of_the_array_code(device, shared):
     rng = np.random.default_rng(706)
     Q, G, A = rng.normal(size=(B, 5, 7)), rng.normal(size=(B, 40, 5)), rng.normal(size=(B, 2, 5))
     Q = Q @ Q.mT * 10.0 ** rng.integers(-4, 4, size=(B, 1, 1))
@@ -129,7 +129,7 @@ def test_the_weights_are_those_of_the_array_code(backend, shared):
     p, h, b = np.zeros(5), np.ones(40), np.zeros(2)
     expected = _scaling._equilibrated(flat(Data(Q, p, G, h, A, b)).qp)
     passes, limits = _scaling.PASSES, _scaling._BALANCED
-    found = backend.equilibrate(*on_device(backend, Q, G, A), passes, *limits)
+    found = device.equilibrate(*on_device(device, Q, G, A), passes, *limits)
     for one, other in zip(found, expected, strict=True):
         one = host(one)
         np.testing.assert_array_equal(np.isnan(one), np.isnan(other))

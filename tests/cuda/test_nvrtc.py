@@ -1,9 +1,8 @@
 """Every kernel compiles for the GPUs that there are, with nothing to warn of and no spilling."""
 
-import importlib.util
-
 import pytest
 
+from kktdiff.backends.cuda import _kernels
 from tests.cuda import nvrtc
 
 ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
@@ -29,14 +28,8 @@ extern "C" __global__ void small(double *a) { a[threadIdx.x] += 1.0; }
 """
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("kktdiff.backends.cuda._kernels") is None,
-    reason="this version has no CUDA kernels yet",
-)
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_kernels(architecture):
-    from kktdiff.backends.cuda import _kernels
-
     compiled = nvrtc.compile_source(_kernels.source(), architecture)
     assert compiled.cubin[:4] == b"\x7fELF"
     assert compiled.warnings == []

@@ -13,9 +13,9 @@ from kktdiff._typing import Array
 from kktdiff.backends.cuda._cuda import Cuda
 
 LOWER, LEFT, NON_UNIT, PLAIN, TRANSPOSED = 0, 0, 0, 0, 1  # the same in both libraries
-LARGE = 512  # rows from which a call for each matrix is faster than a batched one
+LARGE = 512  # rows from which each matrix gets a call of its own: batched ones are made for small
 
-_ONE, _ZERO = ctypes.c_double(1.0), ctypes.c_double(0.0)  # read by the host when a call is made
+_ONE = ctypes.c_double(1.0)  # read by the host when a call is made
 
 
 def pointers(cuda: Cuda, a: Array) -> Array:  # a: (B, ...), contiguous
@@ -25,16 +25,15 @@ def pointers(cuda: Cuda, a: Array) -> Array:  # a: (B, ...), contiguous
     return cuda.xp.arange(a.shape[0], dtype=cuda.xp.uint64) * step + first
 
 
-def product(
+def add_product(
     cuda: Cuda,
     a: Array,  # (B, r, n)
     out: Array,  # (B, n, n) or (B, r, r)
     count: int,
     *,
     by_rows: bool,
-    add: bool,
 ) -> None:
-    """``out = a a'``, by rows, or ``a'a``, added to what is there; for the first `count` problems.
+    """``out += a a'``, by rows, or ``out += a'a``; for the first `count` problems.
 
     By columns `a` is ``a'``, (n, r), ld n.
     """
@@ -42,11 +41,11 @@ def product(
     cublas, (handle, _) = cuda.cublas, cuda.handles()
     size, inner = (r, n) if by_rows else (n, r)
     ops = (TRANSPOSED, PLAIN) if by_rows else (PLAIN, TRANSPOSED)
-    at, beta = cuda.address(a), _address(_ONE if add else _ZERO)
+    at, one = cuda.address(a), _address(_ONE)
     cublas.dgemmStridedBatched(
         *(handle, *ops, size, size, inner),  # op(a), op(b); rows, columns, inner dimension
-        *(_address(_ONE), at, n, r * n, at, n, r * n),  # alpha; a, ld, step; b, ld, step
-        *(beta, cuda.address(out), size, size * size, count),  # beta; c, ld, step; how many
+        *(one, at, n, r * n, at, n, r * n),  # alpha; a, ld, step; b, ld, step
+        *(one, cuda.address(out), size, size * size, count),  # beta; c, ld, step; how many
     )
 
 

@@ -75,13 +75,13 @@ def _factor(slots: Slots) -> None:
     cuda, q, count, where = slots.cuda, slots.batch, slots.used, slots.pointers
     if not q.separable:
         if q.m:
-            libraries.product(cuda, q.W, q.H, count, by_rows=False, add=True)
+            libraries.add_product(cuda, q.W, q.H, count, by_rows=False)
         libraries.cholesky(cuda, q.H, where["H"], q.H_info, count)
     if q.k:
         if not q.separable:
             half = {"transposed": False}
             libraries.half_solve(cuda, where["H"], q.n, q.V, where["V"], count, **half)
-        libraries.product(cuda, q.V, q.S, count, by_rows=True, add=True)
+        libraries.add_product(cuda, q.V, q.S, count, by_rows=True)
         libraries.cholesky(cuda, q.S, where["S"], q.S_info, count)
 
 

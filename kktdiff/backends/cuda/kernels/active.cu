@@ -90,7 +90,7 @@ choose(const Batch* batch, const Polish* polish) {
   Vectors v = vectors_of(q, blockIdx.x);
   Point at = point_of(q, i);
   bool first = p.state[i] == TRIED;
-  evaluate(q, i, v, at);  // for the forces
+  if (q.lower && q.upper) evaluate(q, i, v, at);  // for the forces on fixed variables
   const double* weight = q.row_weight.at(i);
   const unsigned char* present = q.present.at(i);
   EACH(row, M) {

@@ -47,10 +47,7 @@ extern "C" __global__ void __launch_bounds__(MOST_THREADS, 2) start(const Batch*
   int M = inequalities(q);
   if (i < 0) return;
   Vectors v = vectors_of(q, blockIdx.x);
-  if (!take_factors(q, blockIdx.x, v)) {
-    if (threadIdx.x == 0) q.state[i] = GIVEN_UP;
-    return;
-  }
+  if (!take_factors(q, i, blockIdx.x, v)) return;
   solve(q, i, blockIdx.x, v);
   double *s = q.s + i * M, *lam = q.lam + i * M, cost = *q.cost.at(i);
   const double* weight = q.row_weight.at(i);
@@ -192,10 +189,7 @@ extern "C" __global__ void __launch_bounds__(MOST_THREADS, 2) advance(const Batc
   int M = inequalities(q);
   if (i < 0) return;
   Vectors v = vectors_of(q, blockIdx.x);
-  if (!take_factors(q, blockIdx.x, v)) {
-    if (threadIdx.x == 0) q.state[i] = GIVEN_UP;
-    return;
-  }
+  if (!take_factors(q, i, blockIdx.x, v)) return;
   double alpha, beta;  // a step that is NaN shows when its end is judged
   direction(q, i, v, alpha, beta);
   alpha = kept(alpha), beta = kept(beta);

@@ -35,17 +35,21 @@ __device__ void condense(const Batch& q, Int i, Int slot, const Vectors& v) {
   }
 }
 
-// Whether the factors are there; ready for both sweeps then.
-__device__ bool take_factors(const Batch& q, Int slot, const Vectors& v) {
-  if (q.k && q.S_info[slot] != 0) return false;
+// Make the factors ready for both sweeps; where one is missing, problem i is given up.
+__device__ bool take_factors(const Batch& q, Int i, Int slot, const Vectors& v) {
+  bool there = !(q.k && q.S_info[slot] != 0);
   if (q.separable) {
     double worst = 0;
     EACH(j, q.n) worst = larger(worst, v.h[j] > 0 ? 0 : 1);
-    if (largest(worst) > 0) return false;
+    there = largest(worst) == 0 && there;
   } else {
-    if (q.H_info[slot] != 0) return false;
-    prepare(q.H + slot * q.n * q.n, q.n);
+    there = q.H_info[slot] == 0 && there;
   }
+  if (!there) {
+    if (threadIdx.x == 0) q.state[i] = GIVEN_UP;
+    return false;
+  }
+  if (!q.separable) prepare(q.H + slot * q.n * q.n, q.n);
   prepare(q.S + slot * q.k * q.k, q.k);
   return true;
 }

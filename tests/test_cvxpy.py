@@ -22,7 +22,8 @@ from tests.tolerances import (
 
 torch = pytest.importorskip("torch")
 cp = pytest.importorskip("cvxpy")
-from kktdiff.adapters.cvxpy import CvxpyLayer, _layer
+from kktdiff.adapters.cvxpy import CvxpyLayer
+from kktdiff.adapters.cvxpy import torch as adapter
 from tests.cvxpy_models import MODELS, isotonic, lasso, least_squares, portfolio, quadratic_form
 
 CLARABEL = {"solver": "CLARABEL", "tol_gap_abs": 1e-12, "tol_gap_rel": 1e-12, "tol_feas": 1e-12}
@@ -69,7 +70,7 @@ def as_rows(G, h, lb, ub):
 def test_the_data_are_cvxpys_own(model, seed, monkeypatch):
     pytest.importorskip("piqp")  # the solver whose data have bounds
     seen = []
-    monkeypatch.setattr(_layer, "solve_qp", lambda **data: seen.append(data) or 1 / 0)
+    monkeypatch.setattr(adapter, "solve_qp", lambda **data: seen.append(data) or 1 / 0)
     for other in (seed + 1, seed):
         with pytest.raises(ZeroDivisionError):
             layer_of(model)(*drawn(model, other))
@@ -190,7 +191,7 @@ def test_second_derivatives_and_transforms():
 def test_the_product_works_along_any_dimension():
     matrix = sp.csr_array(np.random.default_rng(948).normal(size=(3, 4)))
     vectors = torch.randn(4, 5, dtype=torch.float64)
-    product = torch.func.vmap(lambda v: _layer._Product.apply(v, matrix, matrix.T), 1)(vectors)
+    product = torch.func.vmap(lambda v: adapter._Product.apply(v, matrix, matrix.T), 1)(vectors)
     assert_near(product.mT, matrix.toarray() @ vectors.numpy(), CONSTRUCTION, "product")
 
 
@@ -290,6 +291,10 @@ def test_a_wrong_call_is_named():
         layer(b, weight.float())
     with pytest.raises(ValueError, match="is not one of the problem's"):
         layer_of(model, [cp.Variable(name="other")])
+    with pytest.raises(TypeError, match=r"variables: .* expected a cvxpy\.Variable"):
+        layer_of(model, [model.variables[0] + 1])
+    with pytest.raises(TypeError, match=r"parameters: .* expected a cvxpy\.Parameter"):
+        CvxpyLayer(model.problem, [np.ones(6), model.parameters[1]], model.variables)
     with pytest.raises(ValueError, match="geometric"):
         CvxpyLayer(*model[:3], gp=True)
     with pytest.raises(TypeError, match=r"expected a cvxpy\.Problem"):

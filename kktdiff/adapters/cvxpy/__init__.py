@@ -1,4 +1,4 @@
-"""Problems written in cvxpy as differentiable layers of torch.
+"""Problems written in cvxpy as differentiable layers: of torch here, of JAX in `.jax`.
 
 >>> import cvxpy as cp, torch
 >>> from kktdiff.adapters.cvxpy import CvxpyLayer
@@ -10,6 +10,17 @@
 tensor([1., 0.], dtype=torch.float64)
 """
 
-from kktdiff.adapters.cvxpy._layer import CvxpyLayer
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kktdiff.adapters.cvxpy.torch import CvxpyLayer
 
 __all__ = ["CvxpyLayer"]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "CvxpyLayer":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from kktdiff.adapters.cvxpy.torch import CvxpyLayer  # not before it's asked for: JAX needs none
+
+    return CvxpyLayer

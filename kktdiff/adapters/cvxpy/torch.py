@@ -3,28 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import cvxpy as cp
 import torch
 from torch import Tensor
 
-from kktdiff.adapters.cvxpy._maps import Block, Read, blocks, read_multiplier, read_variable
-from kktdiff.adapters.cvxpy._program import reduced
+from kktdiff.adapters.cvxpy._maps import Block, Read
+from kktdiff.adapters.cvxpy._model import Model
 from kktdiff.adapters.torch import Solution, solve_qp
-
-# Options of the solvers behind cvxpylayers, all of them about how: accepted, and without effect.
-_WITHOUT_EFFECT = (
-    "acceleration_lookback",
-    "eps",
-    "eps_abs",
-    "eps_rel",
-    "max_iters",
-    "mode",
-    "n_jobs_backward",
-    "n_jobs_forward",
-    "raise_on_error",
-    "solve_method",
-    "use_indirect",
-)
 
 
 class _Product(torch.autograd.Function):
@@ -112,27 +96,13 @@ class CvxpyLayer(torch.nn.Module):
         solver_args: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        if gp:
-            raise ValueError("gp=True: geometric programs are not QPs")
-        parameters, variables = list(parameters), list(variables)
-        program = reduced(problem, _checked(problem, parameters))
-        self._blocks, moved = blocks(program, [p.size for p in parameters])
-        duals = {dual.id: c for c in problem.constraints for dual in c.dual_variables}
-        self._reads = []
-        for variable in variables:
-            if variable.id in program.columns:
-                self._reads.append(read_variable(program, variable))
-            elif variable.id in duals and duals[variable.id].id in program.starts:
-                self._reads.append(read_multiplier(program, moved, duals[variable.id]))
-            else:
-                raise ValueError(f"variables: {variable.name()} is not one of the problem's")
+        options = {"verbose": verbose, **(solver_args or {})}
+        self._model = Model(problem, parameters, variables, gp=gp, options=options)
         self._transposed = {
             (name, which): matrix.T.tocsr()
-            for name, block in self._blocks.items()
+            for name, block in self._model.blocks.items()
             for which, matrix in block.maps.items()
         }
-        self._shapes = [(p.name(), tuple(p.shape)) for p in parameters]
-        self._options = {"verbose": verbose, **(solver_args or {})}
         self.last: Solution | None = None
 
     def forward(
@@ -174,34 +144,16 @@ class CvxpyLayer(torch.nn.Module):
         >>> layer(torch.tensor([0.5, 3.0]), solver_args={"tol": 1e-9})
         (tensor([0.5000, 1.0000]),)
         """
-        given = {**self._options, **(solver_args or {})}
-        options = {name: value for name, value in given.items() if name not in _WITHOUT_EFFECT}
-        tensors, dtype = self._flat(parameters)
-        data = {name: self._filled(name, block, tensors) for name, block in self._blocks.items()}
+        options, blocks = self._model.options(solver_args), self._model.blocks
+        tensors = self._model.flat(parameters, Tensor, "torch.Tensor")
+        dtype, tensors = tensors[0].dtype, [value.double() for value in tensors]
+        data = {name: self._filled(name, block, tensors) for name, block in blocks.items()}
         solution = solve_qp(**data, **options)
         self.last = Solution(*(v.detach() if isinstance(v, Tensor) else v for v in solution))
-        return tuple(_found(read, solution).to(dtype) for read in self._reads)
+        return tuple(_found(read, solution).to(dtype) for read in self._model.reads)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "last": None}  # its factors are large
-
-    def _flat(self, parameters: tuple[Any, ...]) -> tuple[list[Tensor], torch.dtype]:
-        """Each (..., entries in C order), in float64."""
-        if len(parameters) != len(self._shapes):
-            raise ValueError(f"{len(parameters)} parameters given: expected {len(self._shapes)}")
-        flat = []
-        for (name, shape), value in zip(self._shapes, parameters, strict=True):
-            if not isinstance(value, Tensor):
-                raise TypeError(f"{name} is a {type(value).__name__}: expected a torch.Tensor")
-            if value.dtype not in (torch.float32, torch.float64):
-                raise TypeError(f"{name} has dtype {value.dtype}: expected float32 or float64")
-            if value.dtype != parameters[0].dtype:
-                raise TypeError(f"{name} has dtype {value.dtype}: expected {parameters[0].dtype}")
-            lead = value.ndim - len(shape)
-            if lead < 0 or tuple(value.shape[lead:]) != shape:
-                raise ValueError(f"{name} has shape {tuple(value.shape)}: expected (..., *{shape})")
-            flat.append(value.reshape((*value.shape[:lead], _size(shape))))
-        return [value.double() for value in flat], parameters[0].dtype
 
     def _filled(self, name: str, block: Block, tensors: list[Tensor]) -> Tensor:
         """A block's value: its constant part, and what each parameter adds."""
@@ -219,22 +171,3 @@ def _found(read: Read, solution: Solution) -> Tensor:
     index = torch.from_numpy(read.index.reshape(-1)).to(pool.device)
     scale = torch.from_numpy(read.scale.reshape(-1)).to(pool.device)
     return (pool[..., index] * scale).reshape((*pool.shape[:-1], *read.index.shape))
-
-
-def _checked(problem: Any, parameters: list[Any]) -> list[Any]:
-    """The parameters, if they are the problem's."""
-    if not isinstance(problem, cp.Problem):
-        raise TypeError(f"problem is a {type(problem).__name__}: expected a cvxpy.Problem")
-    given, own = [p.id for p in parameters], {p.id: p.name() for p in problem.parameters()}
-    if sorted(given) != sorted(own):
-        raise ValueError(
-            f"parameters: {[p.name() for p in parameters]} given, and the problem has "
-            f"{list(own.values())}: expected each of them once"
-        )
-    if not own:
-        raise ValueError("the problem has no parameters: solve it with cvxpy")
-    return parameters
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    return int(torch.Size(shape).numel())

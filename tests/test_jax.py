@@ -15,7 +15,7 @@ from tests.tolerances import DENSE_REFERENCE, DIFFERENCE, SHARED, SINGLE_ANSWER
 jax = pytest.importorskip("jax")
 import jax.numpy as jnp
 
-from kktdiff.adapters.jax import _host, solve_qp
+from kktdiff.adapters.jax import _kept, solve_qp
 
 SMALL = Sizes(n=3, m=3, k=1, lower=True, upper=True)
 EVERY = tuple(range(8))
@@ -47,7 +47,7 @@ def calls(monkeypatch):
         monkeypatch.setattr(owner, name, call)
 
     solve_qp(np.eye(1), np.ones(1))  # checks its options once, by a solve
-    counted(_host.kktdiff, "solve_qp")
+    counted(_kept.kktdiff, "solve_qp")
     for name in ("vjp", "jvp", "hvp", "second_jvp"):
         counted(kktdiff.Solution, name)
     return counts
@@ -241,7 +241,7 @@ def test_vmap_is_one_solve(calls, make, solves):
 
 
 def test_solutions_that_are_kept_are_bounded_and_solved_again_when_gone(monkeypatch, calls):
-    monkeypatch.setattr(_host, "KEPT", 2)
+    monkeypatch.setattr(_kept, "KEPT", 2)
     Q, p, *rest = arrays(data())
 
     def chain(p):
@@ -250,30 +250,48 @@ def test_solutions_that_are_kept_are_bounded_and_solved_again_when_gone(monkeypa
         return p.sum()
 
     found = jax.grad(chain)(p)
-    assert len(_host._kept) <= 2
+    assert len(_kept._solutions) <= 2
     assert calls["solve_qp"] > 4
     near(found, difference(jax.jacfwd(chain), (p,), (0 * p,)) + jax.jacfwd(chain)(p))
 
 
 def test_solutions_that_are_kept_are_bounded_in_bytes(monkeypatch):
-    monkeypatch.setattr(_host, "KEPT_BYTES", 1)
+    monkeypatch.setattr(_kept, "KEPT_BYTES", 1)
     given = arrays(data())
     for _ in range(3):
         jax.grad(loss)(*given)
-    assert len(_host._kept) == 1
+    assert len(_kept._solutions) == 1
+
+
+def test_solutions_that_had_their_derivative_go_first(monkeypatch, calls):
+    monkeypatch.setattr(_kept, "USED_BYTES", 1)
+    Q, p, *rest = arrays(data())
+    _kept._solutions.clear()
+    for _ in range(3):
+        jax.grad(loss)(Q, p, *rest)
+    assert len(_kept._solutions) == 1
+    pulls = [jax.vjp(lambda p: solve_qp(Q, p, *rest).x, t * p)[1] for t in (1.0, 2.0, 3.0)]
+    assert [kept.used for kept in _kept._solutions.values()] == [False] * 3
+    before = calls["solve_qp"]
+    for pull in pulls:
+        pull(jnp.ones(3))
+    assert calls["solve_qp"] == before
+    assert [kept.used for kept in _kept._solutions.values()] == [True] * 3
+    jax.vjp(lambda p: solve_qp(Q, p, *rest).x, p)
+    assert [kept.used for kept in _kept._solutions.values()] == [False]
 
 
 def test_without_derivatives_nothing_is_kept():
-    before = list(_host._kept)
+    before = list(_kept._solutions)
     jax.block_until_ready(jax.jit(solve_qp)(*arrays(data())))
-    assert list(_host._kept) == before
+    assert list(_kept._solutions) == before
 
 
 def test_a_number_that_belongs_to_other_data_is_not_believed():
     Q, p = np.eye(2), np.ones(2)
-    call = _host.Call(())
-    _, number = _host.solve(call, {"Q": Q, "p": p}, keep=True)
-    (found,) = _host.derivative(
+    call = _kept.Call(())
+    _, number = _kept.solve(call, {"Q": Q, "p": p}, keep=True)
+    (found,) = _kept.derivative(
         call, number, {"Q": 2 * Q, "p": p}, [("in", {"p": np.ones(2)})], ("x",), ()
     )
     assert_near(found, np.full(2, -0.5), SHARED)
@@ -282,10 +300,10 @@ def test_a_number_that_belongs_to_other_data_is_not_believed():
 def test_memory_that_is_used_again_changes_nothing_that_is_kept(calls):
     Q, p = np.eye(2), np.ones(2)
     own = {"Q": Q.copy(), "p": p.copy()}
-    call = _host.Call(())
-    _, number = _host.solve(call, own, keep=True)
+    call = _kept.Call(())
+    _, number = _kept.solve(call, own, keep=True)
     own["Q"][:] = own["p"][:] = 7.0  # as XLA may
-    (found,) = _host.derivative(
+    (found,) = _kept.derivative(
         call, number, {"Q": Q, "p": p}, [("in", {"p": np.ones(2)})], ("x",), ()
     )
     assert_near(found, np.full(2, -1.0), SHARED)
@@ -469,7 +487,7 @@ def test_what_is_not_solved_is_said_once_also_in_compiled_code():
 
 
 def test_what_is_solved_again_is_not_said_again(monkeypatch):
-    monkeypatch.setattr(_host, "KEPT", 1)
+    monkeypatch.setattr(_kept, "KEPT", 1)
     p = jnp.array([[1.0], [jnp.nan]])
     with pytest.warns(kktdiff.SolveWarning) as caught:
         jax.grad(lambda p: sum(jnp.nansum(solve_qp(c * jnp.eye(1), p).x) for c in (1.0, 2.0)))(p)

@@ -117,12 +117,6 @@ def test_both_are_left_after_an_error(machine):
     assert len(machine.log) == 4
 
 
-def test_real_cupy_takes_the_stream():
-    cupy = pytest.importorskip("cupy")
-    stream = cupy.cuda.Stream.from_external(_exchange._Stream(SimpleNamespace(cuda_stream=77)))
-    assert stream.ptr == 77
-
-
 def test_a_sign_to_come_is_there_in_the_array(machine):
     tensor = torch.complex(torch.zeros(2), -torch.ones(2)).conj().imag.as_subclass(OnCuda)
     assert tensor.is_neg()

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from kktdiff.adapters.jax._host import CORE, Names
+from kktdiff.adapters.jax._kept import CORE, Names
 
 
 def solve_rule(

@@ -23,11 +23,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import ShapedArray
 from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
+from jax.interpreters import ad, batching
 
-from kktdiff.adapters.jax import _host as host
+from kktdiff.adapters.jax import _kept as kept
 from kktdiff.adapters.jax._batching import form_rule, solve_rule
-from kktdiff.adapters.jax._host import CORE, FLOATS, REPORTS, Call, Names
+from kktdiff.adapters.jax._calls import register
+from kktdiff.adapters.jax._kept import CORE, FLOATS, REPORTS, Call, Names
 
 Space = tuple[str, Names]  # "in" or "out", and the names of those that are not zero
 
@@ -36,14 +37,12 @@ form_p = Primitive("kktdiff_derivative")
 solve_p.multiple_results = form_p.multiple_results = True
 
 
-def _solve_host(*arrays: Any, names: Names, call: Call, keep: Names) -> list[Any]:
-    inputs = dict(zip(names, map(np.asarray, arrays), strict=True))
-    solution, number = host.solve(call, inputs, keep=bool(keep))
-    fields = [np.asarray(getattr(solution, name)) for name in fields_of(names, call)]
-    return [*(v.astype(_integer()) if v.dtype == np.int64 else v for v in fields), np.int32(number)]
+def _solve(*arrays: Any, names: Names, call: Call, keep: Names) -> list[Any]:
+    solution, number = kept.solve(call, dict(zip(names, arrays, strict=True)), keep=bool(keep))
+    return [*(getattr(solution, name) for name in fields_of(names, call)), np.int32(number)]
 
 
-def _form_host(
+def _form(
     *arrays: Any,
     names: Names,
     call: Call,
@@ -52,19 +51,19 @@ def _form_host(
     result: Space,
     rows: int,
 ) -> list[Any]:
-    number, inputs, groups = split(tuple(map(np.asarray, arrays)), names, spaces)
+    number, inputs, groups = split(arrays, names, spaces)
     given = [
         (kind, dict(zip(own, v, strict=True)))
         for (kind, own), v in zip(spaces, groups, strict=True)
     ]
     by_name = dict(zip(names, inputs, strict=True))
     shape = groups[0][0].shape[:rows]
-    return host.derivative(call, int(number), by_name, given, result[1], shape)
+    return kept.derivative(call, int(number), by_name, given, result[1], shape)
 
 
 def _solve_shapes(*inputs: Any, names: Names, call: Call, keep: Names) -> list[Any]:
     shapes = output_shapes(inputs, names)
-    dtype, integer = inputs[0].dtype, _integer()
+    dtype, integer = inputs[0].dtype, jax.dtypes.canonicalize_dtype(np.int64)
     kinds = {"status": integer, "solved": np.dtype(bool), "iterations": integer}
     make = partial(_aval, like=inputs)
     fields = fields_of(names, call)
@@ -191,10 +190,6 @@ def output_shapes(inputs: Any, names: Names) -> dict[str, tuple[int, ...]]:
     return {name: (*batch, *tail) for name, tail in tails.items()}
 
 
-def _integer() -> Any:
-    return jax.dtypes.canonicalize_dtype(np.int64)
-
-
 def _union(keep: Names, more: Names) -> Names:
     return tuple(name for name in CORE if name in keep or name in more)
 
@@ -212,30 +207,8 @@ def _zero(primal: Any) -> Any:
     return ad.Zero(jax.typeof(primal).to_tangent_aval())
 
 
-def _now(on_host: Any, *arrays: Any, **how: Any) -> list[Any]:
-    """Outside of jit: no compilation, and Python's own errors and warnings."""
-    place = None
-    for v in arrays:
-        if isinstance(v, jax.Array) and v.committed and len(v.devices()) == 1:
-            place = next(iter(v.devices()))
-    return jax.device_put(on_host(*arrays, **how), place)
-
-
-def _later(on_host: Any, shapes: Any, *arrays: Any, **how: Any) -> Any:
-    """In compiled code."""
-    avals = shapes(*map(jax.typeof, arrays), **how)
-    kinds = [jax.ShapeDtypeStruct(v.shape, v.dtype) for v in avals]
-    return jax.pure_callback(partial(on_host, **how), kinds, *arrays, vmap_method="sequential")
-
-
-for _primitive, _on_host, _shapes in (
-    (solve_p, _solve_host, _solve_shapes),
-    (form_p, _form_host, _form_shapes),
-):
-    _primitive.def_impl(partial(_now, _on_host))
-    _primitive.def_abstract_eval(_shapes)
-    _lowered = mlir.lower_fun(partial(_later, _on_host, _shapes), multiple_results=True)
-    mlir.register_lowering(_primitive, _lowered)
+register(solve_p, _solve, _solve_shapes)
+register(form_p, _form, _form_shapes)
 ad.primitive_jvps[solve_p] = _solve_jvp
 ad.primitive_jvps[form_p] = _form_jvp
 ad.primitive_transposes[form_p] = _form_transpose

@@ -9,7 +9,7 @@ import numpy as np
 from jax import Array
 
 import kktdiff
-from kktdiff.adapters.jax._host import CORE, Call, Weights
+from kktdiff.adapters.jax._kept import CORE, Call, Weights
 from kktdiff.adapters.jax._primitives import fields_of, solve_p
 
 
@@ -62,7 +62,7 @@ def solve_qp(
         minimise    1/2 x'Qx + p'x
         subject to  Gx <= h,   Ax = b,   lb <= x <= ub
 
-    The work is done by NumPy on the host, also in compiled code, which calls back.
+    The work is done by NumPy, or on a CUDA device by CuPy, also in compiled code, which calls back.
 
     Parameters
     ----------

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from torch import Tensor
 import kktdiff
 from kktdiff import backends
 from kktdiff._typing import Array
+from kktdiff.adapters import _streams
 
 INPUTS = tuple(field.name for field in dataclasses.fields(kktdiff.Grads))
 FLOATS = tuple(field.name for field in dataclasses.fields(kktdiff.Tangents))
@@ -45,16 +45,6 @@ def to_tensor(array: Array) -> Tensor:
     return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 
-@dataclass(frozen=True)
-class _Stream:
-    """A stream of torch, in the protocol that CuPy asks for; torch's own is without in 2.4."""
-
-    stream: torch.cuda.Stream
-
-    def __cuda_stream__(self) -> tuple[int, int]:
-        return 0, self.stream.cuda_stream  # version of the protocol, address
-
-
 @contextlib.contextmanager
 def on_stream(tensors: Sequence[Tensor | None]) -> Iterator[None]:
     """CuPy's work goes to the stream that torch is at, on the device of the tensors.
@@ -74,10 +64,7 @@ def on_stream(tensors: Sequence[Tensor | None]) -> Iterator[None]:
     reason = backends.available()["cupy"]
     if reason is not None:
         raise TypeError(f"the tensors are on {device}, but {reason}")
-    import cupy
-
-    stream = _Stream(torch.cuda.current_stream(device))
-    with cupy.cuda.Device(device.index), cupy.cuda.Stream.from_external(stream):
+    with _streams.on(device.index, torch.cuda.current_stream(device).cuda_stream):
         yield
 
 

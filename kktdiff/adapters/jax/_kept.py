@@ -1,4 +1,4 @@
-"""The NumPy side: what the primitives call, with arrays, on the host.
+"""What the primitives do, on arrays of NumPy or of CuPy.
 
 Between the solve and its derivatives travels a number, under which the solution and its factors
 are kept. It is no more than a hint: a derivative compares its inputs with those that were solved
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 import kktdiff
+from kktdiff import backends
 from kktdiff._typing import Array
 
 INPUTS = tuple(field.name for field in dataclasses.fields(kktdiff.Grads))
@@ -25,6 +26,7 @@ CORE = {"Q": 2, "p": 1, "G": 2, "h": 1, "A": 2, "b": 1, "lb": 1, "ub": 1}  # dim
 
 KEPT = 64  # solutions that wait for their derivatives, at the most
 KEPT_BYTES = 2**30  # and what they take, estimated; the newest is kept whatever it takes
+USED_BYTES = 2**27  # of those that had a derivative: most need no other, and new memory is slow
 
 Names = tuple[str, ...]
 Arrays = dict[str, Any]
@@ -46,14 +48,15 @@ class Weights:
     arrays: dict[str, Array]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Kept:
     inputs: Arrays
     solution: kktdiff.Solution
     size: int  # bytes, about
+    used: bool = False
 
 
-_kept: "OrderedDict[int, _Kept]" = OrderedDict()  # the least recently used first
+_solutions: "OrderedDict[int, _Kept]" = OrderedDict()  # the least recently used first
 _numbers, _lock = itertools.count(), threading.Lock()
 
 
@@ -62,10 +65,10 @@ def solve(call: Call, inputs: Arrays, *, keep: bool) -> tuple[kktdiff.Solution, 
     if not keep:
         return _solved(call, inputs), -1
     # XLA may use the memory of a callback's arguments again once the callback returns
-    inputs = {name: np.array(array) for name, array in inputs.items()}
+    inputs = {name: array.copy() for name, array in inputs.items()}
     number = next(_numbers) % 2**31  # as an int32
     solution = _solved(call, inputs)
-    _keep(number, inputs, solution)
+    _keep(number, inputs, solution, used=False)
     return solution, number
 
 
@@ -83,10 +86,12 @@ def derivative(
     for row in np.ndindex(*rows):
         one = [(kind, {name: v[row] for name, v in part.items()}) for kind, part in given]
         found = _derivative(call, solution, one, wanted)
-        columns.append([np.asarray(getattr(found, name)) for name in wanted])
+        columns.append([getattr(found, name) for name in wanted])
     if not rows:
         return columns[0]
-    return [np.stack(c).reshape((*rows, *c[0].shape)) for c in zip(*columns, strict=True)]
+    xp = backends.for_array(inputs["Q"]).xp
+    stacks = [xp.stack([xp.asarray(v) for v in c]) for c in zip(*columns, strict=True)]
+    return [xp.reshape(v, (*rows, *v.shape[1:])) for v in stacks]
 
 
 def _derivative(
@@ -103,39 +108,48 @@ def _derivative(
 
 def _find(call: Call, number: int, inputs: Arrays) -> kktdiff.Solution:
     with _lock:
-        kept = _kept.get(number)
+        kept = _solutions.get(number)
         if kept is not None:
-            _kept.move_to_end(number)
+            _solutions.move_to_end(number)
+            kept.used = True
     if kept is not None and all(_same(kept.inputs[name], v) for name, v in inputs.items()):
         return kept.solution
-    inputs = {name: np.array(array) for name, array in inputs.items()}
+    inputs = {name: array.copy() for name, array in inputs.items()}
     quiet = dict(call.options) | {"on_failure": "ignore", "verbose": False}  # it has been said
     solution = _solved(dataclasses.replace(call, options=tuple(quiet.items())), inputs)
     if kept is None and number >= 0:
-        _keep(number, inputs, solution)
+        _keep(number, inputs, solution, used=True)
     return solution
 
 
 def _solved(call: Call, inputs: Arrays) -> kktdiff.Solution:
     options = dict(call.options)
     if isinstance(options.get("shift_weights"), Weights):
-        options["shift_weights"] = options["shift_weights"].arrays
+        weights, Q = options["shift_weights"].arrays, inputs["Q"]
+        receive = backends.for_array(Q).receive  # to where the inputs are
+        options["shift_weights"] = {k: receive(v, v.dtype, Q) for k, v in weights.items()}
     return kktdiff.solve_qp(**inputs, **options)
 
 
-def _keep(number: int, inputs: Arrays, solution: kktdiff.Solution) -> None:
+def _keep(number: int, inputs: Arrays, solution: kktdiff.Solution, *, used: bool) -> None:
     unknowns = solution.x.shape[-1] + solution.lam.shape[-1] + solution.nu.shape[-1]
     factors = 8 * solution.status.size * unknowns**2
-    kept = _Kept(inputs, solution, factors + sum(v.nbytes for v in inputs.values()))
+    size = factors + sum(v.nbytes for v in inputs.values())
     with _lock:
-        _kept[number] = kept
-        total = sum(v.size for v in _kept.values())
-        while len(_kept) > 1 and (len(_kept) > KEPT or total > KEPT_BYTES):
-            total -= _kept.popitem(last=False)[1].size
+        _solutions[number] = _Kept(inputs, solution, size, used)
+        count = total = of_used = 0
+        for other, kept in reversed(list(_solutions.items())):  # the newest first
+            taken = kept.size if kept.used else 0
+            fits = count < KEPT and total + kept.size <= KEPT_BYTES
+            if count and not (fits and of_used + taken <= USED_BYTES):
+                del _solutions[other]
+                continue
+            count, total, of_used = count + 1, total + kept.size, of_used + taken
 
 
 def _same(left: Array, right: Array) -> bool:
     """Bit for bit: NaN is NaN."""
-    bits = np.dtype(f"u{left.dtype.itemsize}")
-    right = np.ascontiguousarray(right)
-    return left.shape == right.shape and np.array_equal(left.view(bits), right.view(bits))
+    if left.shape != right.shape:
+        return False
+    bits, xp = np.dtype(f"u{left.dtype.itemsize}"), backends.for_array(left).xp
+    return bool(xp.all(left.view(bits) == xp.asarray(right, order="C").view(bits)))

@@ -7,6 +7,7 @@
 Array([-1.,  0.], dtype=float32)
 """
 
+from kktdiff.adapters.jax._diagnostics import Diagnostics, diagnostics
 from kktdiff.adapters.jax._solve import Solution, solve_qp
 
-__all__ = ["Solution", "solve_qp"]
+__all__ = ["Diagnostics", "Solution", "diagnostics", "solve_qp"]

@@ -21,6 +21,7 @@ from kktdiff._typing import Array
 
 INPUTS = tuple(field.name for field in dataclasses.fields(kktdiff.Grads))
 FLOATS = tuple(field.name for field in dataclasses.fields(kktdiff.Tangents))
+DIAGNOSTICS = tuple(field.name for field in dataclasses.fields(kktdiff.Diagnostics))
 REPORTS = ("status", "solved", "iterations", "primal_residual", "dual_residual", "duality_gap")
 CORE = {"Q": 2, "p": 1, "G": 2, "h": 1, "A": 2, "b": 1, "lb": 1, "ub": 1}  # dimensions of one
 
@@ -50,10 +51,17 @@ class Weights:
 
 @dataclass(eq=False)
 class _Kept:
+    options: tuple[tuple[str, Any], ...]
     inputs: Arrays
     solution: kktdiff.Solution
-    size: int  # bytes, about
-    used: bool = False
+    used: bool = False  # by a derivative
+
+    @property
+    def size(self) -> int:
+        """Bytes, about."""
+        x, lam, nu = self.solution.x, self.solution.lam, self.solution.nu
+        factors = 8 * self.solution.status.size * (x.shape[-1] + lam.shape[-1] + nu.shape[-1]) ** 2
+        return int(factors + sum(v.nbytes for v in self.inputs.values()))
 
 
 _solutions: "OrderedDict[int, _Kept]" = OrderedDict()  # the least recently used first
@@ -68,7 +76,7 @@ def solve(call: Call, inputs: Arrays, *, keep: bool) -> tuple[kktdiff.Solution, 
     inputs = {name: array.copy() for name, array in inputs.items()}
     number = next(_numbers) % 2**31  # as an int32
     solution = _solved(call, inputs)
-    _keep(number, inputs, solution, used=False)
+    _keep(number, _Kept(call.options, inputs, solution))
     return solution, number
 
 
@@ -112,14 +120,29 @@ def _find(call: Call, number: int, inputs: Arrays) -> kktdiff.Solution:
         if kept is not None:
             _solutions.move_to_end(number)
             kept.used = True
-    if kept is not None and all(_same(kept.inputs[name], v) for name, v in inputs.items()):
+    if kept is not None and _belongs(kept, inputs):
         return kept.solution
     inputs = {name: array.copy() for name, array in inputs.items()}
-    quiet = dict(call.options) | {"on_failure": "ignore", "verbose": False}  # it has been said
-    solution = _solved(dataclasses.replace(call, options=tuple(quiet.items())), inputs)
+    solution = _again(call, inputs)
     if kept is None and number >= 0:
-        _keep(number, inputs, solution, used=True)
+        _keep(number, _Kept(call.options, inputs, solution, used=True))
     return solution
+
+
+def diagnostics(call: Call, inputs: Arrays) -> kktdiff.Diagnostics:
+    """Of the solution, if one of the same problem is kept, or else of a new one."""
+    with _lock:
+        alike = [kept for kept in _solutions.values() if kept.options == call.options]
+    for kept in reversed(alike):
+        if _belongs(kept, inputs):
+            return kept.solution.diagnostics()
+    return _again(call, inputs).diagnostics()
+
+
+def _again(call: Call, inputs: Arrays) -> kktdiff.Solution:
+    """Without a word: it has been said."""
+    quiet = dict(call.options) | {"on_failure": "ignore", "verbose": False}
+    return _solved(dataclasses.replace(call, options=tuple(quiet.items())), inputs)
 
 
 def _solved(call: Call, inputs: Arrays) -> kktdiff.Solution:
@@ -131,12 +154,9 @@ def _solved(call: Call, inputs: Arrays) -> kktdiff.Solution:
     return kktdiff.solve_qp(**inputs, **options)
 
 
-def _keep(number: int, inputs: Arrays, solution: kktdiff.Solution, *, used: bool) -> None:
-    unknowns = solution.x.shape[-1] + solution.lam.shape[-1] + solution.nu.shape[-1]
-    factors = 8 * solution.status.size * unknowns**2
-    size = factors + sum(v.nbytes for v in inputs.values())
+def _keep(number: int, new: _Kept) -> None:
     with _lock:
-        _solutions[number] = _Kept(inputs, solution, size, used)
+        _solutions[number] = new
         count = total = of_used = 0
         for other, kept in reversed(list(_solutions.items())):  # the newest first
             taken = kept.size if kept.used else 0
@@ -145,6 +165,12 @@ def _keep(number: int, inputs: Arrays, solution: kktdiff.Solution, *, used: bool
                 del _solutions[other]
                 continue
             count, total, of_used = count + 1, total + kept.size, of_used + taken
+
+
+def _belongs(kept: _Kept, inputs: Arrays) -> bool:
+    return kept.inputs.keys() == inputs.keys() and all(
+        _same(kept.inputs[name], v) for name, v in inputs.items()
+    )
 
 
 def _same(left: Array, right: Array) -> bool:

@@ -26,15 +26,17 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching
 
 from kktdiff.adapters.jax import _kept as kept
-from kktdiff.adapters.jax._batching import form_rule, solve_rule
+from kktdiff.adapters.jax._batching import form_rule, report_rule, solve_rule
 from kktdiff.adapters.jax._calls import register
-from kktdiff.adapters.jax._kept import CORE, FLOATS, REPORTS, Call, Names
+from kktdiff.adapters.jax._kept import CORE, DIAGNOSTICS, FLOATS, REPORTS, Call, Names
 
 Space = tuple[str, Names]  # "in" or "out", and the names of those that are not zero
 
 solve_p = Primitive("kktdiff_solve")
 form_p = Primitive("kktdiff_derivative")
-solve_p.multiple_results = form_p.multiple_results = True
+report_p = Primitive("kktdiff_diagnostics")  # has no derivatives
+for _primitive in (solve_p, form_p, report_p):
+    _primitive.multiple_results = True
 
 
 def _solve(*arrays: Any, names: Names, call: Call, keep: Names) -> list[Any]:
@@ -59,6 +61,17 @@ def _form(
     by_name = dict(zip(names, inputs, strict=True))
     shape = groups[0][0].shape[:rows]
     return kept.derivative(call, int(number), by_name, given, result[1], shape)
+
+
+def _report(*arrays: Any, names: Names, call: Call) -> list[Any]:
+    found = kept.diagnostics(call, dict(zip(names, arrays, strict=True)))
+    return [getattr(found, name) for name in DIAGNOSTICS]
+
+
+def _report_shapes(*inputs: Any, names: Names, call: Call) -> list[Any]:
+    kinds = (inputs[0].dtype, jax.dtypes.canonicalize_dtype(np.int64), inputs[0].dtype, bool)
+    shape = output_shapes(inputs, names)["status"]
+    return [_aval(shape, np.dtype(kind), like=inputs) for kind in kinds]
 
 
 def _solve_shapes(*inputs: Any, names: Names, call: Call, keep: Names) -> list[Any]:
@@ -209,8 +222,11 @@ def _zero(primal: Any) -> Any:
 
 register(solve_p, _solve, _solve_shapes)
 register(form_p, _form, _form_shapes)
+register(report_p, _report, _report_shapes)
 ad.primitive_jvps[solve_p] = _solve_jvp
 ad.primitive_jvps[form_p] = _form_jvp
 ad.primitive_transposes[form_p] = _form_transpose
+ad.primitive_jvps[report_p] = lambda primals, _, **how: _with_zeros(report_p.bind(*primals, **how))
+batching.primitive_batchers[report_p] = partial(report_rule, report_p)
 batching.primitive_batchers[solve_p] = partial(solve_rule, solve_p)
 batching.primitive_batchers[form_p] = partial(form_rule, form_p)

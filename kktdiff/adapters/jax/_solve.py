@@ -104,21 +104,28 @@ def solve_qp(
     Array([-1.,  0.], dtype=float32)
     """
     given = {"Q": Q, "p": p, "G": G, "h": h, "A": A, "b": b, "lb": lb, "ub": ub}
+    options |= {"warm_start": warm_start, "shift_weights": shift_weights}
+    arrays, call = checked(given, options, gradient, smoothing)
+    names = tuple(arrays)
+    out = solve_p.bind(*arrays.values(), names=names, call=call, keep=())
+    return Solution(**dict(zip(fields_of(names, call), out, strict=False)))
+
+
+def checked(
+    given: dict[str, Any], options: dict[str, Any], gradient: str, smoothing: float | None
+) -> tuple[dict[str, Any], Call]:
+    """The arrays that are there, and all else, if `kktdiff.solve_qp` accepts them."""
     arrays = {name: _array(name, v) for name, v in given.items() if v is not None}
+    warm_start, shift_weights = options.pop("warm_start", None), options.pop("shift_weights", None)
+    _check_gradient(gradient, smoothing)
+    shapes = tuple((name, v.shape, np.dtype(v.dtype)) for name, v in arrays.items())
+    _check(shapes, tuple((k, v) for k, v in options.items() if k != "verbose"))
     if warm_start is not None:
         options["warm_start"] = _on_host(warm_start)
     if shift_weights is not None:
         weights = {name: np.asarray(v) for name, v in shift_weights.items()}
         options["shift_weights"] = Weights(weights)
-    _check_gradient(gradient, smoothing)
-    call = Call(tuple(options.items()), gradient, smoothing)
-    shapes = tuple((name, v.shape, np.dtype(v.dtype)) for name, v in arrays.items())
-    checked = {k: v for k, v in options.items() if k not in ("verbose", "warm_start")}
-    checked.pop("shift_weights", None)
-    _check(shapes, tuple(checked.items()))
-    names = tuple(arrays)
-    out = solve_p.bind(*arrays.values(), names=names, call=call, keep=())
-    return Solution(**dict(zip(fields_of(names, call), out, strict=False)))
+    return arrays, Call(tuple(options.items()), gradient, smoothing)
 
 
 def _array(name: str, value: Any) -> Any:

@@ -4,45 +4,31 @@ import numpy as np
 import pytest
 
 from tests.checks import assert_near
-from tests.problems import Answer, Sizes, known
 from tests.tolerances import SINGLE_ANSWER, TIGHT_ANSWER
 
 jax = pytest.importorskip("jax")
 import jax.numpy as jnp
 
-from kktdiff.adapters.jax import solve_qp
+from kktdiff.adapters.jax import diagnostics, solve_qp
+from tests.jax_adapter.inputs import EVERY, data, floats, loss
 
-EVERY = tuple(range(8))
-BATCH = known(
-    np.random.default_rng(721), Sizes(n=4, m=3, k=1, lower=True, upper=True), batch=(5,)
-).data
+BATCH = tuple(data((5,)))
 
 
 @pytest.fixture(autouse=True)
 def places(gpu):
-    """The CPU and the GPU; float64 is enabled."""
+    """The CPU and the GPU."""
     if jax.default_backend() != "gpu":
         pytest.skip("this JAX sees no GPU")
-    jax.config.update("jax_enable_x64", True)
-    yield jax.devices("cpu")[0], jax.devices("gpu")[0]
-    jax.config.update("jax_enable_x64", False)
-
-
-def floats(*inputs):
-    solution = solve_qp(*inputs, on_failure="ignore")
-    return tuple(getattr(solution, name) for name in Answer._fields)
-
-
-def loss(*inputs):
-    flat = jnp.concatenate([v.ravel() for v in floats(*inputs)])
-    return jnp.sum(jnp.sin(flat) * jnp.linspace(-1, 2, flat.size))
+    return jax.devices("cpu")[0], jax.devices("gpu")[0]
 
 
 GRADIENT = jax.grad(loss, EVERY)
 FUNCTIONS = {
-    "fields": floats,
+    "fields": lambda *a: tuple(floats(*a).values()),
+    "diagnostics": diagnostics,
     "gradient": GRADIENT,
-    "tangents": lambda *a: jax.jvp(floats, a, tuple(map(jnp.cos, a)))[1],
+    "tangents": lambda *a: tuple(jax.jvp(floats, a, tuple(map(jnp.cos, a)))[1].values()),
     "second": lambda *a: jax.jvp(GRADIENT, a, tuple(map(jnp.cos, a)))[1],
     "vmap": lambda *a: jax.vmap(GRADIENT)(*a),
 }
@@ -52,14 +38,14 @@ FUNCTIONS = {
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_on_the_gpu_as_on_the_cpu(places, name, compiled):
     function = jax.jit(FUNCTIONS[name]) if compiled else FUNCTIONS[name]
-    expected, found = (function(*jax.device_put(tuple(BATCH), place)) for place in places)
+    expected, found = (function(*jax.device_put(BATCH, place)) for place in places)
     for left, right in zip(found, expected, strict=True):
         assert left.devices() == {places[1]}
         assert_near(np.asarray(left), np.asarray(right), TIGHT_ANSWER, name)
 
 
 def test_nothing_is_copied_by_jax(places):
-    inputs, gradient = jax.device_put(tuple(BATCH), places[1]), jax.jit(GRADIENT)
+    inputs, gradient = jax.device_put(BATCH, places[1]), jax.jit(GRADIENT)
     gradient(*inputs)
     with jax.transfer_guard("disallow"):
         jax.block_until_ready(gradient(*inputs))
@@ -67,8 +53,8 @@ def test_nothing_is_copied_by_jax(places):
 
 def test_one_bad_element_float32_and_an_empty_batch(places):
     jax.config.update("jax_enable_x64", False)
-    Q, p, *rest = jax.device_put(tuple(BATCH), places[1])
-    gradient = jax.jit(jax.grad(lambda p: jnp.nansum(floats(Q, p, *rest)[0])))
+    Q, p, *rest = jax.device_put(BATCH, places[1])
+    gradient = jax.jit(jax.grad(lambda p: jnp.nansum(solve_qp(Q, p, *rest, on_failure="ignore").x)))
     found = gradient(p.at[1].set(jnp.nan))
     assert found.dtype == jnp.float32
     assert not jnp.any(found[1])

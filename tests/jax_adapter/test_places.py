@@ -12,37 +12,31 @@ import numpy as np
 import pytest
 
 import kktdiff
-from tests.checks import assert_near
 from tests.commands import command
 from tests.cuda.guard import Device
-from tests.problems import Answer, Sizes, known
-from tests.tolerances import DENSE_REFERENCE, SHARED
+from tests.tolerances import SHARED
 
 jax = pytest.importorskip("jax")
 import jax.numpy as jnp
 from jax.interpreters import mlir
 
 from kktdiff.adapters import _streams
-from kktdiff.adapters.jax import _calls, _kept, _primitives, solve_qp
+from kktdiff.adapters.jax import _calls, _kept, _primitives, diagnostics, solve_qp
+from tests.jax_adapter.inputs import EVERY, arrays, data, floats, loss, near, ways
 
-EVERY = tuple(range(8))
-BATCH = known(
-    np.random.default_rng(711), Sizes(n=3, m=3, k=1, lower=True, upper=True), batch=(4,)
-).data
 WORK = (
     (_primitives.solve_p, _primitives._solve, _primitives._solve_shapes),
     (_primitives.form_p, _primitives._form, _primitives._form_shapes),
+    (_primitives.report_p, _primitives._report, _primitives._report_shapes),
 )
 
 
 @pytest.fixture(autouse=True)
-def double():
-    """float64, as in the other tests; nothing that was compiled for another place is used."""
-    jax.config.update("jax_enable_x64", True)
+def fresh():
+    """Nothing that was compiled for another place is used."""
     jax.clear_caches()
     yield
     jax.clear_caches()
-    jax.config.update("jax_enable_x64", False)
 
 
 @pytest.fixture
@@ -100,60 +94,46 @@ def place(request):
     return request.getfixturevalue(request.param)
 
 
-def floats(*inputs):
-    solution = solve_qp(*inputs, on_failure="ignore")
-    return tuple(getattr(solution, name) for name in Answer._fields)
-
-
-def loss(*inputs):
-    flat = jnp.concatenate([v.ravel() for v in floats(*inputs)])
-    return jnp.sum(jnp.sin(flat) * jnp.linspace(-1, 2, flat.size))
-
-
-def arrays():
-    return tuple(map(jnp.asarray, BATCH))
-
-
-def near(found, expected, tol=DENSE_REFERENCE):
-    for left, right in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
-        assert left.dtype == right.dtype
-        assert_near(left, right, tol, "leaf")
+def batch():
+    return arrays(data((4,)))
 
 
 def test_every_derivative_is_the_same_in_each_place(place):
-    inputs, ways = arrays(), tuple(map(jnp.cos, arrays()))
+    inputs = batch()
+    d = ways(data((4,)))
     near(jax.jit(solve_qp)(*inputs), solve_qp(*inputs))
     gradient = jax.grad(loss, EVERY)
     near(jax.jit(gradient)(*inputs), gradient(*inputs))
-    along = lambda *a: jax.jvp(floats, a, ways)[1]  # noqa: E731
+    along = lambda *a: jax.jvp(floats, a, d)[1]  # noqa: E731
     near(jax.jit(along)(*inputs), along(*inputs))
-    twice = lambda *a: jax.jvp(gradient, a, ways)[1]  # noqa: E731
+    twice = lambda *a: jax.jvp(gradient, a, d)[1]  # noqa: E731
     near(jax.jit(twice)(*inputs), twice(*inputs))
     rows = jax.jacrev(lambda p: solve_qp(inputs[0], p, *inputs[2:]).x[0])
     near(jax.jit(rows)(inputs[1]), rows(inputs[1]))
+    near(jax.jit(diagnostics)(*inputs), diagnostics(*inputs))
 
 
 def test_float32_and_integers_of_32_bits_in_each_place(place):
     jax.config.update("jax_enable_x64", False)
-    inputs = arrays()
+    inputs = batch()
     found = jax.jit(solve_qp)(*inputs)
     assert {str(found.x.dtype), str(found.status.dtype)} == {"float32", "int32"}
     near(found, solve_qp(*inputs), 1e-6)
 
 
 def test_a_failure_and_an_empty_batch_in_each_place(place):
-    Q, p, *rest = arrays()
+    Q, p, *rest = batch()
     bad = p.at[1].set(jnp.nan)
-    gradient = jax.jit(jax.grad(lambda p: jnp.nansum(floats(Q, p, *rest)[0])))
+    gradient = jax.jit(jax.grad(lambda p: jnp.nansum(solve_qp(Q, p, *rest, on_failure="ignore").x)))
     assert not jnp.any(gradient(bad)[1])
     near(gradient(bad)[::2], gradient(p)[::2], SHARED)
-    none = [v[:0] for v in arrays()]
+    none = [v[:0] for v in batch()]
     found = jax.jit(jax.grad(loss, EVERY))(*none)
     assert [v.shape for v in found] == [v.shape for v in none]
 
 
 def test_options_that_hold_arrays_in_each_place(place):
-    inputs = arrays()
+    inputs = batch()
     start = solve_qp(*inputs)
     found = jax.jit(lambda *a: solve_qp(*a, warm_start=start))(*inputs)
     assert jnp.all(found.iterations < start.iterations)
@@ -167,7 +147,7 @@ def test_kept_solutions_are_used_on_the_device(streams, monkeypatch):
     solved = []
     own = _kept._solved
     monkeypatch.setattr(_kept, "_solved", lambda *a: solved.append(a) or own(*a))
-    jax.block_until_ready(jax.jit(jax.grad(loss, EVERY))(*arrays()))
+    jax.block_until_ready(jax.jit(jax.grad(loss, EVERY))(*batch()))
     assert len(solved) == 1
     (kept,) = [k for k in _kept._solutions.values() if k.solution.x.shape == (4, 3)][-1:]
     assert isinstance(kept.solution.x, Device)
@@ -179,7 +159,7 @@ def test_each_call_is_on_the_buffers_device_in_xlas_stream(streams):
     with _calls._cuda(SimpleNamespace(stream=5), buffer) as array:
         assert array(buffer).shape == (0, 2)
     assert streams == [(3, 5)]
-    jax.block_until_ready(jax.jit(jax.grad(loss, EVERY))(*arrays()))
+    jax.block_until_ready(jax.jit(jax.grad(loss, EVERY))(*batch()))
     assert streams[1:] == [(0, 77), (0, 77)]  # the solve and its derivative
 
 
@@ -194,7 +174,7 @@ def test_cuda_without_cupy_takes_copies(monkeypatch):
     for usable in (True, False):
         monkeypatch.setattr(_calls, "_cupy_is_usable", lambda usable=usable: usable)
         jax.clear_caches()
-        traced = jax.jit(jax.grad(loss)).trace(*arrays())
+        traced = jax.jit(jax.grad(loss)).trace(*batch())
         if usable:
             text = traced.lower(lowering_platforms=("cuda",)).as_text()
             assert text.count("custom_call @xla_buffer_python_gpu_callback") == 2
@@ -206,7 +186,7 @@ def test_cuda_without_cupy_takes_copies(monkeypatch):
 def test_outside_of_jit_what_is_on_a_device_stays_there(streams, monkeypatch):
     monkeypatch.setattr(_calls, "_GPU", "cpu")
     monkeypatch.setattr(_calls, "_cupy_is_usable", lambda: True)
-    inputs = arrays()
+    inputs = batch()
     found, gradient = solve_qp(*inputs), jax.grad(loss, EVERY)(*inputs)
     assert len(streams) == 3
     solve_qp(*inputs)

@@ -53,6 +53,8 @@ def test_diagnostics_use_what_a_gradient_has_left(calls):
     diagnostics(*given, tol=1e-9)
     diagnostics(given[0], 2 * given[1], *given[2:])
     assert calls["solve_qp"] == before + 2
+    diagnostics(*(v.astype(jnp.float32) for v in given))
+    assert calls["solve_qp"] >= before + 3
 
 
 def test_diagnostics_are_constants_to_derivatives():

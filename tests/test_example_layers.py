@@ -4,7 +4,7 @@ import pytest
 
 from tests.commands import command, quick_example
 
-NEEDED = {"mpc": "cvxpy", "jax_layer": "jax"}
+NEEDED = {"mpc": "cvxpy", "jax_layer": "jax", "portfolio": "cvxpy"}
 
 
 @pytest.fixture(params=NEEDED)
@@ -14,8 +14,27 @@ def name(request):
     return request.param
 
 
+@pytest.fixture
+def float64_and_a_seed():
+    for module in ("torch", "tqdm", "cvxpy"):
+        pytest.importorskip(module)
+    import torch
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+    torch.set_default_dtype(before)
+
+
 def learnt(name, numbers):
-    """Before and after: the loss of the MPC; the held-out regret of the model with the QP."""
+    """Before and after: the MPC's loss; the regret; what the plan by the truth has more."""
+    if name == "portfolio":
+        market = numbers["markets"][0]
+        best = market["policies"]["truth known, plan of 8 weeks"]["utility"]
+        log = market["epochs"]["learnt through time"]
+        return best - log[0]["utility"], abs(best - log[-1]["utility"])
     log = numbers["epochs"] if name == "mpc" else numbers["models"]["regret"]
     measure = "error" if name == "mpc" else "regret"
     return log[0][measure], log[-1][measure]
@@ -26,6 +45,26 @@ def test_a_layer_learns_and_what_it_learnt_is_written(repository, tmp_path, name
     assert "epoch" in progress  # the bar
     before, after = learnt(name, numbers)
     assert 0 <= after < before / 2
+
+
+@pytest.mark.usefixtures("float64_and_a_seed")
+def test_what_is_best_for_each_week_is_bettered_through_time_alone():
+    import torch
+
+    from examples import portfolio
+
+    market = portfolio.draw_market()
+    past, policy = portfolio.draw_weeks(market, 100, 20), portfolio.Policy(market)
+
+    def slopes(cut):
+        worth = portfolio.worth(policy, market, past, cut=cut)
+        return torch.autograd.grad(worth, [policy.strength, policy.exposures])
+
+    for slope in slopes(cut=True):
+        assert slope.abs().max() < 1e-9
+    strength, exposures = slopes(cut=False)
+    assert strength[1] > 1  # the signal that lasts is to count for more
+    assert exposures.abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("arguments", [("--epochs", "0"), ("--no-such",)])

@@ -33,7 +33,7 @@ def test_diagnostics_are_those_of_the_arrays(kinked, compiled):
     assert expected.trustworthy.tolist() == [True, False, False]
     call = lambda *a: diagnostics(*a[:6], ub=a[6], on_failure="ignore")  # noqa: E731
     inputs = arrays(v for v in kinked if v is not None)
-    for function in (call, jax.vmap(call, (0, 0, 0, 0, 0, 0, 0))):
+    for function in (call, jax.vmap(call)):
         found = (jax.jit if compiled else lambda f: f)(function)(*inputs)
         for name, value in found._asdict().items():
             right = getattr(expected, name)
@@ -41,6 +41,15 @@ def test_diagnostics_are_those_of_the_arrays(kinked, compiled):
             np.testing.assert_array_equal(value, right, err_msg=name)
     single = [v.astype(jnp.float32) for v in inputs]
     assert call(*single).margin.dtype == jnp.float32
+
+
+def test_vmap_of_what_is_mapped_and_what_is_shared(kinked):
+    Q, p, G, h, A, b, *_ = arrays(kinked[:6])
+    call = lambda Q, p, ub: diagnostics(Q, p, G[0], h[0], A[0], b[0], ub=ub)  # noqa: E731
+    ub = jnp.full(3, 10.0)
+    one_by_one = [call(*each, ub) for each in zip(Q, p, strict=True)]
+    found = jax.vmap(call, (0, 1, None))(Q, p.T, ub)
+    near(found, jax.tree.map(lambda *values: jnp.stack(values), *one_by_one))
 
 
 def test_diagnostics_use_what_a_gradient_has_left(calls):

@@ -66,13 +66,10 @@ def _compiled(primitive: Any, how: tuple[tuple[str, Any], ...]) -> Any:
 
 
 def _with_copies(work: Work, shapes: Any, *arrays: Any, **how: Any) -> Any:
-    kinds = _kinds(shapes, arrays, how)
-
     def call(*copies: Any) -> list[Any]:
-        found = work(*map(np.asarray, copies), **how)
-        return [np.asarray(v, kind.dtype) for v, kind in zip(found, kinds, strict=True)]
+        return work(*map(np.asarray, copies), **how)
 
-    return jax.pure_callback(call, kinds, *arrays, vmap_method="sequential")
+    return jax.pure_callback(call, _kinds(shapes, arrays, how), *arrays, vmap_method="sequential")
 
 
 def _in_place(place: Any, work: Work, shapes: Any, *arrays: Any, **how: Any) -> Any:

@@ -11,7 +11,6 @@ import itertools
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -176,7 +175,8 @@ def _belongs(kept: _Kept, inputs: Arrays) -> bool:
 
 def _same(left: Array, right: Array) -> bool:
     """On the same device, bit for bit: NaN is NaN."""
-    if any(of(left) != of(right) for of in (type, *map(attrgetter, ("device", "dtype", "shape")))):
+    kinds = [(type(v), v.device, v.dtype, v.shape) for v in (left, right)]
+    if kinds[0] != kinds[1]:
         return False
     bits, xp = np.dtype(f"u{left.dtype.itemsize}"), backends.for_array(left).xp
     return bool(xp.all(left.view(bits) == xp.asarray(right, order="C").view(bits)))

@@ -275,6 +275,23 @@ def test_what_is_no_qp_is_refused_in_a_sentence(reason):
         CvxpyLayer(cp.Problem(goal, rules), parameters, goal.variables()[:1])
 
 
+def test_what_is_not_dpp_is_named():
+    x, held, cost = (
+        cp.Variable(2, name="x"),
+        cp.Parameter(2, name="held"),
+        cp.Parameter(nonneg=True),
+    )
+    S = cp.Parameter((2, 2), PSD=True)
+    fine = cp.quad_form(x, S) + held @ x
+    traded = cost * cp.norm1(x - held)
+    for goal, rules in ((fine + traded, []), (fine, [x >= 0, cp.sum(x) + traded <= 1])):
+        with pytest.raises(ValueError, match=r"not DPP: \S+ \* norm1\(x \+ -held\) is not affine"):
+            CvxpyLayer(cp.Problem(cp.Minimize(goal), rules), [held, cost, S], [x])
+    z = cp.Variable(2, bounds=[cost * cost, None])
+    with pytest.raises(ValueError, match="not DPP: a bound of a variable is not"):
+        CvxpyLayer(cp.Problem(cp.Minimize(cp.sum_squares(z))), [cost], [z])
+
+
 def test_a_wrong_call_is_named():
     model = lasso()
     layer, (b, weight) = layer_of(model), drawn(model, 945)

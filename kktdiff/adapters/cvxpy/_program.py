@@ -13,6 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 from cvxpy.reductions.cvx_attr2constr import lower_value
 from cvxpy.reductions.solvers.qp_solvers.qp_solver import QpSolver
+from cvxpy.utilities import scopes
 
 _SYMMETRIC = ("symmetric", "PSD", "NSD")
 
@@ -128,9 +129,25 @@ def _check(problem: Any) -> None:
         raise ValueError("the problem is not DCP: cvxpy can't tell that it is convex")
     if not problem.is_dpp("dcp", quad_form_dpp="qp"):
         raise ValueError(
-            "the problem is not DPP: its data are not affine in the parameters, as in a product "
-            "of two of them; make the product a parameter of its own"
+            f"the problem is not DPP: {_first_not_dpp(problem)} is not affine in the parameters. "
+            "Make a product of parameters a parameter of its own. If a parameter multiplies an "
+            "expression that has another one, make the expression a variable, by an equality"
         )
+
+
+def _first_not_dpp(problem: Any) -> str:
+    """The first of the smallest parts to blame, shortened."""
+    with scopes.quad_form_dpp_scope():
+        part = _smallest_not_dpp(problem.objective)
+    found = [part, *(_smallest_not_dpp(c) for c in problem.constraints)]
+    text = next((str(part) for part in found if part is not None), "a bound of a variable")
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _smallest_not_dpp(part: Any) -> Any:
+    if part.is_dcp(dpp=True):
+        return None
+    return next(filter(None, map(_smallest_not_dpp, part.args)), part)
 
 
 def _table(cone: Any, renamed: dict[int, list[int]], parameters: list[Any]) -> Any:

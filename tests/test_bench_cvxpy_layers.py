@@ -13,7 +13,7 @@ pytest.importorskip("clarabel")
 from benchmarks.cvxpy_layers import __main__ as against
 from benchmarks.cvxpy_layers import layers, measure, models, report, truth
 from tests.commands import command
-from tests.tolerances import HIGH_ACCURACY
+from tests.tolerances import DIFFERENCE, HIGH_ACCURACY
 
 LITTLE = {
     "qp": partial(models.dense, 4),
@@ -47,7 +47,7 @@ def test_our_layer_is_right_on_every_model(name, alone):
     assert record["reference_disagreement"] <= 1e-5  # Clarabel's accuracy, where it is worst
     out, of = record["left_out"]
     assert 2 * out < of
-    assert report.worst(record) <= HIGH_ACCURACY
+    assert report.worst(record) <= DIFFERENCE
     assert record["errors"]["objective"] <= HIGH_ACCURACY
     assert [len(record[f"{part}_seconds"]) for part in ("forward", "backward")] == [1, 1]
 
@@ -100,7 +100,8 @@ def test_an_error_is_seen_where_it_is(faulty):
     assert errors["x"]["objective"] > HIGH_ACCURACY
     wrong = errors["gradient"]
     assert wrong["gradients"]["weight"] == pytest.approx(0.5)
-    assert max(wrong["gradients"]["b"], wrong["x"]) <= HIGH_ACCURACY
+    assert wrong["gradients"]["b"] <= DIFFERENCE
+    assert wrong["x"] <= HIGH_ACCURACY
 
 
 def test_a_failure_is_a_sentence_and_stops_no_other(faulty):
@@ -146,16 +147,18 @@ def test_a_kink_nearby_leaves_a_direction_out():
     assert np.isnan(found).tolist() == [[False, False], [False, True]]
 
 
-def test_a_reference_that_is_wrong_is_seen():
+@pytest.mark.parametrize("wrong", ["at the point", "nearby"])
+def test_a_reference_that_is_wrong_is_seen(wrong):
     """Clarabel does not agree with what the differences are taken of."""
     data, cotangents = measure.drawn("little tv", 2)
-    model = models.KINDS["little tv"].make()
-    rng = np.random.default_rng(0)
+    layer = layers.layer_of(layers.OURS, LITTLE["tv"]())
 
     def solve(values):
-        tensors = [torch.tensor(v) for v in values]
-        return [1.01 * v.numpy() for v in layers.layer_of(layers.OURS, LITTLE["tv"]())(*tensors)]
+        here = all(np.array_equal(a, b) for a, b in zip(values, data, strict=True))
+        found = [v.numpy() for v in layer(*map(torch.tensor, values))]
+        return [1.01 * v if here == (wrong == "at the point") else v for v in found]
 
+    model, rng = models.KINDS["little tv"].make(), np.random.default_rng(0)
     found = truth.truth_of(model, solve, data, cotangents, rng)
     assert found.disagreement == pytest.approx(0.01, rel=0.1)
 

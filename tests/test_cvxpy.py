@@ -38,8 +38,8 @@ def model(request):
     return request.param()
 
 
-def layer_of(model, variables=None):
-    return CvxpyLayer(model.problem, model.parameters, variables or model.variables)
+def layer_of(model, variables=None, **options):
+    return CvxpyLayer(model.problem, model.parameters, variables or model.variables, **options)
 
 
 def drawn(model, seed):
@@ -73,7 +73,7 @@ def test_the_data_are_cvxpys_own(model, seed, monkeypatch):
     monkeypatch.setattr(adapter, "solve_qp", lambda **data: seen.append(data) or 1 / 0)
     for other in (seed + 1, seed):
         with pytest.raises(ZeroDivisionError):
-            layer_of(model)(*drawn(model, other))
+            layer_of(model, eliminate=False)(*drawn(model, other))
     elsewhere, found = ({n: d[n].numpy() if n in d else None for n in BLOCKS} for d in seen)
     data, _, _ = model.problem.get_problem_data("PIQP")
     n = data["n_var"]
@@ -94,9 +94,10 @@ def test_the_data_are_cvxpys_own(model, seed, monkeypatch):
 
 
 @pytest.mark.filterwarnings(SPARSE)
+@pytest.mark.parametrize("asked", [True, False], ids=["multipliers", "no multipliers"])
 @pytest.mark.parametrize("seed", [920, 921])
-def test_solutions_and_multipliers_are_cvxpys(model, seed):
-    constraints = [c for c in model.problem.constraints if c.size]
+def test_solutions_and_multipliers_are_cvxpys(model, seed, asked):
+    constraints = [c for c in model.problem.constraints if c.size and asked]
     layer = layer_of(model, [*model.variables, *(c.dual_variables[0] for c in constraints)])
     out = layer(*drawn(model, seed))
     model.problem.solve(**CLARABEL)
@@ -106,8 +107,9 @@ def test_solutions_and_multipliers_are_cvxpys(model, seed):
         assert_near(found, dense(constraint.dual_value), OTHER_SOLVER, str(constraint))
 
 
-def test_gradients_are_those_of_differences(model):
-    constraints = [c for c in model.problem.constraints if c.size]
+@pytest.mark.parametrize("asked", [True, False], ids=["multipliers", "no multipliers"])
+def test_gradients_are_those_of_differences(model, asked):
+    constraints = [c for c in model.problem.constraints if c.size and asked]
     layer = layer_of(model, [*model.variables, *(c.dual_variables[0] for c in constraints)])
     values, rng = drawn(model, 930), np.random.default_rng(931)
     weights = [torch.tensor(rng.normal(size=out.shape)) for out in layer(*values)]
@@ -222,7 +224,7 @@ def test_options_go_to_the_solver_and_those_of_others_have_no_effect():
 
 def test_the_call_is_that_of_cvxpylayers(capfd):
     names = "problem parameters variables solver gp verbose canon_backend solver_args"
-    assert " ".join(inspect.signature(CvxpyLayer).parameters) == names
+    assert " ".join(inspect.signature(CvxpyLayer).parameters) == f"{names} eliminate"
     model = lasso()
     for verbose in (False, True):
         CvxpyLayer(*model[:3], "SCS", False, verbose, None, {"eps": 1})(*drawn(model, 947))

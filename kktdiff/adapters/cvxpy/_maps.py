@@ -1,4 +1,8 @@
-"""The blocks of `kktdiff.solve_qp` as affine maps of the parameters, dense and by parameter."""
+"""The blocks of `kktdiff.solve_qp` as affine maps of the parameters, dense and by parameter.
+
+Where equalities define y = t - M x, there are blocks `M` and `t`, and those of y in the objective:
+`p_y`, `Q_yx`, and `Q_yy` or, if that is diagonal, its diagonal `d_y`.
+"""
 
 from typing import Any, NamedTuple
 
@@ -6,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from cvxpy.reductions.cvx_attr2constr import recover_value_for_leaf
 
+from kktdiff.adapters.cvxpy._presolve import Smaller, constants, infinite
 from kktdiff.adapters.cvxpy._program import Entries, Program
 
 
@@ -27,42 +32,95 @@ class Read(NamedTuple):
 class Moved(NamedTuple):
     """Inequalities that are bounds: rows `a x_j + c >= 0` with a constant a."""
 
-    row: Any  # which, counted from the first inequality
+    row: Any
     column: Any
     slope: Any
 
 
-def blocks(program: Program, sizes: list[int]) -> tuple[dict[str, Block], Moved]:
-    """By the names of `kktdiff.solve_qp`'s arguments; `sizes` are those of the parameters."""
-    n, m, k = program.sizes
-    ends = np.cumsum([0, *sizes])
-    moved = _bounds_among(program)
-    kept = np.delete(np.arange(m), moved.row)
-    at = np.full(k + m, -1)  # a row's place among the equalities, or the inequalities that stay
-    at[:k], at[k + kept] = np.arange(k), np.arange(kept.size)
+class Layout(NamedTuple):
+    """Where the program's columns and rows are in the QP; -1 where they aren't."""
+
+    x: Any  # of each column
+    y: Any  # of each column that an equality defines
+    row: Any  # of each row: among the equalities, or the inequalities
+    moved: Moved
+    sizes: tuple[int, int, int, int]  # of x, of y, of the inequalities, of the equalities
+
+
+def laid_out(smaller: Smaller) -> Layout:
+    """What stays keeps its order."""
+    n, _, k = smaller.program.sizes
+    moved, defined = _bounds_among(smaller.program), smaller.defined
+    y = np.full(n, -1)
+    y[defined.column] = np.arange(defined.column.size)
+    x = ~smaller.columns & (y < 0)
+    stays = ~smaller.rows
+    stays[moved.row] = stays[defined.row] = False
+    row = np.concatenate([_numbered(stays[:k]), _numbered(stays[k:])])
+    sizes = (x.sum(), defined.column.size, stays[k:].sum(), stays[:k].sum())
+    return Layout(_numbered(x), y, row, moved, sizes)
+
+
+def _numbered(mask: Any) -> Any:
+    return np.where(mask, np.cumsum(mask) - 1, -1)
+
+
+def blocks(smaller: Smaller, layout: Layout, sizes: list[int]) -> dict[str, Block]:
+    """By their names; `sizes` are those of the parameters."""
+    program, ends = smaller.program, np.cumsum([0, *sizes])
+    n, _, k = program.sizes
+    nx, ny, m, equalities = layout.sizes
     row, column, matrix = program.rows
-    equal, stays = row < k, (row >= k) & (at[row] >= 0)
-
-    def part(mask: Any, sign: float, *shape: int) -> Block:
-        place = at[row[mask]] * (n if len(shape) == 2 else 1)
-        place = place + (column[mask] if len(shape) == 2 else 0)
-        return _block(place, sign * matrix[mask], shape, ends)
-
+    x, offset = np.append(layout.x, -1)[column], np.where(column == n, 0, -1)
+    equal, unequal = (np.where(side, layout.row[row], -1) for side in (row < k, row >= k))
+    P, q = program.P, program.q
     out = {
-        "Q": _block(program.P.row * n + program.P.column, program.P.map, (n, n), ends),
-        "p": _block(program.q.row, program.q.map, (n,), ends),
+        "Q": _block(_at(layout.x[P.row], layout.x[P.column], nx), P.map, (nx, nx), ends),
+        "p": _block(layout.x[q.row], q.map, (nx,), ends),
     }
-    if kept.size:  # rows x + offset >= 0 are -rows x <= offset
-        out["G"] = part(stays & (column < n), -1.0, kept.size, n)
-        out["h"] = part(stays & (column == n), 1.0, kept.size)
-    if k:
-        out["A"] = part(equal & (column < n), 1.0, k, n)
-        out["b"] = part(equal & (column == n), -1.0, k)
+    if m:  # rows x + offset >= 0 are -rows x <= offset
+        out["G"] = _block(_at(unequal, x, nx), -matrix, (m, nx), ends)
+        out["h"] = _block(_at(unequal, offset, 1), matrix, (m,), ends)
+    if equalities:
+        out["A"] = _block(_at(equal, x, nx), matrix, (equalities, nx), ends)
+        out["b"] = _block(_at(equal, offset, 1), -matrix, (equalities,), ends)
     for name, own, sign in (("lb", program.lower, 1.0), ("ub", program.upper, -1.0)):
-        bound = _bound(program, own, moved, sign, ends)
+        bound = _bound(program, own, layout, sign, ends)
         if bound is not None:
             out[name] = bound
-    return out, moved
+    return out | (_of_defined(smaller, layout, ends) if ny else {})
+
+
+def _of_defined(smaller: Smaller, layout: Layout, ends: Any) -> dict[str, Block]:
+    """`a y = b - A x`, and what of the objective is y's."""
+    program, defined = smaller.program, smaller.defined
+    (n, m, k), (nx, ny, *_) = program.sizes, layout.sizes
+    row, column, matrix = program.rows
+    place, slope = np.full(k + m, -1), np.ones(k + m)
+    place[defined.row], slope[defined.row] = np.arange(ny), defined.slope
+    by_slope = sp.diags_array(1 / slope[row]) @ matrix
+    x, offset = np.append(layout.x, -1)[column], np.where(column == n, 0, -1)
+    P, q = program.P, program.q
+    first, second = layout.y[P.row], layout.y[P.column]
+    out = {
+        "M": _block(_at(place[row], x, nx), by_slope, (ny, nx), ends),
+        "t": _block(_at(place[row], offset, 1), -by_slope, (ny,), ends),
+        "p_y": _block(layout.y[q.row], q.map, (ny,), ends),
+    }
+    both = (first >= 0) & (second >= 0)
+    if np.all(first[both] == second[both]):
+        out["d_y"] = _block(np.where(both, first, -1), P.map, (ny,), ends)
+    else:
+        out["Q_yy"] = _block(_at(first, second, ny), P.map, (ny, ny), ends)
+    mixed = _at(first, layout.x[P.column], nx)
+    if np.any(mixed >= 0):
+        out["Q_yx"] = _block(mixed, P.map, (ny, nx), ends)
+    return out
+
+
+def _at(row: Any, column: Any, width: int) -> Any:
+    """Flat places, -1 where either is."""
+    return np.where((row >= 0) & (column >= 0), row * width + column, -1)
 
 
 def _bounds_among(program: Program) -> Moved:
@@ -73,12 +131,11 @@ def _bounds_among(program: Program) -> Moved:
     n, m, k = program.sizes
     row, column, matrix = program.rows
     entry = np.flatnonzero((row >= k) & (column < n))
-    varies = np.diff(matrix[:, :-1].indptr) > 0
-    slope = np.asarray(matrix[:, [-1]].todense()).ravel()
-    alone = np.bincount(row[entry] - k, minlength=m) == 1
-    entry = entry[alone[row[entry] - k] & ~varies[entry]]
+    slope, varies = constants(matrix)
+    alone = np.bincount(row[entry], minlength=k + m) == 1
+    entry = entry[alone[row[entry]] & ~varies[entry]]
     entry = entry[np.argsort(row[entry], kind="stable")]
-    free = {1.0: _infinite(program.lower, n), -1.0: _infinite(program.upper, n)}
+    free = {1.0: infinite(program.lower, n), -1.0: infinite(program.upper, n)}
     taken = []
     for e in entry:
         side = free[np.sign(slope[e])]
@@ -86,36 +143,27 @@ def _bounds_among(program: Program) -> Moved:
             side[column[e]] = False
             taken.append(e)
     chosen = np.array(taken, dtype=int)
-    return Moved(row[chosen] - k, column[chosen], slope[chosen])
+    return Moved(row[chosen], column[chosen], slope[chosen])
 
 
-def _infinite(bound: Entries | None, n: int) -> Any:
-    if bound is None:
-        return np.ones(n, dtype=bool)
-    fixed = np.diff(bound.map[:, :-1].indptr) == 0
-    return fixed & np.isinf(np.asarray(bound.map[:, [-1]].todense()).ravel())
-
-
-def _bound(program: Program, own: Entries | None, moved: Moved, sign: float, ends: Any) -> Any:
+def _bound(program: Program, own: Entries | None, layout: Layout, sign: float, ends: Any) -> Any:
     """Bounds of the variables' own, and those from rows: x >= -c/a for a > 0, x <= -c/a else."""
-    n, m, k = program.sizes
+    (n, m, k), nx, moved = program.sizes, layout.sizes[0], layout.moved
     mine = np.sign(moved.slope) == sign
     if own is None and not mine.any():
         return None
-    block = Block(np.full(n, -sign * np.inf), {})
+    block = Block(np.full(nx, -sign * np.inf), {})
     if own is not None:
-        block = _block(own.row, own.map, (n,), ends)
+        block = _block(layout.x[own.row], own.map, (nx,), ends)
     if not mine.any():
         return block
-    target, scale = np.full(m, -1), np.zeros(m)
-    target[moved.row[mine]], scale[moved.row[mine]] = moved.column[mine], -1 / moved.slope[mine]
+    target, scale = np.full(k + m, -1), np.zeros(k + m)
+    target[moved.row[mine]] = layout.x[moved.column[mine]]
+    scale[moved.row[mine]] = -1 / moved.slope[mine]
     row, column, matrix = program.rows
-    offset = np.flatnonzero((row >= k) & (column == n))
-    offset = offset[target[row[offset] - k] >= 0]
-    place = row[offset] - k
-    rows = sp.diags_array(scale[place]) @ matrix[offset]
-    add = _block(target[place], sp.csr_array(rows), (n,), ends)
-    block.constant[moved.column[mine]] = 0.0
+    place = np.where(column == n, target[row], -1)
+    add = _block(place, sp.diags_array(scale[row]) @ matrix, (nx,), ends)
+    block.constant[layout.x[moved.column[mine]]] = 0.0
     maps = dict(block.maps)
     for which, matrix in add.maps.items():
         maps[which] = maps[which] + matrix if which in maps else matrix
@@ -123,7 +171,8 @@ def _bound(program: Program, own: Entries | None, moved: Moved, sign: float, end
 
 
 def _block(place: Any, matrix: Any, shape: tuple[int, ...], ends: Any) -> Block:
-    """Entries at flat places of a dense block, split by parameter."""
+    """Entries at flat places of a dense block, or at -1: nowhere, split by parameter."""
+    place, matrix = place[place >= 0], sp.csr_array(matrix)[place >= 0]
     entries = matrix.tocoo()
     row, column = place[entries.coords[0]], entries.coords[1]
     constant, size = np.zeros(shape), int(np.prod(shape))
@@ -139,30 +188,28 @@ def _block(place: Any, matrix: Any, shape: tuple[int, ...], ends: Any) -> Block:
     return Block(constant, maps)
 
 
-def read_variable(program: Program, variable: Any) -> Read:
-    """Where a variable's entries are in x; entries that its attributes fix at 0 are that 0."""
+def read_variable(program: Program, layout: Layout, variable: Any) -> Read:
+    """Where a variable's entries are in x, y; entries that its attributes fix at 0 are that 0."""
     first, own = program.columns[variable.id]
-    index = np.arange(first + 1.0, first + 1 + own.size).reshape(own.shape, order="F")
+    columns = slice(first, first + own.size)
+    x, y = layout.x[columns], layout.y[columns]
+    index = np.where(x >= 0, 1.0 + x, 1.0 + layout.sizes[0] + y).reshape(own.shape, order="F")
     if variable.attributes["diag"] or own.shape != variable.shape:
         index = recover_value_for_leaf(variable, index, project=False)
         index = index.toarray() if sp.issparse(index) else index
     index = np.asarray(index).astype(int).reshape(variable.shape)
-    return Read(("x",), index, np.ones(variable.shape))
+    return Read(("x", "y") if layout.sizes[1] else ("x",), index, np.ones(variable.shape))
 
 
-def read_multiplier(program: Program, moved: Moved, constraint: Any) -> Read:
+def read_multiplier(program: Program, layout: Layout, constraint: Any) -> Read:
     """Where the multipliers of a constraint are, in cvxpy's sign and shape."""
-    n, m, k = program.sizes
-    first = program.starts[constraint.id]
-    index, scale = np.arange(m + k) + 1, np.ones(m + k)
-    fields = ("nu",) if first < k else ("lam", "lam_lb", "lam_ub")
-    if first >= k:
-        kept = np.delete(np.arange(m), moved.row)
-        index[k + kept] = np.arange(kept.size) + 1
-        index[k + moved.row] = 1 + kept.size + moved.column + n * (moved.slope < 0)
-        scale[k + moved.row] = 1 / np.abs(moved.slope)
+    k, (nx, _, m, _), moved = program.sizes[2], layout.sizes, layout.moved
+    first, shape = program.starts[constraint.id], constraint.shape
+    index, scale = layout.row + 1, np.ones(layout.row.size)
+    index[moved.row] = 1 + m + layout.x[moved.column] + nx * (moved.slope < 0)
+    scale[moved.row] = 1 / np.abs(moved.slope)
     rows = slice(first, first + constraint.size)
-    shape = constraint.shape
+    fields = ("nu",) if first < k else ("lam", "lam_lb", "lam_ub")
     return Read(
         fields, index[rows].reshape(shape, order="F"), scale[rows].reshape(shape, order="F")
     )

@@ -5,7 +5,8 @@ from typing import Any
 
 import cvxpy as cp
 
-from kktdiff.adapters.cvxpy._maps import Read, blocks, read_multiplier, read_variable
+from kktdiff.adapters.cvxpy._maps import blocks, laid_out, read_multiplier, read_variable
+from kktdiff.adapters.cvxpy._presolve import presolved
 from kktdiff.adapters.cvxpy._program import reduced
 
 # Options of the solvers behind cvxpylayers, all of them about how: accepted, and without effect.
@@ -47,25 +48,31 @@ class Model:
         variables: Sequence[Any],
         *,
         gp: bool,
+        eliminate: bool,
         options: Mapping[str, Any],
     ) -> None:
         if gp:
             raise ValueError("gp=True: geometric programs are not QPs")
         parameters = _checked(problem, list(parameters))
-        program = reduced(problem, parameters)
-        self.blocks, moved = blocks(program, [p.size for p in parameters])
-        duals = {dual.id: c for c in problem.constraints for dual in c.dual_variables}
-        self.reads: list[Read] = []
         for variable in variables:
             if not isinstance(variable, cp.Variable):
                 raise TypeError(
                     f"variables: {variable!r} is a {type(variable).__name__}: expected a "
                     "cvxpy.Variable, or a constraint's dual_variables[0]"
                 )
+        program = reduced(problem, parameters)
+        duals = {dual.id: c for c in problem.constraints for dual in c.dual_variables}
+        asked = [duals[v.id] for v in variables if v.id in duals]
+        wanted = [program.rows_of(c) for c in asked if c.id in program.starts]
+        smaller = presolved(program, wanted, eliminate=eliminate)
+        layout = laid_out(smaller)
+        self.blocks = blocks(smaller, layout, [p.size for p in parameters])
+        self.reads = []
+        for variable in variables:
             if variable.id in program.columns:
-                self.reads.append(read_variable(program, variable))
+                self.reads.append(read_variable(program, layout, variable))
             elif variable.id in duals and duals[variable.id].id in program.starts:
-                self.reads.append(read_multiplier(program, moved, duals[variable.id]))
+                self.reads.append(read_multiplier(program, layout, duals[variable.id]))
             else:
                 raise ValueError(f"variables: {variable.name()} is not one of the problem's")
         self._shapes = [(p.name(), tuple(p.shape)) for p in parameters]

@@ -66,6 +66,12 @@ class Program(NamedTuple):
     sizes: tuple[int, int, int]  # n, m, k
     columns: dict[int, tuple[int, Any]]  # of a variable, by id: its first column, itself
     starts: dict[int, int]  # of a constraint, by id: its first row
+    groups: list[Any]  # of each variable, cvxpy's own before the problem's: its columns
+
+    def rows_of(self, constraint: Any) -> Any:
+        """Where a constraint is."""
+        first = self.starts[constraint.id]
+        return np.arange(first, first + constraint.size)
 
 
 def reduced(problem: Any, parameters: list[Any]) -> Program:
@@ -90,6 +96,7 @@ def reduced(problem: Any, parameters: list[Any]) -> Program:
     cone = data[cp.settings.PARAM_PROB]
     table = _table(cone, chain.compose_param_id_map(), parameters)
     n, k = cone.x.size, cone.cone_dims.zero
+    columns = _columns(cone, chain.compose_var_id_map(), problem.variables())
     return Program(
         _matrix(cone.reduced_P, table),
         _vector(cone.q[:n], table),
@@ -97,8 +104,9 @@ def reduced(problem: Any, parameters: list[Any]) -> Program:
         _bounds(cone.lower_bounds, cone.lb_tensor, table),
         _bounds(cone.upper_bounds, cone.ub_tensor, table),
         (n, cone.constr_size - k, k),
-        _columns(cone, chain.compose_var_id_map(), problem.variables()),
+        columns,
         _starts(cone, chain.compose_constr_id_map(), problem.constraints),
+        _groups(cone, [first for first, _ in columns.values()]),
     )
 
 
@@ -107,6 +115,12 @@ def _columns(cone: Any, renamed: dict[int, list[int]], variables: list[Any]) -> 
     own = {v.id: (cone.var_id_to_col[v.id], v) for v in cone.variables}
     names = {v.id: renamed.get(v.id, [v.id])[0] for v in variables}
     return {given: own[name] for given, name in names.items() if name in own}
+
+
+def _groups(cone: Any, own: list[int]) -> list[Any]:
+    places = [(cone.var_id_to_col[v.id], v.size) for v in cone.variables]
+    places.sort(key=lambda place: (place[0] in own, place))
+    return [np.arange(first, first + size) for first, size in places]
 
 
 def _starts(cone: Any, renamed: dict[int, int], constraints: list[Any]) -> dict[int, int]:

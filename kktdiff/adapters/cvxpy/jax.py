@@ -12,6 +12,7 @@ Array([[ 0.5, -0.5],
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -21,6 +22,7 @@ from jax import Array
 from jax.experimental.sparse import BCOO
 
 from kktdiff.adapters.cvxpy._model import Model
+from kktdiff.adapters.cvxpy._substitute import defined, substituted
 from kktdiff.adapters.jax import Solution, solve_qp
 
 __all__ = ["CvxpyLayer"]
@@ -34,7 +36,7 @@ class CvxpyLayer:
 
     Parameters
     ----------
-    problem, parameters, variables, solver, gp, verbose, canon_backend, solver_args
+    problem, parameters, variables, solver, gp, verbose, canon_backend, solver_args, eliminate
         As in `kktdiff.adapters.cvxpy.torch.CvxpyLayer`.
 
     Raises
@@ -65,9 +67,13 @@ class CvxpyLayer:
         verbose: bool = False,
         canon_backend: str | None = None,
         solver_args: Mapping[str, Any] | None = None,
+        *,
+        eliminate: bool = True,
     ) -> None:
         options = {"verbose": verbose, **(solver_args or {})}
-        self._model = Model(problem, parameters, variables, gp=gp, options=options)
+        self._model = Model(
+            problem, parameters, variables, gp=gp, eliminate=eliminate, options=options
+        )
         self._blocks = {
             name: (block.constant, {which: _entries(m) for which, m in block.maps.items()})
             for name, block in self._model.blocks.items()
@@ -115,7 +121,7 @@ class CvxpyLayer:
         tuple of Array
             In the order of the layer's `variables`.
         Solution
-            Of the QP: `status`, `solved`, residuals, for each element of the batch.
+            Of the QP that was solved: `status`, `solved`, residuals, for each element of the batch.
 
         Examples
         --------
@@ -130,13 +136,16 @@ class CvxpyLayer:
         """
         arrays = [jnp.asarray(v) if isinstance(v, np.ndarray) else v for v in parameters]
         flat = self._model.flat(arrays, Array, "jax.Array")
-        data = _filled(jax.tree.map(_as_is_enabled, self._blocks), flat)
+        data, M, t = _filled(jax.tree.map(_as_is_enabled, self._blocks), flat)
         solution = solve_qp(**data, **self._model.options(solver_args))
+        found = solution._asdict()
+        if M is not None:
+            found["y"] = _defined(M, t, solution)
         out = []
         for names, index, scale in self._model.reads:
-            fields = [getattr(solution, name) for name in names]
-            found = _found(fields, _as_is_enabled(index), _as_is_enabled(scale))
-            out.append(found.astype(flat[0].dtype))
+            fields = [found[name] for name in names]
+            value = _found(fields, _as_is_enabled(index), _as_is_enabled(scale))
+            out.append(value.astype(flat[0].dtype))
         return tuple(out), solution
 
 
@@ -155,8 +164,8 @@ def _as_is_enabled(array: Any) -> Any:
 
 
 @jax.jit
-def _filled(blocks: dict[str, Any], flat: list[Array]) -> dict[str, Array]:
-    """The blocks' values: their constant parts, and what each parameter adds."""
+def _filled(blocks: dict[str, Any], flat: list[Array]) -> tuple[dict[str, Array], Any, Any]:
+    """The QP, by the blocks' values: their constant parts, and what each parameter adds."""
     out = {}
     for name, (constant, maps) in blocks.items():
         value = constant
@@ -166,7 +175,10 @@ def _filled(blocks: dict[str, Any], flat: list[Array]) -> dict[str, Array]:
             rows = flat[which].astype(constant.dtype).reshape(math.prod(lead), size)
             value = value + (matrix @ rows.T).T.reshape((*lead, *constant.shape))
         out[name] = value
-    return out
+    return substituted(jnp, out)
+
+
+_defined = jax.jit(partial(defined, jnp))
 
 
 @jax.jit

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kktdiff.adapters.cvxpy._maps import Block, Read
 from kktdiff.adapters.cvxpy._model import Model
+from kktdiff.adapters.cvxpy._substitute import defined, substituted
 from kktdiff.adapters.torch import Solution, solve_qp
 
 
@@ -56,11 +57,16 @@ class CvxpyLayer(torch.nn.Module):
         As in `kktdiff.solve_qp`.
     solver_args : dict, optional
         For every call; see `forward`.
+    eliminate : bool
+        Leave out variables that cvxpy adds, where that is the same problem; and those of the
+        problem that equalities define. False is slower, and more accurate where ``A`` in
+        ``cp.sum_squares(A @ x - b)`` has a condition number above 1e6: the QP has ``A.T @ A``.
 
     Attributes
     ----------
     last : kktdiff.adapters.torch.Solution or None
-        The last call's solution of the QP, detached: `status`, `solved`, residuals.
+        The last call's solution of the QP that was solved, detached: `status`, `solved`,
+        residuals.
 
     Raises
     ------
@@ -94,10 +100,14 @@ class CvxpyLayer(torch.nn.Module):
         verbose: bool = False,
         canon_backend: str | None = None,
         solver_args: Mapping[str, Any] | None = None,
+        *,
+        eliminate: bool = True,
     ) -> None:
         super().__init__()
         options = {"verbose": verbose, **(solver_args or {})}
-        self._model = Model(problem, parameters, variables, gp=gp, options=options)
+        self._model = Model(
+            problem, parameters, variables, gp=gp, eliminate=eliminate, options=options
+        )
         self._transposed = {
             (name, which): matrix.T.tocsr()
             for name, block in self._model.blocks.items()
@@ -148,9 +158,13 @@ class CvxpyLayer(torch.nn.Module):
         tensors = self._model.flat(parameters, Tensor, "torch.Tensor")
         dtype, tensors = tensors[0].dtype, [value.double() for value in tensors]
         data = {name: self._filled(name, block, tensors) for name, block in blocks.items()}
+        data, M, t = substituted(torch, data)
         solution = solve_qp(**data, **options)
+        found = solution._asdict()
+        if M is not None:
+            found["y"] = defined(torch, M, t, solution)
         self.last = Solution(*(v.detach() if isinstance(v, Tensor) else v for v in solution))
-        return tuple(_found(read, solution).to(dtype) for read in self._model.reads)
+        return tuple(_found(read, found).to(dtype) for read in self._model.reads)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "last": None}  # its factors are large
@@ -164,10 +178,10 @@ class CvxpyLayer(torch.nn.Module):
         return out
 
 
-def _found(read: Read, solution: Solution) -> Tensor:
-    """A result picked out of the solution's fields."""
-    fields = [getattr(solution, name) for name in read.fields]
-    pool = torch.cat([torch.zeros_like(solution.x[..., :1]), *fields], -1)
+def _found(read: Read, found: Mapping[str, Tensor]) -> Tensor:
+    """A result picked out of what was found, by name."""
+    fields = [found[name] for name in read.fields]
+    pool = torch.cat([torch.zeros_like(found["x"][..., :1]), *fields], -1)
     index = torch.from_numpy(read.index.reshape(-1)).to(pool.device)
     scale = torch.from_numpy(read.scale.reshape(-1)).to(pool.device)
     return (pool[..., index] * scale).reshape((*pool.shape[:-1], *read.index.shape))

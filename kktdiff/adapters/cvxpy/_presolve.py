@@ -1,0 +1,152 @@
+"""Which variables of a program needn't be there, so that the QP is smaller.
+
+cvxpy adds variables as it reduces a problem: one for each entry of what is squared, and of what has
+an absolute value or a maximum. Two kinds of them can go and leave the rest as it is:
+
+- y, where equalities say `a y = b - A x`, each entry of y in one equality and in no inequality: it
+  is put in for y. For `sum_squares(A @ x - b)` that is all of what is squared.
+- t, where `t >= each of some f(x)`, `t <= c` and nothing else: each `f(x) <= c` says the same. That
+  is `abs(x) <= c`, `max(x) <= c`, `norm_inf(x) <= c`.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+from kktdiff.adapters.cvxpy._program import Entries, Program
+
+
+class Defined(NamedTuple):
+    """Variables that equalities define: `a y = b - A x`."""
+
+    column: Any  # of each y
+    row: Any  # of its equality
+    slope: Any  # a, a constant
+
+
+class Smaller(NamedTuple):
+    """A program, and what of it is not part of the QP."""
+
+    program: Program
+    columns: Any  # bool: t
+    rows: Any  # bool: `t <= c`
+    defined: Defined
+
+
+def presolved(program: Program, wanted: list[Any], *, eliminate: bool) -> Smaller:
+    """Without the variables that can go; `wanted` are rows whose multipliers are asked for."""
+    n, m, k = program.sizes
+    if not eliminate:
+        nothing = np.zeros(0, dtype=int)
+        none = np.zeros(n, dtype=bool), np.zeros(k + m, dtype=bool)
+        return Smaller(program, *none, Defined(nothing, nothing, np.zeros(0)))
+    kept = np.isin(np.arange(k + m), np.concatenate([np.zeros(0, dtype=int), *wanted]))
+    folded, columns, rows = _fold(program, kept)
+    return Smaller(folded, columns, rows, _defined(folded, columns, kept))
+
+
+def _fold(program: Program, kept: Any) -> tuple[Program, Any, Any]:
+    """The program in which each `t <= c` has been put into each `t >= f(x)`."""
+    n, m, k = program.sizes
+    row, column, matrix = program.rows
+    slope, varies = constants(matrix)
+    upper = (slope < 0) & (column < n) & (row >= k)
+    one = np.bincount(column[upper], minlength=n + 1)[:n] == 1
+    some = np.bincount(column[(slope > 0) & (row >= k)], minlength=n + 1)[:n] > 0
+    t = one & some & ~_constrained(program, varies) & ~_in_objective(program)
+    for first, own in program.columns.values():
+        t[first : first + own.size] = False
+    # the row `t <= c` has no other variable, and the rows `t >= f(x)` no other t
+    inner = column < n
+    alone = np.bincount(row[inner], minlength=k + m) == 1
+    at = np.flatnonzero(upper & np.append(t, False)[column])
+    fine = alone[row[at]] & ~kept[row[at]]
+    t[column[at[~fine]]] = False
+    crowded = np.bincount(row[inner & np.append(t, False)[column]], minlength=k + m) > 1
+    t[column[inner & crowded[row]]] = False
+    is_t = np.append(t, False)[column]
+    ends = at[t[column[at]]]  # the entries of each t in `t <= c`
+    gone = np.zeros(k + m, dtype=bool)
+    gone[row[ends]] = True
+    return _without(program, is_t, gone, ends, slope), t, gone
+
+
+def _without(program: Program, is_t: Any, gone: Any, ends: Any, slope: Any) -> Program:
+    """Rows `a t - f(x) >= 0` with c for t, by the entries of t in `c - b t >= 0`."""
+    n, m, k = program.sizes
+    row, column, matrix = program.rows
+    end_of = np.full(n + 1, -1)
+    end_of[column[ends]] = ends
+    starts = np.flatnonzero(is_t & ~gone[row])  # the entries of each t in `t >= f(x)`
+    end = end_of[column[starts]]
+    weight = slope[starts] / -slope[end]
+    offsets = np.flatnonzero(gone[row] & (column == n))
+    to_row = sp.coo_array((weight, (np.arange(starts.size), row[end])), shape=(starts.size, k + m))
+    to_entry = sp.coo_array((np.ones(offsets.size), (row[offsets], offsets)), (k + m, row.size))
+    stays = ~is_t & ~gone[row]
+    rows = Entries(
+        np.concatenate([row[stays], row[starts]]),
+        np.concatenate([column[stays], np.full(starts.size, n)]),
+        sp.csr_array(sp.vstack([matrix[stays], to_row.tocsr() @ to_entry.tocsr() @ matrix])),
+    )
+    return program._replace(rows=rows)
+
+
+def _defined(program: Program, gone: Any, kept: Any) -> Defined:
+    """Variables each entry of which is in one equality, in no inequality, and has no bounds."""
+    n, _, k = program.sizes
+    row, column, matrix = program.rows
+    slope, varies = constants(matrix)
+    equal = (row < k) & (column < n)
+    fit = ~_bounded(program) & (np.bincount(column[equal], minlength=n) == 1)
+    fit[column[(row >= k) & (column < n)]] = False
+    at = np.flatnonzero(equal & np.append(fit, False)[column] & ~varies & (slope != 0) & ~kept[row])
+    entry = np.full(n, -1)
+    entry[column[at]] = at
+    used = np.zeros(k, dtype=bool)
+    taken = [np.zeros(0, dtype=int)]
+    for columns in program.groups:  # whole variables: of w with sum(w) == 1 no entry goes
+        own = entry[columns]
+        rows = row[own]
+        if np.all(own >= 0) and np.unique(rows).size == rows.size and not np.any(used[rows]):
+            used[rows] = True
+            taken.append(own)
+    chosen = np.concatenate(taken)
+    if chosen.size == n - np.count_nonzero(gone):  # a QP has a variable
+        chosen = chosen[:0]
+    return Defined(column[chosen], row[chosen], slope[chosen])
+
+
+def constants(matrix: Any) -> tuple[Any, Any]:
+    """Of entries: their constant part, and whether there is another part."""
+    return np.asarray(matrix[:, [-1]].todense()).ravel(), np.diff(matrix[:, :-1].indptr) > 0
+
+
+def _constrained(program: Program, varies: Any) -> Any:
+    """Columns with bounds, in equalities, or with a parameter for an entry."""
+    n, _, k = program.sizes
+    row, column, _ = program.rows
+    out = _bounded(program)
+    out[column[((row < k) | varies) & (column < n)]] = True
+    return out
+
+
+def _bounded(program: Program) -> Any:
+    n = program.sizes[0]
+    return ~(infinite(program.lower, n) & infinite(program.upper, n))
+
+
+def _in_objective(program: Program) -> Any:
+    out = np.zeros(program.sizes[0], dtype=bool)
+    out[program.P.row] = out[program.P.column] = True
+    out[program.q.row[np.diff(program.q.map.indptr) > 0]] = True
+    return out
+
+
+def infinite(bound: Entries | None, n: int) -> Any:
+    """Which entries of a bound are infinite, whatever the parameters."""
+    if bound is None:
+        return np.ones(n, dtype=bool)
+    value, varies = constants(bound.map)
+    return ~varies & np.isinf(value)

@@ -1,0 +1,137 @@
+"""Variables that are left out of the QP: which they are, and that nothing else changes."""
+
+import numpy as np
+import pytest
+
+from tests.checks import assert_near
+from tests.tolerances import CONSTRUCTION, OTHER_SOLVER, SHARED
+
+torch = pytest.importorskip("torch")
+cp = pytest.importorskip("cvxpy")
+from kktdiff.adapters.cvxpy import CvxpyLayer
+from tests.cvxpy_models import MODELS, control, lasso, least_squares, portfolio, robust_fit
+
+# Variables, inequalities and equalities of the QP, with all and without those that can go.
+SIZES = {
+    least_squares: ((10, 0, 6), (4, 0, 0)),
+    lasso: ((14, 8, 6), (8, 8, 0)),
+    portfolio: ((14, 0, 9), (6, 0, 1)),
+    control: ((18, 8, 10), (14, 0, 10)),
+    robust_fit: ((20, 12, 6), (14, 12, 0)),
+}
+
+
+def run(model, variables, eliminate, seed):
+    """What comes out, the gradients, and the QP's sizes."""
+    layer = CvxpyLayer(model.problem, model.parameters, variables, eliminate=eliminate)
+    leaves = [
+        torch.tensor(v, dtype=torch.float64, requires_grad=True)
+        for v in model.values(np.random.default_rng(seed))
+    ]
+    out = layer(*leaves)
+    loss = sum((torch.sin(v) * torch.arange(1, v.numel() + 1).reshape(v.shape)).sum() for v in out)
+    grads = torch.autograd.grad(loss, leaves)
+    last = layer.last
+    return [v.detach() for v in out], grads, tuple(v.shape[-1] for v in (last.x, last.s, last.nu))
+
+
+@pytest.mark.parametrize("make", MODELS, ids=lambda make: make.__name__)
+def test_nothing_else_changes(make):
+    model = make()
+    whole, smaller = (run(model, model.variables, eliminate, 970) for eliminate in (False, True))
+    for name, place in (("result", 0), ("gradient", 1)):
+        for left, right in zip(smaller[place], whole[place], strict=True):
+            assert_near(left, right, SHARED, name)
+    if make in SIZES:
+        assert (whole[2], smaller[2]) == SIZES[make]
+
+
+def test_what_multipliers_are_asked_of_stays():
+    model = control()
+    start, limit = model.problem.constraints[:2]
+    for constraint, sizes in ((start, (14, 0, 10)), (limit, (18, 8, 10))):
+        whole, smaller = (
+            run(model, [model.variables[0], constraint.dual_variables[0]], eliminate, 971)
+            for eliminate in (False, True)
+        )
+        assert smaller[2] == sizes
+        assert_near(smaller[0][1], whole[0][1], SHARED, "multipliers")
+
+
+def test_limits_of_every_form():
+    """Scaled, from above, of several, by a parameter, twice: as cvxpy solves them."""
+    x, c = cp.Variable(4), cp.Parameter(nonneg=True)
+    goal = cp.sum_squares(x - np.array([3.0, -2.0, 1.0, -4.0])) + cp.sum(x)
+    rules = [
+        *(3 * cp.abs(x[:2]) - 1 <= 2 * c, cp.max(x) <= c + 0.5, cp.norm_inf(x[1:]) <= 2 * c),
+        *(cp.abs(x[3] + x[0]) <= c, cp.norm1(x) <= 5 * c, cp.maximum(x[0], x[1], -x[2]) <= 3),
+        cp.abs(x[2]) + x[1] <= 1,
+    ]
+    problem = cp.Problem(cp.Minimize(goal), rules)
+    layer = CvxpyLayer(problem, [c], [x])
+    for value in (0.4, 1.0, 2.0):
+        c.value = value
+        problem.solve(solver="CLARABEL", tol_gap_abs=1e-12, tol_gap_rel=1e-12, tol_feas=1e-12)
+        (found,) = layer(torch.tensor(value, dtype=torch.float64))
+        assert_near(found, x.value, OTHER_SOLVER, f"x at {value}")
+
+
+def test_variables_of_the_problem_that_equalities_define():
+    x, y, z = cp.Variable(3), cp.Variable(3), cp.Variable()
+    B, t = cp.Parameter((3, 3)), cp.Parameter(3)
+    S = np.array([[2.0, 1.0, 0.0], [1.0, 2.0, 0.5], [0.0, 0.5, 1.0]])
+    goal = cp.quad_form(y, S) + cp.sum_squares(x) + y[0] * 2 + z  # S couples the entries of y
+    rules = [2 * y == B @ x - t, cp.sum(x) == 1, z == cp.sum(x[:2]) + 1]
+    problem = cp.Problem(cp.Minimize(goal), rules)
+    rng = np.random.default_rng(972)
+    values = [rng.normal(size=(3, 3)), rng.normal(size=3)]
+    results = []
+    for eliminate in (False, True):
+        layer = CvxpyLayer(problem, [B, t], [y, x, z], eliminate=eliminate)
+        results.append(layer(*map(torch.tensor, values)))
+    assert layer.last.x.shape == (3,)
+    for left, right in zip(*results, strict=True):
+        assert_near(left, right, SHARED, "result")
+
+
+def test_a_problem_of_nothing_but_equalities_keeps_its_variables():
+    x, t = cp.Variable(2), cp.Parameter(2)
+    layer = CvxpyLayer(cp.Problem(cp.Minimize(cp.sum_squares(x)), [2 * x == t]), [t], [x])
+    (found,) = layer(torch.tensor([2.0, 4.0], dtype=torch.float64))
+    assert_near(found, [1.0, 2.0], CONSTRUCTION, "x")
+
+
+@pytest.mark.parametrize("bad", ["NaN in A", "NaN in b", "infeasible"])
+def test_a_bad_element_harms_no_other(bad):
+    """A, b and what is shared get the gradients that they get without it."""
+    x, y = cp.Variable(2), cp.Variable(3)
+    A, b, c = cp.Parameter((3, 2)), cp.Parameter(3), cp.Parameter(3)
+    low = cp.Parameter()
+    goal = cp.sum_squares(y) + cp.sum_squares(y - c)
+    problem = cp.Problem(cp.Minimize(goal), [y == A @ x - b, cp.sum(x) >= low, x <= 1])
+    layer = CvxpyLayer(problem, [A, b, c, low], [x, y])
+    rng = np.random.default_rng(973)
+    values = [rng.normal(size=(3, 2)), rng.normal(size=(3, 3)), rng.normal(size=3), np.zeros(3)]
+    if bad == "NaN in A":
+        values[0] = np.stack([values[0]] * 3)
+        values[0][1, 2, 0] = np.nan
+    elif bad == "NaN in b":
+        values[1][1, 0] = np.nan
+    else:
+        values[3][1] = 3.0
+    leaves = [torch.tensor(v, requires_grad=True) for v in values]
+    out = layer(*leaves, solver_args={"on_failure": "ignore"})
+    assert layer.last.solved.tolist() == [True, False, True]
+    assert all(v[1].isnan().all() for v in out)
+    assert all(v[[0, 2]].isfinite().all() for v in out)
+    sum(v[layer.last.solved].sin().sum() for v in out).backward()
+    pairs = zip(values, (2, 1, 1, 0), strict=True)
+    good = [v[[0, 2]] if v.ndim > dims else v for v, dims in pairs]
+    apart = [torch.tensor(v, requires_grad=True) for v in good]
+    sum(v.sin().sum() for v in layer(*apart)).backward()
+    for leaf, other in zip(leaves, apart, strict=True):
+        found = leaf.grad
+        if found.shape != other.grad.shape:
+            assert not found[1].any()
+            found = found[[0, 2]]
+        assert_near(found, other.grad, SHARED, "gradient")

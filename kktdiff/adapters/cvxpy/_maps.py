@@ -1,7 +1,7 @@
 """The blocks of `kktdiff.solve_qp` as affine maps of the parameters, dense and by parameter.
 
 Where equalities define y = t - M x, there are blocks `M` and `t`, and those of y in the objective:
-`p_y`, `Q_yx`, and `Q_yy` or, if that is diagonal, its diagonal `d_y`.
+`p_y`, and `Q_yy` or, if that is diagonal, its diagonal `d_y`.
 """
 
 from typing import Any, NamedTuple
@@ -112,9 +112,6 @@ def _of_defined(smaller: Smaller, layout: Layout, ends: Any) -> dict[str, Block]
         out["d_y"] = _block(np.where(both, first, -1), P.map, (ny,), ends)
     else:
         out["Q_yy"] = _block(_at(first, second, ny), P.map, (ny, ny), ends)
-    mixed = _at(first, layout.x[P.column], nx)
-    if np.any(mixed >= 0):
-        out["Q_yx"] = _block(mixed, P.map, (ny, nx), ends)
     return out
 
 

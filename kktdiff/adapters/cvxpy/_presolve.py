@@ -42,49 +42,47 @@ def presolved(program: Program, wanted: list[Any], *, eliminate: bool) -> Smalle
         none = np.zeros(n, dtype=bool), np.zeros(k + m, dtype=bool)
         return Smaller(program, *none, Defined(nothing, nothing, np.zeros(0)))
     kept = np.isin(np.arange(k + m), np.concatenate([np.zeros(0, dtype=int), *wanted]))
-    folded, columns, rows = _fold(program, kept)
-    return Smaller(folded, columns, rows, _defined(folded, columns, kept))
+    columns, rows = np.zeros(n, dtype=bool), np.zeros(k + m, dtype=bool)
+    while (ends := _limits(program, kept)).size:  # of max(abs(x)) <= c the maximum goes first
+        columns[program.rows.column[ends]] = rows[program.rows.row[ends]] = True
+        program = _without(program, ends)
+    return Smaller(program, columns, rows, _defined(program, columns, kept))
 
 
-def _fold(program: Program, kept: Any) -> tuple[Program, Any, Any]:
-    """The program in which each `t <= c` has been put into each `t >= f(x)`."""
+def _limits(program: Program, kept: Any) -> Any:
+    """The entries of each t in `t <= c`."""
     n, m, k = program.sizes
     row, column, matrix = program.rows
     slope, varies = constants(matrix)
-    upper = (slope < 0) & (column < n) & (row >= k)
-    one = np.bincount(column[upper], minlength=n + 1)[:n] == 1
-    some = np.bincount(column[(slope > 0) & (row >= k)], minlength=n + 1)[:n] > 0
-    t = one & some & ~_constrained(program, varies) & ~_in_objective(program)
+    upper, lower = ((column < n) & (row >= k) & (sign * slope > 0) for sign in (-1, 1))
+    count_upper, count_lower = (np.bincount(column[side], minlength=n) for side in (upper, lower))
+    t = (count_upper == 1) & (count_lower > 0)
+    t &= ~_constrained(program, varies) & ~_in_objective(program)
     for first, own in program.columns.values():
         t[first : first + own.size] = False
-    # the row `t <= c` has no other variable, and the rows `t >= f(x)` no other t
-    inner = column < n
-    alone = np.bincount(row[inner], minlength=k + m) == 1
-    at = np.flatnonzero(upper & np.append(t, False)[column])
-    fine = alone[row[at]] & ~kept[row[at]]
-    t[column[at[~fine]]] = False
-    crowded = np.bincount(row[inner & np.append(t, False)[column]], minlength=k + m) > 1
-    t[column[inner & crowded[row]]] = False
-    is_t = np.append(t, False)[column]
-    ends = at[t[column[at]]]  # the entries of each t in `t <= c`
-    gone = np.zeros(k + m, dtype=bool)
-    gone[row[ends]] = True
-    return _without(program, is_t, gone, ends, slope), t, gone
+    ends = np.flatnonzero(upper & np.append(t, False)[column])
+    alone = np.bincount(row[column < n], minlength=k + m) == 1
+    ends = ends[alone[row[ends]] & ~kept[row[ends]]]
+    is_t = np.isin(column, column[ends])
+    crowded = np.bincount(row[is_t], minlength=k + m) > 1  # rows with several t
+    return ends[~np.isin(column[ends], column[is_t & crowded[row]])]
 
 
-def _without(program: Program, is_t: Any, gone: Any, ends: Any, slope: Any) -> Program:
+def _without(program: Program, ends: Any) -> Program:
     """Rows `a t - f(x) >= 0` with c for t, by the entries of t in `c - b t >= 0`."""
     n, m, k = program.sizes
     row, column, matrix = program.rows
+    slope, _ = constants(matrix)
+    is_t, gone = np.isin(column, column[ends]), np.isin(row, row[ends])
     end_of = np.full(n + 1, -1)
     end_of[column[ends]] = ends
-    starts = np.flatnonzero(is_t & ~gone[row])  # the entries of each t in `t >= f(x)`
+    starts = np.flatnonzero(is_t & ~gone)  # the entries of each t in `t >= f(x)`
     end = end_of[column[starts]]
     weight = slope[starts] / -slope[end]
-    offsets = np.flatnonzero(gone[row] & (column == n))
+    offsets = np.flatnonzero(gone & (column == n))
     to_row = sp.coo_array((weight, (np.arange(starts.size), row[end])), shape=(starts.size, k + m))
     to_entry = sp.coo_array((np.ones(offsets.size), (row[offsets], offsets)), (k + m, row.size))
-    stays = ~is_t & ~gone[row]
+    stays = ~is_t & ~gone
     rows = Entries(
         np.concatenate([row[stays], row[starts]]),
         np.concatenate([column[stays], np.full(starts.size, n)]),
@@ -101,6 +99,11 @@ def _defined(program: Program, gone: Any, kept: Any) -> Defined:
     equal = (row < k) & (column < n)
     fit = ~_bounded(program) & (np.bincount(column[equal], minlength=n) == 1)
     fit[column[(row >= k) & (column < n)]] = False
+    group = np.zeros(n, dtype=int)
+    for number, columns in enumerate(program.groups):
+        group[columns] = number
+    mixed = group[program.P.row] != group[program.P.column]  # cvxpy makes no such objective
+    fit[program.P.row[mixed]] = fit[program.P.column[mixed]] = False
     at = np.flatnonzero(equal & np.append(fit, False)[column] & ~varies & (slope != 0) & ~kept[row])
     entry = np.full(n, -1)
     entry[column[at]] = at

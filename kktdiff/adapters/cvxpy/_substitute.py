@@ -12,17 +12,17 @@ from typing import Any
 def substituted(xp: Any, data: dict[str, Any]) -> tuple[dict[str, Any], Any, Any]:
     """The QP's blocks without y, of all blocks by name; M and t, or None.
 
-    ``1/2 x'Qx + p'x + 1/2 y'Q_yy y + y'Q_yx x + p_y'y`` is, but for a constant,
+    But for a constant, ``1/2 x'Qx + p'x + 1/2 y'Q_yy y + p_y'y`` is
 
-        1/2 x'(Q + M'Q_yy M - M'Q_yx - Q_yx'M)x + (p - M'(Q_yy t + p_y) + Q_yx't)'x.
+        1/2 x'(Q + M'Q_yy M)x + (p - M'(Q_yy t + p_y))'x.
     """
     if "M" not in data:
         return data, None, None
-    own = {name: data[name] for name in ("M", "t", "p_y", "d_y", "Q_yy", "Q_yx") if name in data}
+    own = {name: data[name] for name in ("M", "t", "p_y", "d_y", "Q_yy") if name in data}
     rest = {name: value for name, value in data.items() if name not in own}
     finite = {name: xp.isfinite(value) for name, value in own.items()}
     for name in own:
-        core = (-1, -2) if name in ("M", "Q_yy", "Q_yx") else (-1,)
+        core = (-1, -2) if name in ("M", "Q_yy") else (-1,)
         for _ in core:
             finite[name] = finite[name].all(-1)
         fine = finite[name][(..., *(None for _ in core))]
@@ -34,9 +34,6 @@ def substituted(xp: Any, data: dict[str, Any]) -> tuple[dict[str, Any], Any, Any
         weighted, shifted = own["Q_yy"] @ M, _product(own["Q_yy"], t)
     Q = rest["Q"] + M.mT @ weighted
     p = rest["p"] - _product(M.mT, shifted + own["p_y"])
-    if "Q_yx" in own:
-        mixed = M.mT @ own["Q_yx"]
-        Q, p = Q - mixed - mixed.mT, p + _product(own["Q_yx"].mT, t)
     whole = reduce(and_, finite.values())[..., None]
     return rest | {"Q": Q, "p": xp.where(whole, p, float("nan"))}, M, t
 

@@ -60,7 +60,7 @@ class CvxpyLayer(torch.nn.Module):
     eliminate : bool
         Leave out variables that cvxpy adds, where that is the same problem; and those of the
         problem that equalities define. False is slower, and more accurate where ``A`` in
-        ``cp.sum_squares(A @ x - b)`` has a condition number above 1e6: the QP has ``A.T @ A``.
+        ``cp.sum_squares(A @ x - b)`` has a condition number above 1e4: the QP has ``A.T @ A``.
 
     Attributes
     ----------

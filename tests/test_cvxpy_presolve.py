@@ -6,7 +6,7 @@ import scipy.sparse as sp
 
 import kktdiff
 from tests.checks import assert_near
-from tests.tolerances import CONSTRUCTION, OTHER_SOLVER, SHARED
+from tests.tolerances import CONSTRUCTION, OTHER_SOLVER, SHARED, TIGHT_ANSWER
 
 torch = pytest.importorskip("torch")
 cp = pytest.importorskip("cvxpy")
@@ -82,6 +82,15 @@ def test_limits_of_every_form():
         assert_near(found, x.value, OTHER_SOLVER, f"x at {value}")
 
 
+def test_limits_within_limits():
+    x, c = cp.Variable(4), cp.Parameter(nonneg=True)
+    goal = cp.Minimize(cp.sum_squares(x - np.array([3.0, -2.0, 0.5, -4.0])))
+    layer = CvxpyLayer(cp.Problem(goal, [cp.max(cp.abs(x)) <= c]), [c], [x])
+    (found,) = layer(torch.tensor(1.0, dtype=torch.float64))
+    assert_near(found, [1.0, -1.0, 0.5, -1.0], TIGHT_ANSWER, "x")
+    assert (layer.last.x.shape, layer.last.s.shape) == ((4,), (0,))
+
+
 def test_variables_of_the_problem_that_equalities_define():
     x, y, z = cp.Variable(3), cp.Variable(3), cp.Variable()
     B, t = cp.Parameter((3, 3)), cp.Parameter(3)
@@ -151,12 +160,16 @@ GROUPS = [[0, 1], [2], [3, 4], [5], [6, 7], [8]]
 
 def drawn_program(rng):
     """Feasible, bounded below; each entry may depend on the parameter; variables 0 to 2 are own."""
-    k, m = rng.integers(0, 4), rng.integers(2, 9)
+    k, m = rng.integers(0, 4), rng.integers(3, 9)
     matrix = rng.choice([-2.0, -1.0, 1.0, 3.0], size=(k + m, N))
     matrix *= rng.random((k + m, N)) < rng.choice([0.15, 0.3])
     for row in rng.choice(k + m, size=2):  # limits of one variable
         matrix[row] = 0.0
-        matrix[row, rng.integers(3, N)] = -1.0
+        matrix[row, rng.integers(N)] = -1.0
+    if rng.random() < 0.3:  # two limits that meet in a row
+        matrix[:, 3:5] = 0.0
+        matrix[k], matrix[k + 1] = -np.eye(N)[3:5]
+        matrix[-1, 3:5] = 1.0
     point = rng.normal(size=N)
     slack = np.where(np.arange(k + m) < k, 0.0, rng.choice([0.0, 1.0], size=k + m))
     full = np.c_[matrix, slack - matrix @ point]
@@ -198,6 +211,8 @@ def optimum(program, wanted, eliminate):
     """The least value, and how many variables the QP has."""
     smaller = presolved(program, wanted, eliminate=eliminate)
     layout = laid_out(smaller)
+    own = np.arange(3)
+    assert np.all((layout.x[own] >= 0) | (layout.y[own] >= 0))
     for rows in wanted:  # their multipliers are asked for
         assert np.all((layout.row[rows] >= 0) | np.isin(rows, layout.moved.row))
     data = {

@@ -62,10 +62,7 @@ def _limits(program: Program, kept: Any) -> Any:
         t[first : first + own.size] = False
     ends = np.flatnonzero(upper & np.append(t, False)[column])
     alone = np.bincount(row[column < n], minlength=k + m) == 1
-    ends = ends[alone[row[ends]] & ~kept[row[ends]]]
-    is_t = np.isin(column, column[ends])
-    crowded = np.bincount(row[is_t], minlength=k + m) > 1  # rows with several t
-    return ends[~np.isin(column[ends], column[is_t & crowded[row]])]
+    return ends[alone[row[ends]] & ~kept[row[ends]]]
 
 
 def _without(program: Program, ends: Any) -> Program:

@@ -15,8 +15,11 @@ help:  ## show this list
 demo: .venv-demo/.stamp  ## learn mini-Sudoku from examples (python -m kktdiff sudoku)
 	.venv-demo/bin/python -m kktdiff sudoku $(ARGS)
 
+# Where each processor has tests to run, BLAS's own threads only take it from each other. The tests
+# that are about these threads ask for them.
 test: .venv-test/.stamp  ## run the tests, e.g. make test ARGS="-k vjp"
-	.venv-test/bin/python -m pytest $(ARGS)
+	OPENBLAS_NUM_THREADS=$${OPENBLAS_NUM_THREADS:-1} \
+		.venv-test/bin/python -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: .venv-dev/.stamp  ## ruff, mypy and the import direction
 	.venv-dev/bin/ruff check .

@@ -3,6 +3,9 @@
 import importlib
 import os
 import re
+import runpy
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -35,6 +38,17 @@ if "hypothesis" not in MISSING:
         "suite", deadline=None, derandomize=True, max_examples=15, database=None
     )
     settings.load_profile("suite")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """What ``-n auto`` means, and so `make test`: a process for each processor.
+
+    With one processor this process runs the tests itself. More than eight would gain little beside
+    the longest tests, and each takes 1 GB, or 2 GB with the public problems.
+    """
+    count = min(compiled.processors(), 8)
+    return 0 if count == 1 else count
 
 
 def pytest_ignore_collect(collection_path):
@@ -92,6 +106,44 @@ def run(capfd):
         return code, *capfd.readouterr()
 
     return call
+
+
+@pytest.fixture
+def wrong_use(repository, monkeypatch, capfd):
+    """What a call of ``python -m`` that is refused ends with, as `run`.
+
+    In this process: a new one takes seconds to import what it then does not use.
+    """
+
+    def call(module, *arguments):
+        path = str(repository.joinpath(*module.split(".")).with_suffix(".py"))
+        monkeypatch.setattr(sys, "argv", [path, *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(path, run_name="__main__")
+        return ended.value.code, *capfd.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def blas_in_threads():
+    """BLAS with two threads, as users have it; `make test` gives it one, of which no test can see
+    that it is taken away, given back, or used by several callers at once.
+
+    Set by threads that end, since threadpoolctl heeds only the thread that was first, as long as
+    it lives, and then what is tested would set nothing.
+    """
+    if find_spec("threadpoolctl") is None:
+        yield
+        return
+    limits = _in_a_thread(importlib.import_module("threadpoolctl").threadpool_limits, 2, "blas")
+    yield
+    _in_a_thread(limits.restore_original_limits)
+
+
+def _in_a_thread(function, *arguments):
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function, *arguments).result()
 
 
 @pytest.fixture(scope="session")

@@ -116,6 +116,7 @@ def blas_threads():
     return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
 
 
+@pytest.mark.usefixtures("blas_in_threads")
 @pytest.mark.parametrize("first_out", [0, 1])
 def test_blas_has_its_threads_back_when_all_are_done(monkeypatch, first_out):
     """Two calls at once, of which the first or the second to come is the first to leave."""
@@ -131,6 +132,7 @@ def test_blas_has_its_threads_back_when_all_are_done(monkeypatch, first_out):
         seen.append(blas_threads())
 
     before = blas_threads()
+    assert max(before) > 1
     calls = [
         threading.Thread(target=_threads.in_threads, args=(partial(work, i), 2, 1e12))
         for i in range(2)
@@ -160,6 +162,7 @@ def test_how_many_threads(monkeypatch, environment, expected):
     assert _threads.limit() == expected
 
 
+@pytest.mark.usefixtures("blas_in_threads")
 def test_the_number_of_threads_changes_no_bit(monkeypatch):
     data = known(np.random.default_rng(409), LARGE, batch=(64,)).data
     found = []
@@ -175,6 +178,7 @@ def in_child(data):
     return kktdiff.solve_qp(*data).x
 
 
+@pytest.mark.usefixtures("blas_in_threads")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_process_has_threads_of_its_own(monkeypatch):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.commands import command, quick_example
+from tests.commands import quick_example
 
 NEEDED = {"mpc": "cvxpy", "jax_layer": "jax", "portfolio": "cvxpy"}
 
@@ -68,16 +68,20 @@ def test_what_is_best_for_each_week_is_bettered_through_time_alone():
 
 
 @pytest.mark.parametrize("arguments", [("--epochs", "0"), ("--no-such",)])
-def test_a_wrong_option_is_wrong_use(repository, name, arguments):
-    done = command(repository, "-m", f"examples.{name}", *arguments)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert arguments[0] in done.stderr
+def test_a_wrong_option_is_wrong_use(wrong_use, name, arguments):
+    code, out, err = wrong_use(f"examples.{name}", *arguments)
+    assert (code, out) == (2, "")
+    assert arguments[0] in err
 
 
-def test_a_batch_larger_than_the_data_is_refused(repository):
-    for module in ("torch", "tqdm", "jax"):
+def test_a_batch_larger_than_the_data_is_refused(wrong_use):
+    for module in ("tqdm", "jax"):
         pytest.importorskip(module)
-    options = ("--quick", "--batch", 201)
-    done = command(repository, "-m", "examples.jax_layer", *options)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "--batch 201: there are 200 samples" in done.stderr
+    torch = pytest.importorskip("torch")
+    before = torch.get_default_dtype()
+    try:
+        code, out, err = wrong_use("examples.jax_layer", "--quick", "--batch", 201)
+    finally:
+        torch.set_default_dtype(before)
+    assert (code, out) == (2, "")
+    assert "--batch 201: there are 200 samples" in err

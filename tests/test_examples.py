@@ -53,19 +53,19 @@ def test_the_training_benchmark_runs(repository, tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [("--epochs", "0"), ("--batch", "x"), ("--no-such",)])
-def test_a_wrong_option_is_wrong_use(repository, arguments):
-    done = command(repository, "-m", "examples.digits", *arguments)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert arguments[0] in done.stderr
+def test_a_wrong_option_is_wrong_use(wrong_use, arguments):
+    code, out, err = wrong_use("examples.digits", *arguments)
+    assert (code, out) == (2, "")
+    assert arguments[0] in err
 
 
 @pytest.mark.parametrize(
     ("module", "option"), [("examples.sudoku", "--data"), ("benchmarks.training", "--boards")]
 )
-def test_a_missing_file_is_a_sentence(repository, module, option):
-    done = command(repository, "-m", module, option, "no-such.npz")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "no-such.npz: there is no such file" in done.stderr
+def test_a_missing_file_is_a_sentence(wrong_use, module, option):
+    code, out, err = wrong_use(module, option, "no-such.npz")
+    assert (code, out) == (2, "")
+    assert "no-such.npz: there is no such file" in err
 
 
 def test_two_processes_learn_what_one_does(repository, tmp_path):
@@ -88,11 +88,11 @@ def new_layer_of(seed):
     return new_layer()
 
 
-def test_a_batch_that_does_not_divide_is_refused(repository):
-    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 3)
-    done = command(repository, *launch, "-m", "examples.distributed")
-    assert done.returncode != 0
-    assert "3 processes: expected a number that divides the batch of 40" in done.stderr
+def test_a_batch_that_does_not_divide_is_refused(wrong_use, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")  # as torch.distributed.run sets it
+    code, out, err = wrong_use("examples.distributed")
+    assert (code, out) == (2, "")
+    assert "3 processes: expected a number that divides the batch of 40" in err
 
 
 # ------------------------------------------------------------------------------------- pieces

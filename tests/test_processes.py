@@ -6,6 +6,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pytest
 
 import kktdiff
 from tests.checks import answer_of, assert_same_bits, grads_of
@@ -20,6 +21,7 @@ def use(data):
     return answer_of(solution), grads_of(solution.vjp(WEIGHT))
 
 
+@pytest.mark.usefixtures("blas_in_threads")
 def test_eight_threads_at_once_get_the_bits_of_one():
     data = [known(np.random.default_rng(i), FULL, batch=(5,)).data for i in range(8)]
     alone = [use(d) for d in data]
@@ -30,6 +32,7 @@ def test_eight_threads_at_once_get_the_bits_of_one():
         assert_same_bits(grads, grads2, Data._fields)
 
 
+@pytest.mark.usefixtures("blas_in_threads")
 def test_eight_threads_may_differentiate_one_solution():
     """With threads that change places as often as they can, and calls that leave time for it."""
     solution = kktdiff.solve_qp(*known(np.random.default_rng(181), LARGE, batch=(2,)).data)

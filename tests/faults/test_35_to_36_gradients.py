@@ -161,5 +161,8 @@ assert bits() == before, "the parent's bits differ after the fork"
 def test_36_a_fork_after_the_import_and_a_solve_has_the_same_bits(repository):
     """In a process of its own: a fork of the test process would take its threads' locks along."""
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKED]
-    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=60)
+    threads = os.environ | {"OPENBLAS_NUM_THREADS": "2"}  # `make test` gives it one: none to lose
+    done = subprocess.run(
+        command, cwd=repository, env=threads, capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 0, done.stderr

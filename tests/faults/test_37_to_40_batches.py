@@ -66,6 +66,7 @@ def test_37_one_failure_of_each_kind_changes_no_bit_of_sixty_others():
     assert_isolated(data, bad)
 
 
+@pytest.mark.usefixtures("blas_in_threads")
 def test_38_a_batch_too_large_for_one_chunk_has_the_bits_of_its_elements():
     data = known(np.random.default_rng(70), Sizes(n=30, m=30, k=5), batch=(5,)).data
     many = np.arange(900) % 5
@@ -76,6 +77,7 @@ def test_38_a_batch_too_large_for_one_chunk_has_the_bits_of_its_elements():
     assert_same_bits(large_grads, element(grads, many), Data._fields)
 
 
+@pytest.mark.usefixtures("blas_in_threads")
 def test_38_a_large_batch_stays_inside_its_workspace():
     """10 variables, 100 rows; unchunked, it takes 82 MB on top of what the solution holds."""
     data = feasible(np.random.default_rng(38), Sizes(n=10, m=100), {"p": (4200,)})

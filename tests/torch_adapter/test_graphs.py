@@ -176,6 +176,7 @@ def equal(left, right):
         assert torch.equal(a, b)
 
 
+@pytest.mark.usefixtures("blas_in_threads")
 def test_eight_threads_at_once_get_the_bits_of_one():
     alone = backward(LARGE)
     with ThreadPoolExecutor(8) as pool:
@@ -183,6 +184,7 @@ def test_eight_threads_at_once_get_the_bits_of_one():
             equal(found, alone)
 
 
+@pytest.mark.usefixtures("blas_in_threads")
 def test_eight_threads_may_go_backward_from_one_solution():
     """With threads that change places as often as they can."""
     inputs = tensors(LARGE)
@@ -215,6 +217,7 @@ class Solved(Dataset):
         return x.detach(), torch.autograd.grad(x.sum(), inputs.p)[0]
 
 
+@pytest.mark.usefixtures("blas_in_threads")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # what a DataLoader does
 def test_data_loaders_may_solve_in_their_workers():
     x, grad = next(iter(DataLoader(Solved(), batch_size=B, num_workers=2, timeout=60)))

@@ -7,8 +7,6 @@
    wanted tolerance; polish once more.
 """
 
-from collections.abc import Iterator
-
 from kktdiff import _condensed as condensed
 from kktdiff import _ipm as ipm
 from kktdiff import _kkt as kkt
@@ -17,11 +15,12 @@ from kktdiff._least_multipliers import multiplier_qp, with_multipliers
 from kktdiff._parts import Kept, Part, activity_at, keep_solved
 from kktdiff._polish import Polished, is_rounding, polish
 from kktdiff._problem import QP
-from kktdiff._quick import approach_easy, solve_easy
+from kktdiff._quick import solve_easy
 from kktdiff._reports import record
 from kktdiff._residuals import Point, Residuals, evaluate, with_full_sizes
 from kktdiff._scaling import equilibrate
 from kktdiff._settings import (
+    CLOSE,
     CORRECTIONS,
     HANDOVER,
     INNER_ITER,
@@ -34,7 +33,6 @@ from kktdiff._status import Status
 from kktdiff._typing import Array, System
 from kktdiff.backends import Backend
 
-_CLOSE = 1e-4  # relative residual from which polishing is worth a try
 _TIGHT = 1e-9  # accuracy to which hard elements are taken, whatever the wanted one
 _NEARBY_CORRECTIONS = 4  # of a nearby problem's active set, which may differ in more
 _LINGER = 8  # iterations that a hard element may take on top for its active set to show
@@ -78,28 +76,38 @@ def _solve_piece(
     )
     done = [concave.marked(Status.NONCONVEX)]
     kept: list[Kept] = []
-    if warm is None and not backend.at_once:
-        done_too, kept, part = _easy(part, settings, backend, separable=separable)
-        done += done_too
     if warm is not None and part.size:
         warm = warm.take(_places(index, part.index))
         done_too, kept, part = _from_nearby(part, warm, settings, backend)
         done += done_too
-    for some, last in _approached(part, settings, fast, backend, separable=separable):
-        done_too, kept_too = _finished(some, last, settings, backend)
+    if warm is not None or not backend.at_once:  # else it was tried before
+        done_too, kept_too, part = _easy(part, settings, backend, separable=separable)
         done, kept = done + done_too, kept + kept_too
-    return done, kept
+    if not part.size:
+        return done, kept
+    last = part.point
+    if part.qp.d.shape[1]:  # without inequalities the active set is known
+        part, last = _run(_started(part, fast), _first(settings), fast)
+    done_too, kept_too = _finished(part, last, settings, backend)
+    return done + done_too, kept + kept_too
 
 
 def _easy(
     part: Part, settings: Settings, backend: Backend, *, separable: bool
 ) -> tuple[list[Part], list[Kept], Part]:
-    """What one call of the backend solves, and the others; a report has the steps taken again."""
-    done, kept, rest = solve_easy(part, settings, backend)
+    """What one call of the backend solves or brings near, and the others, from their start.
+
+    What is near goes on from there. A report has the steps taken again.
+    """
+    done, kept, near, rest = solve_easy(part, settings, backend)
     fast = condensed.system(backend, separable=separable)
-    for some in done if settings.report is not None else []:
+    for some in [*done, near] if settings.report is not None else []:
         for piece in some.pieces(backend):
             _finished(*_run(_started(piece, fast), _first(settings), fast), settings, backend)
+    for piece in near.pieces(backend):
+        quiet = settings._replace(report=None)
+        done_too, kept_too = _finished(piece, piece.point, quiet, backend)
+        done, kept = done + done_too, kept + kept_too
     return done, kept, rest
 
 
@@ -126,22 +134,6 @@ def _from_nearby(
     known = part._replace(point=near)
     done, kept, left = _polish(known, near, settings, backend, _NEARBY_CORRECTIONS)
     return done, kept, left._replace(point=ipm.origin(left.qp))
-
-
-def _approached(
-    part: Part, settings: Settings, fast: System, backend: Backend, *, separable: bool
-) -> Iterator[tuple[Part, Point]]:
-    """The first step of the module's docstring: how far elements came, and their last points."""
-    first = _first(settings)
-    easy, part = approach_easy(part, first, backend)
-    if easy.size:
-        if settings.report is not None:
-            _run(_started(easy, fast), first, fast)
-        yield easy, easy.point
-    if part.size and part.qp.d.shape[1]:
-        yield _run(_started(part, fast), first, fast)
-    elif part.size:  # without inequalities the active set is known
-        yield part, part.point
 
 
 def _started(part: Part, fast: System) -> Part:
@@ -176,7 +168,7 @@ def _near(part: Part) -> Array:  # (B,) bool
     if bool(namespace(solved).all(solved)):
         return solved
     ended = (part.status == int(Status.NUMERICAL_ERROR)) | (part.status == int(Status.MAX_ITER))
-    return solved | (ended & (evaluate(part.qp, part.point).merit < _CLOSE))
+    return solved | (ended & (evaluate(part.qp, part.point).merit < CLOSE))
 
 
 def _polish(

@@ -1,7 +1,8 @@
 """The easy elements at once, where the backend has the whole method in one call.
 
 Its steps are those of the array code, from the same start, so that it makes no difference but of
-time which of the two solved an element. What is not easy is not begun here.
+time which of the two solved an element. What is not easy is not begun here; what is brought near
+the solution but not to it goes on from there.
 """
 
 from kktdiff._arrays import namespace
@@ -9,7 +10,7 @@ from kktdiff._kkt import Factors
 from kktdiff._parts import Kept, Part
 from kktdiff._residuals import Point
 from kktdiff._scaling import Scaling
-from kktdiff._settings import HANDOVER, Settings
+from kktdiff._settings import HANDOVER, NEAR, Settings
 from kktdiff._status import Status
 from kktdiff._typing import Array
 from kktdiff.backends import Backend, Solved
@@ -17,26 +18,38 @@ from kktdiff.backends import Backend, Solved
 
 def solve_easy(
     part: Part, settings: Settings, backend: Backend
-) -> tuple[list[Part], list[Kept], Part]:
-    """The elements that are solved and polished in one call, their factors, and the others."""
+) -> tuple[list[Part], list[Kept], Part, Part]:
+    """The elements that one call solves, their factors, those that it brings near; the others."""
+    none = part.take(part.index[:0])
     if not _is_plain(part):
-        return [], [], part
+        return [], [], none, part
     options = settings._replace(tol=max(settings.tol, HANDOVER))
     found = backend.solve(part.qp, part.scaling, options)
     if found is None:
-        return [], [], part
+        return [], [], none, part
     xp, easy = namespace(found.iterations), found.iterations >= 0
     ran = part._replace(
         point=Point(*found.point), iterations=found.iterations, numbers=found.numbers
     )
     done, rest = _parted(part, ran, easy)
-    if not done.size:
-        return [], [], part
-    factors = _factors(found, part.scaling)
+    near = none
     if rest.size:
+        close = found.iterations <= NEAR
+        near = _brought_near(ran.take(xp.nonzero(close)[0]))
+        rest = part.take(xp.nonzero(~(easy | close))[0])
+    if not done.size:
+        return [], [], near, rest
+    factors = _factors(found, part.scaling)
+    if done.size < part.size:
         factors = factors.take(xp.nonzero(easy)[0], backend)
     kept = Kept(done.index, done.qp, done.point, factors)
-    return [done.marked(Status.SOLVED)], [kept], rest
+    return [done.marked(Status.SOLVED)], [kept], near, rest
+
+
+def _brought_near(ran: Part) -> Part:
+    """With the number of iterations that stands for it in `Solved`, and a status to go on from."""
+    numbered = ran._replace(numbers=None, iterations=NEAR - ran.iterations)
+    return numbered.marked(Status.ALMOST_SOLVED)
 
 
 def _factors(found: Solved, scaling: Scaling) -> Factors:

@@ -39,6 +39,20 @@ def linear_programs(rng, batch):
     return Data(np.zeros((5, 5)), p, G, h)
 
 
+def least_squares(rng, batch, size=1.0, n=10):
+    """Of F x - b, as modelling languages write it: the objective is y'y/2, and y = F x - b a row.
+
+    Alone x has no curvature: rounding leaves more than elsewhere.
+    """
+    F, b = size * rng.normal(size=(batch, n, n)), size * rng.normal(size=(batch, n))
+    G, p = rng.normal(size=(batch, n, n)), rng.normal(size=(batch, n))
+    h = np.einsum("bij,bj->bi", G, rng.normal(size=(batch, n))) + rng.random((batch, n))
+    none, eye = np.zeros((n, n)), np.eye(n)
+    A = np.concatenate([F, np.broadcast_to(-eye, F.shape)], axis=2)
+    G, p = np.concatenate([G, 0 * G], axis=2), np.concatenate([p, 0 * p], axis=1)
+    return Data(np.block([[none, none], [none, eye]]), p, G, h, A, b)
+
+
 HARD = [with_fixed_and_absent_bounds, with_dependent_rows, badly_scaled, linear_programs]
 
 

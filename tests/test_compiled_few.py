@@ -93,6 +93,19 @@ def test_one_entry_a_row_is_as_good_as_a_bound(used):
 
 
 def test_where_the_primal_form_fails_the_dual_one_is_tried(used):
+    """Rows of very different sizes; which of them fail is a matter of rounding."""
+    data, size = sparse("diagonal", "few", batch=60), 10 ** np.linspace(-4, 4, 18)
+    data = data._replace(G=data.G * size[:, None], h=data.h * size)
+    _, primal = approached(data)
+    failed = primal < 0
+    assert failed.sum() >= 2
+    kept, iterations, _ = used(data)
+    assert np.all(iterations > 0)
+    assert np.any(kept.factors.counts[failed, 2] == IN_BLOCKS)
+    assert np.all(kept.factors.counts[~failed, 2] == SEPARABLE)
+
+
+def test_where_the_primal_form_comes_near_polishing_goes_on_from_there(used):
     """Signals whose differences are of very different sizes."""
     problem, hard = bench.make("W4", 1000, 1), [143, 164, 354, 606, 672, 827, 885]
     data = Data(**{k: v[hard] if k == "p" else v for k, v in problem.data.items()})
@@ -101,7 +114,7 @@ def test_where_the_primal_form_fails_the_dual_one_is_tried(used):
     assert failed.any()  # which of them is a matter of rounding
     kept, iterations, _ = used(data)
     assert np.all(iterations > 0)
-    assert np.all(kept.factors.counts[failed, 2] == IN_BLOCKS)
+    assert np.all(kept.factors.counts[failed, 2] == SEPARABLE)
 
 
 def test_residuals_that_are_recalled_are_those_of_the_point(used):

@@ -28,7 +28,8 @@ class Solved(NamedTuple):
     """A batch that was solved in one call, but for the elements that were not easy."""
 
     point: Any  # (x, s, lam, nu)
-    iterations: Array  # (B,): -1 where an element was not easy and must be solved step by step
+    iterations: Array  # (B,): -1 where an element was not easy and must be solved step by step;
+    # -3 less their number where they led near the solution, but not to it: `point` is that point
     numbers: Array  # (B, 4): objective, primal residual, dual residual, duality gap
     lu: LU  # of the KKT matrices; the rest is that of `kktdiff._kkt.Factors`
     order: Array

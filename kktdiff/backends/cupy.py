@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from kktdiff._arrays import plus_diagonal
+from kktdiff._settings import GIVEN_UP
 from kktdiff._typing import Array, Namespace
 from kktdiff.backends._protocol import LU, Cholesky, Solved
 from kktdiff.backends.cuda import _libraries as libraries
@@ -91,7 +92,8 @@ class CuPyBackend:
     def loop(self, qp: Any, scaling: Any, settings: Any) -> tuple[Any, Array]:
         """Without a look at the device in between."""
         batch = _loop.run(self.cuda, qp, scaling, settings).batch
-        return (batch.x, batch.s, batch.lam, batch.nu), batch.state
+        short = self.xp.maximum(batch.state, GIVEN_UP + 0 * batch.state)  # near is not there
+        return (batch.x, batch.s, batch.lam, batch.nu), short
 
     def cholesky(self, a: Array) -> Cholesky:
         """Of copies; by columns the lower triangle is the factor."""

@@ -5,7 +5,7 @@ import pytest
 
 from kktdiff import _kkt as kkt
 from kktdiff._residuals import Point, evaluate
-from kktdiff._settings import CLEAN, HANDOVER, REFINED, Settings
+from kktdiff._settings import CLEAN, CLOSE, HANDOVER, NEAR, REFINED, Settings
 from kktdiff.backends import NUMPY
 from kktdiff.backends.cuda import _libraries as libraries
 from kktdiff.backends.cuda import _loop, _polish
@@ -99,11 +99,11 @@ def test_an_active_set_with_no_room_in_its_matrix_is_given_up(compiler, monkeypa
     assert (found.iterations < 0).any()
 
 
-def test_what_rounding_leaves_much_of_is_given_up(compiler):
+def test_what_rounding_leaves_much_of_is_left_where_the_loop_brought_it(compiler):
     """The array code tries smaller multipliers."""
     data = known(np.random.default_rng(775), FULL, batch=(3,)).data
     found, _ = solved(data._replace(Q=1e9 * data.Q, p=1e9 * data.p), SETTINGS._replace(tol=1e-2))
-    assert (found.iterations == -1).all()
+    assert (found.iterations <= NEAR).all()
 
 
 def test_a_variable_at_both_of_its_bounds_is_given_up(compiler):
@@ -134,3 +134,17 @@ def test_the_kkt_system_is_solved_to_rounding(compiler, sizes, inside):
     assert (error <= 100 * REFINED).all()
     for name, one in zip(kkt.Rhs._fields, found, strict=True):
         assert_near(one, getattr(expected, name), SHARED, name)
+
+
+@pytest.mark.parametrize("size", [1.0, 3e-4])
+def test_what_the_loop_leaves_near_the_solution_is_polished_or_kept_as_it_is(compiler, size):
+    """Variables that equalities define: rounding leaves much."""
+    data = families.least_squares(np.random.default_rng(776), 30, size)
+    found, _ = solved(data)
+    near = found.iterations <= NEAR
+    assert (near | (found.iterations >= 0)).sum() >= (30 if size == 1 else 10)
+    assert near.any() == (size < 1)
+    qp, _ = scaled(data)
+    merit = evaluate(qp, Point(*found.point)).merit
+    assert (merit[found.iterations >= 0] <= CLEAN).all()
+    assert (merit[near] < CLOSE).all()

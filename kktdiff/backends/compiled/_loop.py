@@ -1,13 +1,14 @@
 """The interior-point loop of `kktdiff._ipm`, element by element, for those that give no trouble.
 
 The steps are the same. What has trouble, a matrix that is not positive, a step that does not do
-what it promised, no progress, is given up at once: the array code takes it from the start, and
-decides what it is.
+what it promised, no progress, is left at once. If it is near the solution by then, as rounding has
+it where equalities tie variables without curvature, polishing goes on from there; else the array
+code takes it from the start, and decides what it is.
 """
 
 from typing import Any
 
-from kktdiff._settings import BIG, POOR, ROUNDING, STALL
+from kktdiff._settings import BIG, CLOSE, GIVEN_UP, NEAR, POOR, ROUNDING, STALL
 from kktdiff.backends.compiled import _newton as newton
 from kktdiff.backends.compiled import _recalled as recalled
 from kktdiff.backends.compiled import _steps as steps
@@ -26,9 +27,7 @@ from kktdiff.backends.compiled._data import (
 )
 from kktdiff.backends.compiled._jit import exact
 from kktdiff.backends.compiled._products import is_zero
-from kktdiff.backends.compiled._residuals import Norms, evaluate
-
-GIVEN_UP = -1
+from kktdiff.backends.compiled._residuals import Norms, are_within, evaluate
 
 
 def run(
@@ -37,12 +36,13 @@ def run(
     """Solve the elements from `first` to `end`; `iterations` is GIVEN_UP where that failed."""
     f.flags[DUAL] = False
     for i in range(first, end):
-        iterations[i] = solve(element(batch, i, first, f), o, f, point_of(at, i))
+        count = solve(element(batch, i, first, f), o, f, point_of(at, i))
+        iterations[i] = max(count, GIVEN_UP)  # near is not there
 
 
 @exact
 def solve(e: Data, o: Options, f: Work, at: Point) -> int:
-    """Solve one element; how many iterations it took."""
+    """Solve one element; how many iterations it took, or GIVEN_UP, or NEAR less their number."""
     f.flags[RECALLS] = False
     if not steps.start(e, o, f, at):
         return GIVEN_UP
@@ -70,16 +70,31 @@ def solve(e: Data, o: Options, f: Work, at: Point) -> int:
         dual_broken = not r.dual <= max(allowed_dual, o.tol * (1 + r.dual_size) ** 0.5)
         stuck = iteration - progress >= STALL or iteration == o.max_iter
         if rows_broken or dual_broken or stuck:
-            return GIVEN_UP
+            return left_off(o, whole(e, o, f, at, r), iteration)
         steps.weigh(e, f, at)
         if not newton.factor(e, o, f):
-            return GIVEN_UP
+            return left_off(o, whole(e, o, f, at, r), iteration)
         steps.direction(e, o, f, at, mu, linear)
         alpha, beta = steps.move(e, f, at, linear)
         clear = min(alpha, beta) > POOR
         allowed_rows = (1 - alpha / 2) * r.equalities if clear else BIG
         allowed_dual = (1 - beta / 2) * r.dual if clear else BIG
     return GIVEN_UP
+
+
+@exact
+def whole(e: Data, o: Options, f: Work, at: Point, r: Norms) -> Norms:
+    """`r`, or, where that and x are but recalled, what is evaluated."""
+    if not f.flags[RECALLS]:
+        return r
+    recalled.end(e, f, at)
+    return evaluate(e, o, f, at)
+
+
+@exact
+def left_off(o: Options, r: Norms, iteration: int) -> int:
+    """What to call an element that is left: polishing does not care how exact the point is."""
+    return NEAR - iteration if o.barrier == 0 and are_within(r, CLOSE) else GIVEN_UP
 
 
 @exact

@@ -30,7 +30,7 @@ from kktdiff.backends.compiled._data import (
 )
 from kktdiff.backends.compiled._jit import exact, inlined
 from kktdiff.backends.compiled._kept import Kept, factor, step
-from kktdiff.backends.compiled._residuals import Norms, evaluate
+from kktdiff.backends.compiled._residuals import Norms, are_within, evaluate
 
 
 @exact
@@ -48,7 +48,7 @@ def polish(e: Data, o: Options, f: Work, at: Point, k: Kept) -> bool:
         _solve(e, o, f, at, k)
         release(e, f, k.point)
         r = evaluate(e, o, f, k.point)
-        if _merit(r) <= CLEAN:
+        if are_within(r, CLEAN):
             _tell(e, f, k, r)
             worst = max(max(r.primal, r.dual), r.gap)
             return max(worst, ROUNDING / 8 * r.dual_size) <= MUCH
@@ -63,7 +63,7 @@ def polish(e: Data, o: Options, f: Work, at: Point, k: Kept) -> bool:
 def _solve(e: Data, o: Options, f: Work, at: Point, k: Kept) -> None:
     """Newton's method on the equations for the active set, which are linear: steps refine."""
     point, trial = k.point, Point(f.x[DX], f.c[DS], f.c[DLAM], f.k[DNU])
-    _copy(at, point)
+    copy_point(at, point)
     put_on(e, o, f, point)
     left = _left(evaluate(e, o, f, point))
     for _ in range(STEPS):
@@ -75,7 +75,7 @@ def _solve(e: Data, o: Options, f: Work, at: Point, k: Kept) -> None:
         now = _left(r)
         if not now < left:
             return
-        _copy(trial, point)
+        copy_point(trial, point)
         much, left = now < left / 2, now
         rest = max(max(r.equalities, r.dual), r.gap)
         if not ((much and (left > CLEAN / 4 or rest > FINE)) or rest > MUCH):
@@ -83,7 +83,8 @@ def _solve(e: Data, o: Options, f: Work, at: Point, k: Kept) -> None:
 
 
 @exact
-def _copy(source: Point, out: Point) -> None:
+def copy_point(source: Point, out: Point) -> None:
+    """All of one."""
     copy(source.x, out.x)
     copy(source.s, out.s)
     copy(source.lam, out.lam)
@@ -95,12 +96,6 @@ def _left(r: Norms) -> float:
     """What is left of the equations; the slacks of the other rows meet theirs."""
     primal = max(r.rows, r.equalities) / (1 + r.primal_size)
     return primal + r.dual / (1 + r.dual_size) + r.gap / (1 + r.gap_size)
-
-
-@exact
-def _merit(r: Norms) -> float:
-    primal, dual = r.primal / (1 + r.primal_size), r.dual / (1 + r.dual_size)
-    return max(max(primal, dual), r.gap / (1 + r.gap_size))
 
 
 @inlined

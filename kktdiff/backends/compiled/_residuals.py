@@ -22,7 +22,7 @@ from kktdiff.backends.compiled._data import (
     Work,
     fill,
 )
-from kktdiff.backends.compiled._jit import fast
+from kktdiff.backends.compiled._jit import exact, fast
 from kktdiff.backends.compiled._products import (
     add_rows,
     add_rows_of,
@@ -92,3 +92,10 @@ def evaluate(e: Data, o: Options, f: Work, at: Point) -> Norms:
     dual_size = max(max(top(f.x[QX]), top(e.x[P])), max(top(f.x[CL]), top(f.x[AN])))
     norms = max(primal, equalities), top(r_x), abs(gap)
     return Norms(*norms, top(r_c), equalities, primal_size, dual_size, gap_size)
+
+
+@exact
+def are_within(r: Norms, most: float) -> bool:
+    """Whether none of the three relative residuals is more, or NaN."""
+    primal, dual = r.primal <= most * (1 + r.primal_size), r.dual <= most * (1 + r.dual_size)
+    return primal and dual and r.gap <= most * (1 + r.gap_size)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from kktdiff._settings import GIVEN_UP, NEAR
 from kktdiff.backends.compiled import _dual as dual
 from kktdiff.backends.compiled import _lapack as lapack
 from kktdiff.backends.compiled._data import (
@@ -23,8 +24,8 @@ from kktdiff.backends.compiled._data import (
 )
 from kktdiff.backends.compiled._jit import exact
 from kktdiff.backends.compiled._kept import Kept, kept_of
-from kktdiff.backends.compiled._loop import GIVEN_UP, solve
-from kktdiff.backends.compiled._polish import polish
+from kktdiff.backends.compiled._loop import solve
+from kktdiff.backends.compiled._polish import copy_point, polish
 from kktdiff.backends.compiled._products import is_positive, top
 from kktdiff.backends.compiled._triangular import is_sound
 
@@ -32,9 +33,11 @@ from kktdiff.backends.compiled._triangular import is_sound
 def run(
     batch: Batch, o: Options, f: Work, at: Point, kept: Kept, iterations: Any, first: int, end: int
 ) -> None:
-    """Solve the elements from `first` to `end`; `iterations` is GIVEN_UP where that failed.
+    """Solve the elements from `first` to `end`.
 
-    Where few entries are not zero the primal form is cheaper, and the dual one is tried second.
+    `iterations` is GIVEN_UP where that failed, and NEAR less their number where polishing did: then
+    the point is the loop's. Where few entries are not zero the primal form is cheaper, and the dual
+    one is tried second; else it is the other way round.
     """
     for i in range(first, end):
         e, iterations[i] = element(batch, i, first, f), GIVEN_UP
@@ -44,16 +47,21 @@ def run(
             continue
         serves = f.flags[SERVES] and is_positive(e.c[PRESENT])
         cheap = dual.is_cheap(e, f)
-        for form in range(2 if serves and not cheap else 1):
-            f.flags[DUAL] = serves and (cheap or form == 1)
+        for form in range(2 if serves else 1):
+            f.flags[DUAL] = serves and cheap == (form == 0)
             if f.flags[DUAL]:
                 dual.prepare(e, f)
             else:
                 f.flags[FORMED] = False  # the rows in memory are this form's now
             count = solve(e, o, f, point_of(at, 0))
-            if count != GIVEN_UP and polish(e, o, f, point_of(at, 0), kept_of(kept, i)):
+            if count == GIVEN_UP:
+                continue
+            count = NEAR - count if count <= NEAR else count
+            if polish(e, o, f, point_of(at, 0), kept_of(kept, i)):
                 iterations[i] = count
                 break
+            copy_point(point_of(at, 0), point_of(kept.point, i))
+            iterations[i] = NEAR - count
 
 
 @exact

@@ -11,8 +11,8 @@ FILES = (
     *("ruiz", "outer"),
 )
 CONSTANTS = (
-    *("BIG", "CLEAN", "FINE", "FIXED", "KEEP_OFF", "KEEP_WELL_OFF", "LU_REGULARISATION"),
-    *("MANY_WRONG", "MUCH", "PLAIN", "POOR", "REFINED", "REFINEMENTS"),
+    *("BIG", "CLEAN", "CLOSE", "FINE", "FIXED", "GIVEN_UP", "KEEP_OFF", "KEEP_WELL_OFF"),
+    *("LU_REGULARISATION", "MANY_WRONG", "MUCH", "NEAR", "PLAIN", "POOR", "REFINED", "REFINEMENTS"),
     *("REGULARISATION", "ROUNDING", "SHORT", "STALL", "STEPS"),
 )
 SHARED = 1024  # bytes for a block: 12 numbers of each of 8 warps, and two behind all (FOUND)

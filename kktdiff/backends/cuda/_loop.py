@@ -13,7 +13,7 @@ from kktdiff.backends.cuda._cuda import Cuda
 from kktdiff.backends.cuda._kernels import threads_for
 from kktdiff.backends.cuda._table import Batch, Given, packed
 
-RUNNING, GIVEN_UP = -2, -1  # states of a problem; else the number of its iterations
+RUNNING = -2  # state of a problem; else as `kktdiff.backends.Solved` has it
 FEWEST = 64  # slots: with fewer the device is not full anyway
 GATHERING = 256  # threads of the one block that moves problems together
 
@@ -111,7 +111,7 @@ def _memory(cuda: Cuda, qp: Any, scaling: Any, settings: Any) -> Batch:
         W=empty(m, n),
         V=empty(k, n),
         S=empty(k, k),
-        vectors=empty(5 * n + 7 * M + 3 * k + 3),
+        vectors=empty(5 * n + 7 * M + 3 * k + 4),
         slots=xp.arange(length, dtype=xp.int32),
         live=xp.zeros(settings.max_iter + 1, dtype=xp.int32),
     )

@@ -6,11 +6,11 @@ tried again with another one.
 
 from typing import Any, NamedTuple
 
-from kktdiff._settings import CORRECTIONS
+from kktdiff._settings import CORRECTIONS, GIVEN_UP, NEAR
 from kktdiff._typing import Array
 from kktdiff.backends.cuda import _libraries as libraries
 from kktdiff.backends.cuda._kernels import threads_for
-from kktdiff.backends.cuda._loop import GIVEN_UP, Slots
+from kktdiff.backends.cuda._loop import Slots
 from kktdiff.backends.cuda._table import Polish, packed
 
 TRIED, AGAIN, POLISHED = 0, 1, 2  # states of a problem; else GIVEN_UP
@@ -21,7 +21,7 @@ class Solutions(NamedTuple):
     """What came of it."""
 
     polish: Polish  # solutions, factors, and what else is kept of them
-    iterations: Array  # GIVEN_UP where polishing failed, or the loop before it
+    iterations: Array  # GIVEN_UP where the loop failed, NEAR less their number where polishing did
 
 
 def polish(slots: Slots) -> Solutions:
@@ -42,8 +42,17 @@ def polish(slots: Slots) -> Solutions:
         table = packed(work, slots.cuda)
         slots.launch("choose", table)
         left = _try(slots, work, table)
-    done = work.state == POLISHED
-    return Solutions(work, xp.where(done, q.state, 0 * q.state + GIVEN_UP))
+    done, count = work.state == POLISHED, xp.where(q.state >= 0, q.state, NEAR - q.state)
+    short = xp.where(_came_near(slots), NEAR - count, GIVEN_UP)
+    points = {name: (getattr(work, name), getattr(q, name)) for name in ("x", "s", "lam", "nu")}
+    chosen = {name: xp.where(done[:, None], *both) for name, both in points.items()}
+    return Solutions(work._replace(**chosen), xp.where(done, count, short))
+
+
+def _came_near(slots: Slots) -> Array:  # (B,) bool
+    """Which problems the loop solved, or left near the solution."""
+    state = slots.batch.state
+    return (state >= 0) | (state <= NEAR)
 
 
 def _try(slots: Slots, work: Polish, table: Array) -> int:
@@ -77,7 +86,7 @@ def _memory(slots: Slots) -> Polish:
         return xp.empty((q.length, *shape), dtype=dtype)
 
     M, none, whole = q.d.array.shape[1], xp.zeros(0, dtype=xp.float64), xp.zeros(0, dtype=xp.int32)
-    state = xp.where(q.state >= 0, TRIED + 0 * q.state, GIVEN_UP)
+    state = xp.where(_came_near(slots), TRIED + 0 * q.state, GIVEN_UP)
     return Polish(
         r=0,
         **{name: empty(size) for name, size in {"x": q.n, "s": M, "lam": M, "nu": q.k}.items()},

@@ -24,7 +24,7 @@ struct Batch {
   double* least;    // (7): smallest residuals, relative residuals and mu so far
   double* allowed;  // (2): most that the last step may leave of the linear residuals
   Int *progress, *linear;
-  Int* state;  // RUNNING, GIVEN_UP, or in how many iterations it was solved
+  Int* state;  // RUNNING, GIVEN_UP, in how many iterations it was solved, or NEAR less those
   // For each slot, a problem that is worked on: the condensed system, and vectors.
   double *H, *W, *V, *S, *vectors;
   int *H_info, *S_info;  // not 0: the matrix is not positive definite
@@ -33,7 +33,6 @@ struct Batch {
 };
 
 #define RUNNING -2
-#define GIVEN_UP -1
 
 // Of a Batch, or of anything else with these sizes.
 template <class T>
@@ -55,12 +54,15 @@ struct Vectors {
   double *r_x, *dx, *half, *h, *force;                   // (n)
   double *r_c, *w, *target, *ds, *dlam, *per_s, *per_lam;  // (M)
   double *r_nu, *dnu, *half_nu;                          // (k)
-  double* norms;                                         // (3): equalities, dual, mu
+  double* norms;                                         // (4): what steps need of them
 };
+
+// The entries; the last is what becomes of a problem whose system can't be factored.
+enum { EQUALITIES, STATIONARITY, MU, LEFT, KEPT_NORMS };
 
 __device__ Vectors vectors_of(const Batch& q, Int slot) {
   int n = q.n, M = inequalities(q), k = q.k;
-  double* at = q.vectors + slot * (5 * n + 7 * M + 3 * k + 3);
+  double* at = q.vectors + slot * (5 * n + 7 * M + 3 * k + KEPT_NORMS);
   double *x = at, *c = at + 5 * n, *nu = c + 7 * M;
   return {x,         x + n,     x + 2 * n, x + 3 * n, x + 4 * n, c,      c + M,      c + 2 * M,
           c + 3 * M, c + 4 * M, c + 5 * M, c + 6 * M, nu,        nu + k, nu + 2 * k, nu + 3 * k};

@@ -1,5 +1,6 @@
-// The interior-point loop of `kktdiff._ipm` for problems that give no trouble; what has trouble is
-// given up: the array code takes it from the start, and decides what it is.
+// The interior-point loop of `kktdiff._ipm` for problems that give no trouble. What has trouble is
+// left at once: to polishing, if it is near the solution by then; else it is given up, the array code
+// takes it from the start, and decides what it is.
 
 // Begin at zero, and write the system whose solution is the first point.
 extern "C" __global__ void __launch_bounds__(MOST_THREADS, 2) begin(const Batch* batch) {
@@ -19,6 +20,7 @@ extern "C" __global__ void __launch_bounds__(MOST_THREADS, 2) begin(const Batch*
   EACH(at, q.n * q.n) curved = larger(curved, Q[at] != 0 ? 1 : 0);
   curved = largest(curved);
   if (threadIdx.x == 0) {
+    v.norms[LEFT] = GIVEN_UP;
     q.progress[i] = 0;
     q.linear[i] = curved == 0;
   }
@@ -91,6 +93,11 @@ __device__ bool has_halved(const Batch& q, Int i, const Norms& r) {
   return found;
 }
 
+// What to call a problem that is left: polishing does not care how exact the point is.
+__device__ Int left_off(const Batch& q, Int iteration, const Norms& r) {
+  return q.barrier == 0 && merit(r) < CLOSE ? NEAR - iteration : GIVEN_UP;
+}
+
 // What becomes of problem i, for one thread.
 __device__ Int verdict(const Batch& q, Int i, Int iteration, const Norms& r) {
   if (is_solved(q, r)) return iteration;
@@ -99,7 +106,7 @@ __device__ Int verdict(const Batch& q, Int i, Int iteration, const Norms& r) {
   bool rows = r.equalities <= larger(allowed[0], q.tol * sqrt(1 + r.primal_size));
   bool dual = r.dual <= larger(allowed[1], q.tol * sqrt(1 + r.dual_size));
   bool stuck = iteration - q.progress[i] >= STALL || iteration == q.max_iter;
-  return rows && dual && !stuck ? RUNNING : GIVEN_UP;
+  return rows && dual && !stuck ? RUNNING : left_off(q, iteration, r);
 }
 
 // Judge the point of each problem; where it goes on, write the system of the next step.
@@ -114,7 +121,8 @@ judge(const Batch* batch, Int iteration) {
   if (threadIdx.x == 0) {
     q.state[i] = verdict(q, i, iteration, r);
     if (q.state[i] == RUNNING) atomicAdd(q.live + iteration, 1);
-    v.norms[0] = r.equalities, v.norms[1] = r.dual, v.norms[2] = r.mu;
+    v.norms[EQUALITIES] = r.equalities, v.norms[STATIONARITY] = r.dual, v.norms[MU] = r.mu;
+    v.norms[LEFT] = (double)left_off(q, iteration, r);
   }
   __syncthreads();
   if (q.state[i] != RUNNING) return;
@@ -158,7 +166,7 @@ __device__ void newton_to(const Batch& q, Int i, const Vectors& v, double centre
 // Mehrotra's predictor and corrector; where that goes astray, a plain step to the centre.
 __device__ void direction(const Batch& q, Int i, const Vectors& v, double& alpha, double& beta) {
   int M = inequalities(q);
-  const double *s = q.s + i * M, *lam = q.lam + i * M, mu = v.norms[2];
+  const double *s = q.s + i * M, *lam = q.lam + i * M, mu = v.norms[MU];
   newton_to(q, i, v, q.barrier, false);
   lengths(q, i, v, alpha, beta);
   double r[2] = {};
@@ -201,7 +209,7 @@ extern "C" __global__ void __launch_bounds__(MOST_THREADS, 2) advance(const Batc
   }
   if (threadIdx.x == 0) {
     bool clear = alpha > POOR && beta > POOR;
-    q.allowed[i * 2] = clear ? (1 - alpha / 2) * v.norms[0] : BIG;
-    q.allowed[i * 2 + 1] = clear ? (1 - beta / 2) * v.norms[1] : BIG;
+    q.allowed[i * 2] = clear ? (1 - alpha / 2) * v.norms[EQUALITIES] : BIG;
+    q.allowed[i * 2 + 1] = clear ? (1 - beta / 2) * v.norms[STATIONARITY] : BIG;
   }
 }

@@ -35,7 +35,7 @@ __device__ void condense(const Batch& q, Int i, Int slot, const Vectors& v) {
   }
 }
 
-// Make the factors ready for both sweeps; where one is missing, problem i is given up.
+// Make the factors ready for both sweeps; where one is missing, problem i is left.
 __device__ bool take_factors(const Batch& q, Int i, Int slot, const Vectors& v) {
   bool there = !(q.k && q.S_info[slot] != 0);
   if (q.separable) {
@@ -46,7 +46,7 @@ __device__ bool take_factors(const Batch& q, Int i, Int slot, const Vectors& v) 
     there = q.H_info[slot] == 0 && there;
   }
   if (!there) {
-    if (threadIdx.x == 0) q.state[i] = GIVEN_UP;
+    if (threadIdx.x == 0) q.state[i] = (Int)v.norms[LEFT];
     return false;
   }
   if (!q.separable) prepare(q.H + slot * q.n * q.n, q.n);

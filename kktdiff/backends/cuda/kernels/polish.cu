@@ -127,12 +127,10 @@ __device__ double release(const Batch& q, Int i, const Vectors& v, const Point& 
 
 // What becomes of a problem, for one thread.
 __device__ Int polished(const Polish& p, Int i, const Norms& r, double wrong) {
-  double merit = larger(larger(r.primal / (1 + r.primal_size), r.dual / (1 + r.dual_size)),
-                        r.gap / (1 + r.gap_size));
   double worst = larger(larger(r.primal, r.dual), larger(r.gap, ROUNDING / 8 * r.dual_size));
   double* numbers = p.numbers + i * 4;
   numbers[0] = r.objective, numbers[1] = r.primal, numbers[2] = r.dual, numbers[3] = r.gap;
-  if (merit <= CLEAN) return worst <= MUCH ? POLISHED : GIVEN_UP;
+  if (merit(r) <= CLEAN) return worst <= MUCH ? POLISHED : GIVEN_UP;
   if (!(wrong > 0 && wrong < p.wrong[i])) return GIVEN_UP;
   p.wrong[i] = (Int)wrong;
   return AGAIN;

@@ -10,6 +10,12 @@ struct Norms {
   double objective;  // 1/2 x'Qx + p'x
 };
 
+// The worst of the three relative residuals.
+__device__ double merit(const Norms& r) {
+  double primal = r.primal / (1 + r.primal_size), dual = r.dual / (1 + r.dual_size);
+  return larger(larger(primal, dual), r.gap / (1 + r.gap_size));
+}
+
 // Sums first, then maxima: the order in which they are reduced.
 enum { GAP, GAP_SIZE, PRODUCT, PRESENT, VALUE, SUMS, PRIMAL = SUMS, DUAL, EQUAL, ROWS, PRIMAL_SIZE,
        DUAL_SIZE, OFF_PATH, NORMS };

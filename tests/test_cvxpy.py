@@ -213,6 +213,7 @@ def test_options_go_to_the_solver_and_those_of_others_have_no_effect():
     model = lasso()
     values, layer = drawn(model, 943), layer_of(model)
     old = {"solve_method": "ECOS", "eps": 1e-1, "max_iters": 1, "acceleration_lookback": 0}
+    old |= {"tol_gap_abs": 1e-1, "ipm_settings": None}  # of Clarabel, of moreau
     assert torch.equal(layer(*values, solver_args=old)[0], layer(*values)[0])
     with pytest.warns(kktdiff.SolveWarning, match="MAX_ITER"):
         CvxpyLayer(*model[:3], solver_args={"max_iter": 1})(*values)

@@ -15,12 +15,16 @@ _WITHOUT_EFFECT = (
     "eps",
     "eps_abs",
     "eps_rel",
+    "ipm_settings",
     "max_iters",
     "mode",
     "n_jobs_backward",
     "n_jobs_forward",
     "raise_on_error",
     "solve_method",
+    "tol_feas",
+    "tol_gap_abs",
+    "tol_gap_rel",
     "use_indirect",
 )
 

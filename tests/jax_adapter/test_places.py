@@ -201,6 +201,20 @@ def test_real_cupy_takes_the_stream():
     assert cupy.cuda.Stream.from_external(_streams._Stream(77)).ptr == 77
 
 
+ON_THE_CPU = """
+import sys, jax, jax.numpy as jnp
+from kktdiff.adapters.jax import solve_qp
+for call in (solve_qp, jax.jit(solve_qp)):
+    assert call(jnp.eye(2), jnp.ones(2)).solved
+assert "cupy" not in sys.modules
+"""
+
+
+def test_on_the_cpu_no_cupy_is_loaded(repository):
+    done = command(repository, "-c", ON_THE_CPU)
+    assert done.returncode == 0, done.stderr
+
+
 SHARDED = """
 import numpy as np, jax, jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P

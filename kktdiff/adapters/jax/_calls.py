@@ -49,9 +49,9 @@ def _cupy_is_usable() -> bool:
 
 
 def _now(primitive: Any, work: Work, *arrays: Any, **how: Any) -> list[Any]:
-    """On the host without compilation, with Python's own errors and warnings."""
+    """On the host without compilation, with Python's own errors and warnings; on CUDA compiled."""
     devices = [next(iter(v.devices())) for v in arrays if isinstance(v, jax.Array)]
-    if _cupy_is_usable() and any(device.platform == _GPU for device in devices):
+    if any(device.platform == _GPU for device in devices) and _cupy_is_usable():
         return _compiled(primitive, tuple(how.items()))(*arrays)
     place = None
     for v in arrays:

@@ -113,7 +113,7 @@ def layer_of(weeks: int) -> CvxpyLayer:
     risk = cp.sum_squares(factors) + sum(own)
     worth = cp.sum(cp.multiply(forecasts, active)) - AVERSION / 200 * risk  # both in %
     before = cp.vstack([held, *(weights[week] for week in range(weeks - 1))])
-    # Trades as cp.norm1(weights - before), in bounds alone: half the time.
+    # Trades as cp.norm1(weights - before), but with bounds where that has inequalities.
     rules = [factors == active @ exposures.T, weights == before + buys - sells]
     rules += [cp.sum(weights, axis=1) == 1, weights >= 0, weights <= LIMIT]
     problem = cp.Problem(cp.Maximize(worth - cost * cp.sum(buys + sells)), rules)

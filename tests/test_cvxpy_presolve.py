@@ -10,6 +10,7 @@ from tests.tolerances import CONSTRUCTION, OTHER_SOLVER, SHARED, TIGHT_ANSWER
 
 torch = pytest.importorskip("torch")
 cp = pytest.importorskip("cvxpy")
+from benchmarks.cvxpy_layers.models import KINDS
 from kktdiff.adapters.cvxpy import CvxpyLayer
 from kktdiff.adapters.cvxpy._maps import blocks, laid_out
 from kktdiff.adapters.cvxpy._presolve import presolved
@@ -114,6 +115,29 @@ def test_a_problem_of_nothing_but_equalities_keeps_its_variables():
     layer = CvxpyLayer(cp.Problem(cp.Minimize(cp.sum_squares(x)), [2 * x == t]), [t], [x])
     (found,) = layer(torch.tensor([2.0, 4.0], dtype=torch.float64))
     assert_near(found, [1.0, 2.0], CONSTRUCTION, "x")
+
+
+def test_how_right_an_ill_conditioned_sum_of_squares_is():
+    """As the documentation has it: the QP of the smaller problem has A'A."""
+    rng = np.random.default_rng(974)
+    U, V = (np.linalg.qr(rng.normal(size=(rows, 10)))[0] for rows in (30, 10))
+    A, x, b = U * np.logspace(0, -5, 10) @ V.T, cp.Variable(10), cp.Parameter(30)
+    value = A @ rng.normal(size=10) + 1e-3 * rng.normal(size=30)
+    expected = np.linalg.lstsq(A, value)[0]
+    problem = cp.Problem(cp.Minimize(cp.sum_squares(A @ x - b)), [x >= -1e6])
+    for eliminate, most in ((True, 1e-6), (False, 1e-10)):
+        layer = CvxpyLayer(problem, [b], [x], eliminate=eliminate)
+        (found,) = layer(torch.tensor(value))
+        assert_near(found, expected, most, f"eliminate={eliminate}")
+
+
+def test_the_mpc_of_the_documentation_has_so_many_variables():
+    model = KINDS["mpc"].make()
+    values = [torch.tensor(v) for v in model.values(np.random.default_rng(975), 1)]
+    for eliminate, size in ((False, 326), (True, 124)):
+        layer = CvxpyLayer(*model[:3], eliminate=eliminate)
+        layer(*values)
+        assert layer.last.x.shape == (1, size)
 
 
 @pytest.mark.parametrize("bad", ["NaN in A", "NaN in b", "NaN in c", "infeasible"])

@@ -26,7 +26,7 @@ def options() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--models", type=_some_of(tuple(KINDS)), default=tuple(KINDS), help="by commas")
+    add("--models", type=bench.some_of(tuple(KINDS)), default=tuple(KINDS), help="by commas")
     add("--batches", type=_sizes, help="by commas (default: each model's own)")
     add("--repeats", type=_count, default=7, help="(default: %(default)s)")
     about = "no further repeat is begun after so long (default: %(default)s)"
@@ -40,18 +40,6 @@ def options() -> argparse.ArgumentParser:
     about = "make the tables again from the numbers of these files, put together"
     add("--from", dest="sources", type=Path, nargs="+", help=about)
     return parser
-
-
-def _some_of(known: tuple[str, ...]) -> Any:
-    def names(text: str) -> tuple[str, ...]:
-        given = tuple(text.split(","))
-        unknown = [name for name in given if name not in known]
-        if unknown:
-            listed = f"{', '.join(unknown)}; known are {', '.join(known)}"
-            raise argparse.ArgumentTypeError(f"unknown: {listed}")
-        return given
-
-    return names
 
 
 def _sizes(text: str) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ libraries on the same ones.
 ((3, 20, 10), (3, 5, 10))
 """
 
-from kktdiff.bench._command import add_options, command
+from kktdiff.bench._command import add_options, command, some_of
 from kktdiff.bench._machine import machine
 from kktdiff.bench._ours import WAYS, build
 from kktdiff.bench._problem import FULL_RANK, Arrays, Problem
@@ -51,6 +51,7 @@ __all__ = [
     "run",
     "run_one",
     "signals",
+    "some_of",
     "table",
     "tables",
     "timed",

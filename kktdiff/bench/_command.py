@@ -25,12 +25,12 @@ def add_options(commands: Any, at_least: Callable[[int], Callable[[str], int]]) 
     )
     add = parser.add_argument
     names = f"separated by commas (default: {','.join(USUAL)})"
-    add("--workloads", type=_some_of(tuple(WORKLOADS)), default=USUAL, metavar="W1,W3", help=names)
+    add("--workloads", type=some_of(tuple(WORKLOADS)), default=USUAL, metavar="W1,W3", help=names)
     add("--batch", type=at_least(1), metavar="N", help="problems per call, for all workloads")
     add("--repeats", type=at_least(1), default=9, metavar="N", help="(default: 9)")
     add("--dtype", choices=("float64", "float32"), default="float64")
     text = f"ways to call, of {','.join(WAYS)} (default: all that can be used)"
-    add("--call", type=_some_of(WAYS), default=None, metavar="WAYS", help=text)
+    add("--call", type=some_of(WAYS), default=None, metavar="WAYS", help=text)
     add("--large", action="store_true", help="also one QP of 1000 variables")
     add("--quick", action="store_true", help="two problems, once, to see that it works")
     add("--json", type=Path, metavar="FILE", help="for every single time and error")
@@ -66,7 +66,9 @@ def command(options: argparse.Namespace, say: Callable[[str], None]) -> None:
         say(f"written to {options.json}")
 
 
-def _some_of(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+def some_of(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+    """The type of an option: some of the known names, by commas."""
+
     def names(text: str) -> tuple[str, ...]:
         given = tuple(dict.fromkeys(text.split(",")))
         unknown = [name for name in given if name not in known]

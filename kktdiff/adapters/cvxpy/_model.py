@@ -57,7 +57,7 @@ class Model:
     ) -> None:
         if gp:
             raise ValueError("gp=True: geometric programs are not QPs")
-        parameters = _checked(problem, list(parameters))
+        parameters, variables = _checked(problem, list(parameters)), list(variables)
         for variable in variables:
             if not isinstance(variable, cp.Variable):
                 raise TypeError(

@@ -8,7 +8,8 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from kktdiff.adapters.jax._kept import CORE, Names
+from kktdiff.adapters._fields import CORE
+from kktdiff.adapters.jax._kept import Names
 
 
 def solve_rule(

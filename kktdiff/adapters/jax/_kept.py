@@ -19,11 +19,8 @@ import kktdiff
 from kktdiff import backends
 from kktdiff._typing import Array
 
-INPUTS = tuple(field.name for field in dataclasses.fields(kktdiff.Grads))
-FLOATS = tuple(field.name for field in dataclasses.fields(kktdiff.Tangents))
 DIAGNOSTICS = tuple(field.name for field in dataclasses.fields(kktdiff.Diagnostics))
 REPORTS = ("status", "solved", "iterations", "primal_residual", "dual_residual", "duality_gap")
-CORE = {"Q": 2, "p": 1, "G": 2, "h": 1, "A": 2, "b": 1, "lb": 1, "ub": 1}  # dimensions of one
 
 KEPT = 64  # solutions that wait for their derivatives, at the most
 KEPT_BYTES = 2**30  # and what they take, estimated; the newest is kept whatever it takes

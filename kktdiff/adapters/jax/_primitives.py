@@ -25,10 +25,11 @@ from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching
 
+from kktdiff.adapters._fields import CORE, FLOATS
 from kktdiff.adapters.jax import _kept as kept
 from kktdiff.adapters.jax._batching import form_rule, report_rule, solve_rule
 from kktdiff.adapters.jax._calls import register
-from kktdiff.adapters.jax._kept import CORE, DIAGNOSTICS, FLOATS, REPORTS, Call, Names
+from kktdiff.adapters.jax._kept import DIAGNOSTICS, REPORTS, Call, Names
 
 Space = tuple[str, Names]  # "in" or "out", and the names of those that are not zero
 

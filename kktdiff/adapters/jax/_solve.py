@@ -9,7 +9,8 @@ import numpy as np
 from jax import Array
 
 import kktdiff
-from kktdiff.adapters.jax._kept import CORE, Call, Weights
+from kktdiff.adapters._fields import CORE
+from kktdiff.adapters.jax._kept import Call, Weights
 from kktdiff.adapters.jax._primitives import fields_of, solve_p
 
 

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 import kktdiff
-from kktdiff.adapters.torch._exchange import CORE, FLOATS, INPUTS, on_stream, to_array, to_tensor
+from kktdiff.adapters._fields import CORE, FLOATS, INPUTS
+from kktdiff.adapters.torch._exchange import on_stream, to_array, to_tensor
 from kktdiff.adapters.torch._functions import REPORTS
 
 _KEPT = 16  # solutions that wait for their backward, at the most

@@ -1,7 +1,6 @@
 """Tensors to arrays and back, without a copy: NumPy on the CPU, CuPy on CUDA."""
 
 import contextlib
-import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,14 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import kktdiff
 from kktdiff import backends
 from kktdiff._typing import Array
 from kktdiff.adapters import _streams
 
-INPUTS = tuple(field.name for field in dataclasses.fields(kktdiff.Grads))
-FLOATS = tuple(field.name for field in dataclasses.fields(kktdiff.Tangents))
-CORE = {"Q": 2, "p": 1, "G": 2, "h": 1, "A": 2, "b": 1, "lb": 1, "ub": 1}  # dimensions of one
 _LOW = (torch.float16, torch.bfloat16)
 
 Tensors = Sequence[Tensor | None]

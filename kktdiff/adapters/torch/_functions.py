@@ -16,9 +16,8 @@ import torch
 from torch import Tensor
 
 import kktdiff
+from kktdiff.adapters._fields import FLOATS, INPUTS
 from kktdiff.adapters.torch._exchange import (
-    FLOATS,
-    INPUTS,
     Tensors,
     on_stream,
     to_array,

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 import kktdiff
+from kktdiff.adapters._fields import FLOATS
 from kktdiff.adapters.torch import _compiled
-from kktdiff.adapters.torch._exchange import FLOATS, checked, on_stream, to_array, to_tensor
+from kktdiff.adapters.torch._exchange import checked, on_stream, to_array, to_tensor
 from kktdiff.adapters.torch._functions import REPORTS, SHIFTS, Call, Solve
 
 _GRADIENTS = ("exact", "smoothed", "least_squares")

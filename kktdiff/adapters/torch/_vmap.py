@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kktdiff.adapters.torch._exchange import CORE, FLOATS, INPUTS, Tensors
+from kktdiff.adapters._fields import CORE, FLOATS, INPUTS
+from kktdiff.adapters.torch._exchange import Tensors
 
 N = len(INPUTS)
 Apply = Callable[..., tuple[Tensor, ...]]

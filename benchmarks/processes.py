@@ -1,7 +1,6 @@
 """Processes of their own for measurements, with an end to patience."""
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -12,9 +11,7 @@ Record = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def run(
-    job: Record, *, patience: float | None, environment: dict[str, str] | None = None
-) -> Record:
+def run(job: Record, *, patience: float | None) -> Record:
     """What `benchmarks.pair` makes of a job, or ``{"failed": the sentence why not}``.
 
     Parameters
@@ -23,8 +20,6 @@ def run(
         Which library, workload, batch.
     patience
         Seconds; None: for ever.
-    environment
-        Variables to add to those of this process.
     """
     with tempfile.TemporaryDirectory() as folder:
         before, after = Path(folder, "job.json"), Path(folder, "result.json")
@@ -34,7 +29,6 @@ def run(
             done = subprocess.run(
                 command,
                 cwd=ROOT,
-                env=os.environ | (environment or {}),
                 capture_output=True,
                 text=True,
                 check=False,

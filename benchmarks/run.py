@@ -18,11 +18,9 @@ from typing import Any
 
 from benchmarks import figures, peers, processes, verdicts
 from kktdiff import bench
-from kktdiff.backends import compiled
 
 Record = dict[str, Any]
-OURS = (("arrays", "compiled"), ("torch", "compiled, torch tensors"), ("arrays", "NumPy alone"))
-WITHOUT = {"NumPy alone": {"KKTDIFF_COMPILED": "0"}}  # the environment of a process
+OURS = (("arrays", verdicts.OURS), ("torch", "torch tensors"))
 MOST_FOR_PEERS = 2048  # of W1 in a batch: their graphs take gigabytes from there on
 NAME = "performance"
 README, RESULTS = processes.ROOT / "README.md", processes.ROOT / "docs" / "results"
@@ -46,7 +44,7 @@ def measure(args: argparse.Namespace) -> Record:
 
 def everyone(name: str, batch: int | None, args: argparse.Namespace) -> list[Record]:
     """All libraries and configurations on one workload, ours first."""
-    found = [ours(name, batch, way, title, args) for way, title in OURS if can(way, title)]
+    found = [ours(name, batch, way, title, args) for way, title in OURS if can(way)]
     for peer in args.peers:
         try:
             configurations = peers.load(peer).CONFIGURATIONS
@@ -60,10 +58,8 @@ def everyone(name: str, batch: int | None, args: argparse.Namespace) -> list[Rec
     return found
 
 
-def can(way: str, title: str) -> bool:
+def can(way: str) -> bool:
     """Whether kktdiff can be called so here."""
-    if title.startswith("compiled") and compiled.missing():
-        return False
     return way != "torch" or util.find_spec("torch") is not None
 
 
@@ -73,7 +69,7 @@ def ours(
     """kktdiff alone."""
     job = {"peer": None, "way": way, "workload": name, "batch": batch}
     job |= {"repeats": args.repeats, "seconds": args.seconds}
-    record = processes.run(job, patience=None, environment=WITHOUT.get(title, {}))
+    record = processes.run(job, patience=None)
     record |= {"library": "kktdiff", "configuration": title, "workload": name}
     return _said(record | more)
 
@@ -112,7 +108,7 @@ def growth(records: list[Record], args: argparse.Namespace) -> list[Record]:
             if batch > args.largest_batch:
                 continue
             for way, title in OURS:
-                if way == "arrays" and can(way, title):
+                if way == "arrays":
                     found.append(ours(name, batch, way, title, args, series=series))
             for record in chosen if batch <= MOST_FOR_PEERS else ():
                 pair = (record["library"], record["configuration"])

@@ -15,7 +15,6 @@ from kktdiff._least_multipliers import multiplier_qp, with_multipliers
 from kktdiff._parts import Kept, Part, activity_at, keep_solved
 from kktdiff._polish import Polished, is_rounding, polish
 from kktdiff._problem import QP
-from kktdiff._quick import solve_easy
 from kktdiff._reports import record
 from kktdiff._residuals import Point, Residuals, evaluate, with_full_sizes
 from kktdiff._scaling import equilibrate
@@ -54,21 +53,14 @@ def solve_part(
     """Solve every element of `qp`; the finished parts, and what is kept for sensitivities."""
     scaling = equilibrate(qp, backend)
     part = Part(index, qp, scaling, ipm.origin(qp), 0 * index, 0 * index)
-    done: list[Part] = []
-    kept: list[Kept] = []
-    if warm is None and backend.at_once:
-        done, kept, part = _easy(part, settings, backend, separable=separable)
-    for piece in part.pieces(backend):
-        near = None if warm is None else warm.take(_places(index, piece.index))
-        done_too, kept_too = _solve_piece(piece, near, settings, backend, separable=separable)
-        done, kept = done + done_too, kept + kept_too
+    done, kept = _solve(part, warm, settings, backend, separable=separable)
     return [part for part in done if part.size], kept
 
 
-def _solve_piece(
+def _solve(
     part: Part, warm: Point | None, settings: Settings, backend: Backend, *, separable: bool
 ) -> Outcome:
-    """What takes the array code."""
+    """Solve the convex elements: a nearby problem's active set first, then the three steps."""
     fast = condensed.system(backend, separable=separable)
     index = part.index
     part, concave = part.split(
@@ -80,9 +72,6 @@ def _solve_piece(
         warm = warm.take(_places(index, part.index))
         done_too, kept, part = _from_nearby(part, warm, settings, backend)
         done += done_too
-    if warm is not None or not backend.at_once:  # else it was tried before
-        done_too, kept_too, part = _easy(part, settings, backend, separable=separable)
-        done, kept = done + done_too, kept + kept_too
     if not part.size:
         return done, kept
     last = part.point
@@ -90,25 +79,6 @@ def _solve_piece(
         part, last = _run(_started(part, fast), _first(settings), fast)
     done_too, kept_too = _finished(part, last, settings, backend)
     return done + done_too, kept + kept_too
-
-
-def _easy(
-    part: Part, settings: Settings, backend: Backend, *, separable: bool
-) -> tuple[list[Part], list[Kept], Part]:
-    """What one call of the backend solves or brings near, and the others, from their start.
-
-    What is near goes on from there. A report has the steps taken again.
-    """
-    done, kept, near, rest = solve_easy(part, settings, backend)
-    fast = condensed.system(backend, separable=separable)
-    for some in [*done, near] if settings.report is not None else []:
-        for piece in some.pieces(backend):
-            _finished(*_run(_started(piece, fast), _first(settings), fast), settings, backend)
-    for piece in near.pieces(backend):
-        quiet = settings._replace(report=None)
-        done_too, kept_too = _finished(piece, piece.point, quiet, backend)
-        done, kept = done + done_too, kept + kept_too
-    return done, kept, rest
 
 
 def _first(settings: Settings) -> Settings:

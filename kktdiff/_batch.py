@@ -26,11 +26,10 @@ class Ran(NamedTuple):
 
 
 def run(problem: Problem, warm: Point | None, settings: Settings) -> Ran:
-    """Solve all elements that can be attempted, in chunks of bounded memory where that matters."""
+    """Solve all elements that can be attempted, in chunks of bounded memory."""
     parts: list[Part] = []
     kept: list[Kept] = []
-    at_once = warm is None and problem.given.backend.at_once
-    for index, separable in _chunks(problem, at_once=at_once):
+    for index, separable in _chunks(problem):
         nearby = None if warm is None else warm.take(index)
         qp = problem.qp if index.shape[0] == problem.length else problem.qp.take(index)
         done, more = solve_part(
@@ -59,7 +58,7 @@ def solve(
     return Solution(**{k: given.give(v) for k, v in fields.items()}, _engine=engine)
 
 
-def _chunks(problem: Problem, *, at_once: bool) -> Iterator[tuple[Array, bool]]:
+def _chunks(problem: Problem) -> Iterator[tuple[Array, bool]]:
     """Places of elements to be solved together, and whether their Q is diagonal with no G.
 
     The form that an element is solved in depends on itself alone, never on its batch.
@@ -68,7 +67,7 @@ def _chunks(problem: Problem, *, at_once: bool) -> Iterator[tuple[Array, bool]]:
     xp = namespace(qp.p)
     good = ~(problem.invalid | problem.contradictory)
     separable = good & is_separable(qp)
-    step = max(1, problem.length) if at_once else room(qp, problem.given.backend)
+    step = room(qp, problem.given.backend)
     for mask, kind in ((separable, True), (good & ~separable, False)):
         places = xp.nonzero(mask)[0]
         count = places.shape[0]

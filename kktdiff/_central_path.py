@@ -11,7 +11,6 @@ from kktdiff import _ipm as ipm
 from kktdiff import _kkt as kkt
 from kktdiff._arrays import namespace
 from kktdiff._parts import Kept, Part, keep_interior
-from kktdiff._quick import approach_easy
 from kktdiff._settings import Settings
 from kktdiff._status import Status
 from kktdiff.backends import Backend
@@ -30,11 +29,6 @@ def on_central_path(group: Kept, barrier: float, backend: Backend) -> Iterator[K
     separable = bool(namespace(qp.Q).all(condensed.is_separable(qp)))  # of a chunk all or none
     fast = condensed.system(backend, separable=separable)
     rest = Part(group.index, qp, scaling, ipm.origin(qp), 0 * group.index, 0 * group.index)
-    easy, rest = approach_easy(rest, settings, backend)
-    if easy.size:
-        yield keep_interior(easy, backend)
-    if not rest.size:
-        return
     rest = rest._replace(point=ipm.start(rest.qp, rest.scaling, fast))
     for system in (fast, kkt.system(backend)):
         settings = settings._replace(exacting=system is fast)

@@ -16,7 +16,6 @@ import numpy as np
 import kktdiff
 from kktdiff import Solution, Status, backends, bench, sudoku
 from kktdiff._files import UsageError, cannot, read, write
-from kktdiff.backends import compiled
 
 FINE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 DATA = ("Q", "p", "G", "h", "A", "b", "lb", "ub")
@@ -25,7 +24,7 @@ WRITTEN = (
     *("primal_residual", "dual_residual", "duality_gap"),
 )
 _REQUIRED = ("numpy", "scipy", "array-api-compat")
-_OPTIONAL = ("tqdm", "matplotlib", "cupy", "torch", "jax", "numba")  # names to import
+_OPTIONAL = ("tqdm", "matplotlib", "cupy", "torch", "jax")  # names to import
 _EXAMPLES = """\
 examples:
   kktdiff sudoku                    learn 4x4 Sudoku from generated boards
@@ -277,5 +276,4 @@ def _info(_: argparse.Namespace) -> int:
     print("\nbackends")
     for name, reason in backends.available().items():
         print(f"  {name:15s} {reason or 'available'}")
-    print(f"\ncompiled code     {compiled.problem() or 'used by the numpy backend'}")
     return FINE

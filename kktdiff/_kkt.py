@@ -110,10 +110,7 @@ def factor(
     give = 0 * scaling.nu if qp.soft_nu is None else qp.soft_nu / scaling.unit_nu
     diagonal = concat([1 - share + reg, -give - reg, rest - reg], axis=1)
     size = xp.broadcast_to(size + qp.sizes[0] + qp.sizes[2], diagonal.shape[:1])
-    weights = {"x": x, "g": g, "nu": scaling.nu, "cost": scaling.cost, "order": order}
-    lu = backend.kkt_lu(Q=qp.Q, G=qp.G, A=qp.A, **weights, diagonal=diagonal, size=size)
-    if lu is None:
-        lu = backend.lu_factor(_assemble(qp, scaling, order, x, g, diagonal), size)
+    lu = backend.lu_factor(_assemble(qp, scaling, order, x, g, diagonal), size)
     return Factors(lu, order, place, a, slack, x, g, stiff, held, scaling)
 
 
@@ -167,10 +164,6 @@ def _held(qp: QP, a: Array) -> Array:  # (B, M) bool
 
 def solve(qp: QP, f: Factors, rhs: Rhs, backend: Backend) -> tuple[Rhs, Array]:
     """Solve and refine; the solution and each element's relative residual, (B,)."""
-    found = None if qp.soft_nu is not None else backend.kkt_solve(qp, f, rhs)
-    if found is not None:
-        x, c, nu, error = found
-        return Rhs(x, c, nu), error
     xp = namespace(rhs.x)
     out = solve_once(qp, f, rhs, backend)
     left = _residual(qp, f, rhs, out)

@@ -30,15 +30,12 @@ class Part(NamedTuple):
     point: Point
     status: Array  # (B,)
     iterations: Array  # (B,)
-    numbers: Array | None = None  # (B, 4): objective, residuals and gap, if they are known already
 
     def take(self, index: Array) -> "Part":
         """The elements `index`."""
         records = self.qp.take(index), self.scaling.take(index), self.point.take(index)
         vectors = [take(v, index) for v in (self.status, self.iterations)]
-        numbers = None if self.numbers is None else take(self.numbers, index)
-        taken = Part(take(self.index, index), *records, *vectors)
-        return taken._replace(numbers=numbers)
+        return Part(take(self.index, index), *records, *vectors)
 
     def split(self, mask: Array) -> tuple["Part", "Part"]:
         """The elements where `mask` holds, and the others."""
@@ -46,14 +43,6 @@ class Part(NamedTuple):
         if bool(xp.all(mask)):
             return self, self.take(self.index[:0])
         return self.take(xp.nonzero(mask)[0]), self.take(xp.nonzero(~mask)[0])
-
-    def pieces(self, backend: Backend) -> list["Part"]:
-        """The same elements, as many at a time as there is room for."""
-        most = room(self.qp, backend) if backend.at_once else self.size  # else they are few already
-        if self.size <= most:
-            return [self] if self.size else []
-        places = namespace(self.index).arange(self.size, device=self.index.device)
-        return [self.take(places[first : first + most]) for first in range(0, self.size, most)]
 
     def marked(self, status: Status) -> "Part":
         """The same elements with another status."""

@@ -78,13 +78,10 @@ def _fields(part: Part) -> dict[str, Array]:
     xp = namespace(point.x)
     rows, lower, upper = qp.split(multipliers(qp, point))
     s, present = qp.split(point.s)[0], qp.split(qp.present)[0]
-    if part.numbers is None:
-        r = evaluate(qp, point)
-        excess = qp.split(r.Cx - qp.d)[0]
-        s = pick(status == int(Status.SOLVED), s, xp.where(excess < 0, -excess, 0.0))
-        numbers = [objective(qp, point.x), r.primal, r.dual, r.gap]
-    else:
-        numbers = [part.numbers[:, i] for i in range(4)]
+    r = evaluate(qp, point)
+    excess = qp.split(r.Cx - qp.d)[0]
+    s = pick(status == int(Status.SOLVED), s, xp.where(excess < 0, -excess, 0.0))
+    numbers = [objective(qp, point.x), r.primal, r.dual, r.gap]
     fields = {
         "x": point.x,
         "s": xp.where(present, s, xp.inf),
@@ -94,12 +91,9 @@ def _fields(part: Part) -> dict[str, Array]:
         "lam_ub": upper if upper.shape[1] else xp.zeros_like(point.x),
         **dict(zip(_NUMBERS, numbers, strict=True)),
     }
-    if part.numbers is not None:  # the callers own what they get; the points are ours
-        fields = {name: xp.asarray(v, copy=True) for name, v in fields.items()}
-    else:
-        says = (status <= int(Status.ALMOST_SOLVED)) | (status == int(Status.MAX_ITER))
-        fields = {name: pick(says, v, xp.nan + 0 * v) for name, v in fields.items()}
-    return fields | {"violation": numbers[1]}
+    says = (status <= int(Status.ALMOST_SOLVED)) | (status == int(Status.MAX_ITER))
+    fields = {name: pick(says, v, xp.nan + 0 * v) for name, v in fields.items()}
+    return fields | {"violation": r.primal}
 
 
 def nearby_point(problem: Problem, solution: "Solution") -> Point:

@@ -61,8 +61,7 @@ def decided(qp: QP, scaling: Scaling, s: Array, lam: Array) -> Array:  # (B,) bo
 def equilibrate(qp: QP, backend: Backend) -> Scaling:
     """Weights under which all rows of the KKT matrix are of size about one."""
     xp = namespace(qp.p)
-    found = backend.equilibrate(qp.Q, qp.G, qp.A, PASSES, *_BALANCED)
-    D, E, F, size = _equilibrated(qp) if found is None else found
+    D, E, F, size = _equilibrated(qp)
     if qp.d.shape[1]:  # without inequalities multipliers may have any size
         size = largest(size, norm_inf(qp.p * D))
     cost = 1 / xp.where(size > 0, size, xp.ones_like(size))

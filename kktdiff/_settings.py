@@ -21,7 +21,6 @@ POOR = 0.1  # a step shorter than this is tried again without the corrector,
 PLAIN = 0.5  # aimed at this share of mu
 HANDOVER = 1e-6  # accuracy at which polishing takes over from the condensed loop
 CLOSE = 1e-4  # relative residual from which polishing is worth a try, where the loop has to stop
-GIVEN_UP, NEAR = -1, -3  # in place of a number of iterations, see `kktdiff.backends.Solved`
 CORRECTIONS = 2  # of the active set, per element
 MANY_WRONG = 4  # with more than 4 and the number of rows by this it is another problem's set
 STEPS = 8  # of polishing: one solves a linear system; the others take out what rounding left
@@ -30,7 +29,6 @@ MUCH = 1e-9  # absolute residual from which it is worth a second try
 CLEAN = 8 * ROUNDING  # relative to 1 + the size of the terms: rounding
 REFINEMENTS = 8  # of a solve with kept factors; it stops when its residual no longer halves
 REFINED = 1e-14  # relative residual below which there is nothing to refine
-SOUND = 1e-7  # least square of a pivot, relative to the largest, for what is well conditioned
 INNER_TOL, INNER_ITER = 1e-8, 100  # of a QP that the solution of another one needs, at least
 WORKSPACE = 64 * 2**20  # bytes of matrices that one chunk of a batch may take
 

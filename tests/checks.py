@@ -2,10 +2,8 @@
 
 import numpy as np
 
-import kktdiff
 from benchmarks.problem_sets import Problem, quality
 from tests.problems import Answer, Data
-from tests.tolerances import SHARED, TIGHT_ANSWER
 
 
 def assert_near(actual, expected, tol, what=""):
@@ -124,29 +122,3 @@ def assert_ray(data, certificate, tol):
     for name in ("lam", "nu", "lam_lb", "lam_ub"):
         value = getattr(certificate, name)
         np.testing.assert_array_equal(value, np.zeros(value.shape), err_msg=name)
-
-
-def assert_same_course(with_it, plain):
-    """Same status and iterations; x and multipliers the same up to rounding."""
-    np.testing.assert_array_equal(with_it.status, plain.status)
-    np.testing.assert_array_equal(with_it.iterations, plain.iterations)
-    for name in Answer._fields:
-        left, right = getattr(with_it, name), getattr(plain, name)
-        np.testing.assert_array_equal(np.isnan(left), np.isnan(right))
-        assert_near(np.nan_to_num(left), np.nan_to_num(right), TIGHT_ANSWER, name)
-
-
-def assert_no_difference(without, data, seed):
-    """Between compiled code and none: in answers, statuses, iterations, nor in gradients."""
-    weight = np.random.default_rng(seed).normal(size=data.p.shape)
-
-    def use():
-        solution = kktdiff.solve_qp(*data)
-        return solution, grads_of(solution.vjp(weight))
-
-    (solution, grads), (plain, plain_grads) = without(use)
-    assert solution.solved.all()
-    assert_same_course(solution, plain)
-    for name in Data._fields:
-        if getattr(grads, name) is not None:
-            assert_near(getattr(grads, name), getattr(plain_grads, name), SHARED, name)

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from kktdiff import _cli, backends, sudoku
-from kktdiff.backends import compiled
 from tests.cuda.fixtures import compiler, cuda, device, emulated, fake
 from tests.namespaces import NAMESPACES
 
@@ -47,7 +46,8 @@ def pytest_xdist_auto_num_workers():
     With one processor this process runs the tests itself. More than eight would gain little beside
     the longest tests, and each takes 1 GB, or 2 GB with the public problems.
     """
-    count = min(compiled.processors(), 8)
+    known = hasattr(os, "sched_getaffinity")
+    count = min(len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1, 8)
     return 0 if count == 1 else count
 
 
@@ -127,8 +127,7 @@ def wrong_use(repository, monkeypatch, capfd):
 
 @pytest.fixture
 def blas_in_threads():
-    """BLAS with two threads, as users have it; `make test` gives it one, of which no test can see
-    that it is taken away, given back, or used by several callers at once.
+    """BLAS with two threads, as users have it; `make test` gives it one.
 
     Set by threads that end, since threadpoolctl heeds only the thread that was first, as long as
     it lives, and then what is tested would set nothing.
@@ -153,20 +152,6 @@ def boards_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("boards") / "boards.npz"
     np.savez(path, **sudoku.generate(100, np.random.default_rng(310))._asdict())
     return path
-
-
-@pytest.fixture
-def without(monkeypatch):
-    """Calls a function with the compiled path and without it: both results."""
-
-    def both(call):
-        found = []
-        for module in (compiled._load(), None):
-            monkeypatch.setattr(compiled, "_LOADED", [module])
-            found.append(call())
-        return found
-
-    return both
 
 
 @pytest.fixture

@@ -1,11 +1,8 @@
-"""Families of problems that try the interior-point loop, and the comparison of two loops."""
+"""Families of problems that try the interior-point loop."""
 
 import numpy as np
 
-import kktdiff
-from tests.checks import assert_near
 from tests.problems import FULL, Data, Sizes, known
-from tests.tolerances import STEPS
 
 
 def with_fixed_and_absent_bounds(rng, batch):
@@ -54,23 +51,3 @@ def least_squares(rng, batch, size=1.0, n=10):
 
 
 HARD = [with_fixed_and_absent_bounds, with_dependent_rows, badly_scaled, linear_programs]
-
-
-def assert_steps(qp, found, iterations, plain, *, exact):
-    """`found` took the steps of `plain` and as many, but for rounding; it solved none beside.
-
-    Where it is not `exact`, rounding may decide when an element stops.
-    """
-    easy, solved = iterations >= 0, plain.status == kktdiff.Status.SOLVED
-    assert np.all(solved | ~easy)
-    assert easy.sum() >= 0.75 * solved.sum() > 0
-    alike = easy & (iterations == plain.iterations)
-    if exact:
-        np.testing.assert_array_equal(iterations[easy], plain.iterations[easy])
-    else:
-        assert alike.sum() >= 0.95 * easy.sum()
-        assert np.all(np.abs(iterations - plain.iterations)[easy] <= 1)
-    for name in ("x", "s", "lam"):
-        assert_near(getattr(found, name)[alike], getattr(plain.last, name)[alike], STEPS, name)
-    forces = [(qp.A.mT @ nu[..., None])[alike] for nu in (found.nu, plain.last.nu)]  # unique
-    assert_near(*forces, STEPS, "A'nu")

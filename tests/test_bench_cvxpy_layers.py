@@ -218,6 +218,8 @@ def test_a_wrong_option_is_wrong_use(capsys, arguments):
 
 def test_published_tables_are_made_from_the_published_numbers(repository):
     results = repository / "docs" / "results"
+    if not (results / "cvxpy_layers.json").exists():
+        pytest.skip("nothing is published")
     found = json.loads((results / "cvxpy_layers.json").read_text())
     assert (results / "cvxpy_layers.md").read_text() == report.page(found)
     assert str(repository) not in json.dumps(found)

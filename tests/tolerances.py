@@ -13,7 +13,6 @@ DIFFERENCE = 1e-6  # fourth-order differences: truncation and magnified solver e
 ADJOINT = 1e-8  # both sides of <g, J t> = <J'g, t>: rounding of refined solves, and no more
 SUM = 1e-12  # the same numbers added in another order
 SHARED = 1e-11  # 1e-13 of a product with a shared matrix, times the conditioning of a solve
-STEPS = 1e-7  # the same ten to sixty interior-point steps with sums in another order
 SMOOTHED = 1e-6  # differences of a central path that the test itself follows to 1e-12
 LEAST_SQUARES = 1e-8  # a minimum-norm solve at a solution of tol 1e-8
 DATA_ANSWER = 1e-5  # published values are rounded to 8 digits, some solvers' to 6

@@ -4,6 +4,6 @@
 
 Times are medians. cvxpylayers is measured at its defaults and in the settings that we found to be
 faster or more accurate. Answers are held against Clarabel's at tight tolerances, derivatives
-against central differences. Needs the extras `cvxpy` and `fast`; without cvxpylayers our layer is
+against central differences. Needs the extra `cvxpy`; without cvxpylayers our layer is
 measured alone.
 """

@@ -1,11 +1,10 @@
-"""Stage: the same problems with NumPy on this machine's processor, with numba where it is there."""
+"""Stage: the same problems with NumPy on this machine's processor."""
 
 from collections.abc import Iterator
 from functools import partial
 
 from benchmarks.gpu_check.record import Record, guarded
 from kktdiff import bench
-from kktdiff.backends import compiled
 
 CASES = (("W1", 128), ("W2", 1000), ("W3", 150), ("W1", 1024))
 REPEATS = 5
@@ -26,8 +25,7 @@ def measure(workload: str, batch: int, seconds: float) -> Record:
     first, _ = bench.timed(contestant.once)
     (timing,) = bench.measure([contestant], REPEATS, seconds / 2)
     return {
-        "compiled": compiled.problem() or "yes",
-        "threads": compiled.processors(),
+        "cores": bench.processors(),
         "first_call_seconds": first / 1e3,
         "forward_seconds": timing.forward,
         "backward_seconds": timing.backward,

@@ -1,7 +1,6 @@
 """Run the stages, one after the other, and keep what they leave."""
 
 import json
-import os
 import sys
 import tempfile
 import time
@@ -63,7 +62,7 @@ def one(stage: Stage, limit: float) -> Record:
         inside = limit - min(MOST_MARGIN, MARGIN * limit)
         command = [sys.executable, "-m", f"{__package__}.child", stage.module, stage.argument]
         ended = processes.run(
-            [*command, str(file), f"{inside:.1f}"], limit, _environment(stage), own_group=True
+            [*command, str(file), f"{inside:.1f}"], limit, _environment(), own_group=True
         )
         records = _read(file)
     result = verdict(records, ended, limit)
@@ -98,10 +97,8 @@ def _read(file: Path) -> list[Record]:
     return records
 
 
-def _environment(stage: Stage) -> dict[str, str]:
+def _environment() -> dict[str, str]:
     """Tracebacks of crashes; JAX and CuPy side by side on one device."""
     variables = {"PYTHONFAULTHANDLER": "1", "PYTHONUNBUFFERED": "1"}
     variables["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
-    if not stage.compiled:
-        variables["KKTDIFF_COMPILED"] = os.environ.get("KKTDIFF_COMPILED", "0")
     return variables

@@ -87,9 +87,7 @@ def others(found: Record) -> str:
     stages = [name for name in found["stages"] if name.startswith("peer ")]
     for stage in (*stages, "processor"):
         for r in (r for r in every(found, stage) if "forward_seconds" in r):
-            name = r.get("library", f"kktdiff on {r.get('threads')} cores, NumPy")
-            note = r.get("compiled")
-            name += {None: "", "yes": " with numba"}.get(note, " alone")
+            name = r.get("library", f"kktdiff on {r.get('cores')} cores, NumPy")
             rows.append({"": name, **_case(r), **(_errors(r) if "errors" in r else _NO_ERRORS)})
     return table(rows)
 

@@ -14,7 +14,6 @@ class Stage(NamedTuple):
     share: float  # relative to those of the others; seconds, if all take what they may
     decides: bool = False  # the exit status
     argument: str = ""
-    compiled: bool = False  # with numba, whose first compilation may take most of a minute
 
 
 STAGES = (
@@ -25,5 +24,5 @@ STAGES = (
     Stage("timings", f"{HERE}.timings", 100),
     Stage("primitives", f"{HERE}.primitives", 30),
     *(Stage(f"peer {name}", f"{HERE}.peers", 15, argument=name) for name in PEERS),
-    Stage("processor", f"{HERE}.processor", 40, compiled=True),
+    Stage("processor", f"{HERE}.processor", 40),
 )

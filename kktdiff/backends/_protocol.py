@@ -24,22 +24,6 @@ class LU(NamedTuple):
     ok: Array  # (B,) bool: finite and no pivot was exactly zero
 
 
-class Solved(NamedTuple):
-    """A batch that was solved in one call, but for the elements that were not easy."""
-
-    point: Any  # (x, s, lam, nu)
-    iterations: Array  # (B,): -1 where an element was not easy and must be solved step by step;
-    # -3 less their number where they led near the solution, but not to it: `point` is that point
-    numbers: Array  # (B, 4): objective, primal residual, dual residual, duality gap
-    lu: LU  # of the KKT matrices; the rest is that of `kktdiff._kkt.Factors`
-    order: Array
-    place: Array
-    activity: Array
-    x: Array
-    g: Array
-    held: Array
-
-
 class Backend(Protocol):
     """An array library as the core uses it: a namespace and a few factorizations."""
 
@@ -50,10 +34,6 @@ class Backend(Protocol):
     @property
     def xp(self) -> Namespace:
         """The array API namespace, as array-api-compat wraps it."""
-
-    @property
-    def at_once(self) -> bool:
-        """Whether `solve` takes a whole batch as it is: no memory but for results, Q unchecked."""
 
     @property
     def workspace(self) -> int:
@@ -74,32 +54,6 @@ class Backend(Protocol):
     def symmetric(self, Q: Array) -> Array:  # (B or 1, n, n)
         """``(Q + Q')/2``; may be Q itself where that is symmetric."""
 
-    def equilibrate(
-        self, Q: Array, G: Array, A: Array, passes: int, low: float, high: float
-    ) -> tuple[Array, Array, Array, Array] | None:
-        """The weights of `kktdiff._scaling` in one call: of x, of G's rows, of A's; the size of Q.
-
-        None: this backend has no such thing.
-        """
-
-    def solve(
-        self,
-        qp: Any,  # kktdiff._problem.QP
-        scaling: Any,  # kktdiff._scaling.Scaling
-        settings: Any,  # kktdiff._settings.Settings
-    ) -> Solved | None:
-        """The whole method as one call, for the elements that are easy.
-
-        None: this backend has no such thing.
-        """
-
-    def loop(self, qp: Any, scaling: Any, settings: Any) -> tuple[Any, Array] | None:
-        """The condensed interior-point loop alone, for the elements that are easy.
-
-        The points, as (x, s, lam, nu), and each element's number of iterations, -1 where it was
-        not easy and must be solved step by step. None: this backend has no such thing.
-        """
-
     def cholesky(self, a: Array) -> Cholesky:  # a: (B, n, n) symmetric
         """Factor each matrix; only one triangle need be right."""
 
@@ -118,36 +72,6 @@ class Backend(Protocol):
     def lu_factor(self, a: Array, size: Array) -> LU:  # a: (B, n, n) symmetric; size: (B,)
         """Factor each matrix. Rows and columns from ``size[i]`` on are those of minus or
         plus the identity and may be left out of the work."""
-
-    def kkt_lu(
-        self,
-        *,
-        Q: Array,  # (B or 1, n, n)
-        G: Array,  # (B or 1, m, n)
-        A: Array,  # (B or 1, k, n)
-        x: Array,  # (B, n): weights of the variables
-        g: Array,  # (B, m): weights of the rows of G
-        nu: Array,  # (B, k): weights of the rows of A
-        cost: Array,  # (B,): weight of Q
-        order: Array,  # (B, r): the rows of G that play a part
-        diagonal: Array,  # (B, n + k + r): added to the diagonal
-        size: Array,  # (B,): as for `lu_factor`
-    ) -> LU | None:
-        """Assemble and factor the weighted KKT matrices of `kktdiff._kkt` in one call.
-
-        None: this backend has no such thing.
-        """
-
-    def kkt_solve(
-        self,
-        qp: Any,  # kktdiff._problem.QP
-        factors: Any,  # kktdiff._kkt.Factors
-        rhs: Any,  # kktdiff._kkt.Rhs
-    ) -> tuple[Array, Array, Array, Array] | None:
-        """`kktdiff._kkt.solve` in one call: x, c, nu as in `rhs`, and the relative residuals.
-
-        None: this backend has no such thing, or not for these factors.
-        """
 
     def outer(self, a: Array, b: Array, c: Array, d: Array) -> Array:  # (B, r), (B, c) twice
         """Each element's ``a b' + c d'``; symmetric to the bit if c is b and d is a."""

@@ -24,7 +24,6 @@ class ArrayAPIBackend:
 
     xp: Namespace
     name: str = "array_api"
-    at_once: bool = False
     workspace: int = WORKSPACE
 
     def owns(self, array: Any) -> bool:
@@ -64,21 +63,6 @@ class ArrayAPIBackend:
     def symmetric(self, Q: Array) -> Array:
         """Always a copy: to look first may cost a synchronisation."""
         return (Q + Q.mT) / 2
-
-    def equilibrate(self, *matrices: Array) -> None:
-        """Not offered."""
-
-    def solve(self, *arguments: Any) -> None:
-        """Not offered: every step is made of array operations."""
-
-    def loop(self, *arguments: Any) -> None:
-        """Not offered either."""
-
-    def kkt_lu(self, **blocks: Any) -> None:
-        """Not offered."""
-
-    def kkt_solve(self, *arguments: Any) -> None:
-        """Not offered."""
 
     def outer(self, a: Array, b: Array, c: Array, d: Array) -> Array:
         """Two products and a sum."""

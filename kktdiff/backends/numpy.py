@@ -3,7 +3,7 @@ element's answer depends on what else is in the batch."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import array_api_compat
 import array_api_compat.numpy as xp
@@ -13,17 +13,9 @@ from scipy.linalg import blas, lapack
 from kktdiff._arrays import outer, plus_diagonal
 from kktdiff._settings import WORKSPACE
 from kktdiff._typing import Array, Namespace
-from kktdiff.backends import compiled
-from kktdiff.backends._protocol import LU, Cholesky, Solved
+from kktdiff.backends._protocol import LU, Cholesky
 
 _LARGE = 32  # rows from which a LAPACK call per matrix is faster than np.linalg.cholesky
-
-
-class _Compiled(NamedTuple):
-    """Factors that compiled code has made and solves with."""
-
-    factors: Any
-    places: Array  # (B,): of the elements among them
 
 
 @dataclass(frozen=True)
@@ -37,11 +29,6 @@ class NumPyBackend:
     def xp(self) -> Namespace:
         """array-api-compat's view of NumPy."""
         return xp
-
-    @property
-    def at_once(self) -> bool:
-        """Whether `solve` is compiled."""
-        return compiled.loaded() is not None
 
     def owns(self, array: Any) -> bool:
         """Whether `array` is a NumPy array or scalar."""
@@ -61,28 +48,6 @@ class NumPyBackend:
     def symmetric(self, Q: Array) -> Array:
         """A copy only where it is needed: the system clears the memory that it gives."""
         return Q if np.array_equal(Q, Q.mT) else (Q + Q.mT) / 2
-
-    def equilibrate(
-        self, Q: Array, G: Array, A: Array, *options: float
-    ) -> tuple[Array, Array, Array, Array] | None:
-        """Compiled, where that is possible."""
-        module = compiled.loaded()
-        return None if module is None else module.equilibrate(Q, G, A, *options)
-
-    def solve(self, qp: Any, scaling: Any, settings: Any) -> Solved | None:
-        """Compiled, where that is possible."""
-        module = compiled.loaded()
-        if module is None:
-            return None
-        kept, iterations = module.solve(qp, scaling, settings)
-        point, numbers, activity, order, place, x, g, held, factors = kept
-        lu = LU(_Compiled(factors, np.arange(len(iterations))), iterations >= 0)
-        return Solved(point, iterations, numbers, lu, order, place, activity, x, g, held)
-
-    def loop(self, qp: Any, scaling: Any, settings: Any) -> tuple[Any, Array] | None:
-        """Compiled, where that is possible."""
-        module = compiled.loaded()
-        return None if module is None else module.loop(qp, scaling, settings)
 
     def cholesky(self, a: Array) -> Cholesky:
         """LAPACK's ``dpotrf``, or NumPy's loop over it where the call itself would dominate.
@@ -135,43 +100,16 @@ class NumPyBackend:
             factor.append((lu, pivots, np.diagonal(matrix)[n:]))
         return LU(factor, ok)
 
-    def kkt_lu(self, **blocks: Array) -> LU | None:
-        """Compiled, where that is possible."""
-        module = compiled.loaded()
-        if module is None:
-            return None
-        factors, ok = module.kkt_factor(**blocks)
-        return LU(_Compiled(factors, np.arange(len(ok))), ok)
-
-    def kkt_solve(
-        self, qp: Any, factors: Any, rhs: Any
-    ) -> tuple[Array, Array, Array, Array] | None:
-        """Compiled, where the factors are."""
-        lu = factors.lu.factor
-        if not isinstance(lu, _Compiled):
-            return None
-        from kktdiff.backends.compiled import _run  # they may have come from another process
-
-        return _run.kkt_solve_refined(qp, factors, lu.factors, lu.places, rhs)
-
     def outer(self, a: Array, b: Array, c: Array, d: Array) -> Array:
-        """Compiled, where that is possible."""
-        module = compiled.loaded()
-        return (outer if module is None else module.outer)(a, b, c, d)
+        """Two products and a sum."""
+        return outer(a, b, c, d)
 
     def lu_take(self, lu: LU, index: Array) -> LU:
         """The factors of the elements `index`, not copied."""
-        if isinstance(lu.factor, _Compiled):
-            some = lu.factor._replace(places=lu.factor.places[index])
-            return LU(some, lu.ok[index])
         return LU([lu.factor[i] for i in index], lu.ok[index])
 
     def lu_solve(self, lu: LU, rhs: Array) -> Array:
         """LAPACK's ``dgetrs``; the diagonal rest by division."""
-        if isinstance(lu.factor, _Compiled):
-            from kktdiff.backends.compiled import _run  # it may have come from another process
-
-            return _run.kkt_solve(*lu.factor, rhs)
         if len(lu.factor) < len(rhs):  # one for all: one call for all
             batch, n, r = rhs.shape
             together = self.lu_solve(lu, rhs.transpose(1, 0, 2).reshape(1, n, batch * r))

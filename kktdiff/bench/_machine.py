@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import kktdiff
-from kktdiff.backends import compiled
 
-PACKAGES = ("numpy", "scipy", "numba", "threadpoolctl", "torch")
+PACKAGES = ("numpy", "scipy", "torch")
 
 
 def machine(packages: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -26,10 +25,9 @@ def machine(packages: tuple[str, ...] = ()) -> dict[str, Any]:
         "date": datetime.now(UTC).date().isoformat(),
         "commit": _commit(),
         "processor": _processor(),
-        "cores": compiled.processors(),
+        "cores": processors(),
         "system": platform.system(),
         "versions": versions,
-        "compiled": compiled.problem() or "yes",
         "blas": _blas(),
         "environment": {
             key: value
@@ -37,6 +35,13 @@ def machine(packages: tuple[str, ...] = ()) -> dict[str, Any]:
             if key.endswith("_NUM_THREADS") or key.startswith(("OPENBLAS_", "KKTDIFF_"))
         },
     }
+
+
+def processors() -> int:
+    """How many this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _processor() -> str:

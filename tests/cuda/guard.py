@@ -12,8 +12,6 @@ class ReadError(RuntimeError):
 
 
 _on = 0  # how many guards there are
-_counts = {"operations": 0, "reads": 0}
-_READERS = ("__bool__", "__int__", "__float__", "__index__", "item", "tolist")
 
 
 def _refuse(what):
@@ -26,7 +24,6 @@ def _guarded(name):
 
     def guarded(self, *arguments, **named):
         _refuse(name)
-        _counts["reads"] += name in _READERS
         return method(self, *arguments, **named)
 
     return guarded
@@ -76,7 +73,6 @@ class Device(np.ndarray):
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=(), **named):
         _refuse(ufunc.__name__)
-        _counts["operations"] += 1
         _alone(*inputs, *out)
         named = {name: _plain(value) for name, value in named.items()}
         if out:
@@ -86,7 +82,6 @@ class Device(np.ndarray):
 
     def __array_function__(self, function, types, arguments, named):
         _refuse(function.__name__)
-        _counts["operations"] += 1
         _alone(*arguments, *(v for one in arguments if isinstance(one, list | tuple) for v in one))
         if function is np.where and not any(isinstance(v, Device) for v in arguments[1:]):
             raise TypeError("where of two numbers: CuPy takes the smallest type that holds them")
@@ -114,14 +109,6 @@ class Namespace:
             return wrapped(found(*arguments, **named))
 
         return function
-
-
-@contextmanager
-def counted():
-    """What is done to `Device` arrays meanwhile: a dict of "operations" and "reads" by the host."""
-    before, found = dict(_counts), {}
-    yield found
-    found.update({name: count - before[name] for name, count in _counts.items()})
 
 
 @contextmanager

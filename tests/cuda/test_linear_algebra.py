@@ -3,13 +3,10 @@
 import numpy as np
 import pytest
 
-from kktdiff import _scaling
 from kktdiff.backends import NUMPY
 from kktdiff.backends.cuda import _libraries as libraries
 from tests.checks import assert_near
 from tests.cuda.fixtures import host
-from tests.one_call import flat
-from tests.problems import Data
 from tests.tolerances import SUM
 
 N, R, B = 9, 4, 5
@@ -114,24 +111,3 @@ def test_outer_products(device):
     square = host(device.outer(*on_device(device, a, b, b, a)))
     np.testing.assert_array_equal(square, square.mT)
     assert device.outer(*on_device(device, a[:, :0], b, c[:, :0], d)).shape == (B, 0, N)
-
-
-@pytest.mark.parametrize("shared", ["", "Q", "G", "A", "QGA"])
-def test_the_weights_are_those_of_the_array_code(device, shared):
-    rng = np.random.default_rng(706)
-    Q, G, A = rng.normal(size=(B, 5, 7)), rng.normal(size=(B, 40, 5)), rng.normal(size=(B, 2, 5))
-    Q = Q @ Q.mT * 10.0 ** rng.integers(-4, 4, size=(B, 1, 1))
-    G *= 10.0 ** rng.integers(-5, 5, size=(B, 40, 1))
-    G[:, 3] = 0.0
-    if not shared:
-        G[2, 5, 1] = np.nan  # which no maximum may lose
-    Q, G, A = (v[:1] if n in shared else v for n, v in zip("QGA", (Q, G, A), strict=True))
-    p, h, b = np.zeros(5), np.ones(40), np.zeros(2)
-    expected = _scaling._equilibrated(flat(Data(Q, p, G, h, A, b)).qp)
-    passes, limits = _scaling.PASSES, _scaling._BALANCED
-    found = device.equilibrate(*on_device(device, Q, G, A), passes, *limits)
-    for one, other in zip(found, expected, strict=True):
-        one = host(one)
-        np.testing.assert_array_equal(np.isnan(one), np.isnan(other))
-        ratio = np.where(np.isnan(other), 1.0, one / other)
-        assert_near(ratio, np.ones(other.shape), SUM)

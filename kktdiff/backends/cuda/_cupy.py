@@ -11,7 +11,7 @@ import numpy as np
 from cupy_backends.cuda.libs import cublas, cusolver
 
 from kktdiff._typing import Array, Namespace
-from kktdiff.backends.cuda._kernels import SHARED, source
+from kktdiff.backends.cuda._kernels import source
 
 SHARE = 4  # of the free memory, a solve's workspace takes one part in so many
 LEAST = 64 * 2**20  # bytes, but for a full device
@@ -78,7 +78,7 @@ class CuPy:
         """On the current stream."""
         if kernel not in self._kernels:
             self._kernels[kernel] = self._module.get_function(kernel)
-        self._kernels[kernel]((blocks,), (threads,), arguments, shared_mem=SHARED)
+        self._kernels[kernel]((blocks,), (threads,), arguments)
 
     def later(self, count: Array) -> Callable[[], int]:
         """By a copy to pinned memory, and an event behind it."""

@@ -28,65 +28,51 @@ def pointers(cuda: Cuda, a: Array) -> Array:  # a: (B, ...), contiguous
 def add_product(
     cuda: Cuda,
     a: Array,  # (B, r, n)
-    out: Array,  # (B, n, n) or (B, r, r)
-    count: int,
-    *,
-    by_rows: bool,
+    out: Array,  # (B, n, n)
 ) -> None:
-    """``out += a a'``, by rows, or ``out += a'a``; for the first `count` problems.
-
-    By columns `a` is ``a'``, (n, r), ld n.
-    """
-    _, r, n = a.shape
+    """``out += a'a``; by columns `a` is ``a'``, (n, r), ld n."""
+    batch, r, n = a.shape
     cublas, (handle, _) = cuda.cublas, cuda.handles()
-    size, inner = (r, n) if by_rows else (n, r)
-    ops = (TRANSPOSED, PLAIN) if by_rows else (PLAIN, TRANSPOSED)
     at, one = cuda.address(a), _address(_ONE)
     cublas.dgemmStridedBatched(
-        *(handle, *ops, size, size, inner),  # op(a), op(b); rows, columns, inner dimension
+        *(handle, PLAIN, TRANSPOSED, n, n, r),  # op(a), op(b); rows, columns, inner dimension
         *(one, at, n, r * n, at, n, r * n),  # alpha; a, ld, step; b, ld, step
-        *(one, cuda.address(out), size, size * size, count),  # beta; c, ld, step; how many
+        *(one, cuda.address(out), n, n * n, batch),  # beta; c, ld, step; how many
     )
 
 
-def cholesky(cuda: Cuda, a: Array, where: Array, info: Array, count: int) -> None:
-    """Factor the first `count` of (B, n, n) in place: by columns the lower triangle becomes L.
+def cholesky(cuda: Cuda, a: Array, info: Array) -> None:
+    """Factor (B, n, n) in place: by columns the lower triangle becomes L; info (B,) is written.
 
-    `where`: `pointers` to `a`. info > 0: not positive definite, the factor is unfinished.
+    info > 0: not positive definite, the factor is unfinished.
     """
-    n = a.shape[-1]
+    batch, n, _ = a.shape
     _, handle = cuda.handles()
     if n < LARGE:
+        where = pointers(cuda, a)
         # handle; triangle, n; matrices, ld; info, how many
-        args = (handle, LOWER, n, cuda.address(where), n, cuda.address(info), count)
+        args = (handle, LOWER, n, cuda.address(where), n, cuda.address(info), batch)
         cuda.cusolver.dpotrfBatched(*args)
         return
     first, step = cuda.address(a), a.itemsize * n * n
     length = cuda.cusolver.dpotrf_bufferSize(handle, LOWER, n, first, n)
     work = cuda.xp.empty(length, dtype=cuda.xp.float64)
-    for i in range(count):
+    for i in range(batch):
         at, own = first + i * step, cuda.address(info) + 4 * i
         # handle; triangle, n; matrix, ld; workspace, its length; info
         cuda.cusolver.dpotrf(handle, LOWER, n, at, n, cuda.address(work), length, own)
 
 
-def half_solve(
-    cuda: Cuda,
-    where: Array,  # pointers to factors
-    n: int,
-    rhs: Array,  # (B, r, n), contiguous: by columns (n, r)
-    on: Array,  # pointers to it
-    count: int,
-    *,
-    transposed: bool,
-) -> None:
-    """``L^-1 rhs``, or ``L'^-1 rhs``, in place."""
+def cholesky_solve(cuda: Cuda, factor: Array, rhs: Array) -> None:
+    """Solve with kept factors, in place; rhs: (B, r, n), contiguous: by columns (n, r)."""
     handle, _ = cuda.handles()
-    op = TRANSPOSED if transposed else PLAIN
-    cuda.cublas.dtrsmBatched(
-        *(handle, LEFT, LOWER, op, NON_UNIT, n, rhs.shape[1]),  # rows, columns of rhs
-        *(_address(_ONE), cuda.address(where), n, cuda.address(on), n, count),  # L, ld; rhs, ld
-    )
+    batch, r, n = rhs.shape
+    where, on = pointers(cuda, factor), pointers(cuda, rhs)
+    for op in (PLAIN, TRANSPOSED):  # with L, then with L'
+        cuda.cublas.dtrsmBatched(
+            *(handle, LEFT, LOWER, op, NON_UNIT, n, r),  # rows, columns of rhs
+            *(_address(_ONE), cuda.address(where), n, cuda.address(on), n, batch),  # L, ld; rhs, ld
+        )
 
 
 def lu(cuda: Cuda, a: Array, pivots: Array, info: Array) -> None:

@@ -6,7 +6,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format docs clean
+.PHONY: help demo test fuzz lint format docs clean
 
 help:  ## show this list
 	@echo "Targets (PYTHON=... chooses the interpreter, ARGS=... is passed on):"
@@ -20,6 +20,9 @@ demo: .venv-demo/.stamp  ## learn mini-Sudoku from examples (python -m kktdiff s
 test: .venv-test/.stamp  ## run the tests, e.g. make test ARGS="-k vjp"
 	OPENBLAS_NUM_THREADS=$${OPENBLAS_NUM_THREADS:-1} \
 		.venv-test/bin/python -m pytest -n auto --dist worksteal $(ARGS)
+
+fuzz: .venv-test/.stamp  ## solve random problems of every kind, e.g. make fuzz ARGS="--count 2000"
+	OPENBLAS_NUM_THREADS=$${OPENBLAS_NUM_THREADS:-1} .venv-test/bin/python -m tests.fuzz $(ARGS)
 
 lint: .venv-dev/.stamp  ## ruff, mypy and the import direction
 	.venv-dev/bin/ruff check .

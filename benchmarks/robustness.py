@@ -3,10 +3,13 @@
     python -m benchmarks.robustness [--data DIR] [--most N] [--json FILE] [--markdown FILE]
 
 Every answer is judged from the problem's data alone, in its own units. All solvers are asked for
-1e-9, absolute, within 200 iterations; PIQP and Clarabel run where they are installed.
+1e-9, absolute, within 200 iterations; PIQP and Clarabel run where they are installed. PIQP gets
+each problem as its set has it, with a lower and an upper limit for each row and each variable;
+kktdiff and Clarabel get each limit of a row as a row of its own.
 """
 
 import argparse
+import csv
 import json
 import os
 import platform
@@ -16,9 +19,10 @@ from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import sparse
 
 import kktdiff
 from benchmarks import robustness_report as report
@@ -29,31 +33,58 @@ TOL, MAX_ITER = 1e-9, 200
 Answer = tuple[str, int, Any]  # status, iterations, point
 
 
+class Rows(NamedTuple):
+    """The rows ``l <= Ax <= u`` of a problem as its set has them, equalities included."""
+
+    A: np.ndarray
+    l: np.ndarray
+    u: np.ndarray
+
+
+def files(folder: Path, name: str) -> dict[str, Path]:
+    """The file of each problem of a set."""
+    with (folder / "index.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["set"] == name]
+    return {row["name"]: folder / row["file"] for row in rows}
+
+
+def rows_in(path: Path) -> Rows:
+    """Read the rows of a problem from its file."""
+    with np.load(path, allow_pickle=False) as file:
+        parts = tuple(file[f"A_{part}"] for part in ("data", "indices", "indptr"))
+        A = sparse.csc_matrix(parts, shape=tuple(file["shape"])).toarray()
+        return Rows(A, file["l"], file["u"])
+
+
 def ours(data: Data) -> Answer:
     """kktdiff, every element a problem of its own."""
     solution = kktdiff.solve_qp(*data, tol=TOL, max_iter=MAX_ITER, on_failure="ignore")
     return kktdiff.Status(int(solution.status)).name, int(solution.iterations), solution
 
 
-def piqp(data: Data) -> Answer:
-    """PIQP with its dense solver."""
+def piqp(data: Data, rows: Rows) -> Answer:
+    """PIQP with its dense solver; rows have both of their limits, fixed variables are bounds."""
     import piqp
 
     solver = piqp.DenseSolver()
     s = solver.settings
     s.eps_abs, s.eps_rel, s.max_iter = TOL, 0.0, MAX_ITER
     s.check_duality_gap, s.eps_duality_gap_abs, s.eps_duality_gap_rel = True, TOL, 0.0
-    Q, G, A = (None if M is None else np.asfortranarray(M) for M in (data.Q, data.G, data.A))
-    solver.setup(Q, data.p, A, data.b, G, None, data.h, data.lb, data.ub)
+    equal = rows.l == rows.u
+    A, b = (rows.A[equal], rows.u[equal]) if equal.any() else (None, None)
+    G, l, u = [None] * 3 if equal.all() else [v[~equal] for v in rows]
+    Q, A, G = (None if M is None else np.asfortranarray(M) for M in (data.Q, A, G))
+    solver.setup(Q, data.p, A, b, G, l, u, data.lb, data.ub)
     status, r = solver.solve(), solver.result
-    point = SimpleNamespace(x=r.x, lam=r.z_u, nu=r.y, lam_lb=r.z_bl, lam_ub=r.z_bu)
+    lower = [] if l is None else r.z_l[np.isfinite(l)]  # data.G: upper limits, then lower ones
+    lam = np.concatenate([r.z_u, lower])
+    point = SimpleNamespace(x=r.x, lam=lam, nu=r.y, lam_lb=r.z_bl, lam_ub=r.z_bu)
     return str(status).split(".")[-1], int(r.info.iter), point
 
 
-def clarabel(data: Data) -> Answer:
+def clarabel(data: Data, _: Rows) -> Answer:
     """Clarabel; bounds are rows."""
     import clarabel
-    from scipy import sparse
 
     s = clarabel.DefaultSettings()
     s.verbose, s.max_iter = False, MAX_ITER
@@ -80,11 +111,12 @@ def clarabel(data: Data) -> Answer:
     return str(found.status), found.iterations, point
 
 
-PEERS: dict[str, Callable[[Data], Answer]] = {"piqp": piqp, "clarabel": clarabel}
+PEERS: dict[str, Callable[[Data, Rows], Answer]] = {"piqp": piqp, "clarabel": clarabel}
 
 
 def rows(folder: Path, name: str, most: int | None, peers: list[str]) -> Iterator[dict[str, Any]]:
     """One record per problem of a set: what each solver said, and what its answer is worth."""
+    places = files(folder, name)
     for problem in problems(folder, name, most):
         print(f"{name}/{problem.name}", file=sys.stderr)
         status, iterations, solution = ours(problem.data)
@@ -92,8 +124,9 @@ def rows(folder: Path, name: str, most: int | None, peers: list[str]) -> Iterato
         row["kktdiff"] = judged(problem, status, iterations, solution)
         if status == "PRIMAL_INFEASIBLE":
             row["kktdiff"]["proof"] = farkas_error(problem.data, solution.certificate())
+        given = rows_in(places[problem.name])
         for peer in peers:
-            row[peer] = judged(problem, *PEERS[peer](problem.data))
+            row[peer] = judged(problem, *PEERS[peer](problem.data, given))
         yield row
 
 

@@ -11,6 +11,10 @@ TITLES = {
 }
 NAMES = {"kktdiff": "kktdiff", "piqp": "PIQP", "clarabel": "Clarabel"}
 MARK, OBJECTIVE = 1e-9, 1e-6
+FORMS = (
+    "PIQP got both limits of each row and variable as the sets have them, kktdiff each limit of a "
+    "row as a row of G, and Clarabel bounds as rows too."
+)
 Record = dict[str, Any]
 
 
@@ -39,7 +43,7 @@ def markdown(found: Record) -> str:
     """The summary, and a table for each set."""
     sets = {name: rows for name, rows in found["sets"].items() if rows}
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-    parts = [f"Measured with {versions}.", summary(sets)]
+    parts = [f"Measured with {versions}. {FORMS}", summary(sets)]
     for name, rows in sets.items():
         table = proofs if name == "netlib_infeas" else answers
         parts.append(f"### {TITLES[name]}\n\n{table(rows)}")

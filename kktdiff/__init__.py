@@ -9,7 +9,7 @@ array([-1.,  0.])
 """
 
 from kktdiff._errors import SolveError, SolveWarning
-from kktdiff._records import Certificate, Diagnostics, Grads, Tangents
+from kktdiff._results import Certificate, Diagnostics, Grads, Tangents
 from kktdiff._solution import Solution
 from kktdiff._solve import solve_qp
 from kktdiff._status import Status

@@ -16,7 +16,7 @@ _NAMESPACES: dict[type, Namespace] = {}  # asking takes as long as a small opera
 
 
 def namespace(array: Array) -> Namespace:
-    """The array API namespace that `array` belongs to."""
+    """Return the array API namespace of `array`."""
     found = _NAMESPACES.get(type(array))
     if found is None:
         found = _NAMESPACES[type(array)] = array_namespace(array)
@@ -24,7 +24,7 @@ def namespace(array: Array) -> Namespace:
 
 
 def mv(matrix: Array, vector: Array) -> Array:  # (B or 1, r, c), (B, c) -> (B, r)
-    """Matrix times vector for each element, as a product per element.
+    """Multiply matrix and vector of each element, by one product per element.
 
     One product of a shared matrix with all vectors would be faster; its bits would
     depend on the batch.
@@ -33,28 +33,36 @@ def mv(matrix: Array, vector: Array) -> Array:  # (B or 1, r, c), (B, c) -> (B, 
 
 
 def dot(a: Array, b: Array) -> Array:  # (B, n), (B, n) -> (B,)
-    """Inner product over the last axis."""
+    """Return the inner product over the last axis."""
     return namespace(a).sum(a * b, axis=-1)
 
 
 def outer(a: Array, b: Array, c: Array, d: Array) -> Array:  # (B, r), (B, c), twice -> (B, r, c)
-    """``a b' + c d'`` for each element."""
+    """Return ``a b' + c d'`` for each element."""
     return a[:, :, None] * b[:, None, :] + c[:, :, None] * d[:, None, :]
 
 
 def norm_inf(a: Array, axis: int = -1) -> Array:
-    """Largest absolute value along `axis`, 0 where the axis is empty. NaN stays NaN."""
+    """Return the largest absolute value along `axis`, 0 if the axis is empty; NaN propagates."""
     return top(namespace(a).abs(a), axis)
 
 
+def norms_inf(*arrays: Array) -> Array:  # (B, n) each -> (B,)
+    """Return the largest absolute value of several arrays along the last axis."""
+    out = norm_inf(arrays[0])
+    for a in arrays[1:]:
+        out = namespace(out).maximum(out, norm_inf(a))
+    return out
+
+
 def top(a: Array, axis: int = -1) -> Array:
-    """Largest entry along `axis` of what is not negative, 0 where the axis is empty."""
+    """Return the largest entry of a nonnegative array along `axis`, 0 where the axis is empty."""
     xp = namespace(a)
     return xp.max(a, axis=axis) if a.shape[axis] else xp.sum(a, axis=axis)
 
 
 def largest(*values: Array) -> Array:
-    """Elementwise maximum of several arrays."""
+    """Return the elementwise maximum of several arrays."""
     xp = namespace(values[0])
     out = values[0]
     for value in values[1:]:
@@ -62,36 +70,43 @@ def largest(*values: Array) -> Array:
     return out
 
 
+def clip(v: Array, low: Array | float, high: Array | float) -> Array:
+    """Clip `v` to the interval from `low` to `high`."""
+    xp = namespace(v)
+    v = xp.where(v < low, low, v)
+    return xp.where(v > high, high, v)
+
+
 def take(array: Array, index: Array) -> Array:
-    """The elements `index` of a batch."""
+    """Return the elements `index` of a batch."""
     return namespace(array).take(array, index, axis=0)
 
 
 def take_shared(array: Array, index: Array) -> Array:
-    """The same, but what the batch shares stays shared."""
+    """Return the elements `index` of a batch; a shared array (length one) is returned unchanged."""
     return array if array.shape[0] == 1 else take(array, index)
 
 
 def pick(mask: Array, a: Array, b: Array) -> Array:  # mask: (B,)
-    """`a` for the elements where `mask` holds, else `b`."""
+    """Select `a` for the elements where `mask` is True, else `b`."""
     xp = namespace(a)
     return xp.where(xp.reshape(mask, (-1,) + (1,) * (a.ndim - 1)), a, b)
 
 
 def pick_all(mask: Array, a: Record, b: Record) -> Record:  # mask: (B,)
-    """The same for every array of two records."""
+    """Apply `pick` to each pair of arrays of two records."""
     return type(a)(*(pick(mask, u, v) for u, v in zip(a, b, strict=True)))
 
 
 def diagonal(vector: Array) -> Array:  # (B, n) -> (B, n, n)
-    """Diagonal matrices."""
+    """Return a diagonal matrix for each element."""
     xp = namespace(vector)
     eye = xp.eye(vector.shape[-1], dtype=vector.dtype, device=vector.device)
     return vector[..., None] * eye
 
 
 def plus_diagonal(matrix: Array, vector: Array) -> Array:  # (B or 1, n, n), (B, n) -> (B, n, n)
-    """``matrix + diag(vector)``, without ever making the diagonal matrix."""
+    """Return ``matrix + diag(vector)`` without forming the diagonal matrix."""
     xp = namespace(matrix)
     shape = (common([matrix.shape[0], vector.shape[0]]), *matrix.shape[1:])
     own = xp.empty(shape, dtype=matrix.dtype, device=matrix.device)
@@ -100,7 +115,7 @@ def plus_diagonal(matrix: Array, vector: Array) -> Array:  # (B or 1, n, n), (B,
 
 
 def onto_diagonal(own: Array, vector: Array) -> Array:  # (B, n, n), (B, n) -> (B, n, n)
-    """The same for a matrix that nobody else needs: it may be overwritten."""
+    """Return ``own + diag(vector)``; `own` may be overwritten."""
     xp, (batch, n, _) = namespace(own), own.shape
     flat = xp.reshape(own, (batch, n * n))
     flat[:, :: n + 1] += vector
@@ -108,12 +123,12 @@ def onto_diagonal(own: Array, vector: Array) -> Array:  # (B, n, n), (B, n) -> (
 
 
 def common(lengths: Sequence[int]) -> int:
-    """The length to which lengths that are one or alike broadcast."""
+    """Return the length that equal lengths, or lengths of one, broadcast to."""
     return next((length for length in lengths if length != 1), 1)
 
 
 def broadcast(array: Array, shape: tuple[int, ...]) -> Array:
-    """``xp.broadcast_to``, which takes as long as a small operation, where there is need for it."""
+    """Broadcast `array` to `shape`; skip the costly call if it has that shape already."""
     return array if array.shape == shape else namespace(array).broadcast_to(array, shape)
 
 
@@ -132,7 +147,7 @@ def spread(
     like: Array,
     fill: float = 0.0,
 ) -> Array:  # (length, *tail)
-    """The values put in their places of a batch, `fill` in between, with the type of `like`."""
+    """Scatter values to their places in a batch, `fill` elsewhere, with the dtype of `like`."""
     if len(pieces) == 1 and pieces[0][0].shape[0] == length:
         return pieces[0][1]
     xp = namespace(like)
@@ -150,7 +165,7 @@ def spread(
 
 
 def placed(index: Array, values: Array, array: Array) -> Array:
-    """`array` with the elements `index` replaced by `values`."""
+    """Return `array` with the elements `index` replaced by `values`."""
     xp = namespace(array)
     length, tail = array.shape[0], array.shape[1:]
     mask = spread([(index, index >= 0)], (), length, index >= 0, fill=False)
@@ -158,5 +173,5 @@ def placed(index: Array, values: Array, array: Array) -> Array:
 
 
 def placed_all(index: Array, values: Record, record: Record) -> Record:
-    """The same for every array of a record."""
+    """Apply `placed` to each array of a record."""
     return type(record)(*(placed(index, v, own) for v, own in zip(values, record, strict=True)))

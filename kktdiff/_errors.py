@@ -1,4 +1,4 @@
-"""How a failed solve is told to the caller."""
+"""Report failed solves to the caller."""
 
 import math
 
@@ -28,7 +28,7 @@ class SolveError(RuntimeError):
 
 
 def describe_failures(failed: list[tuple[int, int]], batch: tuple[int, ...]) -> str:
-    """How many elements were not solved, and which, by status.
+    """Return a message that counts and lists the failed elements by status.
 
     Parameters
     ----------

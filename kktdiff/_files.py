@@ -9,11 +9,11 @@ import numpy as np
 
 
 class UsageError(Exception):
-    """A sentence for the user."""
+    """Error whose message is one sentence for the user."""
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The arrays of an .npz file."""
+    """Read the arrays of an .npz file."""
     try:
         with path.open("rb") as stream:
             file = np.load(stream, allow_pickle=False)
@@ -27,7 +27,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def write(path: Path, arrays: dict[str, Any]) -> None:
-    """An .npz file."""
+    """Write arrays to an .npz file."""
     try:
         with path.open("wb") as file:  # np.savez would append .npz to a name without it
             np.savez(file, **arrays)
@@ -36,5 +36,5 @@ def write(path: Path, arrays: dict[str, Any]) -> None:
 
 
 def cannot(do: str, path: Path, error: OSError) -> UsageError:
-    """What the system says, as a sentence."""
+    """Return a UsageError whose message gives the reason of an OSError."""
     return UsageError(f"can't {do} {path}: {error.strerror or error}")

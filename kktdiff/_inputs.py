@@ -21,7 +21,7 @@ _PAIRS = (("G", "h"), ("A", "b"))
 
 
 class Given(NamedTuple):
-    """The caller's arrays and what was learnt from them."""
+    """The caller's arrays, with their batch shape, sizes, dtype and libraries."""
 
     arrays: dict[str, Array | None]
     batch: tuple[int, ...]  # the broadcast batch shape
@@ -31,13 +31,13 @@ class Given(NamedTuple):
     backend: Backend  # where the work is done
 
     def at_work(self) -> AbstractContextManager[Any]:
-        """The context of all work on these arrays."""
+        """Return the context of all work on these arrays."""
         return self.backend.at(self.arrays["p"] if self.home is self.backend else None)
 
     def flat(self, name: str) -> Array | None:
-        """Argument `name` in float64 with one batch dimension; of length one if shared.
+        """Return argument `name` in float64 with one batch dimension, of length one if shared.
 
-        What only some of the batch dimensions share is copied along those.
+        An array that only some of the batch dimensions share is copied along those.
         """
         array = self.arrays[name]
         if array is None:
@@ -51,18 +51,18 @@ class Given(NamedTuple):
         return self.receive(array, (length, *tail))
 
     def receive(self, array: Array, shape: tuple[int, ...]) -> Array:
-        """`array` on the backend, in float64, reshaped."""
+        """Bring `array` to the backend, in float64, reshaped."""
         xp = self.backend.xp
         return xp.reshape(self.backend.receive(array, xp.float64, None), shape)
 
     def give(self, array: Array) -> Array:
-        """A flat result (B, ...) in the batch's shape, in the caller's library and dtype."""
+        """Return a flat result (B, ...) in the batch's shape, in the caller's library and dtype."""
         if len(self.batch) != 1:
             array = namespace(array).reshape(array, (*self.batch, *array.shape[1:]))
         return self.send(array)
 
     def send(self, array: Array) -> Array:
-        """A backend array in the caller's library; floats in the caller's dtype."""
+        """Return a backend array in the caller's library; floats in the caller's dtype."""
         xp = namespace(array)
         if self.dtype != "float64" and xp.isdtype(array.dtype, "real floating"):
             array = xp.astype(array, getattr(xp, self.dtype))
@@ -72,10 +72,10 @@ class Given(NamedTuple):
         return self.home.receive(array, getattr(self.home.xp, str(array.dtype)), like=like)
 
     def fold(self, name: str, grad: Array) -> Array:
-        """A gradient (B or 1, ...) summed to argument `name`'s own shape.
+        """Sum a gradient (B or 1, ...) to argument `name`'s own shape.
 
-        The sum is the chain rule's: an entry that serves several elements gets the sum of
-        what each of them contributes.
+        By the chain rule, the gradient of an entry that several elements share is the sum of
+        their contributions.
         """
         own = self.arrays[name].shape  # type: ignore[union-attr]
         xp = namespace(grad)
@@ -158,7 +158,7 @@ def check_weights(given: Given, weights: Mapping[str, Array]) -> dict[str, Array
 
 
 def _broadcasts(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
-    """Whether `shape` broadcasts to `wanted`, the last dimension being the same."""
+    """Return True if `shape` broadcasts to `wanted` and their last dimensions are equal."""
     if not 0 < len(shape) <= len(wanted) or shape[-1] != wanted[-1]:
         return False
     pairs = zip(reversed(shape), reversed(wanted), strict=False)
@@ -210,7 +210,7 @@ def _short(dtype: Any) -> str:
 
 
 def _core_sizes(arrays: dict[str, Any]) -> dict[str, int]:
-    """n, m and k; each array's last dimensions are checked against those found before."""
+    """Find n, m and k; check the core dimensions of all arrays against each other."""
     sizes: dict[str, int] = {}
     source: dict[str, str] = {}
     for name in ("p", *(other for other in CORE if other != "p")):
@@ -234,7 +234,7 @@ def _core_sizes(arrays: dict[str, Any]) -> dict[str, int]:
 
 
 def _batch(arrays: dict[str, Any]) -> tuple[int, ...]:
-    """The broadcast shape of all leading dimensions."""
+    """Return the broadcast shape of all leading dimensions."""
     batch: list[int] = []
     source: list[str] = []
     for name, array in arrays.items():

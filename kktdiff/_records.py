@@ -1,128 +1,114 @@
-"""What `Solution`'s methods return: arrays by name; and what they call."""
+"""Records of arrays that the core passes around: data, weights, points, right-hand sides.
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+Every array has a leading batch dimension, of length one where all elements share it. Records are
+never changed; `take` gives the same record of some elements.
+"""
 
+from typing import NamedTuple
+
+from kktdiff._arrays import common, concat, take, take_shared
 from kktdiff._typing import Array
 
-__all__ = ["Certificate", "Derivatives", "Diagnostics", "Grads", "Tangents"]
 
+class QP(NamedTuple):
+    """A flat batch of QPs; each array's leading dimension is the batch's length or one.
 
-class Derivatives(Protocol):
-    """What the methods of `Solution` call; arrays by name, None for what was not given."""
-
-    def vjp(
-        self,
-        cotangents: dict[str, Array | None],
-        mode: str,
-        smoothing: float | None,
-        wrt: tuple[str, ...] | None,
-    ) -> dict[str, Any]:
-        """Gradients by input name."""
-
-    def jvp(
-        self, tangents: dict[str, Array | None], mode: str, smoothing: float | None
-    ) -> dict[str, Array]:
-        """Tangents by output name."""
-
-    def jacobian(self, of: str, wrt: str, mode: str, smoothing: float | None) -> Array:
-        """Derivative of one output by one input."""
-
-    def hvp(
-        self,
-        cotangents: dict[str, Array | None],
-        tangents: dict[str, Array | None],
-        mode: str,
-        wrt: tuple[str, ...] | None,
-    ) -> dict[str, Any]:
-        """How the gradients move along the tangents, by input name."""
-
-    def second_jvp(
-        self, first: dict[str, Array | None], second: dict[str, Array | None], mode: str
-    ) -> dict[str, Array]:
-        """How the tangents along `first` move along `second`, by output name."""
-
-    def diagnostics(self) -> dict[str, Array]:
-        """The fields of `Diagnostics`."""
-
-    def certificate(self) -> dict[str, Array]:
-        """The fields of `Certificate`."""
-
-
-@dataclass(frozen=True, eq=False)
-class Grads:
-    """A gradient with respect to each input, in that input's own shape; None if it was None.
-
-    What an input shared among elements is the sum over them, as the chain rule has it. For Q
-    it is symmetric: ``(Q + Q')/2`` is what counts.
+    The inequalities are one block ``C x <= d``: the m rows of G, then, where bounds were
+    given, the rows of ``-I`` (lb) and of ``I`` (ub), which are never formed.
     """
 
-    Q: Array
-    p: Array
-    G: Array | None = None
-    h: Array | None = None
-    A: Array | None = None
-    b: Array | None = None
-    lb: Array | None = None
-    ub: Array | None = None
+    Q: Array  # (B, n, n), symmetric
+    p: Array  # (B, n)
+    G: Array  # (B, m, n)
+    A: Array  # (B, k, n)
+    b: Array  # (B, k)
+    d: Array  # (B, M): h, -lb, ub; 0 where absent
+    present: Array  # (B, M) bool: the row has a finite right-hand side and is no fixed bound
+    fixed: Array | None  # (B, n) bool: lb and ub meet; None: nowhere
+    value: Array | None  # (B, n): the value of each fixed variable, 0 elsewhere
+    soft: Array | None  # (B, M): how far a unit of multiplier shifts each row; None: not at all
+    soft_nu: Array | None  # (B, k): the same for A
+    bounds: tuple[int, int]  # rows of the lower and of the upper bounds: 0 or n each
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Numbers of variables, inequalities and equalities: n, m, k."""
+        return self.p.shape[-1], self.G.shape[-2], self.A.shape[-2]
+
+    @property
+    def length(self) -> int:
+        """Number of elements."""
+        return common([v.shape[0] for v in self._arrays()])
+
+    def take(self, index: Array) -> "QP":
+        """Return the elements `index` of the batch."""
+        parts = [None if v is None else take_shared(v, index) for v in self[:-1]]
+        return QP._make([*parts, self.bounds])
+
+    def shift(self, lam: Array) -> Array | float:  # (B, M)
+        """Return the shift of d that the multipliers of soft rows cause."""
+        return 0.0 if self.soft is None else self.soft * lam
+
+    def shift_nu(self, nu: Array) -> Array | float:  # (B, k)
+        """Return the shift of b that the multipliers of soft rows cause."""
+        return 0.0 if self.soft_nu is None else self.soft_nu * nu
+
+    def _arrays(self) -> list[Array]:
+        return [v for v in self[:-1] if v is not None]
+
+    def split(self, rows: Array) -> tuple[Array, Array, Array]:  # (B, M, ...)
+        """Split an inequality vector into its parts for G, lb and ub."""
+        m, (lower, _) = self.G.shape[-2], self.bounds
+        return rows[:, :m, ...], rows[:, m : m + lower, ...], rows[:, m + lower :, ...]
+
+    def C(self, x: Array) -> Array:  # (B, n, r) -> (B, M, r)
+        """Return ``C x`` for several vectors x."""
+        parts = [self.G @ x] if self.G.shape[-2] else []
+        parts += [-x] if self.bounds[0] else []
+        parts += [x] if self.bounds[1] else []
+        return concat(parts, axis=1) if parts else x[:, :0, :]
+
+    def Ct(self, z: Array) -> Array:  # (B, M, r) -> (B, n, r)
+        """Return ``C' z`` for several vectors z."""
+        z_G, z_lb, z_ub = self.split(z)
+        out = self.G.mT @ z_G
+        if self.bounds[0]:
+            out = out - z_lb
+        return out + z_ub if self.bounds[1] else out
 
 
-@dataclass(frozen=True, eq=False)
-class Tangents:
-    """The directional derivative of each output, in that output's shape."""
+class Scaling(NamedTuple):
+    """Positive weights per element, or shared where all matrices are.
 
-    x: Array
-    s: Array
-    lam: Array
-    nu: Array
-    lam_lb: Array
-    lam_ub: Array
-    objective: Array
-
-
-@dataclass(frozen=True, eq=False)
-class Diagnostics:
-    """How far the gradient of each element is to be trusted; every field is (...).
-
-    Attributes
-    ----------
-    margin
-        Strict complementarity: the smallest ``max(s, lam)`` over the inequalities and bounds,
-        in the scaled metric. Near 0 the solution has a kink here.
-    weakly_active
-        How many inequalities and bounds have both s and lam below 1e-6, scaled.
-    condition
-        Condition number of the KKT matrix in the scaled metric (inf above 1e11: singular).
-    trustworthy
-        True where the element is SOLVED with a definite active set, no constraint is weakly
-        active and the KKT matrix is not singular: the gradient is the derivative.
+    The scaled data are ``c D Q D``, ``E G D`` and ``F A D``.
     """
 
-    margin: Array
-    weakly_active: Array
-    condition: Array
-    trustworthy: Array
+    cols: Array  # (B, n): D
+    rows: Array  # (B, M): E for G, 1/D for the bounds, so that their scaled rows are unit
+    eqs: Array  # (B, k): F
+    cost: Array  # (B,): c
+
+    def take(self, index: Array) -> "Scaling":
+        """Return the elements `index` of the batch."""
+        return Scaling(*(take_shared(v, index) for v in self))
 
 
-@dataclass(frozen=True, eq=False)
-class Certificate:
-    """Proofs that elements have no solution, each checked numerically; NaN where there is none.
+class Point(NamedTuple):
+    """A primal-dual point; ``s`` and ``lam`` belong to all inequalities ``C x <= d``."""
 
-    For PRIMAL_INFEASIBLE (Farkas): multipliers, none below 0 but nu's, with ``G'lam + A'nu -
-    lam_lb + lam_ub = 0`` and ``h'lam + b'nu - lb'lam_lb + ub'lam_ub = -1``; x is 0. For
-    DUAL_INFEASIBLE: a direction x with ``p'x = -1``, ``Qx = 0``, ``Ax = 0``, ``Gx <= 0`` and no
-    way to a finite bound, along which the objective falls for ever; the multipliers are 0.
+    x: Array  # (B, n)
+    s: Array  # (B, M), 1 for absent rows
+    lam: Array  # (B, M), 0 for absent rows
+    nu: Array  # (B, k)
 
-    Attributes
-    ----------
-    x : (..., n)
-    lam : (..., m)
-    nu : (..., k)
-    lam_lb, lam_ub : (..., n)
-    """
+    def take(self, index: Array) -> "Point":
+        """Return the elements `index` of the batch."""
+        return Point(*(take(v, index) for v in self))
 
-    x: Array
-    lam: Array
-    nu: Array
-    lam_lb: Array
-    lam_ub: Array
+
+class Rhs(NamedTuple):
+    """A right-hand side or a solution of the KKT system, several columns each."""
+
+    x: Array  # (B, n, r)
+    c: Array  # (B, M, r)
+    nu: Array  # (B, k, r)

@@ -1,125 +1,128 @@
-"""From finished parts to the fields of a `Solution`, and from a `Solution` to a warm start."""
+"""Records that `Solution`'s methods return, and the protocol of the engines they call."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from kktdiff._arrays import namespace, pick, spread, take
-from kktdiff._certificates import crossed_bounds
-from kktdiff._parts import Part
-from kktdiff._problem import Problem, objective
-from kktdiff._residuals import Point, evaluate, multipliers
-from kktdiff._status import Status
 from kktdiff._typing import Array
 
-if TYPE_CHECKING:
-    from kktdiff._solution import Solution
+__all__ = ["Certificate", "Derivatives", "Diagnostics", "Grads", "Tangents"]
 
 
-_NUMBERS = "objective", "primal_residual", "dual_residual", "duality_gap"
+class Derivatives(Protocol):
+    """Protocol of the engines behind `Solution`; arrays by name, None for inputs not given."""
 
-Proofs = tuple[tuple[Array, Point], ...]  # places of elements without a solution, and why
+    def vjp(
+        self,
+        cotangents: dict[str, Array | None],
+        mode: str,
+        smoothing: float | None,
+        wrt: tuple[str, ...] | None,
+    ) -> dict[str, Any]:
+        """Return the gradients, by input name."""
 
+    def jvp(
+        self, tangents: dict[str, Array | None], mode: str, smoothing: float | None
+    ) -> dict[str, Array]:
+        """Return the tangents, by output name."""
 
-class Collected(NamedTuple):
-    """What a batch came to."""
+    def jacobian(self, of: str, wrt: str, mode: str, smoothing: float | None) -> Array:
+        """Return the derivative of one output with respect to one input."""
 
-    fields: dict[str, Array]  # those of the solution, each (B, ...)
-    proofs: Proofs
-    violation: Array  # (B,): how nearly each element's constraints were met, solved or not
+    def hvp(
+        self,
+        cotangents: dict[str, Array | None],
+        tangents: dict[str, Array | None],
+        mode: str,
+        wrt: tuple[str, ...] | None,
+    ) -> dict[str, Any]:
+        """Return the derivatives of the gradients along the tangents, by input name."""
 
+    def second_jvp(
+        self, first: dict[str, Array | None], second: dict[str, Array | None], mode: str
+    ) -> dict[str, Array]:
+        """Return the derivatives along `second` of the tangents along `first`, by output name."""
 
-def collect(problem: Problem, parts: list[Part]) -> Collected:
-    """Put the parts together."""
-    n, m, k = problem.qp.sizes
-    xp = namespace(problem.invalid)
-    tails: dict[str, tuple[int, ...]] = {
-        "x": (n,),
-        "s": (m,),
-        "lam": (m,),
-        "nu": (k,),
-        "lam_lb": (n,),
-        "lam_ub": (n,),
-    }
-    for name in (*_NUMBERS, "violation"):
-        tails[name] = ()
-    found = [(part.index, _fields(part)) for part in parts]
-    fields = {
-        name: spread([(i, f[name]) for i, f in found], tail, problem.length, problem.qp.p, xp.nan)
-        for name, tail in tails.items()
-    }
-    none = xp.astype(problem.invalid, xp.int64)
-    status = spread([(p.index, p.status) for p in parts], (), problem.length, none)
-    status = xp.where(problem.contradictory, int(Status.PRIMAL_INFEASIBLE), status)
-    status = xp.where(problem.invalid, int(Status.INVALID_DATA), status)
-    iterations = spread([(p.index, p.iterations) for p in parts], (), problem.length, none)
-    solved = status <= int(Status.ALMOST_SOLVED)
-    violation = fields.pop("violation")
-    fields |= {"status": status, "solved": solved, "iterations": iterations}
-    proofs = [_proof(part) for part in parts]
-    crossed = xp.nonzero(problem.contradictory)[0]
-    if crossed.shape[0]:
-        point = crossed_bounds(problem.qp.take(crossed))
-        own = (xp.broadcast_to(v, (crossed.shape[0], *v.shape[1:])) for v in point)
-        proofs.append((crossed, Point(*own)))
-    return Collected(fields, tuple(proofs), violation)
+    def diagnostics(self) -> dict[str, Array]:
+        """Return the fields of `Diagnostics`."""
+
+    def certificate(self) -> dict[str, Array]:
+        """Return the fields of `Certificate`."""
 
 
-def _proof(part: Part) -> tuple[Array, Point]:
-    xp = namespace(part.status)
-    infeasible = (part.status == int(Status.PRIMAL_INFEASIBLE)) | (
-        part.status == int(Status.DUAL_INFEASIBLE)
-    )
-    index = xp.nonzero(infeasible)[0]
-    return take(part.index, index), part.point.take(index)
+@dataclass(frozen=True, eq=False)
+class Grads:
+    """A gradient with respect to each input, in that input's own shape; None if it was None.
 
-
-def _fields(part: Part) -> dict[str, Array]:
-    """The fields of some elements; NaN where the iterate says nothing."""
-    qp, point, status = part.qp, part.point, part.status
-    xp = namespace(point.x)
-    rows, lower, upper = qp.split(multipliers(qp, point))
-    s, present = qp.split(point.s)[0], qp.split(qp.present)[0]
-    r = evaluate(qp, point)
-    excess = qp.split(r.Cx - qp.d)[0]
-    s = pick(status == int(Status.SOLVED), s, xp.where(excess < 0, -excess, 0.0))
-    numbers = [objective(qp, point.x), r.primal, r.dual, r.gap]
-    fields = {
-        "x": point.x,
-        "s": xp.where(present, s, xp.inf),
-        "lam": rows,
-        "nu": point.nu,
-        "lam_lb": lower if lower.shape[1] else xp.zeros_like(point.x),
-        "lam_ub": upper if upper.shape[1] else xp.zeros_like(point.x),
-        **dict(zip(_NUMBERS, numbers, strict=True)),
-    }
-    says = (status <= int(Status.ALMOST_SOLVED)) | (status == int(Status.MAX_ITER))
-    fields = {name: pick(says, v, xp.nan + 0 * v) for name, v in fields.items()}
-    return fields | {"violation": r.primal}
-
-
-def nearby_point(problem: Problem, solution: "Solution") -> Point:
-    """The flat point that `solution` holds, for a problem of the same shapes.
-
-    Raises
-    ------
-    ValueError
-        If `solution` is of other shapes.
+    The gradient of an input that elements share is the sum over them, by the chain rule. For Q
+    it is symmetric, since the solution depends on ``(Q + Q')/2`` only.
     """
-    given, qp = problem.given, problem.qp
-    n, m, k = qp.sizes
-    wanted = {"x": n, "lam": m, "nu": k, "lam_lb": n, "lam_ub": n}
-    flat = {}
-    for name, size in wanted.items():
-        array = getattr(solution, name)
-        if tuple(array.shape) != (*given.batch, size):
-            raise ValueError(
-                f"warm_start.{name} has shape {tuple(array.shape)}: expected "
-                f"{(*given.batch, size)}, as this problem has"
-            )
-        flat[name] = given.receive(array, (problem.length, size))
-    xp = namespace(qp.p)
-    sides = [v for v, rows in zip((flat["lam_lb"], flat["lam_ub"]), qp.bounds, strict=True) if rows]
-    lam = xp.concat([flat["lam"], *sides], axis=1)
-    x = flat["x"] if qp.fixed is None else xp.where(qp.fixed, qp.value, flat["x"])
-    slack = qp.d - qp.C(x[..., None])[..., 0]
-    s = xp.where(qp.present, xp.where(slack < 0, 0.0, slack), 1.0)
-    return Point(x, s, xp.where(qp.present, lam, 0.0), flat["nu"])
+
+    Q: Array
+    p: Array
+    G: Array | None = None
+    h: Array | None = None
+    A: Array | None = None
+    b: Array | None = None
+    lb: Array | None = None
+    ub: Array | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Tangents:
+    """The directional derivative of each output, in that output's shape."""
+
+    x: Array
+    s: Array
+    lam: Array
+    nu: Array
+    lam_lb: Array
+    lam_ub: Array
+    objective: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnostics:
+    """Reliability of the gradient of each element; every field is (...).
+
+    Attributes
+    ----------
+    margin
+        Strict complementarity: the smallest ``max(s, lam)`` over the inequalities and bounds,
+        in the scaled metric. Near 0 the solution has a kink here.
+    weakly_active
+        Number of inequalities and bounds that have both s and lam below 1e-6, scaled.
+    condition
+        Condition number of the KKT matrix in the scaled metric (inf above 1e11: singular).
+    trustworthy
+        True where the element is SOLVED with a definite active set, no constraint is weakly
+        active and the KKT matrix is not singular: the gradient is the derivative.
+    """
+
+    margin: Array
+    weakly_active: Array
+    condition: Array
+    trustworthy: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Certificate:
+    """Proofs that elements have no solution, each checked numerically; NaN where there is none.
+
+    For PRIMAL_INFEASIBLE (Farkas): multipliers, none below 0 but nu's, with ``G'lam + A'nu -
+    lam_lb + lam_ub = 0`` and ``h'lam + b'nu - lb'lam_lb + ub'lam_ub = -1``; x is 0. For
+    DUAL_INFEASIBLE: a direction x with ``p'x = -1``, ``Qx = 0``, ``Ax = 0``, ``Gx <= 0`` and no
+    way to a finite bound, along which the objective is unbounded below; the multipliers are 0.
+
+    Attributes
+    ----------
+    x : (..., n)
+    lam : (..., m)
+    nu : (..., k)
+    lam_lb, lam_ub : (..., n)
+    """
+
+    x: Array
+    lam: Array
+    nu: Array
+    lam_lb: Array
+    lam_ub: Array

@@ -1,9 +1,9 @@
-"""What a solve returns: the answer, how good it is, and its derivatives."""
+"""The result of a solve: the solution, its residuals and its derivatives."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from kktdiff._records import Certificate, Derivatives, Diagnostics, Grads, Tangents
+from kktdiff._results import Certificate, Derivatives, Diagnostics, Grads, Tangents
 from kktdiff._typing import Array
 
 __all__ = ["Solution"]
@@ -72,10 +72,10 @@ class Solution:
         smoothing: float | None = None,
         wrt: tuple[str, ...] | None = None,
     ) -> Grads:
-        """Gradient of a loss with respect to every input, from its gradient in the outputs.
+        """Return the gradient of a loss in every input, from its gradient in the outputs.
 
-        One solve with the LU factors that the forward solve left; see `kktdiff._sensitivity`
-        for the derivation.
+        One solve with the factors that the forward solve left; the derivation is in
+        `kktdiff._sensitivity.first_order`.
 
         Parameters
         ----------
@@ -129,7 +129,7 @@ class Solution:
         gradient: str = "exact",
         smoothing: float | None = None,
     ) -> Tangents:
-        """Directional derivative of every output along a direction of the inputs.
+        """Return the directional derivative of every output along a direction of the inputs.
 
         Parameters
         ----------
@@ -161,9 +161,9 @@ class Solution:
         gradient: str = "exact",
         smoothing: float | None = None,
     ) -> Array:
-        """Derivative of one output with respect to one input, element by element.
+        """Return the derivative of one output with respect to one input, element by element.
 
-        Several right-hand sides, one factorization. What inputs share is not summed.
+        Several right-hand sides, one factorization. There is no sum over shared inputs.
 
         Returns
         -------
@@ -189,11 +189,11 @@ class Solution:
         gradient: str = "exact",
         wrt: tuple[str, ...] | None = None,
     ) -> Grads:
-        """Second order, reverse: how ``vjp(**cotangents)`` moves with the inputs along `tangents`.
+        """Return the derivative of ``vjp(**cotangents)`` along `tangents`: second order, reverse.
 
         The product of `tangents` with the Hessian, in the inputs, of the sum of the outputs times
         their cotangents. Two more solves with the kept factors; the derivation is in
-        `kktdiff._second_order`.
+        `kktdiff._sensitivity.second_order`.
 
         Parameters
         ----------
@@ -226,7 +226,7 @@ class Solution:
         *,
         gradient: str = "exact",
     ) -> Tangents:
-        """Second order, forward: how ``jvp(**first)`` moves as the inputs move along `second`.
+        """Return the derivative of ``jvp(**first)`` along `second`: second order, forward.
 
         Parameters
         ----------
@@ -249,7 +249,7 @@ class Solution:
         return Tangents(**self._engine.second_jvp(dict(first), dict(second), gradient))
 
     def diagnostics(self) -> Diagnostics:
-        """Per element, how far its gradient is to be trusted.
+        """Return the reliability of each element's gradient.
 
         Examples
         --------
@@ -261,7 +261,7 @@ class Solution:
         return Diagnostics(**self._engine.diagnostics())
 
     def certificate(self) -> Certificate:
-        """Per element, what proves that it is infeasible or unbounded, as it was given.
+        """Return the proofs that elements of the given problem are infeasible or unbounded.
 
         Examples
         --------

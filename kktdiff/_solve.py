@@ -3,26 +3,27 @@
 import sys
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from types import FrameType
 from typing import Any
 
 from kktdiff import _settings as settings_
 from kktdiff._arrays import namespace, placed, take
-from kktdiff._batch import Ran, run
-from kktdiff._closest import elements
-from kktdiff._closest_derivatives import ClosestEngine, repaired_elements
-from kktdiff._derivatives import Engine
 from kktdiff._errors import SolveError, SolveWarning, describe_failures
-from kktdiff._feasibility import verdict
+from kktdiff._infeasibility.classify import classify
+from kktdiff._infeasibility.closest import elements
+from kktdiff._infeasibility.closest_derivatives import ClosestEngine
+from kktdiff._infeasibility.repair import nearly_feasible_elements, repaired_elements
 from kktdiff._inputs import check, check_weights
+from kktdiff._interior_point.batching import BatchResult, run
+from kktdiff._interior_point.gather import without_points
+from kktdiff._interior_point.reports import Table
 from kktdiff._problem import Problem, build
-from kktdiff._reports import Table
-from kktdiff._results import nearby_point
-from kktdiff._settings import INNER_ITER, INNER_TOL, Settings, one_of
+from kktdiff._sensitivity.derivatives import Engine
+from kktdiff._settings import ENOUGH_ITERATIONS, INNER_ITER, INNER_TOL, Settings, one_of
 from kktdiff._solution import Solution
 from kktdiff._status import Status
 from kktdiff._typing import Array
+from kktdiff._warm_start import nearby_point
 
 __all__ = ["solve_qp"]
 
@@ -54,7 +55,7 @@ def solve_qp(
         subject to  Gx <= h,   Ax = b,   lb <= x <= ub
 
     Every array may have leading batch dimensions; they broadcast against each other, array by
-    array, and what is shared is not copied. Results live where the inputs live: array type,
+    array, and shared arrays are not copied. Results live where the inputs live: array type,
     device and dtype.
 
     Parameters
@@ -70,7 +71,7 @@ def solve_qp(
     lb, ub : (..., n), optional
         Bounds; 1e20 and beyond is absent, ``lb == ub`` fixes the variable.
     backend : str, optional
-        Where the work is done; None: in the arrays' own library.
+        Library that does the work; None: the arrays' own library.
     tol : float, optional
         Bound on the absolute, unscaled primal residual, dual residual and duality gap; 1e-8 if
         not given, 1e-5 for float32 inputs. The arithmetic is float64 in either case.
@@ -82,7 +83,7 @@ def solve_qp(
         "closest" solves the closest feasible problem instead of reporting PRIMAL_INFEASIBLE:
         h, b, lb and ub are shifted by the least amount, in the least-squares sense.
     shift_weights : dict of str to array, optional
-        For ``infeasible="closest"``: how dear a shift of each entry of "h", "b", "lb" or "ub" is,
+        For ``infeasible="closest"``: the cost of a shift of each entry of "h", "b", "lb" or "ub",
         positive, broadcasting to the right-hand side; 1 where not given. The sum of the weights
         times the squared shifts is minimised.
     on_failure : {"warn", "raise", "ignore"}
@@ -112,7 +113,7 @@ def solve_qp(
     Notes
     -----
     A proximal-regularised Mehrotra predictor-corrector (Mehrotra 1992; Schwan et al. 2023,
-    arXiv 2304.00290) followed by a solve for the active set, whose LU factors serve the
+    arXiv 2304.00290) followed by a solve for the active set, whose factors serve the
     derivatives (Amos & Kolter 2017, arXiv 1703.00443).
 
     Examples
@@ -141,31 +142,54 @@ def solve_qp(
         weights = check_weights(given, shift_weights or {})
         problem = build(given)
         warm = None if warm_start is None else nearby_point(problem, warm_start)
-        fields, first = _examined(problem, run(problem, warm, settings), inner)
-        engine: Engine | ClosestEngine = first
+        fields, first = _classified(problem, run(problem, warm, settings), inner)
+        engine: Engine | ClosestEngine
+        stuck = _unsettled(fields)
         if infeasible == "closest":
-            fields, engine = repaired_elements(problem, fields, first, weights, inner)
+            fields, engine = repaired_elements(problem, fields, first, stuck, weights, inner)
+        else:
+            fields, engine = nearly_feasible_elements(
+                problem, fields, first, stuck, inner, settings.tol
+            )
         solution = Solution(**{k: given.give(v) for k, v in fields.items()}, _engine=engine)
         _tell(problem, fields["status"], solution, on_failure)
     return solution
 
 
-def _examined(problem: Problem, ran: Ran, settings: Settings) -> tuple[dict[str, Array], Engine]:
-    """Its fields and engine, knowing whether elements that are stuck have a solution at all."""
-    fields, engine, violation = ran
-    xp = namespace(violation)
-    stuck = xp.nonzero(fields["status"] == int(Status.NUMERICAL_ERROR))[0]
-    if not stuck.shape[0]:
-        return fields, engine
-    found, proof = verdict(elements(problem, stuck), take(violation, stuck), settings)
-    status = placed(stuck, found, fields["status"])
-    proven = xp.nonzero(found != int(Status.NUMERICAL_ERROR))[0]
-    proofs = (*engine.proofs, (take(stuck, proven), proof.take(proven)))
-    return fields | {"status": status}, replace(engine, status=status, proofs=proofs)
+def _stalled(fields: dict[str, Array]) -> Array:  # (B,) bool
+    """Return True for elements that made no progress, or not enough in many iterations."""
+    status = fields["status"]
+    slow = (status == int(Status.MAX_ITER)) & (fields["iterations"] >= ENOUGH_ITERATIONS)
+    return slow | (status == int(Status.NUMERICAL_ERROR))
+
+
+def _unsettled(fields: dict[str, Array]) -> Array:  # (b,)
+    """Find elements that stalled without a proof, or ended at an inaccurate point."""
+    loose = fields["status"] == int(Status.ALMOST_SOLVED)
+    violated = fields["primal_residual"] > 0
+    return namespace(loose).nonzero((loose | _stalled(fields)) & violated)[0]
+
+
+def _classified(
+    problem: Problem, found: BatchResult, settings: Settings
+) -> tuple[dict[str, Array], Engine]:
+    """Classify stalled elements; return the fields and the engine with their proofs."""
+    fields, kept, proofs = found
+    status = fields["status"]
+    xp = namespace(status)
+    stuck = xp.nonzero(_stalled(fields))[0]
+    if stuck.shape[0]:
+        verdict = classify(elements(problem, stuck), settings)
+        found_one = verdict.status != int(Status.NUMERICAL_ERROR)
+        status = placed(stuck, xp.where(found_one, verdict.status, take(status, stuck)), status)
+        proven = xp.nonzero(found_one)[0]
+        proofs = (*proofs, (take(stuck, proven), verdict.proof.take(proven)))
+        fields = without_points(fields | {"status": status}, take(stuck, proven))
+    return fields, Engine(problem, status, kept, proofs)
 
 
 def _tell(problem: Problem, status: Array, solution: Solution, on_failure: str) -> None:
-    """Say once how many elements were not solved, and which."""
+    """Report the number and places of unsolved elements in one warning or error."""
     if on_failure == "ignore":
         return
     failed = namespace(status).nonzero(status > int(Status.ALMOST_SOLVED))[0]
@@ -178,7 +202,7 @@ def _tell(problem: Problem, status: Array, solution: Solution, on_failure: str) 
 
 
 def _callers_level() -> int:
-    """The first frame, counted from `_tell`, that is neither ours nor a framework's in between."""
+    """Return the stack level, from `_tell`, of the caller outside kktdiff and its frameworks."""
     frame, level = sys._getframe(1), 1
     while frame.f_back is not None and _root(frame) in ("kktdiff", "torch", "jax"):
         frame, level = frame.f_back, level + 1

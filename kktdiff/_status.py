@@ -1,4 +1,4 @@
-"""How the solve of one element ended."""
+"""Outcome of the solve of one element."""
 
 from enum import IntEnum
 
@@ -6,7 +6,7 @@ __all__ = ["Status"]
 
 
 class Status(IntEnum):
-    """How the solve of one element ended; what to do stands in each one's comment.
+    """Outcome of the solve of one element; each member's comment says how to proceed.
 
     Examples
     --------

@@ -210,3 +210,13 @@ def test_single_precision_certificates_are_single_precision():
     assert {getattr(certificate, name).dtype for name in Proof._fields} == {np.dtype(np.float32)}
     assert_farkas(data._replace(h=h[0]), proof_of(certificate, 0), SINGLE_ANSWER)
     assert_ray(data._replace(h=h[1]), proof_of(certificate, 1), SINGLE_ANSWER)
+
+
+@pytest.mark.parametrize("size", [1e5, 1e7, 1e12])
+def test_a_solution_far_beyond_the_limits_is_no_proof_that_there_is_none(size):
+    """Strictly convex, and the minimiser is `size` limits away."""
+    p = -size * np.array([1.0, 2.0])
+    for limits in ({"lb": -np.ones(2)}, {"G": size * np.ones((1, 2)), "h": np.ones(1)}):
+        solution = kktdiff.solve_qp(np.eye(2), p, **limits)
+        assert solution.status == Status.SOLVED
+    assert_near(solution.x / size, [-0.5, 0.5], CERTIFICATE, "x")

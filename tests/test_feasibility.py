@@ -1,4 +1,4 @@
-"""Elements on which the iteration got stuck: which of them have no solution, and the proof.
+"""Classification of stalled elements: which of them have no solution, and the proof.
 
 The iteration finds most proofs by itself, so it is kept from looking for any here.
 """
@@ -7,14 +7,9 @@ import numpy as np
 import pytest
 
 import kktdiff
-from kktdiff import Status, _solve, _stopping
-from kktdiff import _kkt as kkt
-from kktdiff._certificates import CLEARLY
-from kktdiff._feasibility import verdict
-from kktdiff._homogeneous import prove_infeasible
-from kktdiff._inputs import check
-from kktdiff._problem import build
-from kktdiff._scaling import equilibrate
+from kktdiff import Status
+from kktdiff._infeasibility.classify import classify
+from kktdiff._interior_point import termination
 from kktdiff._settings import checked
 from tests.checks import assert_farkas, assert_near, assert_ray, element
 from tests.problems import COMBINATIONS, Data, Sizes, feasible, known
@@ -29,7 +24,7 @@ SMALL = Sizes(n=4, m=5, k=2, lower=True, upper=True)
 
 
 def inner_proof(data, point, i):
-    """What an inner proof of element i says, as a certificate."""
+    """Return the certificate that an inner proof of element i stands for."""
     m, n = 0 if data.h is None else data.h.shape[-1], data.p.shape[-1]
     rows, sides = np.split(point.lam[i], [m])
     lower = np.split(sides, [n])[0] if data.lb is not None else np.zeros(n)
@@ -37,50 +32,35 @@ def inner_proof(data, point, i):
     return Proof(point.x[i], rows, point.nu[i], lower, upper)
 
 
-def judged(data, violation=1.0):
-    """`verdict` of a batch in which every array has its own batch dimension."""
+def judged(data):
+    """`classify` a batch in which every array has its own batch dimension."""
     with np.errstate(all="ignore"):  # `solve_qp` calls it like this
-        return verdict(data._asdict(), np.full(len(data.p), violation), SETTINGS)
-
-
-def proven(data):
-    """`prove_infeasible` of a batch's constraints alone, put together as `verdict` does."""
-    given = check(data._asdict(), None)
-    rows = build(given, soft={}).qp
-    rows = rows._replace(Q=0 * rows.Q, p=0 * rows.p)
-    return prove_infeasible(rows, equilibrate(rows, given.backend), kkt.system(given.backend))
+        return classify(data._asdict(), SETTINGS)
 
 
 @pytest.mark.parametrize("sizes", SIZES, **LABEL)
-def test_the_embedding_proves_contradictions(sizes):
+def test_least_shifts_prove_contradictions(sizes):
     data = stacked(contradictory, np.random.default_rng(420), sizes, (B,))
-    proof = proven(data)
-    assert np.all(proof.holds)
+    status, point = judged(data)
+    np.testing.assert_array_equal(status, [Status.PRIMAL_INFEASIBLE] * B)
     for i in range(B):
-        assert_farkas(element(data, i), inner_proof(data, proof.point, i), CERTIFICATE)
+        assert_farkas(element(data, i), inner_proof(data, point, i), CERTIFICATE)
 
 
-@pytest.mark.parametrize("draw", [feasible, unbounded], ids=lambda f: f.__name__)
 @pytest.mark.parametrize("sizes", SIZES, **LABEL)
-def test_the_embedding_proves_nothing_where_a_point_exists(sizes, draw):
-    data = stacked(draw, np.random.default_rng(421), sizes, (B,))
-    assert not np.any(proven(data).holds)
+def test_nothing_is_proven_where_there_is_a_solution(sizes):
+    data = stacked(feasible, np.random.default_rng(421), sizes, (B,))
+    np.testing.assert_array_equal(judged(data).status, [Status.NUMERICAL_ERROR] * B)
 
 
-def test_the_embedding_proves_nothing_where_points_have_no_room():
+def test_nothing_is_proven_where_points_have_no_room():
     """Equal limits on both sides of every row: one point, and no interior."""
     rng = np.random.default_rng(422)
     G, x = rng.normal(size=(B, 3, 3)), rng.normal(size=(B, 3, 1))
     h = (G @ x)[..., 0]
     rows = np.concatenate([G, -G], axis=1), np.concatenate([h, -h], axis=1)
-    assert not np.any(proven(Data(np.zeros((B, 3, 3)), np.zeros((B, 3)), *rows)).holds)
-
-
-def test_the_embedding_proves_no_element_by_another():
-    rng = np.random.default_rng(423)
-    parts = [contradictory(rng, SMALL), feasible(rng, SMALL), contradictory(rng, SMALL)]
-    data = Data(*map(np.stack, zip(*parts, strict=True)))
-    np.testing.assert_array_equal(proven(data).holds, [True, False, True])
+    status, _ = judged(Data(np.zeros((B, 3, 3)), np.zeros((B, 3)), *rows))
+    np.testing.assert_array_equal(status, [Status.NUMERICAL_ERROR] * B)
 
 
 def test_rows_without_a_limit_take_no_part_in_a_proof():
@@ -88,14 +68,14 @@ def test_rows_without_a_limit_take_no_part_in_a_proof():
     G = np.concatenate([-data.G[:, -1:, :], data.G], axis=1)
     h = np.concatenate([np.full((B, 1), np.inf), data.h], axis=1)
     data = data._replace(G=G, h=h)
-    proof = proven(data)
-    assert np.all(proof.holds)
-    np.testing.assert_array_equal(proof.point.lam[:, 0], np.zeros(B))
+    status, point = judged(data)
+    np.testing.assert_array_equal(status, [Status.PRIMAL_INFEASIBLE] * B)
+    np.testing.assert_array_equal(point.lam[:, 0], np.zeros(B))
     for i in range(B):
-        assert_farkas(element(data, i), inner_proof(data, proof.point, i), CERTIFICATE)
+        assert_farkas(element(data, i), inner_proof(data, point, i), CERTIFICATE)
 
 
-def test_verdict_tells_contradictory_from_unbounded_from_solvable():
+def test_contradictory_unbounded_and_solvable_are_told_apart():
     rng = np.random.default_rng(425)
     parts = [contradictory(rng, SMALL), unbounded(rng, SMALL), known(rng, SMALL).data]
     data = Data(*map(np.stack, zip(*parts, strict=True)))
@@ -107,7 +87,7 @@ def test_verdict_tells_contradictory_from_unbounded_from_solvable():
 
 
 @pytest.mark.parametrize("sizes", [Sizes(n=4), *SIZES], **LABEL)
-def test_verdict_finds_rays(sizes):
+def test_rays_are_found(sizes):
     data = stacked(unbounded, np.random.default_rng(426), sizes, (B,))
     status, point = judged(data)
     np.testing.assert_array_equal(status, [Status.DUAL_INFEASIBLE] * B)
@@ -115,7 +95,7 @@ def test_verdict_finds_rays(sizes):
         assert_ray(element(data, i), inner_proof(data, point, i), CERTIFICATE)
 
 
-def test_verdict_finds_the_steepest_way_down():
+def test_the_steepest_way_down_is_found():
     """p = (-3, -4, 0), x0 bounded above, x2 in the objective's curvature: only x1 is free."""
     data = Data(np.diag([0.0, 0, 1]), np.array([-3.0, -4, 0]), ub=np.array([1.0, np.inf, np.inf]))
     status, point = judged(element(data, None))
@@ -123,21 +103,17 @@ def test_verdict_finds_the_steepest_way_down():
     assert_near(point.x, [[0.0, 0.25, 0.0]], CERTIFICATE, "x")
 
 
-@pytest.mark.parametrize(("violation", "status"), [(CLEARLY / 2, 5), (2 * CLEARLY, 2)])
-def test_constraints_that_were_met_to_rounding_do_not_contradict_each_other(violation, status):
-    data = stacked(contradictory, np.random.default_rng(427), SMALL, (B,))
-    np.testing.assert_array_equal(judged(data, violation)[0], [status] * B)
-
-
-@pytest.fixture
-def without_proofs(monkeypatch):
-    """The iteration looks for no proof: every element without a solution gets stuck."""
-    monkeypatch.setattr(_stopping, "_PROOFS", ())
+@pytest.mark.parametrize(("gap", "status"), [(1e-7, 5), (1e-4, 2)])
+def test_a_contradiction_that_may_be_rounding_is_no_proof(gap, status):
+    """x0 <= 1 and x0 >= 1 + gap."""
+    G, h = np.array([[[1.0, 0.0], [-1.0, 0.0]]]), np.array([[1.0, -1.0 - gap]])
+    data = Data(np.eye(2)[None], np.ones((1, 2)), G, h)
+    np.testing.assert_array_equal(judged(data).status, [status])
 
 
 @pytest.mark.parametrize("sizes", SIZES, **LABEL)
-@pytest.mark.usefixtures("without_proofs")
-def test_stuck_elements_get_their_status_and_certificate(sizes):
+def test_stalled_elements_get_their_status_and_certificate(sizes, monkeypatch):
+    monkeypatch.setattr(termination, "_proofs", lambda *_: iter(()))
     rng = np.random.default_rng(428)
     pair = [stacked(draw, rng, sizes, (B,)) for draw in (contradictory, unbounded)]
     data = Data(
@@ -151,15 +127,11 @@ def test_stuck_elements_get_their_status_and_certificate(sizes):
         (assert_farkas if i < B else assert_ray)(element(data, i), proof_of(found, i), CERTIFICATE)
 
 
-def test_small_contradictions_are_left_to_the_verdict(monkeypatch):
-    """On some of these the iteration itself gets stuck; what it finds and what not is one batch."""
-    asked = []
-    monkeypatch.setattr(_solve, "verdict", lambda *a: asked.append(1) or verdict(*a))
+def test_small_contradictions_are_proven():
     rng = np.random.default_rng(429)
     draws = [contradictory(rng, SMALL, gap=1e-3) for _ in range(20)]
     data = Data(*map(np.stack, zip(*draws, strict=True)))
     solution = kktdiff.solve_qp(*data, on_failure="ignore")
-    assert asked
     np.testing.assert_array_equal(solution.status, [Status.PRIMAL_INFEASIBLE] * 20)
     found = solution.certificate()
     for i in range(20):

@@ -9,6 +9,7 @@ STATIONARITY = 1e-8  # the default tol is an absolute bound on the dual residual
 COMPLEMENTARITY = 1e-8  # sum of lam_i s_i is the duality gap, at most the default tol
 HAND_DERIVATIVE = 1e-8  # derivative at a solution of tol 1e-8 against one written by hand
 DENSE_REFERENCE = 1e-8  # the library's promise for its derivatives at any tolerance
+TERM_ROUNDING = 1e-14  # rounding of terms that cancel, relative to them, times the conditioning
 DIFFERENCE = 1e-6  # fourth-order differences: truncation and magnified solver error near 1e-8
 ADJOINT = 1e-8  # both sides of <g, J t> = <J'g, t>: rounding of refined solves, and no more
 SUM = 1e-12  # the same numbers added in another order
@@ -31,3 +32,13 @@ CONSTRUCTION = 1e-12  # problems built backwards meet their conditions to roundi
 ITERATIONS_MOST = 20  # interior-point methods need 8 to 15 on random problems of this kind
 ITERATIONS_W1_MEAN = 12  # the published workload; plain Mehrotra takes 12.7
 WORKSPACE = 64 * 2**20  # bytes: what one chunk of a batch may take on top of its results
+
+# Kinds of problems (`tests.kinds`), each relative to the sizes of its own terms or units.
+KIND_ANSWER = 1e-6  # x: a relative gap of 1e-8, times a condition of 1e4, less what polishing gains
+KIND_DEGENERATE = 1e-3  # x where a multiplier may be zero: the root of a gap of 1e-9 times 1e3
+KIND_SINGLE = 1e-3  # x and objective from float32 data of rounding 6e-8, times the same condition
+KIND_OBJECTIVE = 1e-7  # a relative gap of 1e-8, and rounding of the terms
+KIND_RESIDUAL = 1e-6  # row by row, where the default tol of 1e-8 bounds a norm of all rows
+KIND_PRICE = 1e-15  # rounding of the largest term of a stationarity, relative to it
+KIND_ROUNDING = 1e-12  # limits that cross by more may end as ALMOST_SOLVED
+LAW = 1e-9  # the same x in other units: rounding, times a condition of 1e3 and more

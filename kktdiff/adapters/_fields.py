@@ -1,4 +1,4 @@
-"""Names and dimensions of what the adapters translate."""
+"""Names and dimensions of the inputs and outputs that the adapters translate."""
 
 import dataclasses
 

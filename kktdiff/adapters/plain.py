@@ -30,7 +30,7 @@ def vjp(
     ub: Array | None = None,  # (..., n)
     **options: Any,
 ) -> tuple[Array, Callable[..., Grads]]:
-    """The minimiser, and the function that pulls a gradient in it back to the data.
+    """Return the minimiser and a function that pulls its gradient back to the data.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def jvp(
     tangents: Mapping[str, Array] | Sequence[Array | None],
     **options: Any,
 ) -> tuple[Array, Array]:
-    """The minimiser, and how it moves along a direction of the data.
+    """Return the minimiser and its derivative along a direction of the data.
 
     Parameters
     ----------

@@ -122,7 +122,7 @@ def solve_qp(
 
 
 def _arrays(problem: Problem) -> dict[str, Any]:
-    """The arguments of kktdiff.solve_qp, dense and in float64."""
+    """Return the arguments of kktdiff.solve_qp, dense and in float64."""
     dense = {name: _dense(getattr(problem, name)) for name in _NAMES}
     if dense["P"] is None or dense["q"] is None:
         raise ProblemError("P and q are required: one of them is None")

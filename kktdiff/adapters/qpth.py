@@ -127,7 +127,7 @@ class QPFunction:
         Raises
         ------
         RuntimeError
-            "Q is not SPD.", unless ``check_Q_spd=False``; `last` tells of which elements.
+            "Q is not SPD.", unless ``check_Q_spd=False``; `last` tells which elements.
         TypeError
             Not a tensor, mixed devices or dtypes, a dtype that is not float32 or float64.
         ValueError

@@ -1,4 +1,4 @@
-"""Which array library does the work: chosen by the arrays' type, or by name.
+"""Choose the array library that does the work, by the arrays' type or by name.
 
 A backend is an array API namespace plus a few batched factorizations
 (`kktdiff.backends._protocol.Backend`), one file each in this folder.
@@ -25,7 +25,7 @@ _ON_HOST, _ON_CUDA = (1, 3), (2, 13)  # DLPack's kinds of devices: plain, and pi
 
 
 def available() -> dict[str, str | None]:
-    """The backends by name; None, or the sentence that says why one can't be used.
+    """Return, for each backend by name, None or a sentence on why it can't be used.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def available() -> dict[str, str | None]:
 
 
 def get(name: str) -> Backend:
-    """The backend called `name`.
+    """Return the backend called `name`.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def get(name: str) -> Backend:
 
 
 def for_array(array: Any) -> Backend:
-    """The backend that owns `array`, by its type.
+    """Return the backend that owns `array`, by its type.
 
     Raises
     ------
@@ -90,14 +90,14 @@ def for_array(array: Any) -> Backend:
 
 
 def _cupy() -> Backend:
-    """Where CuPy can be used, which is imported here."""
+    """Import the CuPy backend; only called where CuPy can be used."""
     from kktdiff.backends.cupy import backend
 
     return backend()
 
 
 def adopt(array: Any, name: str) -> Any:
-    """What is no array of a known library, but can be read as one without a copy, as that.
+    """Return a foreign array as an array of a known library, without a copy.
 
     Memory on a CUDA device becomes a CuPy array and memory of the host a NumPy array, through
     DLPack (which orders the work of two streams) or else ``__cuda_array_interface__``. Whatever

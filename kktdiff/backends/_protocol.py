@@ -1,9 +1,10 @@
-"""What the core asks of an array library beyond the array API standard.
+"""The operations that the core needs of an array library beyond the array API standard.
 
 Every call is batched over the leading dimension, never raises because one matrix of the
 batch is bad (it says so in ``ok``), and never writes into its inputs.
 """
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
@@ -11,9 +12,10 @@ from kktdiff._typing import Array, Namespace
 
 
 class Cholesky(NamedTuple):
-    """A batch of Cholesky factors; what is in ``factor`` is the backend's own business."""
+    """A batch of Cholesky factors; the form of ``factor`` is the backend's own."""
 
-    factor: Any
+    factor: Array  # (B, ...)
+    pivots: Array  # (B, n): squares of the diagonal of the triangular factor
     ok: Array  # (B,) bool: the matrix was numerically positive definite
 
 
@@ -40,13 +42,13 @@ class Backend(Protocol):
         """Bytes of matrices that one chunk of a batch may take."""
 
     def owns(self, array: Any) -> bool:
-        """Whether `array` is of this backend's own array type."""
+        """Return True if `array` is of this backend's own array type."""
 
     def receive(self, array: Any, dtype: Any, like: Any) -> Array:
         """`array` as a contiguous array of this backend, on the device of `like`."""
 
     def at(self, like: Array | None) -> AbstractContextManager[Any]:
-        """The context of all work: on the device of `like`, an array of this backend.
+        """Return the context of all work: on the device of `like`, an array of this backend.
 
         None: on the device that is current. Floating-point trouble of an element prints nothing.
         """
@@ -61,10 +63,9 @@ class Backend(Protocol):
         self,
         Q: Array,  # (B or 1, n, n)
         D: Array,  # (B, n)
-        G: Array,  # (B or 1, m, n)
-        w: Array,  # (B, m), not negative
+        blocks: Sequence[tuple[Array, Array]],  # G, (B or 1, m, n), and w >= 0, (B or 1, m)
     ) -> Cholesky:
-        """Factor ``Q + diag(D) + G' diag(w) G``, the matrix of most of the work."""
+        """Factor ``Q + diag(D)`` plus ``G' diag(w) G`` for each block, most of the work."""
 
     def cho_solve(self, chol: Cholesky, rhs: Array) -> Array:  # rhs: (B, n, r)
         """Solve with kept Cholesky factors."""
@@ -75,9 +76,6 @@ class Backend(Protocol):
 
     def outer(self, a: Array, b: Array, c: Array, d: Array) -> Array:  # (B, r), (B, c) twice
         """Each element's ``a b' + c d'``; symmetric to the bit if c is b and d is a."""
-
-    def lu_take(self, lu: LU, index: Array) -> LU:
-        """The factors of the elements `index`."""
 
     def lu_solve(self, lu: LU, rhs: Array) -> Array:  # rhs: (B, n, r)
         """Solve with kept LU factors, one for each element or one for all."""

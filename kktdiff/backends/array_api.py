@@ -5,6 +5,7 @@ terms: one vectorised column step at a time over the whole batch. Slow beside LA
 the reference that proves the core needs nothing but the standard.
 """
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +28,7 @@ class ArrayAPIBackend:
     workspace: int = WORKSPACE
 
     def owns(self, array: Any) -> bool:
-        """Whether `array` belongs to this namespace."""
+        """Return True if `array` belongs to this namespace."""
         return (
             array_api_compat.is_array_api_obj(array)
             and array_api_compat.array_namespace(array) is self.xp
@@ -61,7 +62,7 @@ class ArrayAPIBackend:
         return np.errstate(all="ignore")
 
     def symmetric(self, Q: Array) -> Array:
-        """Always a copy: to look first may cost a synchronisation."""
+        """Return a copy always: a test for symmetry may cost a synchronisation."""
         return (Q + Q.mT) / 2
 
     def outer(self, a: Array, b: Array, c: Array, d: Array) -> Array:
@@ -83,11 +84,14 @@ class ArrayAPIBackend:
             columns.append(column)
             a = a - column[:, :, None] * column[:, None, :]
         factor = xp.stack(columns, axis=-1) if columns else a
-        return Cholesky(factor, ok)
+        return Cholesky(factor, xp.linalg.diagonal(factor) ** 2, ok)
 
-    def condensed_cholesky(self, Q: Array, D: Array, G: Array, w: Array) -> Cholesky:
-        """By a product of matrices."""
-        return self.cholesky(plus_diagonal(Q + G.mT @ (w[..., None] * G), D))
+    def condensed_cholesky(
+        self, Q: Array, D: Array, blocks: Sequence[tuple[Array, Array]]
+    ) -> Cholesky:
+        """Assemble by matrix products, then factor."""
+        products = (G.mT @ (w[..., None] * G) for G, w in blocks if G.shape[-2])
+        return self.cholesky(plus_diagonal(sum(products, Q), D))
 
     def cho_solve(self, chol: Cholesky, rhs: Array) -> Array:
         """Forward, then backward substitution."""
@@ -95,7 +99,7 @@ class ArrayAPIBackend:
         return _upper_solve(self.xp, chol.factor.mT, y)
 
     def lu_factor(self, a: Array, size: Array) -> LU:
-        """Gaussian elimination with partial pivoting; `size` is not made use of."""
+        """Factor by Gaussian elimination with partial pivoting; `size` is ignored."""
         xp, n = self.xp, a.shape[-1]
         index = _arange(xp, n, a)
         ok = xp.ones(a.shape[0], dtype=xp.bool, device=array_api_compat.device(a))
@@ -116,11 +120,6 @@ class ArrayAPIBackend:
             a = a - ratio[:, :, None] * right[:, None, :]
             a = xp.where((index == j) & below[:, :, None], ratio[:, :, None], a)
         return LU((a, order), ok)
-
-    def lu_take(self, lu: LU, index: Array) -> LU:
-        """The factors of the elements `index`."""
-        factor, order, ok = (self.xp.take(v, index, axis=0) for v in (*lu.factor, lu.ok))
-        return LU((factor, order), ok)
 
     def lu_solve(self, lu: LU, rhs: Array) -> Array:
         """Permute, then forward and backward substitution."""

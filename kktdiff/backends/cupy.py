@@ -3,6 +3,7 @@
 Everything is queued on CuPy's current stream, on the device of the arrays.
 """
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
@@ -40,7 +41,7 @@ class CuPyBackend:
         return self.cuda.room()
 
     def owns(self, array: Any) -> bool:
-        """Whether `array` is a CuPy array."""
+        """Return True if `array` is a CuPy array."""
         return self.cuda.owns(array)
 
     def receive(self, array: Any, dtype: Any, like: Any = None) -> Array:
@@ -50,29 +51,32 @@ class CuPyBackend:
             return self.xp.asarray(own, dtype=dtype, order="C")
 
     def at(self, like: Array | None) -> AbstractContextManager[Any]:
-        """The device of `like`."""
+        """Return the context in which the device of `like` is current."""
         return self.cuda.at(like)
 
     def symmetric(self, Q: Array) -> Array:
-        """Always a copy: to look first would make the host wait."""
+        """Return a copy always: a test for symmetry would make the host wait."""
         return (Q + Q.mT) / 2
 
     def cholesky(self, a: Array) -> Cholesky:
-        """Of copies; by columns the lower triangle is the factor."""
+        """Factor copies; in column-major order the lower triangle is the factor."""
         return self._cholesky(self.xp.array(a, order="C"))
 
-    def condensed_cholesky(self, Q: Array, D: Array, G: Array, w: Array) -> Cholesky:
-        """One batched product, one batched factorization."""
+    def condensed_cholesky(
+        self, Q: Array, D: Array, blocks: Sequence[tuple[Array, Array]]
+    ) -> Cholesky:
+        """Factor with one batched product for each block and one batched factorization."""
         H = plus_diagonal(Q, D)
-        if G.shape[-2]:
-            W = self.xp.ascontiguousarray(self.xp.sqrt(w)[..., None] * G)
-            libraries.add_product(self.cuda, W, H)
+        for G, w in blocks:
+            if G.shape[-2]:
+                W = self.xp.ascontiguousarray(self.xp.sqrt(w)[..., None] * G)
+                libraries.add_product(self.cuda, W, H)
         return self._cholesky(H)
 
     def _cholesky(self, a: Array) -> Cholesky:  # overwritten
         info = self.xp.empty(a.shape[0], dtype=self.xp.int32)
         libraries.cholesky(self.cuda, a, info)
-        return Cholesky(a, self._ok(a, info))
+        return Cholesky(a, self.xp.linalg.diagonal(a) ** 2, self._ok(a, info))
 
     def cho_solve(self, chol: Cholesky, rhs: Array) -> Array:
         """Two batched triangular solves: cuSOLVER's own takes one column at a time."""
@@ -82,7 +86,7 @@ class CuPyBackend:
         return out.mT
 
     def lu_factor(self, a: Array, size: Array) -> LU:
-        """Of copies, with partial pivoting; `size` is not made use of."""
+        """Factor copies, with partial pivoting; `size` is ignored."""
         factor = self.xp.array(a, order="C")  # symmetric, so by columns it is the same
         pivots = self.xp.empty(factor.shape[:2], dtype=self.xp.int32)
         info = self.xp.empty(factor.shape[0], dtype=self.xp.int32)
@@ -95,7 +99,7 @@ class CuPyBackend:
         return (info == 0) & xp.all(xp.isfinite(xp.linalg.diagonal(factor)), axis=-1)
 
     def outer(self, a: Array, b: Array, c: Array, d: Array) -> Array:
-        """In one pass over the result."""
+        """Compute the result in one pass."""
         xp, (batch, rows), columns = self.xp, a.shape, b.shape[1]
         out = xp.empty((batch, rows, columns), dtype=xp.float64)
         if out.size:
@@ -104,11 +108,6 @@ class CuPyBackend:
             arguments = (*vectors, out, rows, columns, out.size)
             self.cuda.launch("outer", blocks, _THREADS, *arguments)
         return out
-
-    def lu_take(self, lu: LU, index: Array) -> LU:
-        """Copies of the factors of the elements `index`."""
-        factor, pivots = lu.factor
-        return LU((factor[index], pivots[index]), lu.ok[index])
 
     def lu_solve(self, lu: LU, rhs: Array) -> Array:
         """One batched call; one for all: all their columns at once."""
@@ -125,7 +124,7 @@ class CuPyBackend:
 
 @cache
 def backend() -> CuPyBackend:
-    """The backend over CuPy, which is imported here.
+    """Return the backend over CuPy.
 
     Raises
     ------

@@ -1,6 +1,7 @@
 """NumPy arrays, LAPACK through SciPy: one call per element, so that no bit of an
-element's answer depends on what else is in the batch."""
+element's answer depends on the rest of the batch."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +32,7 @@ class NumPyBackend:
         return xp
 
     def owns(self, array: Any) -> bool:
-        """Whether `array` is a NumPy array or scalar."""
+        """Return True if `array` is a NumPy array or scalar."""
         return isinstance(array, np.ndarray | np.generic)
 
     def receive(self, array: Any, dtype: Any, like: Any = None) -> Array:
@@ -58,36 +59,43 @@ class NumPyBackend:
             return _small_cholesky(a)
         factor = np.array(a, order="C")
         info = [lapack.dpotrf(matrix.T, lower=1, clean=0, overwrite_a=1)[1] for matrix in factor]
-        return Cholesky(factor, np.array(info, dtype=int) == 0)
+        return _large(factor, np.array(info, dtype=int) == 0)
 
-    def condensed_cholesky(self, Q: Array, D: Array, G: Array, w: Array) -> Cholesky:
+    def condensed_cholesky(
+        self, Q: Array, D: Array, blocks: Sequence[tuple[Array, Array]]
+    ) -> Cholesky:
         """BLAS's ``dsyrk`` and LAPACK's ``dpotrf``, one element after the other.
 
         Each matrix is still in the cache when the next call wants it. What NumPy's products of
         a whole batch write has left it, and they run in the threads of another BLAS than
         SciPy's, which go on spinning.
         """
-        n, m = Q.shape[-1], G.shape[-2]
+        n, blocks = Q.shape[-1], [(G, w) for G, w in blocks if G.shape[-2]]
         if n < _LARGE:
-            product = G.mT @ (w[..., None] * G) if m else 0.0
-            return _small_cholesky(plus_diagonal(Q + product, D))
+            products = (G.mT @ (w[..., None] * G) for G, w in blocks)
+            return _small_cholesky(plus_diagonal(sum(products, Q), D))
         factor = plus_diagonal(Q, D)
-        rows = np.broadcast_to(G, (len(factor), m, n))
-        info = np.empty(len(factor), dtype=int)
-        for i, (a, g, root) in enumerate(zip(factor, rows, np.sqrt(w), strict=True)):
-            if m:
-                blas.dsyrk(1.0, (root[:, None] * g).T, 1.0, a.T, lower=1, overwrite_c=1)
+        batch = len(factor)
+        rows = [np.broadcast_to(G, (batch, *G.shape[1:])) for G, _ in blocks]
+        roots = [np.broadcast_to(np.sqrt(w), (batch, w.shape[1])) for _, w in blocks]
+        info = np.empty(batch, dtype=int)
+        for i, a in enumerate(factor):
+            for G, root in zip(rows, roots, strict=True):
+                own = (root[i, :, None] * G[i]).T
+                blas.dsyrk(1.0, own, 1.0, a.T, lower=1, overwrite_c=1)
             info[i] = lapack.dpotrf(a.T, lower=1, clean=0, overwrite_a=1)[1]
-        return Cholesky(factor, info == 0)
+        return _large(factor, info == 0)
 
     def cho_solve(self, chol: Cholesky, rhs: Array) -> Array:
-        """LAPACK's ``dpotrs``, with each factor read in place."""
+        """Products with inverses of small factors; LAPACK's ``dpotrs`` with large ones in place."""
+        if rhs.shape[1] < _LARGE:
+            return chol.factor.mT @ (chol.factor @ rhs)
         out = np.array(rhs.mT, order="C")  # (B, r, n): each element Fortran-ordered (n, r)
         if out.size:
             potrs = lapack.dpotrs
             for factor, b in zip(chol.factor, out, strict=True):
                 potrs(factor.T, b.T, lower=1, overwrite_b=1)
-        return out.mT
+        return np.ascontiguousarray(out.mT)  # bits of products depend on the order of memory
 
     def lu_factor(self, a: Array, size: Array) -> LU:
         """LAPACK's ``dgetrf`` on each leading block of ``size[i]`` rows."""
@@ -103,10 +111,6 @@ class NumPyBackend:
     def outer(self, a: Array, b: Array, c: Array, d: Array) -> Array:
         """Two products and a sum."""
         return outer(a, b, c, d)
-
-    def lu_take(self, lu: LU, index: Array) -> LU:
-        """The factors of the elements `index`, not copied."""
-        return LU([lu.factor[i] for i in index], lu.ok[index])
 
     def lu_solve(self, lu: LU, rhs: Array) -> Array:
         """LAPACK's ``dgetrs``; the diagonal rest by division."""
@@ -124,18 +128,38 @@ class NumPyBackend:
         return out.mT
 
 
+def _large(factor: Array, ok: Array) -> Cholesky:
+    return Cholesky(factor, np.diagonal(factor, axis1=1, axis2=2) ** 2, ok)
+
+
 def _small_cholesky(a: Array) -> Cholesky:
-    """`np.linalg.cholesky` over the stack; one by one if one of them fails."""
+    """Inverses of the factors: a call of LAPACK for each of many small solves would dominate.
+
+    `np.linalg.cholesky` over the stack; one by one if one of them fails.
+    """
+    ok = np.ones(len(a), dtype=bool)
     try:
-        return Cholesky(np.linalg.cholesky(a, upper=True), np.ones(len(a), dtype=bool))
+        factor = np.linalg.cholesky(a)
     except np.linalg.LinAlgError:
-        factor, ok = np.zeros_like(a) + np.eye(a.shape[-1]), np.ones(len(a), dtype=bool)
-    for i, matrix in enumerate(a):
-        try:
-            factor[i] = np.linalg.cholesky(matrix, upper=True)
-        except np.linalg.LinAlgError:
-            ok[i] = False
-    return Cholesky(factor, ok)
+        factor = np.zeros_like(a) + np.eye(a.shape[-1])
+        for i, matrix in enumerate(a):
+            try:
+                factor[i] = np.linalg.cholesky(matrix)
+            except np.linalg.LinAlgError:
+                ok[i] = False
+    return Cholesky(_inverse(factor), np.diagonal(factor, axis1=1, axis2=2) ** 2, ok)
+
+
+def _inverse(lower: Array) -> Array:  # (B, n, n) lower triangular
+    """Substitution, a row of all inverses at a time."""
+    n = lower.shape[-1]
+    out = np.zeros(lower.shape)
+    diagonal = 1 / np.diagonal(lower, axis1=1, axis2=2)
+    for j in range(n):
+        row = -lower[:, j : j + 1, :j] @ out[:, :j, :j]
+        out[:, j, :j] = row[:, 0, :] * diagonal[:, j : j + 1]
+        out[:, j, j] = diagonal[:, j]
+    return out
 
 
 BACKEND = NumPyBackend()

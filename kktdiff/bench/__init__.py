@@ -1,4 +1,4 @@
-"""What kktdiff takes on six kinds of problems, and how right it is: ``python -m kktdiff bench``.
+"""Time and accuracy of kktdiff on six kinds of problems: ``python -m kktdiff bench``.
 
 The problems are drawn here, each from a seed; `benchmarks.run` of the repository measures other
 libraries on the same ones.

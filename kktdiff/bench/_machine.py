@@ -1,4 +1,4 @@
-"""Where a measurement was made: processor, versions, threads."""
+"""The machine of a measurement: processor, versions, threads."""
 
 import contextlib
 import os
@@ -38,7 +38,7 @@ def machine(packages: tuple[str, ...] = ()) -> dict[str, Any]:
 
 
 def processors() -> int:
-    """How many this process may use."""
+    """Return the number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -53,7 +53,7 @@ def _processor() -> str:
 
 
 def _commit() -> str | None:
-    """Of the checkout that holds this file; None for an installed package."""
+    """Return the commit of this file's checkout; None for an installed package."""
     folder = Path(kktdiff.__file__).parents[1]
     if not (folder / ".git").exists():
         return None

@@ -16,7 +16,7 @@ WAYS = ("arrays", "torch")
 
 
 def ways() -> tuple[str, ...]:
-    """Those that can be used here."""
+    """Return the ways to call kktdiff that are installed."""
     return WAYS if util.find_spec("torch") else WAYS[:1]
 
 

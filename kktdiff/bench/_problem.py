@@ -31,7 +31,7 @@ class Problem(NamedTuple):
         return {"n": self.cotangent.shape[1], "m": m + bounds, "k": k}
 
     def rows(self) -> tuple[Array, Array]:
-        """All inequalities as G x <= h, for what has no bounds."""
+        """Return all inequalities as G x <= h, for solvers without bounds."""
         if "lb" not in self.data:
             return self.data["G"], self.data["h"]
         lower = self.data["lb"]
@@ -42,13 +42,13 @@ class Problem(NamedTuple):
         return {name for name, array in self.data.items() if array.ndim < FULL_RANK[name]}
 
     def head(self, count: int) -> "Problem":
-        """The first `count` problems."""
+        """Return the first `count` problems."""
         shared = self.shared()
         data = {name: a if name in shared else a[:count] for name, a in self.data.items()}
         return Problem(self.name, data, self.cotangent[:count])
 
     def cast(self, dtype: Any) -> "Problem":
-        """The same numbers, rounded to `dtype`."""
+        """Return the problem with its arrays rounded to `dtype`."""
         data = {name: array.astype(dtype) for name, array in self.data.items()}
         return Problem(self.name, data, self.cotangent.astype(dtype))
 

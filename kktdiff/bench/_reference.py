@@ -1,4 +1,4 @@
-"""x and the gradients of one workload by dense linear algebra, and how far others are from them.
+"""Reference x and gradients of a workload by dense linear algebra, and errors against them.
 
 Where the active set is known, the solution is that of a linear system, and so is its derivative.
 Who names the active set does not matter: x solves the problem if it is feasible and the
@@ -22,7 +22,7 @@ CONDITION = 1e13  # of the KKT matrix; above, there is no gradient to be right a
 
 
 class Reference(NamedTuple):
-    """What is right."""
+    """Reference solutions and gradients of a batch."""
 
     exact: Arrays  # x (B, n), and each gradient by its input's name, in its input's shape
     known: Array  # (B,): has a solution that is proven and a derivative

@@ -29,7 +29,7 @@ def accuracy_of(record: Record) -> tuple[float | None, str, float | None]:
 
 
 def tables(found: Record) -> str:
-    """What `run` found, in Markdown."""
+    """Format the results of `run` as Markdown."""
     rows = [row(record) for record in found["records"]]
     facts = found["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
@@ -38,7 +38,7 @@ def tables(found: Record) -> str:
 
 
 def row(record: Record) -> dict[str, str]:
-    """One line of the table."""
+    """Return one line of the table."""
     forward, backward, both = (ms(record, key) for key in ("forward", "backward", "both"))
     x, name, worst = accuracy_of(record)
     way = record["way"] + ("" if record["dtype"] == "float64" else f", {record['dtype']}")
@@ -54,11 +54,11 @@ def row(record: Record) -> dict[str, str]:
 
 
 def number(value: float | None) -> str:
-    """Three digits."""
+    """Format a number with three digits."""
     return "" if value is None else f"{value:.3g}" if value < 1000 else f"{value:.0f}"
 
 
 def table(rows: Rows) -> str:
-    """A Markdown table whose columns are the keys of the first row."""
+    """Format rows as a Markdown table; its columns are the keys of the first row."""
     lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(r.values()) for r in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -85,7 +85,7 @@ def about(problem: Problem) -> Record:
 
 
 def outcome(problem: Problem, contestant: Contestant, timing: Timing, first: float) -> Record:
-    """Every time, and every error."""
+    """Return all times and errors of a measurement."""
     return {
         "first_call_seconds": first,
         "forward_seconds": timing.forward,

@@ -115,7 +115,7 @@ GROWTH = {
 
 
 def make(name: str, batch: int | None = None, seed: int = 0) -> Problem:
-    """The problems of a workload.
+    """Draw the problems of a workload.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ class Boards(NamedTuple):
         return len(self.puzzles)
 
     def take(self, index: Any) -> "Boards":
-        """The boards `index`."""
+        """Return the boards `index`."""
         return Boards(self.puzzles[index], self.solutions[index])
 
 
@@ -41,7 +41,7 @@ class Split(NamedTuple):
 
 
 def is_valid(boards: Array) -> Array:  # (..., 4, 4) -> (...)
-    """Whether every row, column and 2x2 box has each of the digits 1 to 4.
+    """Return True where every row, column and 2x2 box has each of the digits 1 to 4.
 
     Examples
     --------
@@ -59,12 +59,12 @@ def is_valid(boards: Array) -> Array:  # (..., 4, 4) -> (...)
 
 
 def agrees(boards: Array, puzzles: Array) -> Array:  # (..., 4, 4), (..., 4, 4) -> (...)
-    """Whether each board has the digits that its puzzle gives."""
+    """Return True where a board has the digits that its puzzle gives."""
     return np.all((puzzles == 0) | (boards == puzzles), axis=(-1, -2))
 
 
 def is_solved(boards: Array, puzzles: Array) -> Array:  # (..., 4, 4), (..., 4, 4) -> (...)
-    """What counts as solved: a valid board that agrees with the given cells."""
+    """Return True where a board is valid and agrees with the given cells."""
     return is_valid(boards) & agrees(boards, puzzles)
 
 
@@ -139,6 +139,6 @@ def split(boards: Boards, rng: np.random.Generator) -> Split:
 
 
 def repeated(part: Boards, others: Boards) -> int:
-    """How many puzzles of `part` also stand in `others`."""
+    """Count the puzzles of `part` that are also in `others`."""
     known = {bytes(puzzle) for puzzle in others.puzzles}
     return sum(bytes(puzzle) in known for puzzle in part.puzzles)

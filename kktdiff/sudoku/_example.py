@@ -25,7 +25,7 @@ class Example(NamedTuple):
 def make_example(
     boards: Boards, before: Parameters, after: Parameters, backend: str | None
 ) -> Example:
-    """The first of `boards`, with the answers of both."""
+    """Return the first of `boards`, with the answers of both."""
     one = boards.take(slice(1))
     answers = (digits(np.nan_to_num(predict(p, one.puzzles, backend)))[0] for p in (before, after))
     return Example(one.puzzles[0], one.solutions[0], *answers)

@@ -12,19 +12,19 @@ _BLANKS, _SHARES = (8, 9, 10, 11, 12), (0.001, 0.022, 0.286, 0.555, 0.136)
 
 
 def grids() -> Array:  # (288, 4, 4)
-    """All valid boards."""
+    """Return all valid boards."""
     rows = np.array(list(itertools.permutations(range(1, 5))), dtype=np.int8)
     boards = rows[np.indices((24, 24, 24, 24)).reshape(4, -1).T]
     return boards[is_valid(boards)]
 
 
 def count_solutions(puzzles: Array) -> Array:  # (B, 4, 4) -> (B,)
-    """How many valid boards agree with each puzzle, counted over all of them."""
+    """Count the valid boards that agree with each puzzle, by enumeration of all boards."""
     return _count(puzzles, _table(grids()))
 
 
 def generate(count: int, rng: np.random.Generator) -> Boards:
-    """Random puzzles, no two the same, each with exactly one solution.
+    """Draw random distinct puzzles, each with exactly one solution.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ _LOWER = np.zeros(SIZE)
 
 
 class Parameters(NamedTuple):
-    """What is learnt."""
+    """Learnt parameters of the layer."""
 
     A: Array  # (40, 64)
     log_z0: Array  # (64,)
@@ -51,7 +51,7 @@ def initial(rng: np.random.Generator) -> Parameters:
 
 
 def predict(parameters: Parameters, puzzles: Array, backend: str | None = None) -> Array:
-    """The layer's x for each puzzle, (B, 64)."""
+    """Return the layer's x for each puzzle, (B, 64)."""
     return _solve(parameters, puzzles, backend)[0]
 
 
@@ -62,7 +62,7 @@ def loss_and_gradient(
     backend: str | None = None,
     smoothing: float | None = SMOOTHING,
 ) -> tuple[float, Parameters]:
-    """Mean squared error of x against the solved boards, and its gradient.
+    """Return the mean squared error of x against the solved boards, and its gradient.
 
     A, and b with it, serve the whole batch, so `plain.vjp` returns their gradients summed.
     With `smoothing` None the gradient is exact.
@@ -89,7 +89,7 @@ def start(parameters: Parameters) -> Adam:
 
 
 def step(state: Adam, gradient: Parameters, rate: float = 0.1) -> Adam:
-    """One step of Adam (Kingma & Ba 2015, arXiv 1412.6980); `state` is left as it is."""
+    """One step of Adam (Kingma & Ba 2015, arXiv 1412.6980); `state` is unchanged."""
     steps = state.steps + 1
     mean = Parameters(*(0.9 * m + 0.1 * g for m, g in zip(state.mean, gradient, strict=True)))
     square = Parameters(

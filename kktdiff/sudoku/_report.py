@@ -1,4 +1,4 @@
-"""What a run says: how it is set up, a line per epoch, and how it ended."""
+"""The printed report of a run: its setup, a line per epoch, and its ending."""
 
 from kktdiff.sudoku._boards import Split, repeated
 from kktdiff.sudoku._train import LEARNT, Epoch, Trained
@@ -9,7 +9,7 @@ HEADING = "epoch  seconds  training loss  held-out loss  validation solved  held
 def setup(
     source: str, split: Split, *, epochs: int, batch: int, seed: int, backend: str | None
 ) -> str:
-    """The lines before the training."""
+    """Return the lines before the training."""
     again = repeated(split.held_out, split.train)
     seen = f", {again} of them also among the training boards" if again else ""
     return (
@@ -33,7 +33,7 @@ def line(epoch: Epoch) -> str:
 
 
 def ending(trained: Trained, steps: int) -> str:
-    """Why training stopped, and which parameters were kept."""
+    """Return the lines on why training stopped and which parameters were kept."""
     epochs, rest = divmod(trained.epochs[-1].steps, steps)
     done = f"{epochs} epoch{'s' * (epochs != 1)}"
     done += f" and {rest} of {steps} steps" if rest else ""
@@ -50,5 +50,5 @@ def solved(count: int, of: int) -> str:
 
 
 def percent(share: float) -> str:
-    """With one digit, rounded down, so that 100.0 % means all."""
+    """Format a percentage with one digit, rounded down, so that 100.0 % means all."""
     return f"{int(1000 * share + 1e-9) / 10:.1f} %"

@@ -22,7 +22,7 @@ BOARDS = 10_000  # from the generator, as many as the paper's
 
 
 class Options(NamedTuple):
-    """How to train."""
+    """Training options."""
 
     epochs: int = 10
     batch: int = 150
@@ -31,18 +31,18 @@ class Options(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What a run found.
+    """Result of a training run.
 
     Attributes
     ----------
     solved, held_out
-        How many held-out boards the kept parameters solve, and how many there are.
+        Number of held-out boards that the kept parameters solve, and their total number.
     parameters
         ``A`` and ``log_z0``; ``b = A exp(log_z0)``.
     epochs
         A record each, number 0 being before training.
     interrupted
-        Whether Ctrl-C ended the training.
+        True if Ctrl-C ended the training.
     """
 
     solved: int

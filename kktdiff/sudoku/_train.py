@@ -23,7 +23,7 @@ OnEpoch = Callable[["Epoch"], None]
 
 
 class Epoch(NamedTuple):
-    """Where training stands after an epoch, or after the part of one that was done."""
+    """Losses and solved shares after an epoch, or after the completed part of one."""
 
     number: int  # 0 is before training
     steps: int  # since the start of training
@@ -35,7 +35,7 @@ class Epoch(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """What training leaves."""
+    """Result of training."""
 
     parameters: Parameters  # those that solved the most validation boards, the latest of equals
     epochs: list[Epoch]
@@ -49,7 +49,7 @@ class Trained(NamedTuple):
 
     @property
     def learnt(self) -> bool:
-        """Whether enough validation boards were solved to stop."""
+        """True if enough validation boards were solved to stop."""
         return self.best.validation >= LEARNT
 
 
@@ -99,13 +99,13 @@ def measure(parameters: Parameters, boards: Boards, backend: str | None) -> tupl
 
 
 def _batches(count: int, size: int, rng: np.random.Generator) -> list[Array]:
-    """Every board once, in random order."""
+    """Yield every board once, in random order."""
     order = rng.permutation(count)
     return [order[first : first + size] for first in range(0, count, size)]
 
 
 class _Log:
-    """What happened so far; it outlives an interruption."""
+    """Record of training so far; it survives an interruption."""
 
     def __init__(self, split: Split, backend: str | None, on_epoch: OnEpoch) -> None:
         self.split, self.backend, self.on_epoch = split, backend, on_epoch

@@ -1,5 +1,7 @@
 """Faults 1 to 9: elements that have no solution, or data that are none."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -175,7 +177,9 @@ def test_04_a_nan_never_comes_to_a_factorization(name, monkeypatch):
         real = getattr(NumPyBackend, method)
 
         def finite(self, *arrays, real=real):
-            for array in arrays:
+            *plain, last = arrays  # the blocks of a condensed matrix come as pairs
+            pairs = last if isinstance(last, tuple) else ((last,),)
+            for array in (*plain, *itertools.chain(*pairs)):
                 assert np.all(np.isfinite(array))
             return real(self, *arrays)
 
@@ -276,7 +280,7 @@ def test_08_below_1e20_a_limit_counts():
     np.testing.assert_array_equal(solution.status, [Status.SOLVED, Status.PRIMAL_INFEASIBLE])
 
 
-@pytest.mark.parametrize("gap", [1e-12, 1.0])
+@pytest.mark.parametrize("gap", [1e-4, 1.0])
 def test_09_crossed_bounds_are_infeasible_before_any_iteration(gap):
     data = batch_of_five(9)
     data.lb[BAD, 3] = data.ub[BAD, 3] + gap

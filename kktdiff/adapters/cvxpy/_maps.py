@@ -22,7 +22,7 @@ class Block(NamedTuple):
 
 
 class Read(NamedTuple):
-    """Where a result is found in (0, and the named fields of the solution), end to end."""
+    """Index of a result in the concatenation of 0 and the named fields of the solution."""
 
     fields: tuple[str, ...]
     index: Any  # of the result's shape
@@ -38,7 +38,7 @@ class Moved(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """Where the program's columns and rows are in the QP; -1 where they aren't."""
+    """Places in the QP of the program's columns and rows; -1 for those that are absent."""
 
     x: Any  # of each column
     y: Any  # of each column that an equality defines
@@ -48,7 +48,7 @@ class Layout(NamedTuple):
 
 
 def laid_out(smaller: Smaller) -> Layout:
-    """What stays keeps its order."""
+    """Lay out the reduced program as a QP; the remaining columns and rows keep their order."""
     n, _, k = smaller.program.sizes
     moved, defined = _bounds_among(smaller.program), smaller.defined
     y = np.full(n, -1)
@@ -66,7 +66,7 @@ def _numbered(mask: Any) -> Any:
 
 
 def blocks(smaller: Smaller, layout: Layout, sizes: list[int]) -> dict[str, Block]:
-    """By their names; `sizes` are those of the parameters."""
+    """Build the blocks by name; `sizes`: those of the parameters."""
     program, ends = smaller.program, np.cumsum([0, *sizes])
     n, _, k = program.sizes
     nx, ny, m, equalities = layout.sizes
@@ -186,7 +186,7 @@ def _block(place: Any, matrix: Any, shape: tuple[int, ...], ends: Any) -> Block:
 
 
 def read_variable(program: Program, layout: Layout, variable: Any) -> Read:
-    """Where a variable's entries are in x, y; entries that its attributes fix at 0 are that 0."""
+    """Locate a variable's entries in x and y; entries that its attributes fix at 0 read that 0."""
     first, own = program.columns[variable.id]
     columns = slice(first, first + own.size)
     x, y = layout.x[columns], layout.y[columns]
@@ -199,7 +199,7 @@ def read_variable(program: Program, layout: Layout, variable: Any) -> Read:
 
 
 def read_multiplier(program: Program, layout: Layout, constraint: Any) -> Read:
-    """Where the multipliers of a constraint are, in cvxpy's sign and shape."""
+    """Locate the multipliers of a constraint, in cvxpy's sign and shape."""
     k, (nx, _, m, _), moved = program.sizes[2], layout.sizes, layout.moved
     first, shape = program.starts[constraint.id], constraint.shape
     index, scale = layout.row + 1, np.ones(layout.row.size)

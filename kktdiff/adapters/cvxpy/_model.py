@@ -1,4 +1,4 @@
-"""What a layer of either framework is made of, and what it says to a wrong call."""
+"""The model behind a layer of either framework, and the checks of its calls."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -84,7 +84,7 @@ class Model:
         self._options = options
 
     def options(self, solver_args: Mapping[str, Any] | None) -> dict[str, Any]:
-        """For a call of `solve_qp`: the layer's own and the call's."""
+        """Merge the layer's options and the call's, for `solve_qp`."""
         given = {**self._options, **(solver_args or {})}
         return {name: value for name, value in given.items() if name not in _WITHOUT_EFFECT}
 

@@ -1,4 +1,4 @@
-"""Which variables of a program needn't be there, so that the QP is smaller.
+"""Presolve: eliminate variables of a program, so that the QP is smaller.
 
 cvxpy adds variables as it reduces a problem: one for each entry of what is squared, and of what has
 an absolute value or a maximum. Two kinds of them can go and leave the rest as it is:
@@ -26,7 +26,7 @@ class Defined(NamedTuple):
 
 
 class Smaller(NamedTuple):
-    """A program, and what of it is not part of the QP."""
+    """A program with the columns and rows that the QP leaves out."""
 
     program: Program
     columns: Any  # bool: t
@@ -35,7 +35,7 @@ class Smaller(NamedTuple):
 
 
 def presolved(program: Program, wanted: list[Any], *, eliminate: bool) -> Smaller:
-    """Without the variables that can go; `wanted` are rows whose multipliers are asked for."""
+    """Eliminate the variables that can go; `wanted`: rows whose multipliers are requested."""
     n, m, k = program.sizes
     if not eliminate:
         nothing = np.zeros(0, dtype=int)
@@ -50,7 +50,7 @@ def presolved(program: Program, wanted: list[Any], *, eliminate: bool) -> Smalle
 
 
 def _limits(program: Program, kept: Any) -> Any:
-    """The entries of each t in `t <= c`."""
+    """Return the entries of each t in `t <= c`."""
     n, m, k = program.sizes
     row, column, matrix = program.rows
     slope, varies = constants(matrix)
@@ -89,7 +89,7 @@ def _without(program: Program, ends: Any) -> Program:
 
 
 def _defined(program: Program, gone: Any, kept: Any) -> Defined:
-    """Variables each entry of which is in one equality, in no inequality, and has no bounds."""
+    """Find variables with each entry in one equality, in no inequality, and without bounds."""
     n, _, k = program.sizes
     row, column, matrix = program.rows
     slope, varies = constants(matrix)
@@ -119,7 +119,7 @@ def _defined(program: Program, gone: Any, kept: Any) -> Defined:
 
 
 def constants(matrix: Any) -> tuple[Any, Any]:
-    """Of entries: their constant part, and whether there is another part."""
+    """Return the constant part of each entry, and True where an entry depends on parameters."""
     return np.asarray(matrix[:, [-1]].todense()).ravel(), np.diff(matrix[:, :-1].indptr) > 0
 
 
@@ -145,7 +145,7 @@ def _in_objective(program: Program) -> Any:
 
 
 def infinite(bound: Entries | None, n: int) -> Any:
-    """Which entries of a bound are infinite, whatever the parameters."""
+    """Return True where an entry of a bound is infinite for all parameters."""
     if bound is None:
         return np.ones(n, dtype=bool)
     value, varies = constants(bound.map)

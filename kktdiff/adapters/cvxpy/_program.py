@@ -69,7 +69,7 @@ class Program(NamedTuple):
     groups: list[Any]  # of each variable, cvxpy's own before the problem's: its columns
 
     def rows_of(self, constraint: Any) -> Any:
-        """Where a constraint is."""
+        """Return the rows of a constraint."""
         first = self.starts[constraint.id]
         return np.arange(first, first + constraint.size)
 
@@ -111,7 +111,7 @@ def reduced(problem: Any, parameters: list[Any]) -> Program:
 
 
 def _columns(cone: Any, renamed: dict[int, list[int]], variables: list[Any]) -> dict[int, Any]:
-    """Where the problem's variables are; not those that nothing depends on."""
+    """Locate the problem's variables among the columns; unused variables are left out."""
     own = {v.id: (cone.var_id_to_col[v.id], v) for v in cone.variables}
     names = {v.id: renamed.get(v.id, [v.id])[0] for v in variables}
     return {given: own[name] for given, name in names.items() if name in own}
@@ -124,7 +124,7 @@ def _groups(cone: Any, own: list[int]) -> list[Any]:
 
 
 def _starts(cone: Any, renamed: dict[int, int], constraints: list[Any]) -> dict[int, int]:
-    """Where the problem's constraints are; not those that have become several, or none."""
+    """Locate the first row of each constraint; split and removed constraints are left out."""
     ends = np.cumsum([0, *(c.size for c in cone.constraints)])
     own = {c.id: int(start) for c, start in zip(cone.constraints, ends, strict=False)}
     names = {c.id: renamed.get(c.id, c.id) for c in constraints}

@@ -10,7 +10,7 @@ from typing import Any
 
 
 def substituted(xp: Any, data: dict[str, Any]) -> tuple[dict[str, Any], Any, Any]:
-    """The QP's blocks without y, of all blocks by name; M and t, or None.
+    """Return the QP's blocks without y, given all blocks by name; M and t, or None.
 
     But for a constant, ``1/2 x'Qx + p'x + 1/2 y'Q_yy y + p_y'y`` is
 

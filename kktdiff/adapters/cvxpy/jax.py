@@ -150,7 +150,7 @@ class CvxpyLayer:
 
 
 def _entries(matrix: Any) -> tuple[Any, Any]:
-    """Of a sparse matrix: their values, and where they are, (e, 2), in order."""
+    """Return a sparse matrix's entries: values (e,) and indices (e, 2), sorted by row."""
     matrix = matrix.sorted_indices().tocoo()
     return matrix.data, np.stack(matrix.coords, -1).astype(np.int32)
 
@@ -165,7 +165,7 @@ def _as_is_enabled(array: Any) -> Any:
 
 @jax.jit
 def _filled(blocks: dict[str, Any], flat: list[Array]) -> tuple[dict[str, Array], Any, Any]:
-    """The QP, by the blocks' values: their constant parts, and what each parameter adds."""
+    """Evaluate the QP's blocks: constant parts plus the parts linear in each parameter."""
     out = {}
     for name, (constant, maps) in blocks.items():
         value = constant
@@ -183,6 +183,6 @@ _defined = jax.jit(partial(defined, jnp))
 
 @jax.jit
 def _found(fields: list[Array], index: Any, scale: Any) -> Array:
-    """A result picked out of a solution's fields."""
+    """Pick a result out of a solution's fields."""
     zero = jnp.zeros_like(fields[0], shape=(*fields[0].shape[:-1], 1))
     return jnp.concatenate([zero, *fields], -1)[..., index] * scale

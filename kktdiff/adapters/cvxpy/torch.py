@@ -170,7 +170,7 @@ class CvxpyLayer(torch.nn.Module):
         return {**vars(self), "last": None}  # its factors are large
 
     def _filled(self, name: str, block: Block, tensors: list[Tensor]) -> Tensor:
-        """A block's value: its constant part, and what each parameter adds."""
+        """Evaluate a block: its constant part plus the part linear in each parameter."""
         out = torch.from_numpy(block.constant).to(tensors[0].device)
         for which, matrix in block.maps.items():
             added = _Product.apply(tensors[which], matrix, self._transposed[name, which])
@@ -179,7 +179,7 @@ class CvxpyLayer(torch.nn.Module):
 
 
 def _found(read: Read, found: Mapping[str, Tensor]) -> Tensor:
-    """A result picked out of what was found, by name."""
+    """Pick a result out of the solution's fields, by name."""
     fields = [found[name] for name in read.fields]
     pool = torch.cat([torch.zeros_like(found["x"][..., :1]), *fields], -1)
     index = torch.from_numpy(read.index.reshape(-1)).to(pool.device)

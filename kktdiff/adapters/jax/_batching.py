@@ -75,7 +75,7 @@ def _physical(inputs: Any, dims: Any, names: Names, keep: Names, size: int) -> l
 
 
 def _mapped(v: Any, dim: int | None, size: int, at: int) -> Any:
-    """With the mapped dimension at `at`."""
+    """Move the mapped dimension to `at`."""
     if dim is not None:
         return jnp.moveaxis(v, dim, at)
     return jnp.broadcast_to(jnp.expand_dims(v, at), (*v.shape[:at], size, *v.shape[at:]))

@@ -1,4 +1,4 @@
-"""How JAX calls the primitives' work, which is done on arrays of NumPy or, on CUDA, of CuPy.
+"""Callbacks of the primitives, which work on arrays of NumPy or, on CUDA, of CuPy.
 
 Outside of `jax.jit` it is called at once. Compiled code calls back with its own buffers, which are
 read and written where they are (`jax.experimental.buffer_callback`). On other devices than CPUs and
@@ -89,12 +89,12 @@ def _kinds(shapes: Any, arrays: Any, how: Any) -> list[Any]:
 
 @contextlib.contextmanager
 def _host(context: Any, buffer: Any) -> Iterator[Callable[[Any], Any]]:
-    """How buffers become arrays: of NumPy."""
+    """Yield the conversion of buffers to NumPy arrays."""
     yield np.asarray
 
 
 @contextlib.contextmanager
 def _cuda(context: Any, buffer: Any) -> Iterator[Callable[[Any], Any]]:
-    """How buffers become arrays: of CuPy, in XLA's stream."""
+    """Yield the conversion of buffers to CuPy arrays, within XLA's stream."""
     with _streams.on(buffer.__dlpack_device__()[1], context.stream) as cupy:
         yield lambda b: cupy.asarray(b) if all(b.shape) else cupy.empty(b.shape, b.dtype)

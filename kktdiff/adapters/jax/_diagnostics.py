@@ -1,4 +1,4 @@
-"""`diagnostics`: how far gradients are to be trusted, also in compiled code."""
+"""`diagnostics`: the reliability of gradients, also in compiled code."""
 
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ from kktdiff.adapters.jax._solve import checked
 
 
 class Diagnostics(NamedTuple):
-    """How far the gradient of each element is to be trusted, as `kktdiff.Diagnostics`; a pytree."""
+    """Reliability of the gradient of each element, as `kktdiff.Diagnostics`; a pytree."""
 
     margin: Array  # (...)
     weakly_active: Array  # (...)
@@ -28,7 +28,7 @@ def diagnostics(
     ub: Array | None = None,  # (..., n)
     **options: Any,
 ) -> Diagnostics:
-    """How far the gradients of `solve_qp` with these arguments are to be trusted.
+    """Return the diagnostics of the gradients of `solve_qp` with these arguments.
 
     If the same problem was solved with the same options for a derivative, and is kept, its
     factors are used; otherwise it is solved for this.

@@ -1,4 +1,4 @@
-"""What the primitives do, on arrays of NumPy or of CuPy.
+"""The work of the primitives, on arrays of NumPy or of CuPy.
 
 Between the solve and its derivatives travels a number, under which the solution and its factors
 are kept. It is no more than a hint: a derivative compares its inputs with those that were solved
@@ -32,7 +32,7 @@ Arrays = dict[str, Any]
 
 @dataclass(frozen=True)
 class Call:
-    """What is not an array; equal calls share their compiled code."""
+    """Static arguments of a call; equal calls share their compiled code."""
 
     options: tuple[tuple[str, Any], ...]  # of kktdiff.solve_qp
     gradient: str = "exact"
@@ -55,7 +55,7 @@ class _Kept:
 
     @property
     def size(self) -> int:
-        """Bytes, about."""
+        """Estimated size in bytes."""
         x, lam, nu = self.solution.x, self.solution.lam, self.solution.nu
         factors = 8 * self.solution.status.size * (x.shape[-1] + lam.shape[-1] + nu.shape[-1]) ** 2
         return int(factors + sum(v.nbytes for v in self.inputs.values()))
@@ -85,7 +85,7 @@ def derivative(
     wanted: Names,
     rows: tuple[int, ...],  # leading dimensions of what is given: several, at one solution
 ) -> list[Array]:
-    """The derivative that `kktdiff.Solution` has for what is given, by name in `wanted`."""
+    """Return the derivatives named in `wanted`, for the given cotangents and tangents."""
     solution = _find(call, number, inputs)
     columns = []
     for row in np.ndindex(*rows):
@@ -127,7 +127,7 @@ def _find(call: Call, number: int, inputs: Arrays) -> kktdiff.Solution:
 
 
 def diagnostics(call: Call, inputs: Arrays) -> kktdiff.Diagnostics:
-    """Of the solution, if one of the same problem is kept, or else of a new one."""
+    """Return the diagnostics of the kept solution of the same problem, or else of a new one."""
     with _lock:
         alike = [kept for kept in _solutions.values() if kept.options == call.options]
     for kept in reversed(alike):
@@ -137,7 +137,7 @@ def diagnostics(call: Call, inputs: Arrays) -> kktdiff.Diagnostics:
 
 
 def _again(call: Call, inputs: Arrays) -> kktdiff.Solution:
-    """Without a word: it has been said."""
+    """Solve again without warnings, which the first solve has given."""
     quiet = dict(call.options) | {"on_failure": "ignore", "verbose": False}
     return _solved(dataclasses.replace(call, options=tuple(quiet.items())), inputs)
 
@@ -171,7 +171,7 @@ def _belongs(kept: _Kept, inputs: Arrays) -> bool:
 
 
 def _same(left: Array, right: Array) -> bool:
-    """On the same device, bit for bit: NaN is NaN."""
+    """Return True if the arrays are on one device and equal bit for bit, NaN included."""
     kinds = [(type(v), v.device, v.dtype, v.shape) for v in (left, right)]
     if kinds[0] != kinds[1]:
         return False

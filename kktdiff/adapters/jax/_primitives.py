@@ -187,14 +187,14 @@ def split(arrays: Any, names: Names, spaces: tuple[Space, ...]) -> tuple[Any, An
 
 
 def fields_of(names: Names, call: Call) -> Names:
-    """Of a solution: what the solve gives."""
+    """Return the names of the fields that the solve returns."""
     closest = dict(call.options).get("infeasible") == "closest"
     shifts = [f"shift_{v}" for v in ("h", "b", "lb", "ub") if closest and v in names]
     return (*FLOATS, *REPORTS, *shifts)
 
 
 def output_shapes(inputs: Any, names: Names) -> dict[str, tuple[int, ...]]:
-    """By name, of every field."""
+    """Return the shape of every field, by name."""
     shapes = {name: v.shape for name, v in zip(names, inputs, strict=True)}
     batch = np.broadcast_shapes(*(s[: len(s) - CORE[name]] for name, s in shapes.items()))
     n, m, k = (shapes.get(name, (0,))[-1] for name in ("p", "h", "b"))

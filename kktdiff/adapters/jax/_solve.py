@@ -115,7 +115,7 @@ def solve_qp(
 def checked(
     given: dict[str, Any], options: dict[str, Any], gradient: str, smoothing: float | None
 ) -> tuple[dict[str, Any], Call]:
-    """The arrays that are there, and all else, if `kktdiff.solve_qp` accepts them."""
+    """Return the given arrays and the options, if `kktdiff.solve_qp` accepts them."""
     arrays = {name: _array(name, v) for name, v in given.items() if v is not None}
     warm_start, shift_weights = options.pop("warm_start", None), options.pop("shift_weights", None)
     _check_gradient(gradient, smoothing)
@@ -147,7 +147,7 @@ def _on_host(warm_start: Any) -> Any:
 
 @lru_cache(maxsize=1024)
 def _check(shapes: tuple[tuple[str, tuple[int, ...], Any], ...], options: Any) -> None:
-    """What `kktdiff.solve_qp` says to arrays of these shapes, before there are any.
+    """Raise the errors of `kktdiff.solve_qp` for arrays of these shapes, at tracing time.
 
     One element is enough, unless the batch shapes are what is wrong.
     """
@@ -171,6 +171,6 @@ def _how(options: Any) -> Any:
 
 @lru_cache(maxsize=128)
 def _check_gradient(gradient: str, smoothing: float | None) -> None:
-    """What the core says in the backward, before the solve."""
+    """Raise the errors that the backward pass would raise, before the solve."""
     one = np.ones(1)
     kktdiff.solve_qp(np.eye(1), one).vjp(one, gradient=gradient, smoothing=smoothing)

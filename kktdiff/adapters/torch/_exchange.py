@@ -33,7 +33,7 @@ def to_array(tensor: Tensor | None) -> Array | None:
 
 
 def to_tensor(array: Array) -> Tensor:
-    """The tensor that shares a result's memory."""
+    """Return the tensor that shares a result's memory."""
     if hasattr(array, "__cuda_array_interface__"):
         return torch.from_dlpack(array)
     array = np.asarray(array)
@@ -99,7 +99,7 @@ def checked(arguments: dict[str, Any]) -> list[Tensor | None]:
 
 
 def _one_dtype(tensors: list[Tensor | None]) -> list[Tensor | None]:
-    """What autocast has made half precision goes back to float32, and all to the widest."""
+    """Undo autocast: cast all tensors to float64 if any is float64, else to float32."""
     given = [t for t in tensors if t is not None]
     if not (given and torch.is_autocast_enabled(given[0].device.type)):
         return tensors

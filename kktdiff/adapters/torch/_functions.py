@@ -34,7 +34,7 @@ Names = tuple[str, ...]
 
 @dataclass(eq=False)
 class Call:
-    """What is not a tensor. No tuple: torch.func would take it to pieces."""
+    """Arguments of a call that are not tensors. No tuple: torch.func would flatten it."""
 
     options: dict[str, Any]  # of kktdiff.solve_qp
     gradient: str = "exact"

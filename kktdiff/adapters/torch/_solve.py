@@ -136,7 +136,7 @@ def solve_qp(
 
 
 def _check_gradient(gradient: str, smoothing: float | None) -> None:
-    """What the core says in the backward, before the solve."""
+    """Raise the errors that the backward pass would raise, before the solve."""
     if gradient not in _GRADIENTS:
         raise ValueError(f"gradient={gradient!r}: expected one of {', '.join(_GRADIENTS)}")
     if smoothing is not None and not (gradient == "smoothed" and smoothing > 0):

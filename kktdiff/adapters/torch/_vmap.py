@@ -18,7 +18,7 @@ Apply = Callable[..., tuple[Tensor, ...]]
 
 
 def solve_rule(apply: Apply, info: Any, in_dims: Any, call: Any, inputs: Tensors) -> Any:
-    """Of `Solve`."""
+    """Apply vmap to `Solve`."""
     out = apply(call, *_physical(inputs, in_dims[1:], info.batch_size, _rank(inputs, in_dims[1:])))
     return out, (0,) * len(out)
 
@@ -26,7 +26,7 @@ def solve_rule(apply: Apply, info: Any, in_dims: Any, call: Any, inputs: Tensors
 def derivative_rule(
     apply: Apply, info: Any, in_dims: Any, arguments: Any, groups: tuple[str, ...]
 ) -> Any:
-    """Of the derivatives; `groups`: whose shapes the tensors after the inputs have.
+    """Apply vmap to a derivative; `groups`: the shapes of the tensors after the inputs.
 
     If the inputs are mapped, so was the solve. If they are not, several cotangents or tangents
     share one solution, as in a Jacobian.

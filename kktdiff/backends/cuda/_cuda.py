@@ -1,4 +1,4 @@
-"""All that is asked of CuPy and of CUDA's libraries."""
+"""The interface to CuPy and CUDA's libraries that the backend needs."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -27,7 +27,7 @@ class Cuda(Protocol):
         """Functions with the names and arguments of ``cupy_backends.cuda.libs.cusolver``."""
 
     def owns(self, array: Any) -> bool:
-        """Whether `array` lives on a device, in the type of the namespace."""
+        """Return True if `array` is a device array of the namespace's type."""
 
     def to_device(self, array: Any) -> Array:
         """An array of the namespace, on the current device, from one of another library."""
@@ -39,7 +39,7 @@ class Cuda(Protocol):
         """cuBLAS's and cuSOLVER's for the current device; scalars are read from the host."""
 
     def address(self, array: Array) -> int:
-        """Where the first entry of a C-contiguous array is."""
+        """Return the address of the first entry of a C-contiguous array."""
 
     def launch(self, kernel: str, blocks: int, threads: int, *arguments: Array | int) -> None:
         """Queue a kernel of `_kernels.source`; an int is passed as ``long long``."""

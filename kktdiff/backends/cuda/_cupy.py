@@ -31,20 +31,20 @@ class CuPy:
 
     @property
     def cublas(self) -> Any:
-        """CuPy's wrappers, which queue on its current stream."""
+        """CuPy's wrappers of cuBLAS, which queue on its current stream."""
         return cublas
 
     @property
     def cusolver(self) -> Any:
-        """The same."""
+        """CuPy's wrappers of cuSOLVER, which queue on its current stream."""
         return cusolver
 
     def owns(self, array: Any) -> bool:
-        """Whether `array` is a CuPy array."""
+        """Return True if `array` is a CuPy array."""
         return isinstance(array, cupy.ndarray)
 
     def to_device(self, array: Any) -> Array:
-        """From the host by a copy; from another library on the device through DLPack, as it is."""
+        """Copy an array from the host; share another library's device array through DLPack."""
         if isinstance(array, np.ndarray | np.generic):
             return cupy.asarray(array)
         kind, _ = array.__dlpack_device__()
@@ -69,19 +69,19 @@ class CuPy:
         return handle, cupy.cuda.device.get_cusolver_handle()
 
     def address(self, array: Array) -> int:
-        """Where the first entry is."""
+        """Return the address of the first entry of a C-contiguous array."""
         if not array.flags.c_contiguous:
             raise ValueError(f"an array of shape {array.shape} is not C-contiguous")
         return int(array.data.ptr)
 
     def launch(self, kernel: str, blocks: int, threads: int, *arguments: Array | int) -> None:
-        """On the current stream."""
+        """Queue the kernel on the current stream."""
         if kernel not in self._kernels:
             self._kernels[kernel] = self._module.get_function(kernel)
         self._kernels[kernel]((blocks,), (threads,), arguments)
 
     def later(self, count: Array) -> Callable[[], int]:
-        """By a copy to pinned memory, and an event behind it."""
+        """Copy to pinned memory, with an event behind the copy."""
         host = cupyx.empty_pinned((1,), dtype=np.int32)
         count.get(out=host, blocking=False)
         done = cupy.cuda.Event(disable_timing=True)
@@ -94,7 +94,7 @@ class CuPy:
         return wait
 
     def room(self) -> int:
-        """A share of what the device and CuPy's pool have free, within the pool's limit."""
+        """Return a share of the free memory of the device and CuPy's pool, within its limit."""
         pool = cupy.get_default_memory_pool()
         free = cupy.cuda.runtime.memGetInfo()[0] + pool.free_bytes()
         if pool.get_limit():

@@ -1,4 +1,4 @@
-"""Whether CuPy can be used here, and what to do about it if not."""
+"""Detect whether CuPy can be used here, and say how to mend it if not."""
 
 import importlib
 import os
@@ -15,7 +15,7 @@ _INSTALL = (
 
 
 def problem() -> str | None:
-    """None, or one sentence that says what is missing and what to do.
+    """Return None, or one sentence on what is missing and how to mend it.
 
     Looked up anew each time, as drivers and devices come and go. CuPy is not imported unless it
     is installed.
@@ -42,7 +42,7 @@ def problem() -> str | None:
 
 
 def _device_problem(runtime: Any) -> str | None:
-    """Of the driver or of its devices. Nothing is started on a device to find out."""
+    """Return a problem of the driver or its devices, or None; starts nothing on a device."""
     driver = runtime.driverGetVersion()
     if driver == 0:
         return (
@@ -83,7 +83,7 @@ def _old_driver(driver: int, needed: int) -> str:
 
 
 def _library_problem(runtime: Any) -> str | None:
-    """Of CUDA's libraries, which CuPy loads when they are first asked for."""
+    """Return a problem of CUDA's libraries, or None; CuPy loads them at first use."""
     libraries = importlib.import_module("cupy_backends.cuda.libs")
     missing = []
     for name in LIBRARIES:
@@ -100,7 +100,7 @@ def _library_problem(runtime: Any) -> str | None:
 
 
 def _package(version: int) -> str:
-    """What CuPy is called on PyPI that is made for this version of CUDA."""
+    """Return the PyPI name of the CuPy package for this version of CUDA."""
     return f"cupy-cuda{version // 1000}x"
 
 

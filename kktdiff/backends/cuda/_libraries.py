@@ -19,7 +19,7 @@ _ONE = ctypes.c_double(1.0)  # read by the host when a call is made
 
 
 def pointers(cuda: Cuda, a: Array) -> Array:  # a: (B, ...), contiguous
-    """Where each problem's part of `a` begins, (B,) uint64 on the device."""
+    """Return the address of each element's part of `a`, (B,) uint64 on the device."""
     step = a.itemsize * (a.size // a.shape[0])
     first = cuda.address(a)
     return cuda.xp.arange(a.shape[0], dtype=cuda.xp.uint64) * step + first

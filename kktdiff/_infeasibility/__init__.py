@@ -1,0 +1,1 @@
+"""Elements without a solution: proofs, and the closest problem that has one."""

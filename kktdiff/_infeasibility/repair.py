@@ -1,0 +1,143 @@
+"""Replace elements whose constraints contradict each other by their closest feasible QPs."""
+
+from dataclasses import replace
+
+from kktdiff._arrays import largest, mv, namespace, norm_inf, placed, spread, take, take_shared
+from kktdiff._infeasibility.auxiliary import Data
+from kktdiff._infeasibility.closest import Repaired, elements, repair
+from kktdiff._infeasibility.closest_derivatives import ClosestEngine, as_given
+from kktdiff._interior_point.driver import Kept
+from kktdiff._problem import Problem
+from kktdiff._sensitivity.derivatives import Engine
+from kktdiff._settings import ROUNDING, Settings
+from kktdiff._status import Status
+from kktdiff._typing import Array
+
+_ROUNDING_SHIFT = 1e-5  # the largest shift that may be rounding, of rows with entries up to one
+
+
+def repaired_elements(
+    problem: Problem,
+    fields: dict[str, Array],
+    engine: Engine,
+    unsettled: Array,  # (b,): elements that stalled, or violate a constraint, without a proof
+    weights: Data,
+    settings: Settings,
+) -> tuple[dict[str, Array], Engine | ClosestEngine]:
+    """Replace fields and derivatives of infeasible elements by their closest feasible QPs'."""
+    xp = namespace(fields["status"])
+    index = xp.nonzero(fields["status"] == int(Status.PRIMAL_INFEASIBLE))[0]
+    index = xp.sort(xp.concat([index, unsettled]))
+    n, m, k = problem.qp.sizes
+    sizes = {"h": m, "b": k, "lb": n, "ub": n}
+    there = [name for name in sizes if problem.given.arrays[name] is not None]
+    zeros = {name: spread([], (sizes[name],), problem.length, problem.qp.p) for name in there}
+    out = fields | {f"shift_{name}": zero for name, zero in zeros.items()}
+    if not (index.shape[0] and there):
+        return out, engine
+    repaired = _repaired(problem, index, weights, settings)
+    done = xp.nonzero(repaired.shifts.solution.solved)[0]
+    at = take(index, done)  # not those with a right-hand side that no finite shift meets
+    own = _fields(repaired, fields)
+    own |= {f"shift_{name}": v for name, v in repaired.shift.items()}
+    out = {name: placed(at, take(own[name], done), v) for name, v in out.items()}
+    kept = tuple(_without(group, index) for group in engine.kept)
+    return out, ClosestEngine(replace(engine, kept=kept), index, repaired)
+
+
+def nearly_feasible_elements(
+    problem: Problem,
+    fields: dict[str, Array],
+    engine: Engine,
+    index: Array,  # (b,): elements that stalled or violate a constraint, without a proof
+    settings: Settings,
+    tol: float,
+) -> tuple[dict[str, Array], Engine | ClosestEngine]:
+    """Replace elements that are infeasible by rounding by their least infeasible points.
+
+    Their constraints contradict each other by no more than rounding may: the least-squares shifts
+    make them feasible, and the status tells whether these are within `tol`.
+    """
+    xp = namespace(index)
+    for _ in range(2):  # once more without those that are not infeasible by rounding alone
+        if not index.shape[0]:
+            return fields, engine
+        repaired = _repaired(problem, index, None, settings)
+        size = largest(*(norm_inf(v) for v in repaired.shift.values()))
+        small = _relative_shift(repaired) <= _ROUNDING_SHIFT
+        good = xp.nonzero(repaired.solution.solved & (size > 0) & small)[0]
+        if good.shape[0] == index.shape[0]:
+            break
+        index = take(index, good)
+    own = _with_signs(repaired, _fields(repaired, fields))
+    gap, rounding = _duality_gap(repaired.data, own)
+    inside = (size <= tol) & (gap <= tol + rounding)
+    status = xp.where(inside, int(Status.SOLVED) + 0 * own["status"], int(Status.ALMOST_SOLVED))
+    own |= {"status": status, "primal_residual": size, "duality_gap": gap}
+    out = {name: placed(index, own[name], v) for name, v in fields.items()}
+    kept = tuple(_without(group, index) for group in engine.kept)
+    main = replace(engine, status=out["status"], kept=kept)
+    return out, ClosestEngine(main, index, repaired, asked=False)
+
+
+def _relative_shift(r: Repaired) -> Array:  # (B,)
+    """The largest shift, that of a row relative to the row's entries where these exceed one."""
+    rows = {"h": r.data["G"], "b": r.data["A"]}
+    shifts = [
+        norm_inf(v / (1 + norm_inf(rows[name]))) if name in rows else norm_inf(v)
+        for name, v in r.shift.items()
+    ]
+    return largest(*shifts)
+
+
+def _repaired(problem: Problem, index: Array, weights: Data | None, settings: Settings) -> Repaired:
+    data = elements(problem, index)
+    give = {
+        name: namespace(index).ones_like(data[name])
+        if weights is None
+        else 1 / take_shared(weights[name], index)
+        for name in ("h", "b", "lb", "ub")
+        if data[name] is not None
+    }
+    return repair(data, give, settings)
+
+
+def _fields(repaired: Repaired, fields: dict[str, Array]) -> dict[str, Array]:
+    return as_given(repaired, {name: getattr(repaired.solution, name) for name in fields})
+
+
+def _duality_gap(data: Data, own: dict[str, Array]) -> tuple[Array, Array]:  # (B,) each
+    """Return the duality gap of the problem as given, and the rounding of its terms."""
+    x = own["x"]
+    xp = namespace(x)
+    terms = [x * mv((data["Q"] + data["Q"].mT) / 2, x), x * data["p"]]
+    signs = {"h": ("lam", 1), "b": ("nu", 1), "lb": ("lam_lb", -1), "ub": ("lam_ub", 1)}
+    for name, (multiplier, sign) in signs.items():
+        if data[name] is not None:
+            lam = own[multiplier]
+            terms.append(sign * lam * xp.where(lam != 0, data[name], 0.0))
+    total = sum(xp.sum(v, axis=1) for v in terms)
+    size = sum(xp.sum(xp.abs(v), axis=1) for v in terms)
+    return xp.abs(total), ROUNDING * size
+
+
+def _with_signs(r: Repaired, own: dict[str, Array]) -> dict[str, Array]:
+    """Return the fields with nonnegative multipliers of the shifted rows.
+
+    The multipliers of the least shifts satisfy ``C'lam + A'nu = 0`` and are positive on the
+    shifted rows: the least multiple of them that makes all signs right is added.
+    """
+    xp, shifts = namespace(own["x"]), r.shifts.solution
+    add = shifts.lam > 0
+    short = xp.where(add & (own["lam"] < 0), -own["lam"] / xp.where(add, shifts.lam, 1.0), 0.0)
+    share = norm_inf(short)[:, None]
+    names = ("lam", "nu", "lam_lb", "lam_ub")
+    moved = {name: own[name] + share * getattr(shifts, name) for name in names}
+    return own | moved | {"lam": xp.where(moved["lam"] > 0, moved["lam"], 0.0)}  # -0 by rounding
+
+
+def _without(group: Kept, index: Array) -> Kept:
+    """Return the group without the elements `index`."""
+    xp = namespace(index)
+    mask = xp.any(group.index[:, None] == index[None, :], axis=1)
+    return group if not bool(xp.any(mask)) else group.take(xp.nonzero(~mask)[0])

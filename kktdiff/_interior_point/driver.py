@@ -1,0 +1,299 @@
+"""The method for one chunk of a batch: interior point, then polish; tighter where that fails.
+
+Every element takes the same path. A first run goes to a moderate accuracy, from which polishing
+usually reaches the solution; elements that it does not reach go on, with refined steps, to a
+higher accuracy, and are polished again. Elements that polishing never reaches are judged by the
+residuals of their points.
+"""
+
+from typing import NamedTuple
+
+from kktdiff import _kkt as kkt
+from kktdiff._arrays import largest, namespace, norm_inf, pick_all, placed, take
+from kktdiff._interior_point.active_set import (
+    PROXIMAL,
+    equalities,
+    held_variables,
+    one_side,
+    polish,
+    with_fixed,
+)
+from kktdiff._interior_point.mehrotra import Stage, run
+from kktdiff._interior_point.newton import border_groups, weights_at
+from kktdiff._interior_point.program import Program, point_in_given, program
+from kktdiff._interior_point.reports import record
+from kktdiff._interior_point.residuals import evaluate, with_full_sizes
+from kktdiff._interior_point.scaling import to_given, to_scaled
+from kktdiff._interior_point.start import origin, start
+from kktdiff._interior_point.termination import duality_gap, errors
+from kktdiff._kkt import Factors, Weights
+from kktdiff._records import QP, Point
+from kktdiff._settings import HANDOVER, LOOSE, Settings
+from kktdiff._status import Status
+from kktdiff._typing import Array
+from kktdiff.backends import Backend
+
+_STAGES = (
+    Stage(HANDOVER, careful=False, restarts=2),
+    Stage(1e-9, careful=True),  # a restart would lose what an infeasible element is on its way to
+    Stage(1e-9, careful=True, restarts=2),
+    Stage(1e-15, careful=True),
+)
+_CORRECTIONS = 2  # of the active set, per element and stage
+_WARM_CORRECTIONS = 4  # of a nearby problem's active set, which may differ in more
+_ACTIVE_SET_CHANGE_DIVISOR = 4  # with more than 4 and M by this wrong signs it is another set
+_POLISH_TRY = 1e-4  # error from which polishing is worth a try, where the loop has to stop
+_DECIDED = 1e-6  # distance of each activity from 0 or 1 at which a point shows an active set
+
+
+class Part(NamedTuple):
+    """Some elements with their current points and status."""
+
+    index: Array  # (B,): each element's place in the caller's flat batch
+    program: Program
+    point: Point  # scaled
+    active: Array  # (B, M) bool: the rows that the point shows as active
+    status: Array  # (B,)
+    iterations: Array  # (B,)
+
+    def take(self, index: Array) -> "Part":
+        """Return the elements `index` of the batch."""
+        records = self.program.take(index), self.point.take(index)
+        return Part(take(self.index, index), *records, *(take(v, index) for v in self[3:]))
+
+    def split(self, mask: Array) -> tuple["Part", "Part"]:
+        """Split into the elements where `mask` is True, and the others."""
+        xp = namespace(mask)
+        if bool(xp.all(mask)):
+            return self, self.take(self.index[:0])
+        return self.take(xp.nonzero(mask)[0]), self.take(xp.nonzero(~mask)[0])
+
+    def with_status(self, status: Status) -> "Part":
+        """Return the elements with their status replaced."""
+        return self._replace(status=0 * self.status + int(status))
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(self.index.shape[0])
+
+
+class Kept(NamedTuple):
+    """Points and KKT factors of some elements, kept for their sensitivities."""
+
+    index: Array  # (B,): each element's place in the caller's flat batch
+    program: Program
+    point: Point  # in the caller's units
+    factors: Factors  # of the scaled problem
+
+    @property
+    def qp(self) -> QP:
+        """The elements' QPs as given."""
+        return self.program.given
+
+    def take(self, index: Array) -> "Kept":
+        """Return the elements `index` of the batch."""
+        records = self.program.take(index), self.point.take(index)
+        return Kept(take(self.index, index), *records, self.factors.take(index))
+
+
+Outcome = tuple[list[Part], list[Kept]]
+
+
+def solve_chunk(
+    qp: QP,
+    index: Array,
+    warm: Point | None,
+    settings: Settings,
+    backend: Backend,
+    *,
+    separable: bool,
+) -> Outcome:
+    """Solve every element of `qp`; return the finished parts and the kept factors."""
+    whole, convex = program(qp, settings.curvature, backend, separable=separable)
+    point = origin(whole.qp)
+    part = Part(index, whole, point, point.lam > 0, 0 * index, 0 * index)
+    part, concave = part.split(convex)
+    done = [concave.with_status(Status.NONCONVEX)]
+    kept: list[Kept] = []
+    if warm is not None and part.size:
+        scaled = to_scaled(qp, whole.scaling, warm)
+        near = _usable(scaled.take(_places(index, part.index)), part)
+        part = part._replace(point=near, active=_shown(part.program, near))
+        finished, kept, part = _polish(part, None, settings, backend, _WARM_CORRECTIONS)
+        done += finished
+    if not part.program.qp.d.shape[1] and part.size:  # without inequalities the active set is known
+        finished, more, part = _polish(part, None, settings, backend, 0)
+        done, kept = done + finished, kept + more
+    if part.size:
+        finished, more = _follow(part, settings, backend)
+        done, kept = done + finished, kept + more
+    return [some for some in done if some.size], kept
+
+
+def _places(index: Array, some: Array) -> Array:
+    return namespace(index).searchsorted(index, some)
+
+
+def _usable(warm: Point, part: Part) -> Point:
+    xp = namespace(warm.x)
+    sums = (xp.sum(v, axis=1) for v in (warm.x, warm.lam, warm.nu))
+    return pick_all(xp.isfinite(sum(sums)), warm, origin(part.program.qp))
+
+
+def _follow(part: Part, settings: Settings, backend: Backend) -> Outcome:
+    """Run interior point and polishing, stage by stage."""
+    done: list[Part] = []
+    kept: list[Kept] = []
+    part = part._replace(point=start(part.program, backend))
+    for stage in _STAGES:
+        ended = run(part.program, part.point, settings, stage, backend, part.iterations)
+        part = Part(part.index, part.program, *ended)
+        proven = (part.status == int(Status.PRIMAL_INFEASIBLE)) | (
+            part.status == int(Status.DUAL_INFEASIBLE)
+        )
+        if bool(namespace(proven).any(proven)):
+            stopped, part = part.split(proven)
+            done.append(stopped)
+            if not part.size:
+                break
+        near = _error(part) <= _POLISH_TRY
+        finished, more, part = _polish(part, near, settings, backend, _CORRECTIONS)
+        done, kept = done + finished, kept + more
+        if not part.size:
+            break
+    if part.size:
+        part = _judge(part, settings)
+        done.append(part)
+        good, _ = part.split(part.status <= int(Status.ALMOST_SOLVED))
+        kept += keep_accepted(good, backend) if good.size else []
+    return done, kept
+
+
+def _error(part: Part) -> Array:  # (B,)
+    program = part.program
+    r = evaluate(program.qp, part.point)
+    return norm_inf(errors(program.qp, program.units, part.point, r))
+
+
+def _judge(part: Part, settings: Settings) -> Part:
+    """Set the status of unpolished elements by the accuracy of their points."""
+    xp = namespace(part.index)
+    qp, point = part.program.qp, part.point
+    r = with_full_sizes(qp, point, evaluate(qp, point))
+    gap = duality_gap(part.program.units, qp, point, r)
+    units = part.program.units
+    near = units._replace(far=10 * units.x)  # no point far away excuses a violation
+    error = largest(norm_inf(errors(qp, near, point, r)), gap)
+    given = part.program.given
+    point = to_given(given, part.program.scaling, part.point)
+    r = with_full_sizes(given, point, evaluate(given, point))
+    status = xp.where(error <= LOOSE, int(Status.ALMOST_SOLVED), part.status)
+    good = (error <= LOOSE) & r.within(settings.tol)
+    status = xp.where(good, int(Status.SOLVED), status)
+    stuck = (status == int(Status.SOLVED)) & ~good
+    return part._replace(status=xp.where(stuck, int(Status.NUMERICAL_ERROR), status))
+
+
+def _polish(
+    part: Part, near: Array | None, settings: Settings, backend: Backend, corrections: int
+) -> tuple[list[Part], list[Kept], Part]:
+    """Polish the elements `near`, (B,); return the finished, their factors, and all others.
+
+    An element with multipliers or slacks of wrong sign is tried again with the active set that
+    the signs indicate, as long as the number of wrong signs decreases.
+    """
+    xp = namespace(part.index)
+    done: list[Part] = []
+    kept: list[Kept] = []
+    some = part if near is None else part.split(near)[0]
+    active = one_side(some.program.qp, some.active, some.point)
+    most = 0 * some.index + 4 + active.shape[1] // _ACTIVE_SET_CHANGE_DIVISOR
+    for left in reversed(range(1 + corrections)):
+        again = []
+        for index, border in border_groups(some.program.qp, _as_weights(some, active)):
+            group = some if index.shape[0] == some.size else some.take(index)
+            own = take(active, index)
+            result = polish(group.program, group.point, own, border, backend)
+            _report(group, result.point, result.clean, settings)
+            wrong = xp.sum(xp.astype(result.wanted != own, xp.int64), axis=1)
+            off = ~(result.clean & result.signed) & (wrong > 0) & (wrong < take(most, index))
+            off = off & (left > 0)
+            good = xp.nonzero(result.clean & ~off)[0]
+            if good.shape[0]:
+                finished = group._replace(point=result.point).take(good)
+                all_of_it = good.shape[0] == group.size
+                factors = result.factors if all_of_it else result.factors.take(good)
+                done.append(finished.with_status(Status.SOLVED))
+                kept.append(_kept(done[-1], factors))
+            retry = xp.nonzero(off)[0]
+            again.append((take(index, retry), take(result.wanted, retry), take(wrong, retry)))
+        if not any(i.shape[0] for i, _, _ in again):
+            break
+        index, active, most = (xp.concat(v) for v in zip(*again, strict=True))
+        order = xp.argsort(index)
+        some, active, most = some.take(take(index, order)), take(active, order), take(most, order)
+        active = one_side(some.program.qp, active, some.point)
+    return done, kept, _without(part, done)
+
+
+def _shown(program: Program, point: Point) -> Array:  # (B, M) bool
+    """Return True for rows that `point` shows as active: lam above s, in their units."""
+    return (point.lam > program.units.weight[:, None] * point.s) & program.qp.present
+
+
+def _as_weights(part: Part, active: Array) -> Weights:
+    unit = part.program.units.weight
+    return Weights(equalities(part.program.qp, active), None, unit, unit, unit)
+
+
+def _report(part: Part, point: Point, clean: Array, settings: Settings) -> None:
+    if settings.report is not None:
+        zero = 0 * point.x[:, 0]
+        given = part.program.given
+        r = evaluate(given, to_given(given, part.program.scaling, point))
+        settings.report(record("polish", r, part.iterations, ~clean, zero, zero + 1))
+
+
+def _kept(part: Part, factors: Factors) -> Kept:
+    return Kept(part.index, part.program, point_in_given(part.program, part.point), factors)
+
+
+def _without(part: Part, done: list[Part]) -> Part:
+    """Return the elements of `part` that are not in `done`."""
+    if not done:
+        return part
+    left = part.index >= 0
+    for some in done:
+        left = placed(_places(part.index, some.index), some.index < 0, left)
+    return part.split(left)[0]
+
+
+def keep_accepted(part: Part, backend: Backend) -> list[Kept]:
+    """Factor at unpolished points; for the active set, where the point shows one clearly."""
+    qp, theta = part.program.qp, part.program.units.weight
+    xp = namespace(theta)
+    w = weights_at(qp, part.point, theta, theta).w
+    share = w / (w + theta[:, None])
+    clear = xp.all(xp.abs(share - xp.round(share)) <= _DECIDED, axis=1)[:, None]
+    w = xp.where(clear, xp.where(share > 0.5, xp.inf, xp.zeros_like(w)), w)
+    return _keep(part, w, backend)
+
+
+def keep_interior(part: Part, backend: Backend) -> list[Kept]:
+    """Factor at interior points, with all rows weighted by lam/s."""
+    theta = part.program.units.weight
+    return _keep(part, weights_at(part.program.qp, part.point, theta, theta).w, backend)
+
+
+def _keep(part: Part, w: Array, backend: Backend) -> list[Kept]:
+    qp, theta = part.program.qp, part.program.units.weight
+    w = with_fixed(qp, w, evaluate(qp, part.point).y)
+    small = PROXIMAL + 0 * theta
+    weights = Weights(w, held_variables(qp, w), theta, small, small)
+    kept = []
+    for index, border in border_groups(qp, weights):
+        own = Weights(*(None if v is None else take(v, index) for v in weights))
+        some = part.take(index)
+        kept.append(_kept(some, kkt.factor(some.program.qp, own, backend, border=border)))
+    return kept

@@ -1,0 +1,45 @@
+"""The output of ``verbose``: a record for each iteration, and a table of the records."""
+
+import sys
+from typing import Any
+
+from kktdiff._arrays import namespace
+from kktdiff._interior_point.residuals import Residuals
+from kktdiff._typing import Array
+
+_COLUMNS = ("iteration", "running", "primal", "dual", "gap", "mu", "step", "phase")
+
+
+def record(
+    phase: str,  # "iterate" or "polish"
+    r: Residuals,
+    iterations: Array,  # (B,)
+    running: Array,  # (B,) bool
+    mu: Array,  # (B,)
+    step: Array,  # (B,)
+) -> dict[str, Any]:
+    """Return the worst of each quantity over the elements at work."""
+    xp = namespace(r.gap)
+    counts = {"iteration": xp.max(iterations), "running": xp.sum(xp.astype(running, xp.int64))}
+    worst = {"primal": r.primal, "dual": r.dual, "gap": r.gap, "mu": mu}
+    floats = {name: float(xp.max(v)) for name, v in worst.items()} | {"step": float(xp.min(step))}
+    return {name: int(v) for name, v in counts.items()} | floats | {"phase": phase}
+
+
+class Table:
+    """Writes one line per iteration to standard output; the worst element of each column."""
+
+    def __init__(self) -> None:
+        self._last = -1
+
+    def __call__(self, row: dict[str, Any]) -> None:
+        """Write one row, after the heading if a new loop begins."""
+        begins = row["phase"] == "iterate" and row["iteration"] <= self._last
+        if begins or self._last < 0:
+            sys.stdout.write("".join(f"{name:>11s}" for name in _COLUMNS) + "\n")
+        self._last = row["iteration"]
+        sys.stdout.write("".join(_cell(row[name]) for name in _COLUMNS) + "\n")
+
+
+def _cell(value: int | float | str) -> str:
+    return f"{value:11.2e}" if isinstance(value, float) else f"{value:>11}"

@@ -1,0 +1,113 @@
+"""Residuals of the optimality conditions at a point, in the caller's units."""
+
+from typing import NamedTuple
+
+from kktdiff._arrays import dot, largest, mv, namespace, norm_inf, norms_inf, take
+from kktdiff._records import QP, Point
+from kktdiff._settings import ROUNDING
+from kktdiff._typing import Array
+
+
+class Residuals(NamedTuple):
+    """Vectors that a Newton step needs, and the three residual norms of a solution."""
+
+    r_x: Array  # (B, n): Qx + p + C'lam + A'nu, 0 for fixed variables
+    r_c: Array  # (B, M): Cx + s - d, 0 for absent rows
+    r_nu: Array  # (B, k): Ax - b
+    y: Array  # (B, n): multiplier of each fixed variable's equality, 0 elsewhere
+    Qx: Array  # (B, n)
+    Cx: Array  # (B, M)
+    rows: Array  # (B, n): C'lam + A'nu, plus y
+    offset: Array  # (B,): d'lam + b'nu + y'value
+    primal: Array  # (B,): largest violation of a constraint
+    dual: Array  # (B,): largest entry of r_x
+    gap: Array  # (B,): |x'Qx + p'x + d'lam + b'nu|
+    sizes: Array  # (B, 3): size of the terms whose difference each of the three is
+
+    def within(self, tol: float) -> Array:  # (B,) bool
+        """Return True where all three norms are at most `tol`, up to rounding."""
+        return namespace(self.gap).all(self.norms <= tol + ROUNDING * self.sizes, axis=-1)
+
+    def take(self, index: Array) -> "Residuals":
+        """Return the elements `index` of the batch."""
+        return Residuals(*(take(v, index) for v in self))
+
+    @property
+    def norms(self) -> Array:  # (B, 3)
+        """Primal, dual and gap."""
+        return namespace(self.gap).stack([self.primal, self.dual, self.gap], axis=-1)
+
+
+def evaluate(qp: QP, point: Point) -> Residuals:
+    """Evaluate the residuals of the optimality conditions at `point`."""
+    xp = namespace(point.x)
+    x, s, lam, nu = point
+    zero = xp.zeros_like(x)
+    Qx, Ax = mv(qp.Q, x), mv(qp.A, x)
+    Cx = xp.where(qp.present, qp.C(x[..., None])[..., 0], 0.0)
+    Cl, An = qp.Ct(lam[..., None])[..., 0], mv(qp.A.mT, nu)
+    r_x, y, value, off = Qx + qp.p + Cl + An, zero, zero, zero
+    if qp.fixed is not None:
+        r_x, y, value = xp.where(qp.fixed, 0.0, r_x), xp.where(qp.fixed, -r_x, 0.0), qp.value
+        off = xp.where(qp.fixed, x - value, 0.0)
+    excess = Cx - qp.d - qp.shift(lam)
+    r_c = xp.where(qp.present, excess + s, 0.0)
+    r_nu = Ax - qp.b - qp.shift_nu(nu)
+    duals = [lam * (qp.d + qp.shift(lam)), nu * (qp.b + qp.shift_nu(nu)), y * value]
+    terms = [x * Qx, x * qp.p, *duals]
+    offset = sum(xp.sum(term, axis=-1) for term in duals)
+    sizes = [
+        norms_inf(Cx, qp.d, Ax, qp.b),
+        norms_inf(Qx, qp.p, Cl, An),
+        sum(xp.sum(xp.abs(term), axis=-1) for term in terms),
+    ]
+    return Residuals(
+        r_x,
+        r_c,
+        r_nu,
+        y,
+        Qx,
+        Cx,
+        Cl + An + y,
+        offset,
+        primal=norms_inf(xp.where(excess > 0, excess, 0.0), r_nu, off),
+        dual=norm_inf(r_x),
+        gap=xp.abs(dot(x, Qx) + dot(x, qp.p) + offset),
+        sizes=xp.stack(sizes, axis=-1),
+    )
+
+
+def with_full_sizes(qp: QP, point: Point, r: Residuals) -> Residuals:
+    """`r` with the sizes of the terms' own terms, which may be far larger than their sums.
+
+    What rounding leaves of ``Qx`` is relative to ``|Q||x|``, and what it leaves of the gap, to x
+    times all terms of the stationarity.
+    """
+    xp = namespace(point.x)
+    x, lam, nu, y = (xp.abs(v) for v in (point.x, point.lam, point.nu, r.y))
+    Q, G, A = xp.abs(qp.Q), xp.abs(qp.G), xp.abs(qp.A)
+    rows, *sides = qp.split(lam)
+    stationary = mv(Q, x) + xp.abs(qp.p) + mv(G.mT, rows) + mv(A.mT, nu) + y
+    stationary = stationary + sum(side for side in sides if side.shape[1])
+    primal = largest(norm_inf(mv(G, x)), norm_inf(mv(A, x)), r.sizes[:, 0])
+    gap = dot(x, stationary) + r.sizes[:, 2]
+    return r._replace(sizes=xp.stack([primal, norm_inf(stationary), gap], axis=-1))
+
+
+def mean_product(qp: QP, s: Array, lam: Array) -> Array:  # (B,)
+    """Return mu, the mean of ``s_i lam_i`` over the rows that are present."""
+    xp = namespace(s)
+    count = xp.sum(xp.astype(qp.present, s.dtype), axis=-1)
+    return dot(s, lam) / xp.where(count > 0, count, 1.0)
+
+
+def multipliers(qp: QP, point: Point) -> Array:  # (B, M)
+    """Return ``lam`` with each fixed variable's multiplier placed on the bound of its sign."""
+    xp = namespace(point.x)
+    if qp.fixed is None:
+        return point.lam
+    y = evaluate(qp, point).y
+    rows, lower, upper = qp.split(point.lam)
+    lower = xp.where(qp.fixed & (y < 0), -y, lower)
+    upper = xp.where(qp.fixed & (y > 0), y, upper)
+    return xp.concat([rows, lower, upper], axis=1)

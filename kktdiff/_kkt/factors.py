@@ -1,0 +1,73 @@
+"""Records of a factored KKT system."""
+
+from typing import Any, NamedTuple
+
+from kktdiff._arrays import namespace, take_shared
+from kktdiff._typing import Array
+from kktdiff.backends import Cholesky
+
+SINGULAR = 1e-10  # ratio of pivots below which a matrix counts as singular
+
+
+class Weights(NamedTuple):
+    """Weights of the KKT matrix of a scaled QP."""
+
+    w: Array  # (B, M): lam/s, 0 for a row that takes no part, inf for one that is an equality
+    held: Array | None  # (B, n) bool: variables that an active bound, or a fixed value, holds
+    theta: Array  # (B,): the natural size of lam/s
+    rho: Array  # (B,): proximal weight of x, in units of theta
+    delta: Array  # (B,): proximal weight of the multipliers, in units of 1/theta
+
+
+class Border(NamedTuple):
+    """The rows of the border, and S."""
+
+    S: Cholesky
+    B: Array  # (B, r, n): A, then rows of G
+    HB: Array  # (B, n, r): H^-1 B'
+    stretch: Array  # (B, r): 1/(1 - theta/w), from the border's unknowns to multipliers
+    order: Array | None  # (B, r - k): the rows of G in it; None: none
+    used: Array | None  # (B, r - k) bool: False where a place is empty
+    place: Array | None  # (B, m): the place of each row of G that is in it
+    stiff: Array | None  # (B, m) bool: the rows of G in it
+
+
+class Factors(NamedTuple):
+    """Cholesky factors of H and S, and what a solve with them needs."""
+
+    weights: Weights
+    H: Cholesky | None  # None: H is diagonal
+    h: Array  # (B, n): the diagonal, where H is that
+    border: Border | None  # None: no equalities, and no rows of large weight
+    condensed: Array  # (B, m): weights of the rows of G in H
+    augmented: Array  # (B, k): weights of the rows of A in H
+    ok: Array  # (B,) bool
+
+    @property
+    def singular(self) -> Array:  # (B,) bool
+        """True where a pivot is no larger than what the proximal terms leave."""
+        pivots = [self.h if self.H is None else self.H.pivots]
+        if self.border is not None:
+            pivots.append(self.border.S.pivots)
+        small = [_is_small(v) for v in pivots]
+        return small[0] if len(small) == 1 else small[0] | small[1]
+
+    def take(self, index: Array) -> "Factors":
+        """Return the factors of the elements `index`."""
+        return Factors(*(_taken(v, index) for v in self))
+
+
+def _is_small(pivots: Array) -> Array:  # (B,) bool
+    xp = namespace(pivots)
+    if not pivots.shape[1]:
+        return xp.any(pivots > 0, axis=1)
+    return xp.min(pivots, axis=1) <= SINGULAR * xp.max(pivots, axis=1)
+
+
+def _taken(v: Any, index: Array) -> Any:
+    """The elements `index` of an array, None, or a record of such."""
+    if v is None:
+        return None
+    if isinstance(v, tuple):
+        return type(v)(*(_taken(u, index) for u in v))
+    return take_shared(v, index)

@@ -1,0 +1,172 @@
+"""Solve with a factored KKT system, once or until the residual is rounding."""
+
+from kktdiff._arrays import concat, largest, namespace, norm_inf, pick_all
+from kktdiff._kkt.factors import Factors
+from kktdiff._records import QP, Rhs
+from kktdiff._typing import Array
+from kktdiff.backends import Backend, Cholesky
+
+_REFINEMENTS = 10  # at most; it stops where the residual no longer halves
+_ROUNDING = 1e-16  # relative residual below which there is nothing to refine
+
+
+def solve_once(qp: QP, f: Factors, rhs: Rhs, backend: Backend) -> Rhs:
+    """Solve the regularised system with the kept factors."""
+    xp, k, held = namespace(rhs.x), qp.A.shape[-2], f.weights.held
+    move, x, c, nu = None, rhs.x, rhs.c, rhs.nu
+    if held is not None:
+        move = _from_bounds(qp, xp.where(_held_rows(qp, f)[..., None], c, 0.0))
+        x, c, nu = x - qp.Q @ move, c - qp.C(move), nu - qp.A @ move
+    c_G = qp.split(c)[0]
+    g = x
+    if c_G.shape[1]:
+        g = g + qp.G.mT @ (f.condensed[..., None] * c_G)
+    if k:
+        g = g + qp.A.mT @ (f.augmented[..., None] * nu)
+    w = _bound_weights(qp, f)
+    if any(qp.bounds):
+        g = g + _from_bounds(qp, w[..., None] * c)
+    if held is not None:
+        g = xp.where(held[..., None], 0.0, g)
+    dx, own = _solve_blocks(f, g, c_G, nu, backend)
+    rows = f.condensed[..., None] * (qp.G @ dx - c_G)
+    if f.border is not None and f.border.place is not None and f.border.stiff is not None:
+        placed = xp.take_along_axis(own[:, k:, :], f.border.place[..., None], axis=1)
+        rows = xp.where(f.border.stiff[..., None], placed, rows)
+    dnu = own[:, :k, :]
+    if move is not None:
+        dx = dx + move
+    sides = _bound_multipliers(qp, f, rhs, dx, rows, dnu, w)
+    return Rhs(dx, concat([rows, *sides], axis=1), dnu)
+
+
+def _solve_blocks(
+    f: Factors, g: Array, c_G: Array, nu: Array, backend: Backend
+) -> tuple[Array, Array]:
+    """Solve with H and S: dx, and the multipliers of the border."""
+    xp, border = namespace(g), f.border
+    dx = g / f.h[..., None] if f.H is None else cho_solve(f.H, g, backend)
+    if border is None:
+        return dx, nu
+    right = nu
+    if border.order is not None and border.used is not None:
+        own = xp.take_along_axis(c_G, border.order[..., None], axis=1)
+        right = concat([nu, xp.where(border.used[..., None], own, 0.0)], axis=1)
+    found = cho_solve(border.S, border.B @ dx - right, backend)
+    return dx - border.HB @ found, border.stretch[..., None] * found
+
+
+def _held_rows(qp: QP, f: Factors) -> Array:  # (B, M) bool
+    """Return True for bounds that hold their variable: weight inf."""
+    return (f.weights.w == namespace(f.weights.w).inf) & _is_bound(qp, f.weights.w)
+
+
+def _is_bound(qp: QP, w: Array) -> Array:  # (1, M) bool
+    xp = namespace(w)
+    return xp.arange(w.shape[1], device=w.device)[None, :] >= qp.G.shape[-2]
+
+
+def _bound_weights(qp: QP, f: Factors) -> Array:  # (B, M), 0 for rows of G and held variables
+    xp, w = namespace(f.h), f.weights.w
+    return xp.where(_is_bound(qp, w) & (w < xp.inf), w, 0.0)
+
+
+def _from_bounds(qp: QP, c: Array) -> Array:  # (B, M, r) -> (B, n, r)
+    """Return ``C'c`` over the bounds alone."""
+    _, lower, upper = qp.split(c)
+    if not qp.bounds[0]:
+        return upper
+    return upper - lower if qp.bounds[1] else -lower
+
+
+def _bound_multipliers(
+    qp: QP, f: Factors, rhs: Rhs, dx: Array, rows: Array, dnu: Array, w: Array
+) -> list[Array]:
+    """Find the bounds' multipliers: by their own row or, where held, by stationarity."""
+    if not any(qp.bounds):
+        return []
+    xp = namespace(dx)
+    own = w[..., None] * (qp.C(dx) - rhs.c)
+    if f.weights.held is None:
+        return [side for side in qp.split(own)[1:] if side.shape[1]]
+    left = rhs.x - qp.Q @ dx - qp.G.mT @ rows - qp.A.mT @ dnu - _from_bounds(qp, own)
+    held = _held_rows(qp, f)
+    sides = zip(qp.split(held)[1:], qp.split(own)[1:], (-left, left), strict=True)
+    return [xp.where(h[..., None], by_row, o) for h, o, by_row in sides if o.shape[1]]
+
+
+def residual(qp: QP, f: Factors, rhs: Rhs, out: Rhs) -> Rhs:
+    """Return the residual of `out` in the system without proximal terms."""
+    xp, w = namespace(rhs.x), f.weights.w
+    x = rhs.x - qp.Q @ out.x - qp.Ct(out.c) - qp.A.mT @ out.nu
+    if f.weights.held is not None:  # a variable that is fixed, with no bound in the system
+        free = f.weights.held & ~_held_somewhere(qp, f)
+        x = xp.where(free[..., None], 0.0, x)
+    inverse = 1 / xp.where(w > 0, w, xp.inf)
+    c = rhs.c - qp.C(out.x) + inverse[..., None] * out.c
+    nu = rhs.nu - qp.A @ out.x
+    if qp.soft_nu is not None:
+        nu = nu + qp.soft_nu[..., None] * out.nu
+    return Rhs(x, xp.where(w[..., None] > 0, c, 0.0), nu)
+
+
+def _held_somewhere(qp: QP, f: Factors) -> Array:  # (B, n) bool
+    xp = namespace(f.h)
+    rows = _held_rows(qp, f)
+    sides = [side for side in qp.split(rows)[1:] if side.shape[1]]
+    out = xp.zeros_like(f.weights.held)
+    for side in sides:
+        out = out | side
+    return out
+
+
+def _size(f: Factors, r: Rhs) -> Array:  # (B,)
+    """Return the infinity norm in the units of the first row."""
+    xp, theta = namespace(r.x), f.weights.theta
+    w = f.weights.w / theta[:, None]
+    c = xp.minimum(w, xp.ones_like(w)) * norm_inf(r.c)
+    return largest(norm_inf(norm_inf(r.x)), theta * norm_inf(c), theta * norm_inf(norm_inf(r.nu)))
+
+
+def relative_residual(qp: QP, f: Factors, rhs: Rhs, out: Rhs) -> Array:  # (B,)
+    """Return the norm of the residual of `out`, relative to the right-hand side."""
+    xp, size = namespace(rhs.x), _size(f, rhs)
+    error = _size(f, residual(qp, f, rhs, out))
+    return xp.where(size > 0, error / xp.where(size > 0, size, 1.0), error)
+
+
+def refine(
+    qp: QP, f: Factors, rhs: Rhs, backend: Backend, target: float = _ROUNDING
+) -> tuple[Rhs, Array]:
+    """Solve without proximal terms; return the solution and its relative residual, (B,)."""
+    xp = namespace(rhs.x)
+    out = solve_once(qp, f, rhs, backend)
+    left = residual(qp, f, rhs, out)
+    size, error = _size(f, rhs), _size(f, left)
+    going = error > target * size
+    for _ in range(_REFINEMENTS):
+        if not bool(xp.any(going)):
+            break
+        step = solve_once(qp, f, left, backend)
+        trial = Rhs(*(a + b for a, b in zip(out, step, strict=True)))
+        trial_left = residual(qp, f, rhs, trial)
+        trial_error = _size(f, trial_left)
+        better = going & (trial_error < error)
+        going = better & (trial_error < 0.5 * error) & (trial_error > target * size)
+        out = pick_all(better, trial, out)
+        left = pick_all(better, trial_left, left)
+        error = xp.where(better, trial_error, error)
+    return out, xp.where(size > 0, error / xp.where(size > 0, size, 1.0), error)
+
+
+def cho_solve(factor: Cholesky, rhs: Array, backend: Backend) -> Array:
+    """Solve with one factor for each element, or with one for all as several columns."""
+    xp, length = namespace(rhs), factor.ok.shape[0]
+    batch, n, r = rhs.shape
+    if batch == 1:
+        return backend.cho_solve(factor, xp.broadcast_to(rhs, (length, n, r)))
+    if batch == length:
+        return backend.cho_solve(factor, rhs)
+    columns = xp.reshape(xp.permute_dims(rhs, (1, 0, 2)), (1, n, batch * r))
+    out = xp.reshape(backend.cho_solve(factor, columns), (n, batch, r))
+    return xp.permute_dims(out, (1, 0, 2))

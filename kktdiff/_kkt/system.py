@@ -1,0 +1,125 @@
+"""The symmetric KKT system by two Cholesky factorizations, an LU by blocks.
+
+    [ Q   C'   A'] [dx  ]   [r_x ]
+    [ C  -1/w  0 ] [dlam] = [r_c ]          C = (G, -I, I): all inequalities
+    [ A   0    0 ] [dnu ]   [r_nu]
+
+Each row has a weight w = lam/s: zero for a row that takes no part, infinite for one that holds as
+an equality, as all rows of A do. Rows of moderate weight are condensed into H; the others, of
+weight above STIFF, and A, are the border B:
+
+    H = Q + rho + C'wC + theta B'B,      S = B H^-1 B' + 1/(w - theta) + delta.             (1)
+
+The term theta B'B is the border's rows added to the first row of the system (an augmented
+Lagrangian); with it H is well conditioned wherever the KKT matrix is regular, and no entry of
+either matrix is large. The unknowns of the border are (1 - theta/w) dlam. An active bound's
+variable is held: it leaves the system, and its multiplier follows from its row of stationarity.
+
+The proximal terms rho and delta keep both factorizations from breaking down where Q is singular
+or rows are dependent; refinement against the system above, which has none, takes them out again.
+"""
+
+from kktdiff._arrays import common, concat, namespace, plus_diagonal
+from kktdiff._kkt.factors import Border, Factors, Weights
+from kktdiff._records import QP
+from kktdiff._typing import Array
+from kktdiff.backends import Backend
+
+STIFF = 1e6  # weight, in units of theta, above which a row belongs to the border
+
+
+def is_separable(qp: QP) -> Array:  # (B or 1,) bool
+    """Return True where H is diagonal: Q is, clearly positive definite, and there is no G."""
+    xp = namespace(qp.Q)
+    if qp.G.shape[-2]:
+        return xp.zeros((1,), dtype=xp.bool, device=qp.Q.device)
+    off = ~xp.eye(qp.Q.shape[-1], dtype=xp.bool, device=qp.Q.device)
+    diagonal = xp.linalg.diagonal(qp.Q)
+    low, high = xp.min(diagonal, axis=-1), xp.max(diagonal, axis=-1)
+    return xp.all((qp.Q == 0) | ~off, axis=(1, 2)) & (low > 1e-3 * high)
+
+
+def factor(
+    qp: QP,
+    weights: Weights,
+    backend: Backend,
+    *,
+    separable: bool = False,
+    border: int = 0,  # places for rows of G in the border
+) -> Factors:
+    """Assemble (1) for a scaled `qp`, and factor it.
+
+    Shared factors stay shared: without inequalities, elements with the same matrices have the
+    same factors.
+    """
+    w, held, unit, rho, delta = weights
+    xp, k = namespace(w), qp.A.shape[-2]
+    theta = unit[:, None]
+    w_G, w_lower, w_upper = qp.split(w)
+    stiff = w_G > STIFF * theta if border else xp.zeros_like(w_G, dtype=xp.bool)
+    condensed = xp.where(stiff, theta, w_G)
+    hard = 0 * theta + (xp.inf if qp.soft_nu is None else 1 / qp.soft_nu)
+    w_A = hard + xp.zeros((1, k), dtype=w.dtype, device=w.device)
+    augmented = xp.zeros_like(w_A) if separable else xp.minimum(theta + xp.zeros_like(w_A), w_A / 2)
+    batch = common([v.shape[0] for v in (qp.Q, qp.G, qp.A, w, theta)])
+    D = rho[:, None] * theta + xp.zeros((batch, 1), dtype=w.dtype, device=w.device)
+    D = D + xp.zeros_like(qp.p[:1, :])
+    for side in (w_lower, w_upper):
+        D = D + side if side.shape[1] else D
+    Q, G, A = qp.Q, qp.G, qp.A
+    if held is not None:
+        free = xp.astype(~held, D.dtype)
+        Q = Q if separable else Q * free[:, :, None] * free[:, None, :]
+        G, A = G * free[:, None, :], A * free[:, None, :]
+        D = xp.where(held, 1.0, D)
+    h = xp.linalg.diagonal(Q) + D
+    h = h if held is None else xp.where(held, 1.0, h)
+    if separable:
+        H, ok = None, xp.all(h > 0, axis=1)
+    else:
+        H = backend.condensed_cholesky(Q, D, ((G, condensed), (A, augmented)))
+        ok = H.ok
+    f = Factors(weights, H, h, None, condensed, augmented, ok)
+    if not (k or border):
+        return f
+    gives = delta[:, None] / theta
+    found = _border(f, G, A, stiff, w_G, w_A, border, gives, backend)
+    return f._replace(border=found, ok=ok & found.S.ok)
+
+
+def _border(
+    f: Factors,
+    G: Array,
+    A: Array,
+    stiff: Array,  # (B, m) bool: the rows of G that go to the border
+    w_G: Array,
+    w_A: Array,
+    places: int,
+    gives: Array,  # (B, 1): the proximal term
+    backend: Backend,
+) -> Border:
+    """Assemble the border and factor S."""
+    xp = namespace(w_A)
+    rows: dict[str, Array | None] = dict.fromkeys(("order", "used", "place", "stiff"))
+    B, stretch = A, 1 / (1 - f.augmented / w_A)
+    diagonal = gives + 1 / (w_A - f.augmented)
+    if places:
+        order = xp.argsort(xp.astype(~stiff, xp.int8), axis=1, stable=True)
+        place = xp.where(stiff, xp.argsort(order, axis=1), 0)
+        order = order[:, :places]
+        used = xp.take_along_axis(stiff, order, axis=1)
+        rows = {"order": order, "used": used, "place": place, "stiff": stiff}
+        w = xp.where(used, xp.take_along_axis(w_G, order, axis=1), xp.inf)
+        theta = xp.take_along_axis(f.condensed, order, axis=1)
+        own = xp.take_along_axis(_full(G, w), order[..., None], axis=1)
+        B = concat([A, xp.where(used[..., None], own, 0.0)], axis=1)
+        stretch = concat([stretch, 1 / (1 - xp.where(used, theta, 0.0) / w)], axis=1)
+        row = xp.where(used, gives + 1 / (w - theta), 1.0)
+        diagonal = concat([diagonal, row], axis=1)
+    HB = B.mT / f.h[..., None] if f.H is None else backend.cho_solve(f.H, _full(B.mT, f.h))
+    S = backend.cholesky(plus_diagonal(B @ HB, diagonal))
+    return Border(S, B, HB, stretch, **rows)
+
+
+def _full(matrix: Array, like: Array) -> Array:
+    return namespace(matrix).broadcast_to(matrix, (like.shape[0], *matrix.shape[1:]))

@@ -1,0 +1,1 @@
+"""Derivatives of a solution, from the factors that the solve left."""

@@ -1,0 +1,36 @@
+"""The point of the central path at a given barrier parameter, for smoothed gradients.
+
+There ``lam_i s_i = mu`` for every inequality, so no constraint is either active or inactive,
+and the solution depends smoothly on the data; as mu goes to 0 it goes to the solution.
+"""
+
+from kktdiff._interior_point.driver import Kept, Part, keep_interior
+from kktdiff._interior_point.mehrotra import Stage, run
+from kktdiff._interior_point.start import start
+from kktdiff._settings import Settings
+from kktdiff._status import Status
+from kktdiff.backends import Backend
+
+_ACCURACY = 1e-9  # of lam_i s_i, relative to the barrier parameter, and of the residuals
+_MAX_ITER = 100
+
+
+def on_central_path(group: Kept, barrier: float, backend: Backend) -> list[Kept]:
+    """Return the factors at the central path's points of the elements of `group`.
+
+    An element whose point can't be found is left out: its gradient is zero.
+    """
+    settings, program = Settings(_ACCURACY, _MAX_ITER, None), group.program
+    none = 0 * group.index
+    point = start(program, backend)
+    part = Part(group.index, program, point, point.lam > 0, none, none)
+    kept: list[Kept] = []
+    for careful in (False, True):
+        stage = Stage(_ACCURACY, careful, barrier)
+        ended = run(part.program, part.point, settings, stage, backend, part.iterations)
+        part = Part(part.index, part.program, *ended)
+        found, part = part.split(ended.status == int(Status.SOLVED))
+        kept += keep_interior(found, backend) if found.size else []
+        if not part.size:
+            break
+    return kept

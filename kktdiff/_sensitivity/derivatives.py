@@ -1,0 +1,280 @@
+"""From the caller's cotangents and tangents to the KKT solves, and back.
+
+Everything here is bookkeeping: shapes, groups of elements, sums over shared inputs. The
+mathematics is in `first_order` and `second_order`.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from typing import Any
+
+from kktdiff import backends
+from kktdiff._arrays import namespace, spread, take_shared
+from kktdiff._inputs import CORE, Given
+from kktdiff._interior_point.driver import Kept
+from kktdiff._interior_point.residuals import multipliers
+from kktdiff._problem import Problem, at_work
+from kktdiff._records import Point
+from kktdiff._sensitivity import first_order, second_order
+from kktdiff._sensitivity.central_path import on_central_path
+from kktdiff._sensitivity.diagnostics import certificate, diagnostics
+from kktdiff._sensitivity.first_order import Adjoint, Cotangents, Tangent
+from kktdiff._settings import one_of
+from kktdiff._typing import Array
+
+OUTPUTS = {"x": "n", "s": "m", "lam": "m", "nu": "k", "lam_lb": "n", "lam_ub": "n", "objective": ""}
+MODES = ("exact", "smoothed", "least_squares")
+SMOOTHING = 1e-4  # barrier parameter where none is given
+
+# Values of some elements: their places in the flat batch, and the values.
+Pieces = list[tuple[Array, Array]]
+
+
+@dataclass(frozen=True, eq=False)
+class Engine:
+    """A problem and the kept factors of its solve: the derivatives behind `Solution`."""
+
+    problem: Problem
+    status: Array  # (B,)
+    kept: tuple[Kept, ...]
+    proofs: tuple[tuple[Array, Point], ...]  # places of elements without a solution, and why
+
+    @at_work
+    def vjp(
+        self,
+        cotangents: dict[str, Array | None],
+        mode: str,
+        smoothing: float | None,
+        wrt: tuple[str, ...] | None = None,
+    ) -> dict[str, Array | None]:
+        """Return the gradients by input name, in the inputs' shapes; of `wrt` only if given."""
+        g = Cotangents(**self.flat_cotangents(cotangents))
+        backend = self.problem.given.backend
+        pieces, groups = self._wanted(wrt), self._groups(mode, smoothing)
+        for group in groups if any(v is not None for v in g) else ():
+            u = self._adjoint(group, g.take(group.index), mode)
+            lam = multipliers(group.qp, group.point)
+            for name, found in pieces.items():
+                value = first_order.gradient(
+                    name, group.qp, lam, group.point, u, backend, shared=self.shared(name)
+                )
+                found.append((group.index, value))
+        return self._folded(pieces)
+
+    @at_work
+    def jvp(
+        self, tangents: dict[str, Array | None], mode: str, smoothing: float | None
+    ) -> dict[str, Array]:
+        """Return the tangents by output name, in the outputs' shapes."""
+        d = self.flat_tangents(tangents)
+        groups = self._groups(mode, smoothing)
+        return self._outputs([(g, self._tangent(g, _of(d, g), mode)) for g in groups])
+
+    @at_work
+    def hvp(
+        self,
+        cotangents: dict[str, Array | None],
+        tangents: dict[str, Array | None],
+        mode: str,
+        wrt: tuple[str, ...] | None = None,
+    ) -> dict[str, Array | None]:
+        """Differentiate the gradients of `vjp` along `tangents`, in the inputs' shapes."""
+        g, d = Cotangents(**self.flat_cotangents(cotangents)), self.flat_tangents(tangents)
+        backend, flat = self.problem.given.backend, mode == "least_squares"
+        pieces, groups = self._wanted(wrt), self._at_solution(mode)
+        for group in groups if any(v is not None for v in g) else ():
+            here = _of(d, group)
+            u, y = self._adjoint(group, g.take(group.index), mode), self._tangent(group, here, mode)
+            v = second_order.moved_adjoint(group, u, here, backend, least_squares=flat)
+            lam = multipliers(group.qp, group.point)
+            for name, found in pieces.items():
+                value = second_order.moved_gradient(
+                    name, lam, group.point, y, u, v, group.qp, backend, shared=self.shared(name)
+                )
+                found.append((group.index, value))
+        return self._folded(pieces)
+
+    @at_work
+    def second_jvp(
+        self, first: dict[str, Array | None], second: dict[str, Array | None], mode: str
+    ) -> dict[str, Array]:
+        """Differentiate the tangents of `jvp` along `first` in the direction `second`."""
+        d, e = self.flat_tangents(first), self.flat_tangents(second)
+        backend, flat = self.problem.given.backend, mode == "least_squares"
+        found = []
+        for group in self._at_solution(mode):
+            ways = _of(d, group), _of(e, group)
+            moved = self._tangent(group, ways[0], mode), self._tangent(group, ways[1], mode)
+            lam = multipliers(group.qp, group.point)
+            t = second_order.second_tangent(group, lam, *ways, moved, backend, least_squares=flat)
+            found.append((group, t))
+        return self._outputs(found)
+
+    @at_work
+    def jacobian(self, of: str, wrt: str, mode: str, smoothing: float | None) -> Array:
+        """Return the derivative of one output by one input, (..., *of, *wrt)."""
+        one_of("of", of, tuple(OUTPUTS))
+        one_of("wrt", wrt, self.inputs)
+        rows = math.prod(self.shape(OUTPUTS[of]))
+        tail = (*self.shape(OUTPUTS[of]), *self.shape(CORE[wrt]))
+        pieces: Pieces = []
+        backend = self.problem.given.backend
+        for group in self._groups(mode, smoothing) if rows else ():
+            xp = namespace(group.index)
+            count, like = group.index.shape[0], group.point.x
+            eye = xp.eye(rows, dtype=like.dtype, device=like.device)
+            g = Cotangents(**{of: xp.broadcast_to(eye, (count, rows, rows))})
+            u = self._adjoint(group, g, mode)
+            flat = Adjoint(*(xp.reshape(v.mT, (count * rows, -1, 1)) for v in u))
+            point = type(group.point)(*(xp.repeat(v, rows, axis=0) for v in group.point))
+            lam = xp.repeat(multipliers(group.qp, group.point), rows, axis=0)
+            value = first_order.gradient(wrt, group.qp, lam, point, flat, backend, shared=False)
+            pieces.append((group.index, xp.reshape(value, (count, *tail))))
+        return self.problem.given.give(self._spread(pieces, tail))
+
+    @at_work
+    def diagnostics(self) -> dict[str, Array]:
+        """Return the fields of `Diagnostics`, each (...); unsolved elements are not trustworthy."""
+        return diagnostics(self.problem, self.status, self.kept)
+
+    @at_work
+    def certificate(self) -> dict[str, Array]:
+        """Return the fields of `Certificate`; NaN for an element that has none."""
+        return certificate(self.problem, self.proofs)
+
+    def _wanted(self, wrt: tuple[str, ...] | None) -> dict[str, Pieces]:
+        """Return an empty list of pieces for each input whose gradient is wanted."""
+        if isinstance(wrt, str):
+            raise TypeError(f"wrt={wrt!r}: expected a tuple of names, as in ({wrt!r},)")
+        for name in wrt or ():
+            one_of("wrt", name, tuple(CORE))
+        return {name: [] for name in self.inputs if wrt is None or name in wrt}
+
+    def _folded(self, pieces: dict[str, Pieces]) -> dict[str, Array | None]:
+        """Fold gradients to the inputs' own shapes; None for inputs that are not in `pieces`."""
+        given = self.problem.given
+        found = {name: given.fold(name, self._total(name, v)) for name, v in pieces.items()}
+        return dict.fromkeys(CORE) | found
+
+    def _outputs(self, found: list[tuple[Kept, Tangent]]) -> dict[str, Array]:
+        """Assemble the tangents in the outputs' shapes."""
+        pieces: dict[str, Pieces] = {name: [] for name in OUTPUTS}
+        for group, t in found:
+            lam_G, lam_lb, lam_ub = group.qp.split(t.lam)
+            values = (t.x, t.s, lam_G, t.nu, lam_lb, lam_ub, t.objective)
+            for name, value in zip(OUTPUTS, values, strict=True):
+                if value.shape[1:] == self.shape(OUTPUTS[name]):  # a bound that was not given: 0
+                    pieces[name].append((group.index, value))
+        give = self.problem.given.give
+        return {
+            name: give(self._spread(v, self.shape(OUTPUTS[name]))) for name, v in pieces.items()
+        }
+
+    def _tangent(self, group: Kept, d: dict[str, Array], mode: str) -> Tangent:
+        lam = multipliers(group.qp, group.point)
+        backend, flat = self.problem.given.backend, mode == "least_squares"
+        return first_order.tangent(group, lam, d, backend, least_squares=flat)
+
+    def _at_solution(self, mode: str) -> Iterator[Kept]:
+        """Return the groups of kept factors at the solution, for second derivatives."""
+        one_of("gradient", mode, ("exact", "least_squares"))
+        return self._groups(mode, None)
+
+    def _adjoint(self, group: Kept, g: Cotangents, mode: str) -> Adjoint:
+        backend, flat = self.problem.given.backend, mode == "least_squares"
+        return first_order.adjoint(group, g, backend, least_squares=flat)
+
+    def _groups(self, mode: str, smoothing: float | None) -> Iterator[Kept]:
+        """Check the options; return the kept factors, or those at the central path."""
+        one_of("gradient", mode, MODES)
+        if smoothing is not None and not (mode == "smoothed" and smoothing > 0):
+            raise ValueError(
+                f'smoothing={smoothing!r}: expected a positive number, with gradient="smoothed"'
+            )
+        return self._each_group(mode, smoothing)
+
+    def _each_group(self, mode: str, smoothing: float | None) -> Iterator[Kept]:
+        backend = self.problem.given.backend
+        for group in self.kept:
+            if mode == "smoothed":
+                yield from on_central_path(group, smoothing or SMOOTHING, backend)
+            else:
+                yield group
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the inputs that were given."""
+        return tuple(name for name in CORE if self.problem.given.arrays[name] is not None)
+
+    def shape(self, core: str) -> tuple[int, ...]:
+        """Return the sizes of the core dimensions `core`, such as "mn"."""
+        return tuple(self.problem.given.sizes[letter] for letter in core)
+
+    def shared(self, name: str) -> bool:
+        """Return True if the batch shares one array for input `name`."""
+        array = self.problem.given.arrays[name]
+        return math.prod(array.shape[: array.ndim - len(CORE[name])]) == 1  # type: ignore[union-attr]
+
+    def _total(self, name: str, pieces: Pieces) -> Array:
+        """Assemble an input's gradient: the sum over the batch if it is shared, else (B, ...)."""
+        if not self.shared(name):
+            return self._spread(pieces, self.shape(CORE[name]))
+        if not pieces:
+            return self._spread([], self.shape(CORE[name]), length=1)
+        return reduce(add, (value for _, value in pieces))
+
+    def _spread(self, pieces: Pieces, tail: tuple[int, ...], length: int | None = None) -> Array:
+        """Scatter pieces to their places in the flat batch, zeros elsewhere."""
+        length = self.problem.length if length is None else length
+        return spread(pieces, tail, length, self.problem.qp.p)
+
+    def flat_cotangents(self, cotangents: dict[str, Array | None]) -> dict[str, Array]:
+        """Check the cotangents and flatten their batch: each (B, size, 1), None left out."""
+        given = self.problem.given
+        flat = {}
+        for name, array in cotangents.items():
+            one_of("cotangent", name, tuple(OUTPUTS))
+            if array is None:
+                continue
+            shape = (*given.batch, *self.shape(OUTPUTS[name]))
+            array = _checked("cotangent", name, array, shape, given)
+            size = math.prod(self.shape(OUTPUTS[name]))
+            flat[name] = given.receive(array, (self.problem.length, size, 1))
+        return flat
+
+    def flat_tangents(self, tangents: dict[str, Array | None]) -> dict[str, Array]:
+        """Check the tangents and flatten their batch: each (B or 1, ...), None left out."""
+        given = self.problem.given
+        flat = {}
+        for name, array in tangents.items():
+            one_of("tangent", name, tuple(CORE))
+            if array is None:
+                continue
+            own = given.arrays[name]
+            if own is None:
+                raise ValueError(f"a tangent was given for {name}, which was None in the solve")
+            array = _checked("tangent", name, array, tuple(own.shape), given)
+            flat[name] = given._replace(arrays=given.arrays | {name: array}).flat(name)
+        return flat
+
+
+def _of(d: dict[str, Array], group: Kept) -> dict[str, Array]:
+    """Restrict a direction to a group's elements."""
+    return {name: take_shared(v, group.index) for name, v in d.items()}
+
+
+def _checked(kind: str, name: str, array: Any, shape: tuple[int, ...], given: Given) -> Array:
+    array = backends.adopt(array, f"the {kind} of {name}")
+    if not given.home.owns(array):
+        raise TypeError(
+            f"the {kind} of {name} is a {type(array).__name__}: expected the array type of "
+            "the inputs"
+        )
+    if tuple(array.shape) != shape:
+        raise ValueError(
+            f"the {kind} of {name} has shape {tuple(array.shape)}: expected {shape}, as {name} has"
+        )
+    return array

@@ -1,0 +1,82 @@
+"""Reliability of gradients, and proofs that there is no solution, element by element."""
+
+from collections.abc import Sequence
+
+from kktdiff._arrays import concat, namespace, spread
+from kktdiff._interior_point.driver import Kept
+from kktdiff._interior_point.residuals import multipliers
+from kktdiff._kkt.whole import RANK, activity, matrix
+from kktdiff._problem import Problem
+from kktdiff._records import Point
+from kktdiff._status import Status
+from kktdiff._typing import Array
+
+WEAK = 1e-6  # s and lam both below this, in the scaled metric: weakly active
+
+
+def diagnostics(problem: Problem, status: Array, kept: Sequence[Kept]) -> dict[str, Array]:
+    """Return the fields of `Diagnostics`, each (...); unsolved elements are not trustworthy."""
+    p, length = problem.qp.p, problem.length
+    xp = namespace(p)
+    found = [(group.index, diagnose(group)) for group in kept]
+    fields = {
+        name: spread([(i, d[name]) for i, d in found], (), length, like, fill)
+        for name, like, fill in (
+            ("margin", p, xp.nan),
+            ("weakly_active", xp.astype(p[:0, 0], xp.int64), 0),
+            ("condition", p, xp.nan),
+            ("decided", status < 0, False),
+        )
+    }
+    regular = fields.pop("decided") & (fields["condition"] < xp.inf)
+    trust = regular & (fields["weakly_active"] == 0) & (status == int(Status.SOLVED))
+    return {name: problem.given.give(v) for name, v in (fields | {"trustworthy": trust}).items()}
+
+
+def certificate(problem: Problem, proofs: Sequence[tuple[Array, Point]]) -> dict[str, Array]:
+    """Return the fields of `Certificate`; NaN for an element that has none."""
+    qp = problem.qp
+    n, m, k = qp.sizes
+    sizes = {"x": n, "lam": m, "nu": k, "lam_lb": n, "lam_ub": n}
+    pieces: dict[str, list[tuple[Array, Array]]] = {name: [] for name in sizes}
+    for index, point in proofs:
+        lam, lower, upper = qp.split(point.lam)
+        sides = [v if v.shape[1] else 0 * point.x for v in (lower, upper)]
+        for name, value in zip(pieces, (point.x, lam, point.nu, *sides), strict=True):
+            pieces[name].append((index, value))
+    nan = namespace(qp.p).nan
+    return {
+        name: problem.given.give(spread(found, (sizes[name],), problem.length, qp.p, nan))
+        for name, found in pieces.items()
+    }
+
+
+def diagnose(group: Kept) -> dict[str, Array]:
+    """Find margin, weakly active count, condition of the KKT matrix, and definiteness.
+
+    "decided" is True where the active set is definite. All in the scaled problem's units, (B,).
+    """
+    program, weights = group.program, group.factors.weights
+    qp, units, scaling = group.qp, program.units, program.scaling
+    xp = namespace(group.point.x)
+    s = group.point.s * scaling.rows / units.x[:, None]
+    cost = scaling.cost[:, None]
+    lam = multipliers(qp, group.point) * cost / scaling.rows / units.price[:, None]
+    larger = xp.where(qp.present, xp.maximum(s, lam), xp.inf)
+    infinite = xp.full((larger.shape[0], 1), xp.inf, dtype=s.dtype, device=s.device)
+    root = xp.sqrt(weights.theta)[:, None]
+    n = qp.sizes[0]
+    unit = 1 / weights.theta[:, None] + xp.zeros_like(weights.w)
+    K = matrix(program.qp, activity(weights.w, unit))
+    balance = concat([1 / root + 0 * K[:, :n, 0], root + 0 * K[:, n:, 0]], axis=1)
+    sizes = xp.abs(xp.linalg.eigvalsh(balance[:, :, None] * K * balance[:, None, :]))
+    top, bottom = xp.max(sizes, axis=-1), xp.min(sizes, axis=-1)
+    singular = bottom <= RANK * top
+    condition = xp.where(singular, xp.inf, top / xp.where(singular, 1.0, bottom))
+    known = xp.all((weights.w == 0) | (weights.w == xp.inf), axis=1)
+    return {
+        "margin": xp.min(xp.concat([larger, infinite], axis=1), axis=1),
+        "weakly_active": xp.sum(xp.astype(larger < WEAK, xp.int64), axis=1),
+        "condition": xp.broadcast_to(condition, larger.shape[:1]),
+        "decided": xp.broadcast_to(known, larger.shape[:1]),
+    }

@@ -1,0 +1,264 @@
+"""Derivatives of the solution, from the factors that the solve left.
+
+The optimality conditions, with all inequalities in one block ``C x <= d`` (rows of G, then
+``-x <= -lb`` and ``x <= ub``) and their slacks ``s``:
+
+    Qx + p + C'lam + A'nu = 0,    Cx + s = d,    lam_i s_i = mu,    Ax = b          (1)
+
+with mu = 0 at the solution. Differentiated (Amos & Kolter 2017, equations 6 to 8), with ds
+eliminated:
+
+    [ Q   C'    A' ] [dx  ]   [ -(dQ x + dp + dC'lam + dA'nu) ]
+    [ C  -s/lam 0  ] [dlam] = [ dd - dC x                     ]                     (2)
+    [ A   0     0  ] [dnu ]   [ db - dA x                     ]
+
+``jvp`` solves (2); then ``ds = dd - dC x - C dx``. The matrix is symmetric, so ``vjp`` solves
+with the same factors: for cotangents g of x, s, lam, nu
+
+    K (u_x, u_lam, u_nu) = -(g_x - C'g_s, g_lam, g_nu)                              (3)
+
+and, since u_lam already contains lam,
+
+    dQ = (u_x x' + x u_x')/2    dp = u_x
+    dG = lam u_x' + c x'        dh = -c            with c = u_lam - g_s
+    dA = nu u_x' + u_nu x'      db = -u_nu                                           (4)
+    dlb = u_lb                  dub = -u_ub
+
+The optimal value needs no solve: its derivative is that of the Lagrangian (Danskin 1967),
+
+    dQ = x x'/2, dp = x, dG = lam x', dh = -lam, dA = nu x', db = -nu,
+    dlb = lam_lb, dub = -lam_ub.                                                     (5)
+
+A fixed variable (lb == ub) is an equality whose multiplier is counted, by its sign, to lam_ub
+or lam_lb, and whose derivative goes to that bound.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+from kktdiff import _kkt as kkt
+from kktdiff._arrays import dot, mv, namespace, pick_all, placed_all, take, take_shared
+from kktdiff._interior_point.driver import Kept
+from kktdiff._kkt import relative_residual
+from kktdiff._kkt.whole import Activity, activity, solve_least_squares, solve_lu
+from kktdiff._records import QP, Point, Rhs, Scaling
+from kktdiff._typing import Array
+from kktdiff.backends import Backend
+
+Direction = dict[str, Array]  # name -> (B or 1, ...); a missing name is zero
+
+REFINED = 1e-15  # relative residual, times the root of n, that rounding leaves
+CONVERGED = 1e-7  # relative residual above which the KKT system counts as singular
+
+
+class Cotangents(NamedTuple):
+    """Cotangents of the outputs, each (B, ..., r); None for zero."""
+
+    x: Array | None = None  # (B, n, r)
+    s: Array | None = None  # (B, m, r)
+    lam: Array | None = None  # (B, m, r)
+    nu: Array | None = None  # (B, k, r)
+    lam_lb: Array | None = None  # (B, n, r)
+    lam_ub: Array | None = None  # (B, n, r)
+    objective: Array | None = None  # (B, 1, r)
+
+    def take(self, index: Array) -> "Cotangents":
+        """Return the elements `index` of the batch."""
+        return Cotangents(*(None if v is None else take(v, index) for v in self))
+
+
+class Adjoint(NamedTuple):
+    """The solution of (3) with the cotangent of the objective, as used in (4) and (5)."""
+
+    x: Array  # (B, n, r)
+    c: Array  # (B, M, r)
+    nu: Array  # (B, k, r)
+    value: Array  # (B, 1, r): cotangent of the objective
+
+
+def solve(kept: Kept, rhs: Rhs, backend: Backend, *, least_squares: bool = False) -> Rhs:
+    """Solve (2) or (3), in the caller's units; in the least-squares sense where K is singular.
+
+    The kept factors serve where K is regular. Where refinement does not converge with them, LU of
+    the whole matrix is tried; where K is singular, or where it is asked for, the solution is the
+    least-squares one of minimum norm.
+    """
+    f, scaling = kept.factors, kept.program.scaling
+    unit = scaling.cost[:, None] / scaling.rows**2 / f.weights.theta[:, None]
+    rows = activity(f.weights.w * (scaling.rows**2 / scaling.cost[:, None]), unit)
+    if least_squares:
+        return solve_least_squares(kept.qp, rows, rhs)
+    right = _scaled(scaling, rhs)
+    target = REFINED * kept.qp.sizes[0] ** 0.5
+    out, error = kkt.refine(kept.program.qp, f, right, backend, target)
+    out = _unscaled(scaling, out)
+    bad = namespace(error).nonzero(f.singular | ~(error <= CONVERGED))[0]
+    return placed_all(bad, _hard(kept, rows, rhs, bad, backend), out) if bad.shape[0] else out
+
+
+def _hard(kept: Kept, rows: Activity, rhs: Rhs, index: Array, backend: Backend) -> Rhs:
+    """Solve by LU, or in the least-squares sense, where the kept factors are not accurate."""
+    scaling, f = kept.program.scaling.take(index), kept.factors.take(index)
+    qp, scaled = kept.qp.take(index), kept.program.qp.take(index)
+    part = Rhs(*(take(v, index) for v in rhs))
+    own = Activity(*(take_shared(v, index) for v in rows))
+    found = solve_lu(qp, own, part, backend)
+    error = relative_residual(scaled, f, _scaled(scaling, part), _scaled_solution(scaling, found))
+    least = solve_least_squares(qp, own, part)
+    return pick_all((error <= CONVERGED) & ~f.singular, found, least)
+
+
+def _scaled(s: Scaling, rhs: Rhs) -> Rhs:
+    return Rhs(
+        (s.cost[:, None] * s.cols)[..., None] * rhs.x,
+        s.rows[..., None] * rhs.c,
+        s.eqs[..., None] * rhs.nu,
+    )
+
+
+def _scaled_solution(s: Scaling, out: Rhs) -> Rhs:
+    cost = s.cost[:, None, None]
+    x, c, nu = out.x / s.cols[..., None], out.c / s.rows[..., None], out.nu / s.eqs[..., None]
+    return Rhs(x, cost * c, cost * nu)
+
+
+def _unscaled(s: Scaling, out: Rhs) -> Rhs:
+    cost = s.cost[:, None, None]
+    return Rhs(
+        s.cols[..., None] * out.x,
+        s.rows[..., None] * out.c / cost,
+        s.eqs[..., None] * out.nu / cost,
+    )
+
+
+def adjoint(kept: Kept, g: Cotangents, backend: Backend, *, least_squares: bool) -> Adjoint:
+    """Solve (3) for several cotangents at once."""
+    qp, point, w = kept.qp, kept.point, kept.factors.weights.w
+    xp = namespace(point.x)
+    columns = next(v.shape[-1] for v in g if v is not None)
+
+    def given(v: Array | None, size: int) -> Array:
+        shape = (point.x.shape[0], size, columns)
+        return xp.zeros(shape, dtype=point.x.dtype, device=point.x.device) if v is None else v
+
+    n, m, k = qp.sizes
+    lower, upper = (
+        given(v, n)[:, :rows, :] for v, rows in zip((g.lam_lb, g.lam_ub), qp.bounds, strict=True)
+    )
+    g_c = xp.concat([given(g.lam, m), lower, upper], axis=1)
+    g_c = xp.where(w[..., None] > 0, g_c, 0.0)
+    rhs = Rhs(-given(g.x, n), -g_c, -given(g.nu, k))
+    if g.s is None:
+        u = solve(kept, rhs, backend, least_squares=least_squares)
+        return Adjoint(u.x, u.c, u.nu, given(g.objective, 1))
+    free = qp.present & (w < xp.inf)  # an active row's slack stays zero
+    g_s = xp.where(qp.split(free)[0][..., None], g.s, 0.0)
+    rhs = rhs._replace(x=qp.G.mT @ g_s + rhs.x)
+    u = solve(kept, rhs, backend, least_squares=least_squares)
+    pad = given(None, sum(qp.bounds))
+    return Adjoint(u.x, u.c - xp.concat([g_s, pad], axis=1), u.nu, given(g.objective, 1))
+
+
+def products(
+    backend: Backend, a: Array, b: Array, c: Array, d: Array, *, shared: bool
+) -> Array:  # (B, r), (B, c), twice -> (B or 1, r, c)
+    """Return each ``a b' + c d'``, or their sum; exactly symmetric if c is b and d is a."""
+    if not shared:
+        return backend.outer(a, b, c, d)
+    first = a.mT @ b
+    return (first + (first.mT if c is b and d is a else c.mT @ d))[None, ...]
+
+
+def gradient(
+    name: str, qp: QP, lam: Array, point: Point, u: Adjoint, backend: Backend, *, shared: bool
+) -> Array:
+    """Evaluate formulas (4) plus (5) for the input `name`, with one cotangent per element.
+
+    Parameters
+    ----------
+    lam : (B, M)
+        All inequalities' multipliers, fixed variables' included.
+    shared
+        Sum over the batch at once, without forming the elements' own gradients.
+    """
+    xp = namespace(point.x)
+    value = u.value[..., 0]  # (B, 1)
+    x, u_x, u_nu = point.x, u.x[..., 0], u.nu[..., 0] + value * point.nu
+
+    outer = partial(products, backend, shared=shared)
+    rows, lower, upper = qp.split(u.c[..., 0] + value * lam)
+    if name == "Q":
+        half = (u_x + value * x / 2) / 2  # x x'/2 is symmetric already: half of it on each side
+        return outer(half, x, x, half)
+    if name == "G":
+        return outer(qp.split(lam)[0], u_x, rows, x)
+    if name == "A":
+        return outer(point.nu, u_x, u_nu, x)
+    own = {"p": u_x + value * x, "h": -rows, "b": -u_nu, "lb": lower, "ub": -upper}[name]
+    return xp.sum(own, axis=0, keepdims=True) if shared else own
+
+
+class Product(NamedTuple):
+    """Derivative of the matrix of (2) along a direction, times a vector of unknowns."""
+
+    curved: Array  # (B, n): ``dQ x``
+    by_rows: Array  # (B, n): ``dG'lam + dA'nu``
+    rows: Array  # (B, m): ``dG x``; bounds' rows do not move
+    nu: Array  # (B, k): ``dA x``
+
+    @property
+    def x(self) -> Array:  # (B, n)
+        """First block row: ``dQ x + dG'lam + dA'nu``."""
+        return self.curved + self.by_rows
+
+
+def product(d: Direction, x: Array, lam: Array, nu: Array) -> Product:
+    """Return the `Product` of `d` with ``(x, lam, nu)``; lam: (B, m), the rows of G alone."""
+    curved, by_rows, rows, equal = 0 * x, 0 * x, 0 * lam, 0 * nu
+    if "Q" in d:
+        curved = mv((d["Q"] + d["Q"].mT) / 2, x)
+    if "G" in d:
+        by_rows, rows = mv(d["G"].mT, lam), mv(d["G"], x)
+    if "A" in d:
+        by_rows, equal = by_rows + mv(d["A"].mT, nu), mv(d["A"], x)
+    return Product(curved, by_rows, rows, equal)
+
+
+class Tangent(NamedTuple):
+    """The directional derivative of every output, for one direction per element."""
+
+    x: Array  # (B, n)
+    s: Array  # (B, m)
+    lam: Array  # (B, M)
+    nu: Array  # (B, k)
+    objective: Array  # (B,)
+
+
+def tangent(
+    kept: Kept,
+    lam: Array,  # (B, M), fixed variables' multipliers included
+    d: Direction,
+    backend: Backend,
+    *,
+    least_squares: bool,
+) -> Tangent:
+    """Solve (2) for the direction `d` of the inputs."""
+    qp, w = kept.qp, kept.factors.weights.w
+    x, nu = kept.point.x, kept.point.nu
+    xp = namespace(x)
+    moved = product(d, x, qp.split(lam)[0], nu)
+    none = 0 * x
+    r_c = [d.get("h", 0 * moved.rows) - moved.rows]
+    r_c += [none - d.get("lb", none)] if qp.bounds[0] else []
+    r_c += [none + d.get("ub", none)] if qp.bounds[1] else []
+    # A row that is absent has activity 0 and a right-hand side that may be infinite.
+    rows = xp.where(w > 0, xp.concat(r_c, axis=1), 0.0)
+    r_nu, dp = d.get("b", 0 * nu) - moved.nu, d.get("p", none)
+    rhs = Rhs(-(moved.x + dp)[..., None], rows[..., None], r_nu[..., None])
+    out = solve(kept, rhs, backend, least_squares=least_squares)
+    dx = out.x[..., 0]
+    free = qp.split(qp.present & (w < xp.inf))[0]
+    ds = xp.where(free, r_c[0] - mv(qp.G, dx), 0.0)
+    forces = xp.where(lam > 0, xp.concat(r_c, axis=1), 0.0)  # a fixed variable's on either side
+    value = dot(x, moved.curved) / 2 + dot(x, dp) - dot(nu, r_nu) - dot(lam, forces)
+    return Tangent(dx, ds, out.c[..., 0], out.nu[..., 0], value)

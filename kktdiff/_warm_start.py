@@ -1,0 +1,35 @@
+"""From the solution of a nearby problem to a point of this one."""
+
+from kktdiff._arrays import namespace
+from kktdiff._problem import Problem
+from kktdiff._records import Point
+from kktdiff._solution import Solution
+
+
+def nearby_point(problem: Problem, solution: Solution) -> Point:
+    """Return the flat point of `solution`, for a problem of the same shapes.
+
+    Raises
+    ------
+    ValueError
+        If `solution` is of other shapes.
+    """
+    given, qp = problem.given, problem.qp
+    n, m, k = qp.sizes
+    wanted = {"x": n, "lam": m, "nu": k, "lam_lb": n, "lam_ub": n}
+    flat = {}
+    for name, size in wanted.items():
+        array = getattr(solution, name)
+        if tuple(array.shape) != (*given.batch, size):
+            raise ValueError(
+                f"warm_start.{name} has shape {tuple(array.shape)}: expected "
+                f"{(*given.batch, size)}, as this problem has"
+            )
+        flat[name] = given.receive(array, (problem.length, size))
+    xp = namespace(qp.p)
+    sides = [v for v, rows in zip((flat["lam_lb"], flat["lam_ub"]), qp.bounds, strict=True) if rows]
+    lam = xp.concat([flat["lam"], *sides], axis=1)
+    x = flat["x"] if qp.fixed is None else xp.where(qp.fixed, qp.value, flat["x"])
+    slack = qp.d - qp.C(x[..., None])[..., 0]
+    s = xp.where(qp.present, xp.where(slack < 0, 0.0, slack), 1.0)
+    return Point(x, s, xp.where(qp.present, lam, 0.0), flat["nu"])

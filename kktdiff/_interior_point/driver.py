@@ -18,7 +18,8 @@ from kktdiff._interior_point.active_set import (
     polish,
     with_fixed,
 )
-from kktdiff._interior_point.mehrotra import Stage, run
+from kktdiff._interior_point.loop import run
+from kktdiff._interior_point.mehrotra import Stage
 from kktdiff._interior_point.newton import border_groups, weights_at
 from kktdiff._interior_point.program import Program, point_in_given, program
 from kktdiff._interior_point.reports import record

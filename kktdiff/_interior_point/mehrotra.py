@@ -15,24 +15,20 @@ Salahi, Peng and Terlaky 2007, and of Colombo and Gondzio 2008).
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from kktdiff._arrays import clip, concat, largest, namespace, norm_inf, pick, pick_all
 from kktdiff._interior_point.newton import system, weights_at
 from kktdiff._interior_point.program import Program
-from kktdiff._interior_point.reports import record
-from kktdiff._interior_point.residuals import Residuals, evaluate, mean_product
-from kktdiff._interior_point.scaling import to_given
+from kktdiff._interior_point.residuals import Residuals, mean_product
 from kktdiff._interior_point.start import centred
 from kktdiff._interior_point.termination import (
     RUNNING,
     Loop,
-    check_termination,
-    errors,
     linear,
 )
 from kktdiff._records import Point
-from kktdiff._settings import BIG, MAX_REGULARISATION, MIN_REGULARISATION, Settings
+from kktdiff._settings import BIG, MAX_REGULARISATION, MIN_REGULARISATION
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
 
@@ -47,15 +43,6 @@ MIN_STEP = 0.05  # a shorter one is tried again with less of the corrector
 Direction = tuple[Array, Array, Array, Array]  # dx, ds, dlam, dnu
 
 
-class Ended(NamedTuple):
-    """The result of a run, each (B, ...)."""
-
-    best: Point  # of the smallest error; for an infeasible element its proof
-    active: Array  # (B, M) bool: rows whose slack goes to zero faster than their multiplier
-    status: Array
-    iterations: Array
-
-
 class Stage(NamedTuple):
     """Tolerance and safeguards of a run."""
 
@@ -63,109 +50,6 @@ class Stage(NamedTuple):
     careful: bool  # see `kktdiff._interior_point.newton.system`
     barrier: float = 0.0  # > 0: stop on the central path at this parameter
     restarts: int = 0  # at most, per element
-
-
-def run(
-    program: Program,
-    point: Point,
-    settings: Settings,
-    stage: Stage,
-    backend: Backend,
-    spent: Array,  # (B,): iterations that each element has had before
-) -> Ended:
-    """Iterate from `point` until each element is accurate, hopeless or stuck."""
-    loop, some = _begin(point, spent), program
-    finished: list[Loop] = []
-    xp = namespace(point.x)
-    while True:
-        residuals = evaluate(some.qp, loop.point)
-        error = errors(some.qp, some.units, loop.point, residuals)
-        if stage.barrier:
-            error = _off_path(some, loop.point, error, stage.barrier)
-        loop = check_termination(
-            some,
-            loop,
-            residuals,
-            error,
-            stage.tol,
-            settings.max_iter,
-            backend,
-            careful=stage.careful,
-            on_path=stage.barrier > 0,
-        )
-        if settings.report is not None:
-            _report(some, loop, settings.report)
-        running = loop.status == RUNNING
-        live = int(xp.sum(xp.astype(running, xp.int64)))
-        if not live:
-            break
-        if live < 0.75 * running.shape[0]:
-            finished.append(loop.take(xp.nonzero(~running)[0]))
-            keep = xp.nonzero(running)[0]
-            loop, some = loop.take(keep), some.take(keep)
-            residuals, error = residuals.take(keep), xp.take(error, keep, axis=0)
-        loop = advance(some, loop, residuals, error, stage, backend)
-    return _gather([*finished, loop])
-
-
-def _report(some: Program, loop: Loop, report: Callable[[dict[str, Any]], None]) -> None:
-    """Report the residuals and mu of the iterates, in the caller's units."""
-    given = some.given
-    point = to_given(given, some.scaling, loop.point)
-    mu = mean_product(given, point.s, point.lam)
-    running = loop.status == RUNNING
-    report(record("iterate", evaluate(given, point), loop.iterations, running, mu, loop.step))
-
-
-def _off_path(program: Program, point: Point, error: Array, barrier: float) -> Array:
-    """Errors with the distance from the central path in the place of complementarity."""
-    xp, cost = namespace(error), program.scaling.cost
-    aim = (barrier * cost)[:, None]
-    off = norm_inf(xp.where(program.qp.present, point.lam * point.s / aim - 1, 0.0))
-    return xp.stack([error[:, 0], error[:, 1], off], axis=-1)
-
-
-def _begin(point: Point, spent: Array) -> Loop:
-    xp = namespace(point.x)
-    batch, device = point.x.shape[0], point.x.device
-    full = xp.full((batch,), BIG, dtype=point.x.dtype, device=device)
-    return Loop(
-        index=xp.arange(batch, device=device),
-        point=point,
-        before=point,
-        best=point,
-        best_error=full,
-        least=xp.stack([full] * 4, axis=-1),
-        progress=spent,
-        boost=0 * full + 1,
-        status=0 * spent + RUNNING,
-        iterations=spent,
-        step=0 * full,
-        expected=xp.stack([full] * 2, axis=-1),
-        short=0 * spent,
-        restarts=0 * spent,
-        active=point.lam > point.s,
-    )
-
-
-def _gather(parts: list[Loop]) -> Ended:
-    """Join the finished parts in the chunk's own order."""
-    xp = namespace(parts[0].index)
-    order = xp.argsort(xp.concat([part.index for part in parts]))
-
-    def join(*arrays: Array) -> Array:
-        return xp.take(xp.concat(arrays), order, axis=0)
-
-    def joined(points: list[Point]) -> Point:
-        return Point(*(join(*arrays) for arrays in zip(*points, strict=True)))
-
-    best = joined([p.best for p in parts])
-    return Ended(
-        best,
-        join(*(p.active for p in parts)),
-        join(*(p.status for p in parts)),
-        join(*(p.iterations for p in parts)),
-    )
 
 
 def advance(
@@ -189,12 +73,11 @@ def advance(
     go = finite & running
     length = xp.min(steps, axis=1)
     short = xp.where(length < SHORT_FOR_RESTART, loop.short + 1, 0 * loop.short)
-    off = largest(error[:, 0], error[:, 1]) > RESTART_ERROR
-    again = running & off & (short >= 3) & (loop.restarts < stage.restarts)
+    again = running & _blocked(error, short) & (loop.restarts < stage.restarts)
     alpha, beta = steps[:, :1], steps[:, 1:]
     x, s, lam, nu = loop.point
     moved = Point(x + alpha * dx, s + alpha * ds, lam + beta * dlam, nu + beta * dnu)
-    if bool(xp.any(again)):  # mu is too small for how far x still has to go
+    if bool(xp.any(again)):
         scale = norm_inf(moved.x) * 10.0 ** xp.astype(loop.restarts, moved.x.dtype)
         moved = pick_all(again, centred(program, moved.x, moved.nu, scale), moved)
     iterations = xp.where(running, loop.iterations + 1, loop.iterations)
@@ -212,6 +95,11 @@ def advance(
         step=xp.where(go, length, 0.0),
         iterations=iterations,
     )
+
+
+def _blocked(error: Array, short: Array) -> Array:  # (B,) bool
+    """Return True where short steps in a row show that mu is too small for how far x has to go."""
+    return (short >= 3) & (largest(error[:, 0], error[:, 1]) > RESTART_ERROR)
 
 
 def _slope(program: Program, point: Point, r: Residuals) -> Array:  # (B,)

@@ -5,7 +5,8 @@ and the solution depends smoothly on the data; as mu goes to 0 it goes to the so
 """
 
 from kktdiff._interior_point.driver import Kept, Part, keep_interior
-from kktdiff._interior_point.mehrotra import Stage, run
+from kktdiff._interior_point.loop import run
+from kktdiff._interior_point.mehrotra import Stage
 from kktdiff._interior_point.start import start
 from kktdiff._settings import Settings
 from kktdiff._status import Status

@@ -37,7 +37,6 @@ STEP_FRACTION_SHORT = 0.9  # of a step below SHORT_STEP: closer, and the next on
 SHORT_STEP = 0.8
 SHORT_FOR_RESTART = 0.1
 CENTRING = 0.3, 0.7  # sigma of a step without corrector
-RESTART_ERROR = 1e-6  # primal or dual error above which short steps call for a larger mu
 MIN_STEP = 0.05  # a shorter one is tried again with less of the corrector
 
 Direction = tuple[Array, Array, Array, Array]  # dx, ds, dlam, dnu
@@ -73,7 +72,7 @@ def advance(
     go = finite & running
     length = xp.min(steps, axis=1)
     short = xp.where(length < SHORT_FOR_RESTART, loop.short + 1, 0 * loop.short)
-    again = running & _blocked(error, short) & (loop.restarts < stage.restarts)
+    again = running & _blocked(error, short, stage.tol) & (loop.restarts < stage.restarts)
     alpha, beta = steps[:, :1], steps[:, 1:]
     x, s, lam, nu = loop.point
     moved = Point(x + alpha * dx, s + alpha * ds, lam + beta * dlam, nu + beta * dnu)
@@ -97,9 +96,9 @@ def advance(
     )
 
 
-def _blocked(error: Array, short: Array) -> Array:  # (B,) bool
+def _blocked(error: Array, short: Array, tol: float) -> Array:  # (B,) bool
     """Return True where short steps in a row show that mu is too small for how far x has to go."""
-    return (short >= 3) & (largest(error[:, 0], error[:, 1]) > RESTART_ERROR)
+    return (short >= 3) & (norm_inf(error) > tol)
 
 
 def _slope(program: Program, point: Point, r: Residuals) -> Array:  # (B,)

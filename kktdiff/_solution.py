@@ -16,8 +16,8 @@ class Solution:
     Attributes
     ----------
     x : (..., n)
-        Minimiser. NaN where there is none to speak of; for MAX_ITER and ALMOST_SOLVED the best
-        iterate.
+        Minimiser; the best iterate for ALMOST_SOLVED, MAX_ITER and NUMERICAL_ERROR; NaN for
+        elements that have none, are not convex or hold invalid data.
     s, lam : (..., m)
         Slacks ``h - Gx`` (not below 0) and multipliers of the inequalities.
     nu : (..., k)

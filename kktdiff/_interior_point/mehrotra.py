@@ -36,6 +36,7 @@ STEP_FRACTION = 0.995  # of the step to the boundary,
 STEP_FRACTION_SHORT = 0.9  # of a step below SHORT_STEP: closer, and the next one is blocked
 SHORT_STEP = 0.8
 SHORT_FOR_RESTART = 0.1
+LEAST_PRODUCT = 1e-2  # of lam_i s_i, relative to their mean
 CENTRING = 0.3, 0.7  # sigma of a step without corrector
 MIN_STEP = 0.05  # a shorter one is tried again with less of the corrector
 
@@ -76,6 +77,7 @@ def advance(
     alpha, beta = steps[:, :1], steps[:, 1:]
     x, s, lam, nu = loop.point
     moved = Point(x + alpha * dx, s + alpha * ds, lam + beta * dlam, nu + beta * dnu)
+    moved = moved._replace(lam=_near_centre(program, moved))
     if bool(xp.any(again)):
         scale = norm_inf(moved.x) * 10.0 ** xp.astype(loop.restarts, moved.x.dtype)
         moved = pick_all(again, centred(program, moved.x, moved.nu, scale), moved)
@@ -94,6 +96,18 @@ def advance(
         step=xp.where(go, length, 0.0),
         iterations=iterations,
     )
+
+
+def _near_centre(program: Program, point: Point) -> Array:  # (B, M)
+    """Return lam, raised where a product falls far below mu: its slack would block all steps.
+
+    One side of equation 16 of Wächter and Biegler 2006. Linear programs, with a step of its own for
+    lam, do not need it, and where prices span decades it would spoil the smallest.
+    """
+    xp, qp, (_, s, lam, _) = namespace(point.lam), program.qp, point
+    least = LEAST_PRODUCT * mean_product(qp, s, lam)[:, None]
+    raised = qp.present & (lam * s < least) & ~program.linear[:, None]
+    return xp.where(raised, least / xp.where(raised, s, 1.0), lam)
 
 
 def _blocked(error: Array, short: Array, tol: float) -> Array:  # (B,) bool

@@ -26,7 +26,6 @@ from kktdiff._typing import Array
 _SMALL = 1e-3  # shifts below this are solved for in their own unit
 SHIFTED = 1e-9  # shifts below this, relative to the largest, are rounding
 
-SIDES = ("h", "b", "lb", "ub")  # the right-hand sides
 _MULTIPLIER = {"h": "lam", "b": "nu", "lb": "lam_lb", "ub": "lam_ub"}
 
 

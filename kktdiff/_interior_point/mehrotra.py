@@ -11,7 +11,8 @@ A step aims at
 with the predictor's ds and dlam. The corrector, omega = 1, can raise mu and even circle. So a step
 counts only if mu falls with it, or at least does not double while feasibility is still far off;
 otherwise the corrector is taken in part, and if that does not help, not at all (the idea of
-Salahi, Peng and Terlaky 2007, and of Colombo and Gondzio 2008).
+Salahi, Peng and Terlaky 2007, and of Colombo and Gondzio 2008). With curvature no product is left
+far below mu; where steps stay short all the same, the element is centred anew.
 """
 
 from collections.abc import Callable
@@ -22,11 +23,7 @@ from kktdiff._interior_point.newton import system, weights_at
 from kktdiff._interior_point.program import Program
 from kktdiff._interior_point.residuals import Residuals, mean_product
 from kktdiff._interior_point.start import centred
-from kktdiff._interior_point.termination import (
-    RUNNING,
-    Loop,
-    linear,
-)
+from kktdiff._interior_point.termination import RUNNING, Loop, linear
 from kktdiff._records import Point
 from kktdiff._settings import BIG, MAX_REGULARISATION, MIN_REGULARISATION
 from kktdiff._typing import Array

@@ -1,5 +1,6 @@
 # `make demo` and `make test` need Python 3.11+ and make, nothing else: each builds a virtual
-# environment of its own on the first call and reuses it until pyproject.toml changes.
+# environment of its own on the first call and reuses it until pyproject.toml, or the source of the
+# kernels, changes.
 
 PYTHON ?= python3
 ARGS ?=
@@ -40,6 +41,8 @@ docs: .venv-dev/.stamp  ## build the documentation into site/
 clean:  ## remove environments, caches and everything built
 	rm -rf .venv-demo .venv-test .venv-dev build dist site
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	cd kktdiff/kernels && rm -rf CMakeFiles CMakeCache.txt CMakeInit.txt cmake_install.cmake \
+		build.ninja Makefile .cmake .ninja_deps .ninja_log .skbuild-info.json *.so *.pyd
 	find kktdiff tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # What each environment holds. The stamp is written last, so a broken install is done again.
@@ -47,6 +50,7 @@ clean:  ## remove environments, caches and everything built
 .venv-test/.stamp: EXTRAS = test
 .venv-dev/.stamp: EXTRAS = dev,docs
 
+.venv-demo/.stamp .venv-test/.stamp: $(wildcard kktdiff/kernels/*.?pp kktdiff/kernels/CMakeLists.txt)
 .venv-demo/.stamp .venv-test/.stamp .venv-dev/.stamp: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "kktdiff needs Python 3.11 or newer; $(PYTHON) is not: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import kktdiff
-from kktdiff import Solution, Status, backends, bench, sudoku
+from kktdiff import Solution, Status, backends, bench, kernels, sudoku
 from kktdiff._files import UsageError, cannot, read, write
 
 FINE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
@@ -273,7 +273,15 @@ def _info(_: argparse.Namespace) -> int:
             for d in sorted(set(distributions.get(name, [])))
         )
         print(f"  {name:15s} {found or 'not installed'}")
+    print(f"\n{'kernels':17s} {_kernels()}")
     print("\nbackends")
     for name, reason in backends.available().items():
         print(f"  {name:15s} {reason or 'available'}")
     return FINE
+
+
+def _kernels() -> str:
+    try:
+        return kernels.available() or f"{kernels.variant()}, up to {kernels.limit()} threads"
+    except ValueError as error:  # a setting of the environment
+        return f"not usable: {error}"

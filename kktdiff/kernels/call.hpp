@@ -1,0 +1,38 @@
+// A call of a kernel: what it gets, and the table that each instruction set fills.
+//
+// Plain types, and functions in an anonymous namespace: of other inline functions, compiled with
+// every instruction set, the linker would keep any one copy for all.
+#pragma once
+#include <cstdint>
+
+namespace kktdiff {
+
+struct Call {
+  const std::int64_t *sizes;    // sizes[0] is the number of elements in the batch
+  const double *options;
+  void *const *arrays;          // NULL where None was given
+  const std::int64_t *strides;  // entries from one element to the next; 0 where all share one
+  double *scratch;              // this thread's own, aligned to 64 bytes; see Signature::scratch
+};
+
+// Work on elements first to last - 1 of the batch; any such pieces, in any order, by any threads.
+typedef void (*Kernel)(const Call &call, std::int64_t first, std::int64_t last);
+
+struct Table {
+  const char *name;  // of the instruction set
+  int lanes;         // elements that work side by side in one vector
+  Kernel outer;
+};
+
+extern const Table table_baseline, table_avx2, table_avx512;
+
+namespace {
+
+// Return array `i` at an element, or NULL where None was given.
+template <class T>
+inline T *array(const Call &call, int i, std::int64_t element) {
+  return call.arrays[i] ? static_cast<T *>(call.arrays[i]) + element * call.strides[i] : nullptr;
+}
+
+}  // namespace
+}  // namespace kktdiff

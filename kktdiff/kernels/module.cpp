@@ -1,0 +1,203 @@
+// kktdiff.kernels._native: checks what it is called with, then runs a kernel without the GIL.
+#ifdef KKTDIFF_LIMITED_API
+#define Py_LIMITED_API 0x030B0000
+#endif
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <cstring>
+#include <memory>
+
+#include "processor.hpp"
+#include "signatures.hpp"
+#include "threads.hpp"
+
+namespace {
+
+using namespace kktdiff;
+
+constexpr int MOST = sizeof Signature::array / sizeof(Array);
+constexpr int MOST_THREADS = 4096;
+
+const Table *tables[3];
+const int variants = supported(tables);
+
+// The buffers of one call, released at its end.
+struct Buffers {
+  Py_buffer buffer[MOST];
+  int count = 0;
+  ~Buffers() {
+    while (count) PyBuffer_Release(&buffer[--count]);
+  }
+};
+
+const char *title(Type type) {
+  return type == Type::float64 ? "float64" : type == Type::int64 ? "int64" : "bool";
+}
+
+bool holds(const Py_buffer &buffer, Type type) {
+  const char *format = buffer.format ? buffer.format : "B";
+  if (std::strlen(format) != 1) return false;
+  const Py_ssize_t size = type == Type::boolean ? 1 : 8;
+  const char *letters = type == Type::float64 ? "d" : type == Type::int64 ? "lq" : "?B";
+  return buffer.itemsize == size && std::strchr(letters, *format);
+}
+
+// Read tuple `values` of `expected` numbers; false with an error set if it is anything else.
+template <class Number, class Read>
+bool numbers(const char *kernel, const char *what, PyObject *values, int expected, Number *out,
+             Read read) {
+  if (!PyTuple_Check(values) || PyTuple_Size(values) != expected) {
+    PyErr_Format(PyExc_TypeError, "%s: %s: expected a tuple of %d numbers, got %R", kernel, what,
+                 expected, values);
+    return false;
+  }
+  for (int i = 0; i < expected; i++) {
+    out[i] = read(PyTuple_GetItem(values, i));
+    if (PyErr_Occurred()) return false;
+  }
+  return true;
+}
+
+// Take the memory of `given` as the kernel's array; false with an error set if it does not fit.
+bool take(const Signature &kernel, const Array &array, PyObject *given, const std::int64_t *sizes,
+          Buffers &buffers, void *&pointer, std::int64_t &stride) {
+  const bool written = array.use == Use::output || array.use == Use::optional_output;
+  pointer = nullptr;
+  stride = 0;
+  if (given == Py_None) {
+    if (array.use == Use::optional_input || array.use == Use::optional_output) return true;
+    PyErr_Format(PyExc_TypeError, "%s: %s: expected an array, got None", kernel.name, array.name);
+    return false;
+  }
+  Py_buffer &buffer = buffers.buffer[buffers.count];
+  const int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (written ? PyBUF_WRITABLE : 0);
+  if (PyObject_GetBuffer(given, &buffer, flags)) {
+    PyErr_Clear();
+    PyErr_Format(PyExc_ValueError, "%s: %s: expected a C-contiguous%s %s array, got %R of %R",
+                 kernel.name, array.name, written ? ", writable" : "", title(array.type),
+                 PyObject_Type(given), given);
+    return false;
+  }
+  buffers.count++;
+  if (!holds(buffer, array.type)) {
+    PyErr_Format(PyExc_TypeError, "%s: %s: expected %s, got the format '%s'", kernel.name,
+                 array.name, title(array.type), buffer.format ? buffer.format : "B");
+    return false;
+  }
+  const std::int64_t found = buffer.len / buffer.itemsize, one = array.entries(sizes);
+  const bool each = one ? found % one == 0 && found / one == sizes[0] : found == 0;
+  if (!each && (written || found != one)) {
+    PyErr_Format(PyExc_ValueError, "%s: %s: expected %lld entries for each of %lld elements%s, "
+                 "got %lld in all", kernel.name, array.name, static_cast<long long>(one),
+                 static_cast<long long>(sizes[0]), written ? "" : " or for all",
+                 static_cast<long long>(found));
+    return false;
+  }
+  pointer = buffer.buf;
+  stride = each ? one : 0;
+  return true;
+}
+
+// Run the kernel without the GIL; the number of threads that worked, 0 without memory.
+int released(const Table &table, const Signature &kernel, Call call, int threads) {
+  const std::int64_t needed = kernel.scratch ? kernel.scratch(call.sizes, table.lanes) : 0;
+  const std::int64_t doubles = (needed + 7) / 8 * 8;
+  std::unique_ptr<double[]> memory;
+  double *scratch = nullptr;
+  if (doubles) {
+    memory.reset(new (std::nothrow) double[doubles * threads + 8]);
+    if (!memory) return 0;
+    scratch = memory.get();
+    while (reinterpret_cast<std::uintptr_t>(scratch) % 64) scratch++;
+  }
+  int worked;
+  Py_BEGIN_ALLOW_THREADS
+  worked = run(table.*kernel.kernel, call, table.lanes, threads, scratch, doubles);
+  Py_END_ALLOW_THREADS
+  return worked;
+}
+
+const Table *table_named(const char *name) {
+  for (int i = 0; i < variants; i++)
+    if (!std::strcmp(tables[i]->name, name)) return tables[i];
+  PyErr_Format(PyExc_ValueError, "there is no variant '%s' here", name);
+  return nullptr;
+}
+
+const Signature *kernel_named(const char *name) {
+  for (const Signature &kernel : signatures)
+    if (!std::strcmp(kernel.name, name)) return &kernel;
+  PyErr_Format(PyExc_ValueError, "there is no kernel '%s'", name);
+  return nullptr;
+}
+
+PyObject *call(PyObject *, PyObject *arguments) {
+  const char *variant, *name;
+  PyObject *sizes_given, *options_given, *arrays_given;
+  int threads;
+  if (!PyArg_ParseTuple(arguments, "ssOOOi:call", &variant, &name, &sizes_given, &options_given,
+                        &arrays_given, &threads))
+    return nullptr;
+  const Table *table = table_named(variant);
+  const Signature *kernel = table ? kernel_named(name) : nullptr;
+  if (!kernel) return nullptr;
+  std::int64_t sizes[MOST], strides[MOST];
+  double options[MOST];
+  void *pointers[MOST];
+  if (!numbers(name, "sizes", sizes_given, kernel->sizes, sizes, PyLong_AsLongLong) ||
+      !numbers(name, "options", options_given, kernel->options, options, PyFloat_AsDouble))
+    return nullptr;
+  for (int i = 0; i < kernel->sizes; i++)
+    if (sizes[i] < 0 || sizes[i] > INT32_MAX) {
+      PyErr_Format(PyExc_ValueError, "%s: sizes: expected 0 to 2147483647, got %R", name,
+                   sizes_given);
+      return nullptr;
+    }
+  if (threads < 1 || threads > MOST_THREADS) {
+    PyErr_Format(PyExc_ValueError, "%s: threads: expected 1 to %d, got %d", name, MOST_THREADS,
+                 threads);
+    return nullptr;
+  }
+  if (!PyTuple_Check(arrays_given) || PyTuple_Size(arrays_given) != kernel->arrays) {
+    PyErr_Format(PyExc_TypeError, "%s: expected a tuple of %d arrays", name, kernel->arrays);
+    return nullptr;
+  }
+  Buffers buffers;
+  for (int i = 0; i < kernel->arrays; i++)
+    if (!take(*kernel, kernel->array[i], PyTuple_GetItem(arrays_given, i), sizes, buffers,
+              pointers[i], strides[i]))
+      return nullptr;
+  const int worked = released(*table, *kernel, {sizes, options, pointers, strides, nullptr}, threads);
+  return worked ? PyLong_FromLong(worked) : PyErr_NoMemory();
+}
+
+PyObject *names(PyObject *, PyObject *) {
+  PyObject *found = PyTuple_New(variants);
+  for (int i = 0; found && i < variants; i++) {
+    PyObject *name = PyUnicode_FromString(tables[i]->name);
+    if (!name || PyTuple_SetItem(found, i, name)) Py_CLEAR(found);
+  }
+  return found;
+}
+
+PyMethodDef methods[] = {
+    {"call", call, METH_VARARGS,
+     "call(variant, name, sizes, options, arrays, threads) -> threads that worked"},
+    {"variants", names, METH_NOARGS, "The instruction sets that run here, the best one last."},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyModuleDef_Slot slots[] = {
+#ifdef Py_GIL_DISABLED
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+    {0, nullptr},
+};
+
+PyModuleDef module = {PyModuleDef_HEAD_INIT, "_native", nullptr, 0, methods, slots,
+                      nullptr, nullptr, nullptr};
+
+}  // namespace
+
+PyMODINIT_FUNC PyInit__native() { return PyModuleDef_Init(&module); }

@@ -1,0 +1,12 @@
+// Every kernel for one instruction set: compiled once for each, with VARIANT, LANES and its flags.
+//
+// All but the table is in anonymous namespaces, and nothing of the standard library is used, so
+// that no function with this file's instructions can stand in for another file's.
+#include "outer.hpp"
+
+#define NAMED(variant) table_##variant
+#define TABLE(variant) NAMED(variant)
+#define QUOTED(variant) #variant
+#define TEXT(variant) QUOTED(variant)
+
+extern const kktdiff::Table kktdiff::TABLE(VARIANT) = {TEXT(VARIANT), LANES, outer};

@@ -1,0 +1,209 @@
+// The number types of a kernel: `Pack`, LANES problems side by side in one vector, and `double`, one
+// problem. Kernels are templates over the type T, and every function here is there for both.
+//
+// Nothing of the standard library, and no include but that of the vector instructions: a CUDA device
+// compiles this with T = double.
+// Nothing here depends on how a product is rounded except fma, which is one operation where the
+// instruction set has it, and two elsewhere.
+#pragma once
+
+#if defined(__CUDACC__)
+#define KKTDIFF_INLINE static __device__ __forceinline__
+#define KKTDIFF_UNROLL _Pragma("unroll")
+#else
+#define KKTDIFF_INLINE static inline __attribute__((always_inline))
+#define KKTDIFF_UNROLL _Pragma("GCC unroll 8")
+#endif
+#if defined(__CUDACC__) || defined(__FMA__) || defined(__aarch64__)
+#define KKTDIFF_FMA 1
+#else
+#define KKTDIFF_FMA 0
+#endif
+#if defined(__CUDACC__)
+#elif defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+namespace kktdiff {
+
+// The types that go with a number type: of comparisons, and of its bits.
+template <class T>
+struct Lanes;
+
+template <>
+struct Lanes<double> {
+  static constexpr int count = 1;
+  typedef bool Mask;
+  typedef unsigned long long Bits;
+};
+
+KKTDIFF_INLINE bool any(bool mask) { return mask; }
+KKTDIFF_INLINE bool all(bool mask) { return mask; }
+
+#if defined(__CUDACC__)
+KKTDIFF_INLINE double sqrt(double a) { return ::sqrt(a); }
+KKTDIFF_INLINE double fma(double a, double b, double c) { return ::fma(a, b, c); }
+KKTDIFF_INLINE unsigned long long to_bits(double a) {
+  return static_cast<unsigned long long>(__double_as_longlong(a));
+}
+KKTDIFF_INLINE double from_bits(unsigned long long bits) {
+  return __longlong_as_double(static_cast<long long>(bits));
+}
+#else
+KKTDIFF_INLINE double sqrt(double a) { return __builtin_sqrt(a); }
+KKTDIFF_INLINE double fma(double a, double b, double c) {
+  return KKTDIFF_FMA ? __builtin_fma(a, b, c) : a * b + c;
+}
+KKTDIFF_INLINE unsigned long long to_bits(double a) {
+  unsigned long long bits;
+  __builtin_memcpy(&bits, &a, sizeof bits);
+  return bits;
+}
+KKTDIFF_INLINE double from_bits(unsigned long long bits) {
+  double a;
+  __builtin_memcpy(&a, &bits, sizeof a);
+  return a;
+}
+
+typedef double Pack __attribute__((vector_size(8 * LANES)));
+typedef unsigned long long PackBits __attribute__((vector_size(8 * LANES)));
+typedef decltype(Pack{} < Pack{}) PackMask;  // all bits of a lane, or none
+
+template <>
+struct Lanes<Pack> {
+  static constexpr int count = LANES;
+  typedef PackMask Mask;
+  typedef PackBits Bits;
+};
+
+// One bit for each lane.
+KKTDIFF_INLINE int lanes_set(PackMask mask) {
+#if defined(__x86_64__) && LANES == 8
+  return _mm512_movepi64_mask((__m512i)mask);
+#elif defined(__x86_64__) && LANES == 4
+  return _mm256_movemask_pd((__m256d)mask);
+#elif defined(__x86_64__)
+  return _mm_movemask_pd((__m128d)mask);
+#else
+  int set = 0;
+  for (int l = 0; l < LANES; l++) set |= int(mask[l] & 1) << l;
+  return set;
+#endif
+}
+KKTDIFF_INLINE bool any(PackMask mask) { return lanes_set(mask) != 0; }
+KKTDIFF_INLINE bool all(PackMask mask) { return lanes_set(mask) == (1 << LANES) - 1; }
+
+KKTDIFF_INLINE PackBits to_bits(Pack a) { return (PackBits)a; }
+KKTDIFF_INLINE Pack from_bits(PackBits bits) { return (Pack)bits; }
+
+KKTDIFF_INLINE Pack fma(Pack a, Pack b, Pack c) {
+#if defined(__FMA__) && LANES == 8
+  return _mm512_fmadd_pd(a, b, c);
+#elif defined(__FMA__) && LANES == 4
+  return _mm256_fmadd_pd(a, b, c);
+#elif defined(__aarch64__)
+  return (Pack)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+#else
+  return a * b + c;
+#endif
+}
+KKTDIFF_INLINE Pack sqrt(Pack a) {  // lane by lane, which compilers turn into one instruction
+  Pack out;
+  KKTDIFF_UNROLL
+  for (int l = 0; l < LANES; l++) out[l] = __builtin_sqrt(a[l]);
+  return out;
+}
+#endif
+
+// The same number in each lane.
+template <class T>
+KKTDIFF_INLINE T splat(double a) {
+  return a - T{};
+}
+
+// `a` where the mask is set, `b` elsewhere.
+template <class T>
+KKTDIFF_INLINE T select(typename Lanes<T>::Mask mask, T a, T b) {
+  return mask ? a : b;
+}
+
+// `b` where one of them is NaN.
+template <class T>
+KKTDIFF_INLINE T min(T a, T b) {
+  return a < b ? a : b;
+}
+template <class T>
+KKTDIFF_INLINE T max(T a, T b) {
+  return a > b ? a : b;
+}
+
+template <class T>
+KKTDIFF_INLINE T abs(T a) {
+  return from_bits(to_bits(a) & 0x7FFFFFFFFFFFFFFFull);
+}
+
+// The nearest integer, an even one where two are as near.
+template <class T>
+KKTDIFF_INLINE T round(T a) {
+  const double shift = 0x1p52;  // from here on there are integers alone
+  const T near = (abs(a) + shift) - shift;
+  const T rounded = from_bits(to_bits(near) | (to_bits(a) & 0x8000000000000000ull));
+  return select(abs(a) < splat<T>(shift), rounded, a);
+}
+
+// 2 to the power of round(log2(v)), for positive finite v, as correctly rounded operations give it.
+//
+// log2(v) = e + log2(m) is compared with e + 1/2. It rounds to just that where m is nearer to
+// sqrt(2) than half a unit in the last place of e + 1/2, times the derivative sqrt(2) log(2); then
+// the even one of e and e + 1 is taken.
+template <class T>
+KKTDIFF_INLINE T power_of_two(T v) {
+  typedef typename Lanes<T>::Bits Bits;
+  const unsigned long long one = 0x3FF0000000000000ull, integer = 0x4330000000000000ull;
+  const auto subnormal = v < splat<T>(0x1p-1022);
+  const Bits bits = to_bits(select(subnormal, v * 0x1p64, v));
+  const Bits biased = bits >> 52;
+  const T m = from_bits((bits & 0xFFFFFFFFFFFFFull) | one);
+  const T shift = select(subnormal, splat<T>(1023 + 64), splat<T>(1023));
+  const T e = (from_bits(biased | integer) - 0x1p52) - shift;
+  const T parity = from_bits((biased & 1ull) | integer) - 0x1p52;  // 1 where e is even
+  const T above = (m - 0x1.6A09E667F3BCCp0) - 0x1.21165F626CDD5p-53;  // m - sqrt(2)
+  const T size = from_bits(to_bits(e + 0.5) & 0x7FF0000000000000ull);
+  const T tie = size * (0.98025814346854723 * 0x1p-53);
+  const auto up = (above > tie) | ((above >= -tie) & (parity < splat<T>(0.5)));
+  const T power = select(up, from_bits((biased + 1ull) << 52), from_bits(biased << 52));
+  return select(subnormal, power * 0x1p-64, power);
+}
+
+// Lane l at base[l * stride]; beyond `count` lanes, the last of them again.
+template <class T>
+KKTDIFF_INLINE T load(const double *base, long long stride, int count = Lanes<T>::count) {
+  if constexpr (Lanes<T>::count == 1) {
+    return *base;
+  } else {
+    const auto lane = [&](int l) { return base[(l < count ? l : count - 1) * stride]; };
+#if defined(LANES) && LANES == 8
+    return T{lane(0), lane(1), lane(2), lane(3), lane(4), lane(5), lane(6), lane(7)};
+#elif defined(LANES) && LANES == 4
+    return T{lane(0), lane(1), lane(2), lane(3)};
+#else
+    return T{lane(0), lane(1)};
+#endif
+  }
+}
+
+// The first `count` lanes only.
+template <class T>
+KKTDIFF_INLINE void store(double *base, long long stride, T value, int count = Lanes<T>::count) {
+  if constexpr (Lanes<T>::count == 1) {
+    *base = value;
+  } else {
+    KKTDIFF_UNROLL
+    for (int l = 0; l < Lanes<T>::count; l++)
+      if (l < count) base[l * stride] = value[l];
+  }
+}
+
+}  // namespace kktdiff

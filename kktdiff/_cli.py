@@ -282,6 +282,7 @@ def _info(_: argparse.Namespace) -> int:
 
 def _kernels() -> str:
     try:
-        return kernels.available() or f"{kernels.variant()}, up to {kernels.limit()} threads"
-    except ValueError as error:  # a setting of the environment
+        reason, most = kernels.available(), kernels.limit()
+    except ValueError as error:  # the environment's setting
         return f"not usable: {error}"
+    return reason or f"{kernels.variant()}, at most {most} thread{'s' if most > 1 else ''}"

@@ -11,13 +11,25 @@ True
 import functools
 import importlib
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import NamedTuple
 
 from kktdiff._typing import Array
 
 __all__ = ["available", "call", "limit", "threads", "variant"]
 
+_VARIANTS = ("baseline", "avx2", "avx512")
+_NOT_COMPILED = (
+    "not compiled when kktdiff was installed, for want of a C++ compiler or since the build "
+    "failed: pip install -v shows why"
+)
 _SECONDS_PER_THREAD = 2e-4  # at least: to make one and wait for its end takes 14 to 100 us
+
+
+class _Loaded(NamedTuple):
+    variant: str | None  # the instruction set whose kernels are used
+    call: Callable[..., int] | None
+    reason: str | None  # why there are none
 
 
 def available() -> str | None:
@@ -28,13 +40,12 @@ def available() -> str | None:
     ValueError
         If ``KKTDIFF_KERNELS`` is neither ``off`` nor an instruction set that runs here.
     """
-    chosen, reason = _chosen()
-    return reason if chosen is None else None
+    return _load().reason
 
 
 def variant() -> str | None:
     """Return the instruction set whose kernels are used, or None if none are."""
-    return _chosen()[0]
+    return _load().variant
 
 
 def call(
@@ -60,10 +71,10 @@ def call(
     TypeError, ValueError
         If what is given is not as declared; the message names the array.
     """
-    chosen, reason = _chosen()
-    if chosen is None:
-        raise RuntimeError(reason)
-    return _extension().call(chosen, name, sizes, options, arrays, threads)
+    loaded = _load()
+    if loaded.call is None:
+        raise RuntimeError(f"there are no kernels: {loaded.reason}")
+    return loaded.call(loaded.variant, name, sizes, options, arrays, threads)
 
 
 def threads(seconds: float) -> int:
@@ -76,7 +87,8 @@ def threads(seconds: float) -> int:
     ValueError
         If ``KKTDIFF_THREADS`` is not a positive integer.
     """
-    return max(1, min(limit(), int(seconds / _SECONDS_PER_THREAD)))
+    worth = int(seconds / _SECONDS_PER_THREAD)
+    return min(limit(), worth) if worth > 1 else 1
 
 
 def limit() -> int:
@@ -97,31 +109,24 @@ def _processors() -> int:
     return os.cpu_count() or 1
 
 
-def _extension() -> Any:
-    return importlib.import_module("kktdiff.kernels._native")
-
-
 @functools.cache
-def _chosen() -> tuple[str | None, str]:
-    """Return the instruction set to use, or None and the reason."""
+def _load() -> _Loaded:
+    """Import the extension and choose the instruction set, once."""
     wanted = os.environ.get("KKTDIFF_KERNELS", "").strip()
     if wanted == "off":
-        return None, "KKTDIFF_KERNELS=off"
-    known = ("baseline", "avx2", "avx512")
-    if wanted and wanted not in known:
+        return _Loaded(None, None, "switched off by KKTDIFF_KERNELS=off")
+    if wanted and wanted not in _VARIANTS:
         raise ValueError(
-            f"KKTDIFF_KERNELS: expected {', '.join(known)} or off, got {wanted!r}; "
+            f"KKTDIFF_KERNELS: expected {', '.join(_VARIANTS)} or off, got {wanted!r}; "
             "leave it unset for the best one"
         )
     try:
-        variants = _extension().variants()
+        native = importlib.import_module("kktdiff.kernels._native")
     except ModuleNotFoundError:
-        return None, (
-            "not compiled when kktdiff was installed, for want of a C++ compiler or since it "
-            "failed: pip install -v shows why"
-        )
+        return _Loaded(None, None, _NOT_COMPILED)
     except ImportError as error:
-        return None, f"they can't be loaded: {error}"
+        return _Loaded(None, None, f"they can't be loaded: {error}")
+    variants = native.variants()
     if wanted and wanted not in variants:
         raise ValueError(f"KKTDIFF_KERNELS={wanted}: {variants[-1]} is the best that runs here")
-    return wanted or variants[-1], ""
+    return _Loaded(wanted or variants[-1], native.call, None)

@@ -1,8 +1,7 @@
 // A batch among threads that live as long as the call: nothing is kept, so a fork is safe.
 #pragma once
 #include <atomic>
-#include <cstdlib>
-#include <system_error>
+#include <exception>
 #include <thread>
 #include <vector>
 

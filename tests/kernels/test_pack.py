@@ -8,7 +8,6 @@ from decimal import Context, Decimal, localcontext
 import numpy as np
 import pytest
 
-from kktdiff import kernels
 from tests.cuda import emulator
 
 FLAGS = ["-std=c++17", "-O3", "-fno-math-errno", "-ffp-contract=off", "-fno-trapping-math"]
@@ -26,10 +25,10 @@ EDGES += [-(2.0**51) - 0.5, 1e300, -1e300, 5e-324, 2.2e-308, np.inf, -np.inf, np
 
 
 @pytest.fixture(scope="module", params=TARGETS)
-def library(request, repository, tmp_path_factory):
+def library(request, native, repository, tmp_path_factory):
     """The operations, compiled for an instruction set."""
     compiler = emulator.compiler() or pytest.skip(emulator.NO_COMPILER)
-    if kernels.available() is not None or request.param not in kernels._extension().variants():
+    if request.param not in native.variants():
         pytest.skip(f"{request.param} does not run here")
     path = tmp_path_factory.mktemp("pack") / "pack.so"
     source = repository / "tests" / "kernels" / "pack.cpp"

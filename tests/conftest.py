@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kktdiff import _cli, backends, sudoku
+from kktdiff import _cli, backends, kernels, sudoku
 from tests.cuda.fixtures import compiler, cuda, device, emulated, fake
 from tests.namespaces import NAMESPACES
 
@@ -60,8 +60,9 @@ def pytest_ignore_collect(collection_path):
 
 
 def pytest_report_header():
-    """Say so."""
-    return [f"{name} is not installed: the files that use it are left out" for name in MISSING]
+    """Say so, and with which kernels the tests run."""
+    missing = [f"{name} is not installed: the files that use it are left out" for name in MISSING]
+    return [f"kernels: {kernels.variant() or kernels.available()}", *missing]
 
 
 @pytest.fixture(scope="session")

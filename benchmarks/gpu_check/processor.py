@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from benchmarks.gpu_check.record import Record, guarded
-from kktdiff import bench
+from kktdiff import bench, kernels
 
 CASES = (("W1", 128), ("W2", 1000), ("W3", 150), ("W1", 1024))
 REPEATS = 5
@@ -25,7 +25,7 @@ def measure(workload: str, batch: int, seconds: float) -> Record:
     first, _ = bench.timed(contestant.once)
     (timing,) = bench.measure([contestant], REPEATS, seconds / 2)
     return {
-        "cores": bench.processors(),
+        "cores": kernels.processors(),
         "first_call_seconds": first / 1e3,
         "forward_seconds": timing.forward,
         "backward_seconds": timing.backward,

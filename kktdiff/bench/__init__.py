@@ -10,7 +10,7 @@ libraries on the same ones.
 """
 
 from kktdiff.bench._command import add_options, command, some_of
-from kktdiff.bench._machine import machine, processors
+from kktdiff.bench._machine import machine
 from kktdiff.bench._ours import WAYS, build
 from kktdiff.bench._problem import FULL_RANK, Arrays, Problem
 from kktdiff.bench._reference import Reference, errors, reference
@@ -47,7 +47,6 @@ __all__ = [
     "ms",
     "number",
     "outcome",
-    "processors",
     "reference",
     "run",
     "run_one",

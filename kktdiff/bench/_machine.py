@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import kktdiff
+from kktdiff import kernels
 
 PACKAGES = ("numpy", "scipy", "torch")
 
@@ -25,23 +26,17 @@ def machine(packages: tuple[str, ...] = ()) -> dict[str, Any]:
         "date": datetime.now(UTC).date().isoformat(),
         "commit": _commit(),
         "processor": _processor(),
-        "cores": processors(),
+        "cores": kernels.processors(),
         "system": platform.system(),
         "versions": versions,
         "blas": _blas(),
+        "kernels": kernels.variant(),
         "environment": {
             key: value
             for key, value in os.environ.items()
             if key.endswith("_NUM_THREADS") or key.startswith(("OPENBLAS_", "KKTDIFF_"))
         },
     }
-
-
-def processors() -> int:
-    """Return the number of processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _processor() -> str:

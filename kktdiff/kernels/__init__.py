@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from kktdiff._typing import Array
 
-__all__ = ["available", "call", "limit", "threads", "variant"]
+__all__ = ["available", "call", "limit", "processors", "threads", "variant"]
 
 _VARIANTS = ("baseline", "avx2", "avx512")
 _NOT_COMPILED = (
@@ -96,11 +96,10 @@ def limit() -> int:
     text = os.environ.get("KKTDIFF_THREADS", "").strip()
     if text and not (text.isascii() and text.isdecimal() and int(text) > 0):
         raise ValueError(f"KKTDIFF_THREADS: expected an integer, 1 or more, got {text!r}")
-    processors = _processors()
-    return min(int(text), processors) if text else processors
+    return min(int(text), processors()) if text else processors()
 
 
-def _processors() -> int:
+def processors() -> int:
     """Return how many processors this process may use."""
     if hasattr(os, "process_cpu_count"):  # Python 3.13
         return os.process_cpu_count() or 1

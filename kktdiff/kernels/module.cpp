@@ -74,9 +74,9 @@ bool take(const Signature &kernel, const Array &array, PyObject *given, const st
   const int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (written ? PyBUF_WRITABLE : 0);
   if (PyObject_GetBuffer(given, &buffer, flags)) {
     PyErr_Clear();
-    PyErr_Format(PyExc_ValueError, "%s: %s: expected a C-contiguous%s %s array, got %R of %R",
+    PyErr_Format(PyExc_ValueError, "%s: %s: expected a C-contiguous%s %s array, got %R that is none",
                  kernel.name, array.name, written ? ", writable" : "", title(array.type),
-                 PyObject_Type(given), given);
+                 reinterpret_cast<PyObject *>(Py_TYPE(given)));
     return false;
   }
   buffers.count++;

@@ -136,7 +136,7 @@ def test_a_wrong_number_of_threads_is_an_error(monkeypatch, text):
 
 
 def test_threads_are_no_more_than_processors_or_than_is_worth_it(monkeypatch):
-    monkeypatch.setattr(kernels, "_processors", lambda: 4)
+    monkeypatch.setattr(kernels, "processors", lambda: 4)
     assert kernels.limit() == 4
     assert [kernels.threads(s) for s in (0, 1e-4, 3.9e-4, 4.1e-4, 6.1e-4, 1)] == [1, 1, 1, 2, 3, 4]
     monkeypatch.setenv("KKTDIFF_THREADS", " 3 ")

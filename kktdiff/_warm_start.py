@@ -7,7 +7,7 @@ from kktdiff._solution import Solution
 
 
 def nearby_point(problem: Problem, solution: Solution) -> Point:
-    """Return the flat point of `solution`, for a problem of the same shapes.
+    """Return the flat point of `solution`, for a problem of the same shapes; s is left zero.
 
     Raises
     ------
@@ -30,6 +30,4 @@ def nearby_point(problem: Problem, solution: Solution) -> Point:
     sides = [v for v, rows in zip((flat["lam_lb"], flat["lam_ub"]), qp.bounds, strict=True) if rows]
     lam = xp.concat([flat["lam"], *sides], axis=1)
     x = flat["x"] if qp.fixed is None else xp.where(qp.fixed, qp.value, flat["x"])
-    slack = qp.d - qp.C(x[..., None])[..., 0]
-    s = xp.where(qp.present, xp.where(slack < 0, 0.0, slack), 1.0)
-    return Point(x, s, xp.where(qp.present, lam, 0.0), flat["nu"])
+    return Point(x, xp.zeros_like(lam), xp.where(qp.present, lam, 0.0), flat["nu"])

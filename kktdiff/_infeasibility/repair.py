@@ -1,12 +1,14 @@
 """Replace elements whose constraints contradict each other by their closest feasible QPs."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from kktdiff._arrays import largest, mv, namespace, norm_inf, placed, spread, take, take_shared
 from kktdiff._infeasibility.auxiliary import Data
 from kktdiff._infeasibility.closest import Repaired, elements, repair
 from kktdiff._infeasibility.closest_derivatives import ClosestEngine, as_given
-from kktdiff._interior_point.driver import Kept
+from kktdiff._interior_point.compiled import CompiledKept
+from kktdiff._interior_point.parts import Kept
 from kktdiff._problem import Problem
 from kktdiff._sensitivity.derivatives import Engine
 from kktdiff._settings import ROUNDING, Settings
@@ -41,7 +43,7 @@ def repaired_elements(
     own = _fields(repaired, fields)
     own |= {f"shift_{name}": v for name, v in repaired.shift.items()}
     out = {name: placed(at, take(own[name], done), v) for name, v in out.items()}
-    kept = tuple(_without(group, index) for group in engine.kept)
+    kept = tuple(_without(engine.kept, index))
     return out, ClosestEngine(replace(engine, kept=kept), index, repaired)
 
 
@@ -75,7 +77,7 @@ def nearly_feasible_elements(
     status = xp.where(inside, int(Status.SOLVED) + 0 * own["status"], int(Status.ALMOST_SOLVED))
     own |= {"status": status, "primal_residual": size, "duality_gap": gap}
     out = {name: placed(index, own[name], v) for name, v in fields.items()}
-    kept = tuple(_without(group, index) for group in engine.kept)
+    kept = tuple(_without(engine.kept, index))
     main = replace(engine, status=out["status"], kept=kept)
     return out, ClosestEngine(main, index, repaired, asked=False)
 
@@ -136,8 +138,10 @@ def _with_signs(r: Repaired, own: dict[str, Array]) -> dict[str, Array]:
     return own | moved | {"lam": xp.where(moved["lam"] > 0, moved["lam"], 0.0)}  # -0 by rounding
 
 
-def _without(group: Kept, index: Array) -> Kept:
-    """Return the group without the elements `index`."""
+def _without(kept: tuple[Kept | CompiledKept, ...], index: Array) -> Iterator[Kept | CompiledKept]:
+    """Yield the groups without the elements `index`."""
     xp = namespace(index)
-    mask = xp.any(group.index[:, None] == index[None, :], axis=1)
-    return group if not bool(xp.any(mask)) else group.take(xp.nonzero(~mask)[0])
+    for group in kept:
+        left = xp.nonzero(xp.all(group.index[:, None] != index[None, :], axis=1))[0]
+        if left.shape[0]:
+            yield group if left.shape[0] == group.index.shape[0] else group.take(left)

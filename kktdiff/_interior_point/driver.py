@@ -21,7 +21,8 @@ from kktdiff._interior_point.active_set import (
 from kktdiff._interior_point.loop import run
 from kktdiff._interior_point.mehrotra import Stage
 from kktdiff._interior_point.newton import border_groups, weights_at
-from kktdiff._interior_point.program import Program, point_in_given, program
+from kktdiff._interior_point.parts import Kept, Part, keep_accepted, kept_at
+from kktdiff._interior_point.program import Program, program
 from kktdiff._interior_point.reports import record
 from kktdiff._interior_point.residuals import evaluate, with_full_sizes
 from kktdiff._interior_point.scaling import to_given, to_scaled
@@ -44,58 +45,6 @@ _CORRECTIONS = 2  # of the active set, per element and stage
 _WARM_CORRECTIONS = 4  # of a nearby problem's active set, which may differ in more
 _ACTIVE_SET_CHANGE_DIVISOR = 4  # with more than 4 and M by this wrong signs it is another set
 _POLISH_TRY = 1e-4  # error from which polishing is worth a try, where the loop has to stop
-_DECIDED = 1e-6  # distance of each activity from 0 or 1 at which a point shows an active set
-
-
-class Part(NamedTuple):
-    """Some elements with their current points and status."""
-
-    index: Array  # (B,): each element's place in the caller's flat batch
-    program: Program
-    point: Point  # scaled
-    active: Array  # (B, M) bool: the rows that the point shows as active
-    status: Array  # (B,)
-    iterations: Array  # (B,)
-
-    def take(self, index: Array) -> "Part":
-        """Return the elements `index` of the batch."""
-        records = self.program.take(index), self.point.take(index)
-        return Part(take(self.index, index), *records, *(take(v, index) for v in self[3:]))
-
-    def split(self, mask: Array) -> tuple["Part", "Part"]:
-        """Split into the elements where `mask` is True, and the others."""
-        xp = namespace(mask)
-        if bool(xp.all(mask)):
-            return self, self.take(self.index[:0])
-        return self.take(xp.nonzero(mask)[0]), self.take(xp.nonzero(~mask)[0])
-
-    def with_status(self, status: Status) -> "Part":
-        """Return the elements with their status replaced."""
-        return self._replace(status=0 * self.status + int(status))
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return int(self.index.shape[0])
-
-
-class Kept(NamedTuple):
-    """Points and KKT factors of some elements, kept for their sensitivities."""
-
-    index: Array  # (B,): each element's place in the caller's flat batch
-    program: Program
-    point: Point  # in the caller's units
-    factors: Factors  # of the scaled problem
-
-    @property
-    def qp(self) -> QP:
-        """The elements' QPs as given."""
-        return self.program.given
-
-    def take(self, index: Array) -> "Kept":
-        """Return the elements `index` of the batch."""
-        records = self.program.take(index), self.point.take(index)
-        return Kept(take(self.index, index), *records, self.factors.take(index))
 
 
 Outcome = tuple[list[Part], list[Kept]]
@@ -137,9 +86,12 @@ def _places(index: Array, some: Array) -> Array:
 
 
 def _usable(warm: Point, part: Part) -> Point:
-    xp = namespace(warm.x)
+    """Return the scaled point `warm` with its slacks; the origin where it is not finite."""
+    xp, qp = namespace(warm.x), part.program.qp
+    slack = qp.d - qp.C(warm.x[..., None])[..., 0]
+    s = xp.where(qp.present, xp.where(slack < 0, 0.0, slack), 1.0)
     sums = (xp.sum(v, axis=1) for v in (warm.x, warm.lam, warm.nu))
-    return pick_all(xp.isfinite(sum(sums)), warm, origin(part.program.qp))
+    return pick_all(xp.isfinite(sum(sums)), warm._replace(s=s), origin(qp))
 
 
 def _follow(part: Part, settings: Settings, backend: Backend) -> Outcome:
@@ -226,7 +178,7 @@ def _polish(
                 all_of_it = good.shape[0] == group.size
                 factors = result.factors if all_of_it else result.factors.take(good)
                 done.append(finished.with_status(Status.SOLVED))
-                kept.append(_kept(done[-1], factors))
+                kept.append(kept_at(done[-1], factors))
             retry = xp.nonzero(off)[0]
             again.append((take(index, retry), take(result.wanted, retry), take(wrong, retry)))
         if not any(i.shape[0] for i, _, _ in again):
@@ -256,10 +208,6 @@ def _report(part: Part, point: Point, clean: Array, settings: Settings) -> None:
         settings.report(record("polish", r, part.iterations, ~clean, zero, zero + 1))
 
 
-def _kept(part: Part, factors: Factors) -> Kept:
-    return Kept(part.index, part.program, point_in_given(part.program, part.point), factors)
-
-
 def _without(part: Part, done: list[Part]) -> Part:
     """Return the elements of `part` that are not in `done`."""
     if not done:
@@ -268,33 +216,3 @@ def _without(part: Part, done: list[Part]) -> Part:
     for some in done:
         left = placed(_places(part.index, some.index), some.index < 0, left)
     return part.split(left)[0]
-
-
-def keep_accepted(part: Part, backend: Backend) -> list[Kept]:
-    """Factor at unpolished points; for the active set, where the point shows one clearly."""
-    qp, theta = part.program.qp, part.program.units.weight
-    xp = namespace(theta)
-    w = weights_at(qp, part.point, theta, theta).w
-    share = w / (w + theta[:, None])
-    clear = xp.all(xp.abs(share - xp.round(share)) <= _DECIDED, axis=1)[:, None]
-    w = xp.where(clear, xp.where(share > 0.5, xp.inf, xp.zeros_like(w)), w)
-    return _keep(part, w, backend)
-
-
-def keep_interior(part: Part, backend: Backend) -> list[Kept]:
-    """Factor at interior points, with all rows weighted by lam/s."""
-    theta = part.program.units.weight
-    return _keep(part, weights_at(part.program.qp, part.point, theta, theta).w, backend)
-
-
-def _keep(part: Part, w: Array, backend: Backend) -> list[Kept]:
-    qp, theta = part.program.qp, part.program.units.weight
-    w = with_fixed(qp, w, evaluate(qp, part.point).y)
-    small = PROXIMAL + 0 * theta
-    weights = Weights(w, held_variables(qp, w), theta, small, small)
-    kept = []
-    for index, border in border_groups(qp, weights):
-        own = Weights(*(None if v is None else take(v, index) for v in weights))
-        some = part.take(index)
-        kept.append(_kept(some, kkt.factor(some.program.qp, own, backend, border=border)))
-    return kept

@@ -2,7 +2,8 @@
 
 from kktdiff._arrays import namespace, pick, placed, spread, take
 from kktdiff._interior_point.certificates import crossed_bounds
-from kktdiff._interior_point.driver import Part
+from kktdiff._interior_point.compiled import Ready
+from kktdiff._interior_point.parts import Part
 from kktdiff._interior_point.program import point_in_given
 from kktdiff._interior_point.residuals import evaluate, multipliers
 from kktdiff._interior_point.scaling import to_given
@@ -16,7 +17,9 @@ _NUMBERS = "objective", "primal_residual", "dual_residual", "duality_gap"
 Proofs = tuple[tuple[Array, Point], ...]  # places of elements without a solution, and why
 
 
-def collect(problem: Problem, parts: list[Part], tol: float) -> tuple[dict[str, Array], Proofs]:
+def collect(
+    problem: Problem, parts: list[Part], ready: list[Ready], tol: float
+) -> tuple[dict[str, Array], Proofs]:
     """Fields of the solution, each (B, ...), and proofs, from the finished parts."""
     n, m, k = problem.qp.sizes
     xp = namespace(problem.invalid)
@@ -30,20 +33,23 @@ def collect(problem: Problem, parts: list[Part], tol: float) -> tuple[dict[str, 
     }
     for name in _NUMBERS:
         tails[name] = ()
-    found = [(part.index, _fields(part)) for part in parts]
+    found = [(r.index, r.fields) for r in ready] + [(p.index, _fields(p)) for p in parts]
     fields = {
         name: spread([(i, f[name]) for i, f in found], tail, problem.length, problem.qp.p, xp.nan)
         for name, tail in tails.items()
     }
     none = xp.astype(problem.invalid, xp.int64)
-    status = spread([(p.index, p.status) for p in parts], (), problem.length, none)
+    compiled = [(r.index, 0 * r.iterations + int(Status.SOLVED)) for r in ready]
+    statuses = compiled + [(p.index, p.status) for p in parts]
+    status = spread(statuses, (), problem.length, none)
     off = problem.crossing > tol
     status = xp.where(off & (status == int(Status.SOLVED)), int(Status.ALMOST_SOLVED), status)
     primal = xp.maximum(fields["primal_residual"], problem.crossing)
     fields["primal_residual"] = primal
     status = xp.where(problem.contradictory, int(Status.PRIMAL_INFEASIBLE), status)
     status = xp.where(problem.invalid, int(Status.INVALID_DATA), status)
-    iterations = spread([(p.index, p.iterations) for p in parts], (), problem.length, none)
+    counts = [(p.index, p.iterations) for p in (*ready, *parts)]
+    iterations = spread(counts, (), problem.length, none)
     solved = status <= int(Status.ALMOST_SOLVED)
     fields |= {"status": status, "solved": solved, "iterations": iterations}
     proofs = [_proof(part) for part in parts]

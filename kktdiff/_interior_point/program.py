@@ -112,7 +112,8 @@ def without_idle_rows(qp: QP) -> QP:
     G_x, (d, *_) = mv(qp.G, qp.value), qp.split(qp.d)
     idle = ~touches & (d - G_x >= -ROUNDING * (xp.abs(d) + xp.abs(G_x)))
     rows, lower, upper = qp.split(qp.present)
-    return qp._replace(present=concat([rows & ~idle, lower, upper], axis=1))
+    present = concat([rows & ~idle, lower, upper], axis=1)
+    return qp._replace(present=present, d=xp.where(present, qp.d, 0.0))
 
 
 def without_noise(qp: QP, rounding: float, backend: Backend) -> QP:

@@ -1,6 +1,7 @@
 """The output of ``verbose``: a record for each iteration, and a table of the records."""
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from kktdiff._arrays import namespace
@@ -24,6 +25,21 @@ def record(
     worst = {"primal": r.primal, "dual": r.dual, "gap": r.gap, "mu": mu}
     floats = {name: float(xp.max(v)) for name, v in worst.items()} | {"step": float(xp.min(step))}
     return {name: int(v) for name, v in counts.items()} | floats | {"phase": phase}
+
+
+def report_trace(trace: Array, report: Callable[[dict[str, Any]], None]) -> None:
+    """Report the records of the kernels, (B, rows, 8), row by row over all elements."""
+    xp = namespace(trace)
+    for i in range(trace.shape[1]):
+        for phase, name in enumerate(("iterate", "polish")):
+            some = trace[:, i, :][trace[:, i, 0] == phase]
+            if some.shape[0]:
+                worst = [float(v) for v in xp.max(some[:, 3:7], axis=0)]
+                report(
+                    {"iteration": int(xp.max(some[:, 1])), "running": int(xp.sum(some[:, 2]))}
+                    | dict(zip(("primal", "dual", "gap", "mu"), worst, strict=True))
+                    | {"step": float(xp.min(some[:, 7])), "phase": name}
+                )
 
 
 class Table:

@@ -4,7 +4,7 @@ There ``lam_i s_i = mu`` for every inequality, so no constraint is either active
 and the solution depends smoothly on the data; as mu goes to 0 it goes to the solution.
 """
 
-from kktdiff._interior_point.driver import Kept, Part, keep_interior
+from kktdiff._interior_point.parts import Kept, Part, keep_interior
 from kktdiff._interior_point.loop import run
 from kktdiff._interior_point.mehrotra import Stage
 from kktdiff._interior_point.start import start

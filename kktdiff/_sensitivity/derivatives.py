@@ -14,7 +14,7 @@ from typing import Any
 from kktdiff import backends
 from kktdiff._arrays import namespace, spread, take_shared
 from kktdiff._inputs import CORE, Given
-from kktdiff._interior_point.driver import Kept
+from kktdiff._interior_point.parts import Kept
 from kktdiff._interior_point.residuals import multipliers
 from kktdiff._problem import Problem, at_work
 from kktdiff._records import Point

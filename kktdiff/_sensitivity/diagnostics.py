@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from kktdiff._arrays import concat, namespace, spread
-from kktdiff._interior_point.driver import Kept
+from kktdiff._interior_point.parts import Kept
 from kktdiff._interior_point.residuals import multipliers
 from kktdiff._kkt.whole import RANK, activity, matrix
 from kktdiff._problem import Problem
@@ -56,7 +56,7 @@ def diagnose(group: Kept) -> dict[str, Array]:
 
     "decided" is True where the active set is definite. All in the scaled problem's units, (B,).
     """
-    program, weights = group.program, group.factors.weights
+    program, w, theta = group.program, group.w, group.theta
     qp, units, scaling = group.qp, program.units, program.scaling
     xp = namespace(group.point.x)
     s = group.point.s * scaling.rows / units.x[:, None]
@@ -64,16 +64,16 @@ def diagnose(group: Kept) -> dict[str, Array]:
     lam = multipliers(qp, group.point) * cost / scaling.rows / units.price[:, None]
     larger = xp.where(qp.present, xp.maximum(s, lam), xp.inf)
     infinite = xp.full((larger.shape[0], 1), xp.inf, dtype=s.dtype, device=s.device)
-    root = xp.sqrt(weights.theta)[:, None]
+    root = xp.sqrt(theta)[:, None]
     n = qp.sizes[0]
-    unit = 1 / weights.theta[:, None] + xp.zeros_like(weights.w)
-    K = matrix(program.qp, activity(weights.w, unit))
+    unit = 1 / theta[:, None] + xp.zeros_like(w)
+    K = matrix(program.qp, activity(w, unit))
     balance = concat([1 / root + 0 * K[:, :n, 0], root + 0 * K[:, n:, 0]], axis=1)
     sizes = xp.abs(xp.linalg.eigvalsh(balance[:, :, None] * K * balance[:, None, :]))
     top, bottom = xp.max(sizes, axis=-1), xp.min(sizes, axis=-1)
     singular = bottom <= RANK * top
     condition = xp.where(singular, xp.inf, top / xp.where(singular, 1.0, bottom))
-    known = xp.all((weights.w == 0) | (weights.w == xp.inf), axis=1)
+    known = xp.all((w == 0) | (w == xp.inf), axis=1)
     return {
         "margin": xp.min(xp.concat([larger, infinite], axis=1), axis=1),
         "weakly_active": xp.sum(xp.astype(larger < WEAK, xp.int64), axis=1),

@@ -36,9 +36,9 @@ or lam_lb, and whose derivative goes to that bound.
 from functools import partial
 from typing import NamedTuple
 
-from kktdiff import _kkt as kkt
 from kktdiff._arrays import dot, mv, namespace, pick_all, placed_all, take, take_shared
-from kktdiff._interior_point.driver import Kept
+from kktdiff._interior_point.compiled import CompiledKept
+from kktdiff._interior_point.parts import Kept, scaled_rhs
 from kktdiff._kkt import relative_residual
 from kktdiff._kkt.whole import Activity, activity, solve_least_squares, solve_lu
 from kktdiff._records import QP, Point, Rhs, Scaling
@@ -83,37 +83,33 @@ def solve(kept: Kept, rhs: Rhs, backend: Backend, *, least_squares: bool = False
     the whole matrix is tried; where K is singular, or where it is asked for, the solution is the
     least-squares one of minimum norm.
     """
-    f, scaling = kept.factors, kept.program.scaling
-    unit = scaling.cost[:, None] / scaling.rows**2 / f.weights.theta[:, None]
-    rows = activity(f.weights.w * (scaling.rows**2 / scaling.cost[:, None]), unit)
     if least_squares:
-        return solve_least_squares(kept.qp, rows, rhs)
-    right = _scaled(scaling, rhs)
+        return solve_least_squares(kept.qp, _activity(kept), rhs)
     target = REFINED * kept.qp.sizes[0] ** 0.5
-    out, error = kkt.refine(kept.program.qp, f, right, backend, target)
-    out = _unscaled(scaling, out)
-    bad = namespace(error).nonzero(f.singular | ~(error <= CONVERGED))[0]
-    return placed_all(bad, _hard(kept, rows, rhs, bad, backend), out) if bad.shape[0] else out
+    out, error, singular = kept.refine(rhs, target, backend)
+    bad = namespace(error).nonzero(singular | ~(error <= CONVERGED))[0]
+    if not bad.shape[0]:
+        return out
+    part = Rhs(*(take(v, bad) for v in rhs))
+    return placed_all(bad, _hard(kept.take(bad), part, take_shared(singular, bad), backend), out)
 
 
-def _hard(kept: Kept, rows: Activity, rhs: Rhs, index: Array, backend: Backend) -> Rhs:
+def _activity(kept: Kept | CompiledKept) -> Activity:
+    """Return the rows' activities in the caller's units."""
+    scaling, theta = kept.program.scaling, kept.program.units.weight
+    unit = scaling.cost[:, None] / scaling.rows**2 / theta[:, None]
+    return activity(kept.w * (scaling.rows**2 / scaling.cost[:, None]), unit)
+
+
+def _hard(kept: Kept | CompiledKept, rhs: Rhs, singular: Array, backend: Backend) -> Rhs:
     """Solve by LU, or in the least-squares sense, where the kept factors are not accurate."""
-    scaling, f = kept.program.scaling.take(index), kept.factors.take(index)
-    qp, scaled = kept.qp.take(index), kept.program.qp.take(index)
-    part = Rhs(*(take(v, index) for v in rhs))
-    own = Activity(*(take_shared(v, index) for v in rows))
-    found = solve_lu(qp, own, part, backend)
-    error = relative_residual(scaled, f, _scaled(scaling, part), _scaled_solution(scaling, found))
-    least = solve_least_squares(qp, own, part)
-    return pick_all((error <= CONVERGED) & ~f.singular, found, least)
-
-
-def _scaled(s: Scaling, rhs: Rhs) -> Rhs:
-    return Rhs(
-        (s.cost[:, None] * s.cols)[..., None] * rhs.x,
-        s.rows[..., None] * rhs.c,
-        s.eqs[..., None] * rhs.nu,
+    scaling, rows = kept.program.scaling, _activity(kept)
+    found = solve_lu(kept.qp, rows, rhs, backend)
+    error = relative_residual(
+        kept.program.qp, kept.factors, scaled_rhs(scaling, rhs), _scaled_solution(scaling, found)
     )
+    least = solve_least_squares(kept.qp, rows, rhs)
+    return pick_all((error <= CONVERGED) & ~singular, found, least)
 
 
 def _scaled_solution(s: Scaling, out: Rhs) -> Rhs:
@@ -122,18 +118,9 @@ def _scaled_solution(s: Scaling, out: Rhs) -> Rhs:
     return Rhs(x, cost * c, cost * nu)
 
 
-def _unscaled(s: Scaling, out: Rhs) -> Rhs:
-    cost = s.cost[:, None, None]
-    return Rhs(
-        s.cols[..., None] * out.x,
-        s.rows[..., None] * out.c / cost,
-        s.eqs[..., None] * out.nu / cost,
-    )
-
-
 def adjoint(kept: Kept, g: Cotangents, backend: Backend, *, least_squares: bool) -> Adjoint:
     """Solve (3) for several cotangents at once."""
-    qp, point, w = kept.qp, kept.point, kept.factors.weights.w
+    qp, point, w = kept.qp, kept.point, kept.w
     xp = namespace(point.x)
     columns = next(v.shape[-1] for v in g if v is not None)
 
@@ -243,7 +230,7 @@ def tangent(
     least_squares: bool,
 ) -> Tangent:
     """Solve (2) for the direction `d` of the inputs."""
-    qp, w = kept.qp, kept.factors.weights.w
+    qp, w = kept.qp, kept.w
     x, nu = kept.point.x, kept.point.nu
     xp = namespace(x)
     moved = product(d, x, qp.split(lam)[0], nu)

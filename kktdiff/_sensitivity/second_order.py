@@ -19,7 +19,7 @@ The gradient of ``g'y`` in the data is bilinear in y and in the solution u of ``
 from functools import partial
 
 from kktdiff._arrays import dot, mv, namespace
-from kktdiff._interior_point.driver import Kept
+from kktdiff._interior_point.parts import Kept
 from kktdiff._records import QP, Point, Rhs
 from kktdiff._sensitivity.first_order import (
     Adjoint,
@@ -36,7 +36,7 @@ from kktdiff.backends import Backend
 
 def _right(kept: Kept, *products: Product) -> Rhs:
     """Return minus the sum of the products as a right-hand side; rows of zero weight are zero."""
-    qp, w = kept.qp, kept.factors.weights.w
+    qp, w = kept.qp, kept.w
     xp = namespace(w)
     x, rows, nu = (sum(getattr(p, row) for p in products) for row in ("x", "rows", "nu"))
     sides = [0 * x for count in qp.bounds if count]
@@ -56,7 +56,7 @@ def second_tangent(
     least_squares: bool,
 ) -> Tangent:
     """Find the second derivative of every output along `d` and `e`: solve equation (2)."""
-    qp, w = kept.qp, kept.factors.weights.w
+    qp, w = kept.qp, kept.w
     xp = namespace(w)
     y_d, y_e = moved
     by_d, by_e = (product(way, y.x, qp.split(y.lam)[0], y.nu) for way, y in ((d, y_e), (e, y_d)))
@@ -69,7 +69,7 @@ def second_tangent(
 
 def _second_value(kept: Kept, lam: Array, d: Direction, y_e: Tangent) -> Array:
     """Differentiate ``x'Q_d x/2 + p_d'x + lam'(G_d x - h_d) + ...`` along e, (B,)."""
-    qp, point, w = kept.qp, kept.point, kept.factors.weights.w
+    qp, point, w = kept.qp, kept.point, kept.w
     xp = namespace(point.x)
     by_d = product(d, point.x, qp.split(lam)[0], point.nu)
     rows = [by_d.rows - d.get("h", 0 * by_d.rows)]

@@ -38,6 +38,10 @@ class Backend(Protocol):
         """The array API namespace, as array-api-compat wraps it."""
 
     @property
+    def compiled(self) -> bool:
+        """True if the kernels of `kktdiff.kernels` work on this backend's arrays."""
+
+    @property
     def workspace(self) -> int:
         """Bytes of matrices that one chunk of a batch may take."""
 

@@ -26,6 +26,7 @@ class ArrayAPIBackend:
     xp: Namespace
     name: str = "array_api"
     workspace: int = WORKSPACE
+    compiled: bool = False  # the kernels are for NumPy arrays
 
     def owns(self, array: Any) -> bool:
         """Return True if `array` belongs to this namespace."""

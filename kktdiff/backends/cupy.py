@@ -25,6 +25,7 @@ class CuPyBackend:
 
     cuda: Cuda
     name: str = "cupy"
+    compiled: bool = False  # the kernels are for NumPy arrays
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A solution that is pickled finds the CuPy of the process that it comes to."""

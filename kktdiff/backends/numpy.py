@@ -29,6 +29,11 @@ class NumPyBackend:
     workspace: int = WORKSPACE
 
     @property
+    def compiled(self) -> bool:
+        """True if the kernels are there."""
+        return kernels.available() is None
+
+    @property
     def xp(self) -> Namespace:
         """array-api-compat's view of NumPy."""
         return xp

@@ -18,10 +18,14 @@ struct Call {
 // Work on elements first to last - 1 of the batch; any such pieces, in any order, by any threads.
 typedef void (*Kernel)(const Call &call, std::int64_t first, std::int64_t last);
 
+// Doubles of scratch memory that each thread of a kernel needs.
+typedef std::int64_t (*Size)(const std::int64_t *sizes);
+
 struct Table {
   const char *name;  // of the instruction set
   int lanes;         // elements that work side by side in one vector
-  Kernel outer;
+  Kernel outer, solve, derive;
+  Size solve_scratch, derive_scratch;
 };
 
 extern const Table table_baseline, table_avx2, table_avx512;

@@ -101,7 +101,7 @@ bool take(const Signature &kernel, const Array &array, PyObject *given, const st
 
 // Run the kernel without the GIL; the number of threads that worked, 0 without memory.
 int released(const Table &table, const Signature &kernel, Call call, int threads) {
-  const std::int64_t needed = kernel.scratch ? kernel.scratch(call.sizes, table.lanes) : 0;
+  const std::int64_t needed = kernel.scratch ? (table.*kernel.scratch)(call.sizes) : 0;
   const std::int64_t doubles = (needed + 7) / 8 * 8;
   std::unique_ptr<double[]> memory;
   double *scratch = nullptr;

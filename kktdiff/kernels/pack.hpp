@@ -9,9 +9,11 @@
 
 #if defined(__CUDACC__)
 #define KKTDIFF_INLINE static __device__ __forceinline__
+#define KKTDIFF_MEMBER __device__ __forceinline__
 #define KKTDIFF_UNROLL _Pragma("unroll")
 #else
 #define KKTDIFF_INLINE static inline __attribute__((always_inline))
+#define KKTDIFF_MEMBER inline __attribute__((always_inline))
 #define KKTDIFF_UNROLL _Pragma("GCC unroll 8")
 #endif
 #if defined(__CUDACC__) || defined(__FMA__) || defined(__aarch64__)
@@ -67,9 +69,16 @@ KKTDIFF_INLINE double from_bits(unsigned long long bits) {
   return a;
 }
 
-typedef double Pack __attribute__((vector_size(8 * LANES)));
+typedef double Vector __attribute__((vector_size(8 * LANES)));
 typedef unsigned long long PackBits __attribute__((vector_size(8 * LANES)));
-typedef decltype(Pack{} < Pack{}) PackMask;  // all bits of a lane, or none
+typedef decltype(Vector{} < Vector{}) PackMask;  // all bits of a lane, or none
+
+struct Pack {
+  Vector v;
+  Pack() = default;
+  KKTDIFF_MEMBER Pack(Vector a) : v(a) {}
+  KKTDIFF_MEMBER Pack(double a) : v(a - Vector{}) {}  // the same in each lane
+};
 
 template <>
 struct Lanes<Pack> {
@@ -95,48 +104,62 @@ KKTDIFF_INLINE int lanes_set(PackMask mask) {
 KKTDIFF_INLINE bool any(PackMask mask) { return lanes_set(mask) != 0; }
 KKTDIFF_INLINE bool all(PackMask mask) { return lanes_set(mask) == (1 << LANES) - 1; }
 
-KKTDIFF_INLINE PackBits to_bits(Pack a) { return (PackBits)a; }
-KKTDIFF_INLINE Pack from_bits(PackBits bits) { return (Pack)bits; }
+KKTDIFF_INLINE Pack operator+(Pack a, Pack b) { return a.v + b.v; }
+KKTDIFF_INLINE Pack operator-(Pack a, Pack b) { return a.v - b.v; }
+KKTDIFF_INLINE Pack operator*(Pack a, Pack b) { return a.v * b.v; }
+KKTDIFF_INLINE Pack operator/(Pack a, Pack b) { return a.v / b.v; }
+KKTDIFF_INLINE Pack operator-(Pack a) { return -a.v; }
+KKTDIFF_INLINE PackMask operator<(Pack a, Pack b) { return a.v < b.v; }
+KKTDIFF_INLINE PackMask operator>(Pack a, Pack b) { return a.v > b.v; }
+KKTDIFF_INLINE PackMask operator<=(Pack a, Pack b) { return a.v <= b.v; }
+KKTDIFF_INLINE PackMask operator>=(Pack a, Pack b) { return a.v >= b.v; }
+KKTDIFF_INLINE PackMask operator==(Pack a, Pack b) { return a.v == b.v; }
+
+KKTDIFF_INLINE PackBits to_bits(Pack a) { return (PackBits)a.v; }
+KKTDIFF_INLINE Pack from_bits(PackBits bits) { return (Vector)bits; }
 
 KKTDIFF_INLINE Pack fma(Pack a, Pack b, Pack c) {
 #if defined(__FMA__) && LANES == 8
-  return _mm512_fmadd_pd(a, b, c);
+  return Vector(_mm512_fmadd_pd(a.v, b.v, c.v));
 #elif defined(__FMA__) && LANES == 4
-  return _mm256_fmadd_pd(a, b, c);
+  return Vector(_mm256_fmadd_pd(a.v, b.v, c.v));
 #elif defined(__aarch64__)
-  return (Pack)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+  return Vector(vfmaq_f64((float64x2_t)c.v, (float64x2_t)a.v, (float64x2_t)b.v));
 #else
-  return a * b + c;
+  return a.v * b.v + c.v;
 #endif
 }
 KKTDIFF_INLINE Pack sqrt(Pack a) {  // lane by lane, which compilers turn into one instruction
-  Pack out;
+  Vector out;
   KKTDIFF_UNROLL
-  for (int l = 0; l < LANES; l++) out[l] = __builtin_sqrt(a[l]);
+  for (int l = 0; l < LANES; l++) out[l] = __builtin_sqrt(a.v[l]);
   return out;
 }
+KKTDIFF_INLINE Pack select(PackMask mask, Pack a, Pack b) { return mask ? a.v : b.v; }
+KKTDIFF_INLINE Pack min(Pack a, Pack b) { return a.v < b.v ? a.v : b.v; }
+KKTDIFF_INLINE Pack max(Pack a, Pack b) { return a.v > b.v ? a.v : b.v; }
+KKTDIFF_INLINE double lane(const Pack &a, int l) { return a.v[l]; }
+KKTDIFF_INLINE bool lane(const PackMask &a, int l) { return a[l] != 0; }
+KKTDIFF_INLINE void set_lane(Pack &a, int l, double value) { a.v[l] = value; }
+KKTDIFF_INLINE void set_lane(PackMask &a, int l, bool value) { a[l] = value ? -1 : 0; }
 #endif
 
-// The same number in each lane.
-template <class T>
-KKTDIFF_INLINE T splat(double a) {
-  return a - T{};
-}
+// `a` where the mask is set, `b` elsewhere; of min and max, `b` where one of them is NaN.
+KKTDIFF_INLINE double select(bool mask, double a, double b) { return mask ? a : b; }
+KKTDIFF_INLINE double min(double a, double b) { return a < b ? a : b; }
+KKTDIFF_INLINE double max(double a, double b) { return a > b ? a : b; }
+KKTDIFF_INLINE double lane(double a, int) { return a; }
+KKTDIFF_INLINE bool lane(bool a, int) { return a; }
+KKTDIFF_INLINE void set_lane(double &a, int, double value) { a = value; }
+KKTDIFF_INLINE void set_lane(bool &a, int, bool value) { a = value; }
 
-// `a` where the mask is set, `b` elsewhere.
 template <class T>
-KKTDIFF_INLINE T select(typename Lanes<T>::Mask mask, T a, T b) {
-  return mask ? a : b;
-}
+using Mask = typename Lanes<T>::Mask;
 
-// `b` where one of them is NaN.
+// The same answer in each lane.
 template <class T>
-KKTDIFF_INLINE T min(T a, T b) {
-  return a < b ? a : b;
-}
-template <class T>
-KKTDIFF_INLINE T max(T a, T b) {
-  return a > b ? a : b;
+KKTDIFF_INLINE Mask<T> mask(bool value) {
+  return T(value ? 1.0 : 0.0) > T(0.0);
 }
 
 template <class T>
@@ -150,7 +173,7 @@ KKTDIFF_INLINE T round(T a) {
   const double shift = 0x1p52;  // from here on there are integers alone
   const T near = (abs(a) + shift) - shift;
   const T rounded = from_bits(to_bits(near) | (to_bits(a) & 0x8000000000000000ull));
-  return select(abs(a) < splat<T>(shift), rounded, a);
+  return select(abs(a) < T(shift), rounded, a);
 }
 
 // 2 to the power of round(log2(v)), for positive finite v, as correctly rounded operations give it.
@@ -162,17 +185,17 @@ template <class T>
 KKTDIFF_INLINE T power_of_two(T v) {
   typedef typename Lanes<T>::Bits Bits;
   const unsigned long long one = 0x3FF0000000000000ull, integer = 0x4330000000000000ull;
-  const auto subnormal = v < splat<T>(0x1p-1022);
+  const auto subnormal = v < T(0x1p-1022);
   const Bits bits = to_bits(select(subnormal, v * 0x1p64, v));
   const Bits biased = bits >> 52;
   const T m = from_bits((bits & 0xFFFFFFFFFFFFFull) | one);
-  const T shift = select(subnormal, splat<T>(1023 + 64), splat<T>(1023));
+  const T shift = select(subnormal, T(1023 + 64), T(1023));
   const T e = (from_bits(biased | integer) - 0x1p52) - shift;
   const T parity = from_bits((biased & 1ull) | integer) - 0x1p52;  // 1 where e is even
   const T above = (m - 0x1.6A09E667F3BCCp0) - 0x1.21165F626CDD5p-53;  // m - sqrt(2)
   const T size = from_bits(to_bits(e + 0.5) & 0x7FF0000000000000ull);
   const T tie = size * (0.98025814346854723 * 0x1p-53);
-  const auto up = (above > tie) | ((above >= -tie) & (parity < splat<T>(0.5)));
+  const auto up = (above > tie) | ((above >= -tie) & (parity < T(0.5)));
   const T power = select(up, from_bits((biased + 1ull) << 52), from_bits(biased << 52));
   return select(subnormal, power * 0x1p-64, power);
 }
@@ -185,11 +208,11 @@ KKTDIFF_INLINE T load(const double *base, long long stride, int count = Lanes<T>
   } else {
     const auto lane = [&](int l) { return base[(l < count ? l : count - 1) * stride]; };
 #if defined(LANES) && LANES == 8
-    return T{lane(0), lane(1), lane(2), lane(3), lane(4), lane(5), lane(6), lane(7)};
+    return Vector{lane(0), lane(1), lane(2), lane(3), lane(4), lane(5), lane(6), lane(7)};
 #elif defined(LANES) && LANES == 4
-    return T{lane(0), lane(1), lane(2), lane(3)};
+    return Vector{lane(0), lane(1), lane(2), lane(3)};
 #else
-    return T{lane(0), lane(1)};
+    return Vector{lane(0), lane(1)};
 #endif
   }
 }
@@ -202,7 +225,7 @@ KKTDIFF_INLINE void store(double *base, long long stride, T value, int count = L
   } else {
     KKTDIFF_UNROLL
     for (int l = 0; l < Lanes<T>::count; l++)
-      if (l < count) base[l * stride] = value[l];
+      if (l < count) base[l * stride] = lane(value, l);
   }
 }
 

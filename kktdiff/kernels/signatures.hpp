@@ -19,10 +19,66 @@ struct Signature {
   Kernel Table::*kernel;
   int sizes, options, arrays;
   Array array[32];
-  std::int64_t (*scratch)(const std::int64_t *sizes, int lanes);  // doubles a thread needs, or NULL
+  Size Table::*scratch;  // or NULL
 };
 
+typedef const std::int64_t *SizeArray;
+inline std::int64_t one(SizeArray) { return 1; }
+// Sizes of `solve` and `derive`: count, n, m, k, rows of lower and of upper bounds, then more.
+inline std::int64_t n(SizeArray s) { return s[1]; }
+inline std::int64_t k(SizeArray s) { return s[3]; }
+inline std::int64_t M(SizeArray s) { return s[2] + s[4] + s[5]; }
+inline std::int64_t nn(SizeArray s) { return s[1] * s[1]; }
+inline std::int64_t mn(SizeArray s) { return s[2] * s[1]; }
+inline std::int64_t kn(SizeArray s) { return s[3] * s[1]; }
+inline std::int64_t trace(SizeArray s) { return (s[7] + 24) * 8; }
+inline std::int64_t four(SizeArray) { return 4; }
+inline std::int64_t scaling(SizeArray s) { return s[1] + s[2] + s[3] + 2; }
+inline std::int64_t n_columns(SizeArray s) { return n(s) * s[6]; }
+inline std::int64_t M_columns(SizeArray s) { return M(s) * s[6]; }
+inline std::int64_t k_columns(SizeArray s) { return k(s) * s[6]; }
+
 const Signature signatures[] = {
+    {"solve", &Table::solve, 8, 0, 23,  // sizes: ..., stages, iterations at most
+     {{"Q", Type::float64, Use::input, nn},
+      {"p", Type::float64, Use::input, n},
+      {"G", Type::float64, Use::input, mn},
+      {"A", Type::float64, Use::input, kn},
+      {"b", Type::float64, Use::input, k},
+      {"d", Type::float64, Use::input, M},
+      {"present", Type::boolean, Use::input, M},
+      {"fixed", Type::boolean, Use::optional_input, n},
+      {"value", Type::float64, Use::optional_input, n},
+      {"warm.x", Type::float64, Use::optional_input, n},
+      {"warm.lam", Type::float64, Use::optional_input, M},
+      {"warm.nu", Type::float64, Use::optional_input, k},
+      {"x", Type::float64, Use::output, n},
+      {"s", Type::float64, Use::output, M},
+      {"lam", Type::float64, Use::output, M},
+      {"nu", Type::float64, Use::output, k},
+      {"y", Type::float64, Use::output, n},
+      {"numbers", Type::float64, Use::output, four},
+      {"scaling", Type::float64, Use::output, scaling},
+      {"active", Type::boolean, Use::output, M},
+      {"status", Type::int64, Use::output, one},
+      {"iterations", Type::int64, Use::output, one},
+      {"trace", Type::float64, Use::optional_output, trace}},
+     &Table::solve_scratch},
+    {"derive", &Table::derive, 7, 1, 13,  // sizes: ..., columns; options: relative residual aimed at
+     {{"Q", Type::float64, Use::input, nn},
+      {"G", Type::float64, Use::input, mn},
+      {"A", Type::float64, Use::input, kn},
+      {"scaling", Type::float64, Use::input, scaling},
+      {"active", Type::boolean, Use::input, M},
+      {"rhs.x", Type::float64, Use::input, n_columns},
+      {"rhs.c", Type::float64, Use::input, M_columns},
+      {"rhs.nu", Type::float64, Use::input, k_columns},
+      {"x", Type::float64, Use::output, n_columns},
+      {"c", Type::float64, Use::output, M_columns},
+      {"nu", Type::float64, Use::output, k_columns},
+      {"error", Type::float64, Use::output, one},
+      {"singular", Type::boolean, Use::output, one}},
+     &Table::derive_scratch},
     {"outer", &Table::outer, 3, 0, 5,  // sizes: count, rows, cols
      {{"a", Type::float64, Use::input, [](const std::int64_t *s) { return s[1]; }},
       {"b", Type::float64, Use::input, [](const std::int64_t *s) { return s[2]; }},

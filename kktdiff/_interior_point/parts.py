@@ -1,0 +1,137 @@
+"""Some elements of a batch: under way, and solved with what their derivatives need."""
+
+from typing import NamedTuple
+
+from kktdiff import _kkt as kkt
+from kktdiff._arrays import namespace, take
+from kktdiff._interior_point.active_set import PROXIMAL, held_variables, with_fixed
+from kktdiff._interior_point.newton import border_groups, weights_at
+from kktdiff._interior_point.program import Program, point_in_given
+from kktdiff._interior_point.residuals import evaluate
+from kktdiff._kkt import Factors, Weights
+from kktdiff._records import QP, Point, Rhs, Scaling
+from kktdiff._status import Status
+from kktdiff._typing import Array
+from kktdiff.backends import Backend
+
+_DECIDED = 1e-6  # distance of each activity from 0 or 1 at which a point shows an active set
+
+
+class Part(NamedTuple):
+    """Some elements with their current points and status."""
+
+    index: Array  # (B,): each element's place in the caller's flat batch
+    program: Program
+    point: Point  # scaled
+    active: Array  # (B, M) bool: the rows that the point shows as active
+    status: Array  # (B,)
+    iterations: Array  # (B,)
+
+    def take(self, index: Array) -> "Part":
+        """Return the elements `index` of the batch."""
+        records = self.program.take(index), self.point.take(index)
+        return Part(take(self.index, index), *records, *(take(v, index) for v in self[3:]))
+
+    def split(self, mask: Array) -> tuple["Part", "Part"]:
+        """Split into the elements where `mask` is True, and the others."""
+        xp = namespace(mask)
+        if bool(xp.all(mask)):
+            return self, self.take(self.index[:0])
+        return self.take(xp.nonzero(mask)[0]), self.take(xp.nonzero(~mask)[0])
+
+    def with_status(self, status: Status) -> "Part":
+        """Return the elements with their status replaced."""
+        return self._replace(status=0 * self.status + int(status))
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(self.index.shape[0])
+
+
+class Kept(NamedTuple):
+    """Points and KKT factors of some elements, kept for their sensitivities."""
+
+    index: Array  # (B,): each element's place in the caller's flat batch
+    program: Program
+    point: Point  # in the caller's units
+    factors: Factors  # of the scaled problem
+
+    @property
+    def qp(self) -> QP:
+        """The elements' QPs as given."""
+        return self.program.given
+
+    @property
+    def w(self) -> Array:  # (B, M)
+        """Weights of the rows: lam/s, infinite for an active row, 0 for an idle one."""
+        return self.factors.weights.w
+
+    @property
+    def theta(self) -> Array:  # (B or 1,)
+        """The natural size of the weights."""
+        return self.factors.weights.theta
+
+    def take(self, index: Array) -> "Kept":
+        """Return the elements `index` of the batch."""
+        records = self.program.take(index), self.point.take(index)
+        return Kept(take(self.index, index), *records, self.factors.take(index))
+
+    def refine(self, rhs: Rhs, target: float, backend: Backend) -> tuple[Rhs, Array, Array]:
+        """Solve in the caller's units; return the relative residual and what is singular, (B,)."""
+        scaling, f = self.program.scaling, self.factors
+        out, error = kkt.refine(self.program.qp, f, scaled_rhs(scaling, rhs), backend, target)
+        return _unscaled(scaling, out), error, f.singular
+
+
+def kept_at(part: Part, factors: Factors) -> Kept:
+    """Keep the factors at the elements' points."""
+    return Kept(part.index, part.program, point_in_given(part.program, part.point), factors)
+
+
+def keep_accepted(part: Part, backend: Backend) -> list[Kept]:
+    """Factor at unpolished points; for the active set, where the point shows one clearly."""
+    qp, theta = part.program.qp, part.program.units.weight
+    xp = namespace(theta)
+    w = weights_at(qp, part.point, theta, theta).w
+    share = w / (w + theta[:, None])
+    clear = xp.all(xp.abs(share - xp.round(share)) <= _DECIDED, axis=1)[:, None]
+    w = xp.where(clear, xp.where(share > 0.5, xp.inf, xp.zeros_like(w)), w)
+    return _keep(part, w, backend)
+
+
+def keep_interior(part: Part, backend: Backend) -> list[Kept]:
+    """Factor at interior points, with all rows weighted by lam/s."""
+    theta = part.program.units.weight
+    return _keep(part, weights_at(part.program.qp, part.point, theta, theta).w, backend)
+
+
+def _keep(part: Part, w: Array, backend: Backend) -> list[Kept]:
+    qp, theta = part.program.qp, part.program.units.weight
+    w = with_fixed(qp, w, evaluate(qp, part.point).y)
+    small = PROXIMAL + 0 * theta
+    weights = Weights(w, held_variables(qp, w), theta, small, small)
+    kept = []
+    for index, border in border_groups(qp, weights):
+        own = Weights(*(None if v is None else take(v, index) for v in weights))
+        some = part.take(index)
+        kept.append(kept_at(some, kkt.factor(some.program.qp, own, backend, border=border)))
+    return kept
+
+
+def scaled_rhs(s: Scaling, rhs: Rhs) -> Rhs:
+    """Scale a right-hand side of the KKT system."""
+    return Rhs(
+        (s.cost[:, None] * s.cols)[..., None] * rhs.x,
+        s.rows[..., None] * rhs.c,
+        s.eqs[..., None] * rhs.nu,
+    )
+
+
+def _unscaled(s: Scaling, out: Rhs) -> Rhs:
+    cost = s.cost[:, None, None]
+    return Rhs(
+        s.cols[..., None] * out.x,
+        s.rows[..., None] * out.c / cost,
+        s.eqs[..., None] * out.nu / cost,
+    )

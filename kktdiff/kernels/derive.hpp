@@ -1,0 +1,120 @@
+// The kernel `derive`: solve the KKT systems of active sets, for several right-hand sides.
+//
+// Right-hand sides and solutions are in the caller's units, and (n, columns), (M, columns) and
+// (k, columns); see _sensitivity/first_order.py.
+#pragma once
+#include "solve.hpp"
+
+namespace kktdiff {
+namespace {
+
+enum DeriveArray {
+  OF_Q, OF_G, OF_A, OF_SCALING, OF_ACTIVE, RHS_X, RHS_C, RHS_NU,
+  SOLUTION_X, SOLUTION_C, SOLUTION_NU, RELATIVE_RESIDUAL, SINGULAR_ELEMENT
+};
+
+template <class T>
+struct Derivation {
+  Problem<T> problem;
+  Scaling<T> scaling;
+  Newton<T> newton;
+  Mask<T> *active;  // (M)
+  T *weights;       // (n + m + k + 2): as kept by `solve`
+
+  Derivation(Arena &a, Sizes z) : problem(a, z), scaling(a, z), newton(a, z) {
+    active = a.take<Mask<T>>(z.rows()), weights = a.take<T>(z.n + z.m + z.k + 2);
+  }
+};
+
+// Load matrices and scaling, and factor the system of the active set.
+template <class T>
+void prepare(const Group<T> &g, Derivation<T> &d) {
+  Problem<T> &q = d.problem;
+  Weights<T> &w = d.newton.weights;
+  const auto [n, m, k, lower, upper] = q.size;
+  load(g, OF_Q, n * n, q.Q), load(g, OF_G, m * n, q.G), load(g, OF_A, k * n, q.A);
+  load(g, OF_SCALING, n + m + k + 2, d.weights);
+  load_mask(g, OF_ACTIVE, q.size.rows(), d.active);
+  for (int j = 0; j < n; j++) d.scaling.cols[j] = d.weights[j];
+  for (int i = 0; i < m; i++) d.scaling.rows[i] = d.weights[n + i];
+  for (int i = 0; i < k; i++) d.scaling.eqs[i] = d.weights[n + m + i];
+  d.scaling.cost = d.weights[n + m + k], w.theta = d.weights[n + m + k + 1];
+  w.rho = w.delta = PROXIMAL;
+  for (int i = 0; i < n; i++)
+    for (int j = 0; j < n; j++)
+      q.Q[i * n + j] = d.scaling.cost * (d.scaling.cols[i] * q.Q[i * n + j] * d.scaling.cols[j]);
+  times_rows_and_columns(m, n, d.scaling.rows, d.scaling.cols, q.G);
+  times_rows_and_columns(k, n, d.scaling.eqs, d.scaling.cols, q.A);
+  for (int i = 0; i < q.size.rows(); i++)
+    w.w[i] = select(d.active[i], T(__builtin_inf()), T(0.0));
+  for (int j = 0; j < n; j++) {
+    w.held[j] = mask<T>(false);
+    if (lower) w.held[j] = w.held[j] | d.active[m + j];
+    if (upper) w.held[j] = w.held[j] | d.active[m + lower + j];
+  }
+  factor(q, w, true, d.newton.factors);
+}
+
+// Entry `i` of column `column`, in every lane.
+template <class T>
+T entry(const Group<T> &g, int which, int i, int column, int columns) {
+  T out;
+  for (int l = 0; l < g.lanes; l++)
+    set_lane(out, l, array<const double>(g.call, which, g.element(l))[i * columns + column]);
+  return out;
+}
+
+template <class T>
+void put(const Group<T> &g, int which, int i, int column, int columns, T value) {
+  for (int l = 0; l < g.count(); l++)
+    array<double>(g.call, which, g.element(l))[i * columns + column] = lane(value, l);
+}
+
+// Solve for one column; return the relative residual.
+template <class T>
+T derive_column(const Group<T> &g, int column, int columns, double target, Derivation<T> &d) {
+  const Sizes z = d.problem.size;
+  const Scaling<T> &s = d.scaling;
+  Newton<T> &w = d.newton;
+  for (int j = 0; j < z.n; j++) w.rhs.x[j] = s.cost * s.cols[j] * entry<T>(g, RHS_X, j, column, columns);
+  for (int i = 0; i < z.rows(); i++)
+    w.rhs.c[i] = row_weight(z, s, i) * entry<T>(g, RHS_C, i, column, columns);
+  for (int i = 0; i < z.k; i++) w.rhs.nu[i] = s.eqs[i] * entry<T>(g, RHS_NU, i, column, columns);
+  const T error = refine(d.problem, w.weights, w.factors, w.rhs, target, w.out, w.refinement);
+  for (int j = 0; j < z.n; j++) put(g, SOLUTION_X, j, column, columns, s.cols[j] * w.out.x[j]);
+  for (int i = 0; i < z.rows(); i++)
+    put(g, SOLUTION_C, i, column, columns, row_weight(z, s, i) * w.out.c[i] / s.cost);
+  for (int i = 0; i < z.k; i++) put(g, SOLUTION_NU, i, column, columns, s.eqs[i] * w.out.nu[i] / s.cost);
+  return error;
+}
+
+template <class T>
+void derive_all(const Call &call, std::int64_t first, std::int64_t last) {
+  Arena arena{reinterpret_cast<char *>(call.scratch)};
+  Derivation<T> d(arena, sizes_of(call.sizes));
+  const int columns = int(call.sizes[6]);
+  for (; first < last; first += Lanes<T>::count) {
+    const Group<T> g{call, first, last};
+    prepare(g, d);
+    T error = 0.0;
+    for (int column = 0; column < columns; column++) {
+      const T own = derive_column(g, column, columns, call.options[0], d);
+      error = max(own, error) + T(0.0) * own;  // NaN stays
+    }
+    store(g, RELATIVE_RESIDUAL, 1, &error);
+    const Mask<T> bad = is_singular(d.problem, d.newton.factors) | !d.newton.factors.pivots.ok;
+    for (int l = 0; l < g.count(); l++)
+      *array<unsigned char>(call, SINGULAR_ELEMENT, g.element(l)) = lane(bad, l);
+  }
+}
+
+void derive(const Call &call, std::int64_t first, std::int64_t last) {
+  in_lanes(call.sizes) ? derive_all<Pack>(call, first, last) : derive_all<double>(call, first, last);
+}
+
+std::int64_t derive_doubles(const std::int64_t *sizes) {
+  return in_lanes(sizes) ? doubles_of<Derivation<Pack>>(sizes) : doubles_of<Derivation<double>>(sizes);
+}
+
+}  // namespace
+}  // namespace kktdiff

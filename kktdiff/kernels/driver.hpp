@@ -1,0 +1,195 @@
+// The method for the problems of one group of lanes; see _interior_point/driver.py.
+#pragma once
+#include "active_set.hpp"
+
+namespace kktdiff {
+namespace {
+
+constexpr Stage STAGES[] = {{1e-6, false, 2}, {1e-9, true, 0}, {1e-9, true, 2}, {1e-15, true, 2}};
+constexpr int CORRECTIONS = 2, WARM_CORRECTIONS = 4, ACTIVE_SET_CHANGE_DIVISOR = 4;
+
+// Records of what each lane went through, where the caller wants them.
+struct Trace {
+  static constexpr int FIELDS = 8;  // phase, iteration, running, primal, dual, gap, mu, step
+  double *row[LANES] = {};          // the next one of each lane, or null
+  int left[LANES] = {};
+};
+
+template <class T>
+struct Solver {
+  Problem<T> problem;
+  Scaling<T> scaling;
+  Balance<T> balance;
+  Lowest<T> lowest;
+  Units<T> unit;
+  Mask<T> linear;
+  Loop<T> loop;
+  Newton<T> newton;
+  Residuals<T> residuals;
+  Polish<T> polished;
+  Point<T> start, solution;
+  Mask<T> *shown;   // (M)
+  Mask<T> *active;  // (M): of the solution
+  Mask<T> done;
+  Trace trace;
+
+  Solver(Arena &a, Sizes z)
+    : problem(a, z), scaling(a, z), balance(a, z), lowest(a, z), loop(a, z), newton(a, z), residuals(a, z),
+     polished(a, z), start(a, z), solution(a, z) {
+    shown = a.take<Mask<T>>(z.rows()), active = a.take<Mask<T>>(z.rows());
+  }
+};
+
+// Scale the problems in place, find their units, and drop those that are not convex.
+template <class T>
+void prepare(Solver<T> &s) {
+  Problem<T> &q = s.problem;
+  find_lowest(q, s.newton.factors.L, s.newton.factors.panel, s.lowest);
+  equilibrate(q, s.scaling, s.balance);
+  drop_idle_rows(q);
+  count_rows(q);
+  s.unit = units(q, size_of_lowest(q.size.n, s.lowest, s.scaling.cols));
+  s.linear = s.unit.bend == T(0.0);
+  s.done = mask<T>(false);
+  for (int i = 0; i < q.size.rows(); i++) s.active[i] = mask<T>(false);
+}
+
+// A point near the origin with s and lam positive and about centred; see start.py.
+template <class T>
+void find_start(Solver<T> &s) {
+  const Problem<T> &q = s.problem;
+  const Sizes z = q.size;
+  Newton<T> &w = s.newton;
+  for (int j = 0; j < z.n; j++) s.start.x[j] = q.value[j], w.weights.held[j] = q.fixed[j];
+  for (int i = 0; i < z.rows(); i++) {
+    s.start.s[i] = s.start.lam[i] = 0.0;
+    w.weights.w[i] = select(q.present[i], s.unit.weight(), T(0.0));
+  }
+  for (int i = 0; i < z.k; i++) s.start.nu[i] = 0.0;
+  w.weights.theta = s.unit.weight(), w.weights.rho = w.weights.delta = MAX_REGULARISATION;
+  factor(q, w.weights, false, w.factors);
+  evaluate(q, s.start, s.residuals);
+  for (int j = 0; j < z.n; j++) w.rhs.x[j] = -s.residuals.x[j];
+  for (int i = 0; i < z.rows(); i++)
+    w.rhs.c[i] = select(q.present[i], min(-s.residuals.c[i], T(0.0)), T(0.0));
+  for (int i = 0; i < z.k; i++) w.rhs.nu[i] = -s.residuals.nu[i];
+  solve_once(q, w.weights, w.factors, w.rhs, w.out);
+  for (int j = 0; j < z.n; j++) w.predictor.x[j] = s.start.x[j] + w.out.x[j];
+  for (int i = 0; i < z.k; i++) s.start.nu[i] = w.out.nu[i];
+  centre(q, s.unit, w.predictor.x, s.unit.x, w.rhs.x, w.rhs.c, s.start);
+}
+
+template <class T>
+void begin(const Sizes &z, const Point<T> &from, Loop<T> &loop) {
+  const Mask<T> all = mask<T>(true);
+  assign(z, all, from, loop.point), assign(z, all, from, loop.best);
+  loop.best_error = BIG, loop.progress = loop.iterations, loop.boost = 1.0;
+  loop.short_steps = loop.restarts = loop.step = 0.0;
+  for (int i = 0; i < 4; i++) loop.least[i] = BIG;
+  loop.expected[0] = loop.expected[1] = BIG;
+  for (int i = 0; i < z.rows(); i++) loop.active[i] = from.lam[i] > from.s[i];
+}
+
+// Objective and residuals in the caller's units, in which the powers of two change no digit.
+template <class T>
+void numbers(const Problem<T> &q, const Scaling<T> &s, const Point<T> &at, Residuals<T> &r, T *out) {
+  const auto [n, m, k, lower, upper] = q.size;
+  evaluate(q, at, r);
+  out[0] = (dot(n, at.x, r.Qx) / T(2.0) + dot(n, at.x, q.p)) / s.cost;
+  T primal = 0.0, dual = 0.0;
+  for (int i = 0; i < q.size.rows(); i++)
+    primal = max((r.Cx[i] - q.d[i]) / row_weight(q.size, s, i), primal);
+  for (int i = 0; i < k; i++) primal = max(abs(r.nu[i]) / s.eqs[i], primal);
+  for (int j = 0; j < n; j++) {
+    primal = max(select(q.fixed[j], abs(at.x[j] - q.value[j]) * s.cols[j], T(0.0)), primal);
+    dual = max(abs(r.x[j]) / (s.cost * s.cols[j]), dual);
+  }
+  out[1] = primal, out[2] = dual, out[3] = r.gap / s.cost;
+}
+
+// Record the lanes `some` at a point; `running` of them go on.
+template <class T>
+void record(Solver<T> &s, double phase, const Point<T> &at, Mask<T> some, Mask<T> running, T mu, T step) {
+  if (!s.trace.row[0]) return;
+  T out[4];
+  numbers(s.problem, s.scaling, at, s.polished.trial_r, out);
+  const T scaled_mu = mu / s.scaling.cost;
+  for (int l = 0; l < Lanes<T>::count; l++) {
+    if (!lane(some, l) || s.trace.left[l]-- <= 0) continue;
+    double *to = s.trace.row[l];
+    *to++ = phase, *to++ = lane(s.loop.iterations, l), *to++ = lane(running, l);
+    for (int i = 1; i < 4; i++) *to++ = lane(out[i], l);
+    *to++ = lane(scaled_mu, l), *to++ = lane(step, l);
+    s.trace.row[l] = to;
+  }
+}
+
+// Iterate the lanes `todo` until each is accurate, out of iterations or stuck.
+template <class T>
+void run(Solver<T> &s, const Stage &stage, int max_iter, Mask<T> todo) {
+  const Problem<T> &q = s.problem;
+  s.loop.status = select(todo, T(RUNNING), T(SOLVED));
+  for (;;) {
+    evaluate(q, s.loop.point, s.residuals);
+    const Errors<T> e = errors(q, s.unit, s.loop.point, s.residuals);
+    const Mask<T> before = s.loop.status == T(RUNNING);
+    check_termination(q, s.unit, s.residuals, e, stage, max_iter, s.loop);
+    const Mask<T> running = s.loop.status == T(RUNNING);
+    record(s, 0, s.loop.point, before, running, mean_product(q, s.loop.point.s, s.loop.point.lam), s.loop.step);
+    if (!any(running)) return;
+    advance(q, s.unit, s.linear, s.residuals, e, stage, s.newton, s.polished.trial, s.shown, s.loop);
+  }
+}
+
+// Polish the lanes `todo` from their best points; correct active sets whose signs are wrong.
+template <class T>
+void polish_and_correct(Solver<T> &s, int corrections, Mask<T> todo) {
+  const Sizes z = s.problem.size;
+  Polish<T> &p = s.polished;
+  const Point<T> &at = s.loop.best;
+  T most = 4 + z.rows() / ACTIVE_SET_CHANGE_DIVISOR;
+  for (int i = 0; i < z.rows(); i++) p.active[i] = s.loop.active[i];
+  one_side(s.problem, at.lam, p.active);
+  for (int left = corrections; left >= 0 && any(todo); left--) {
+    polish(s.problem, s.unit, at, todo, s.newton, p);
+    record(s, 1, p.point, todo, !p.clean, T(0.0), T(1.0));
+    T wrong = 0.0;
+    for (int i = 0; i < z.rows(); i++) wrong = wrong + select(p.wanted[i] ^ p.active[i], T(1.0), T(0.0));
+    Mask<T> off = !(p.clean & p.is_signed) & (wrong > 0.0) & (wrong < most);
+    if (left == 0) off = mask<T>(false);
+    const Mask<T> good = todo & p.clean & !off;
+    assign(z, good, p.point, s.solution);
+    s.done = s.done | good;
+    todo = todo & off;
+    for (int i = 0; i < z.rows(); i++) {
+      s.active[i] = (good & p.active[i]) | (!good & s.active[i]);
+      p.active[i] = (todo & p.wanted[i]) | (!todo & p.active[i]);
+    }
+    most = wrong;
+    one_side(s.problem, at.lam, p.active);
+  }
+}
+
+// Where polishing is worth a try: the best point's error is small.
+template <class T>
+Mask<T> near_solution(Solver<T> &s) {
+  evaluate(s.problem, s.loop.best, s.residuals);
+  return errors(s.problem, s.unit, s.loop.best, s.residuals).worst() <= POLISH_TRY;
+}
+
+// Follow the first stages from a cold start; s.done says which lanes are solved to rounding.
+template <class T>
+void follow(Solver<T> &s, int stages, int max_iter) {
+  Mask<T> todo = s.lowest.convex & !s.done;
+  s.loop.iterations = 0.0;
+  if (any(todo)) find_start(s);
+  for (int i = 0; i < stages && any(todo); i++) {
+    begin(s.problem.size, i ? s.loop.best : s.start, s.loop);
+    run(s, STAGES[i], max_iter, todo);
+    polish_and_correct(s, CORRECTIONS, todo & near_solution(s));
+    todo = todo & !s.done;
+  }
+}
+
+}  // namespace
+}  // namespace kktdiff

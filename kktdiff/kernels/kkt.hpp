@@ -1,0 +1,334 @@
+// The symmetric KKT system by two Cholesky factorizations; see _kkt/system.py.
+//
+//     H = Q + rho + C'wC + theta B'B,      S = B H^-1 B' + 1/(w - theta) + delta,     H = L L'
+//
+// B: A, then the rows of G of weight above STIFF. The places of these rows differ from lane to
+// lane; empty ones are rows of zeros, which change no bit of the others.
+#pragma once
+#include "constants.hpp"
+#include "problem.hpp"
+
+namespace kktdiff {
+namespace {
+
+template <class T>
+struct Weights {
+  T *w;            // (M): lam/s, 0 for a row that takes no part, inf for an equality
+  Mask<T> *held;   // (n): variables that an active bound or a fixed value holds
+  T theta, rho, delta;
+
+  Weights(Arena &a, Sizes z) { w = a.take<T>(z.rows()), held = a.take<Mask<T>>(z.n); }
+};
+
+template <class T>
+struct Rhs {
+  T *x, *c, *nu;  // (n), (M), (k)
+
+  Rhs(Arena &a, Sizes z) { x = a.take<T>(z.n), c = a.take<T>(z.rows()), nu = a.take<T>(z.k); }
+};
+
+template <class T>
+struct Factors {
+  T *L, *S, *V;          // (n, n); (r, r); (n, r): L^-1 B'
+  T *condensed;          // (m): weights of the rows of G in H
+  T *stretch;            // (r): 1/(1 - theta/w)
+  Mask<T> *stiff;        // (m): the rows of G in the border
+  int *place;            // (m, lanes): their places, counted from k
+  int border;            // r, the largest of all lanes
+  Pivots<T> pivots;      // of H; ok: of both
+  Pivots<T> border_pivots;
+  T places;              // of stiff rows, in each lane
+  T *panel;              // workspace: (n + m + k, PANEL)
+  T *moved, *shift, *g, *right, *c, *nu;  // workspace of a solve: (n) three times, (r), (M), (k)
+
+  Factors(Arena &a, Sizes z) {
+    const long long r = z.k + z.m;
+    L = a.take<T>((long long)z.n * z.n), S = a.take<T>(r * r), V = a.take<T>(r * z.n);
+    condensed = a.take<T>(z.m), stretch = a.take<T>(r), stiff = a.take<Mask<T>>(z.m);
+    place = a.take<int>((long long)z.m * Lanes<T>::count), panel = a.take<T>((long long)(z.n + z.m + z.k) * PANEL);
+    moved = a.take<T>(z.n), shift = a.take<T>(z.n), g = a.take<T>(z.n), right = a.take<T>(r), c = a.take<T>(z.rows());
+    nu = a.take<T>(z.k);
+  }
+};
+
+// Assemble and factor H.
+template <class T>
+void factor_H(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
+  const auto [n, m, k, lower, upper] = q.size;
+  for (int i = 0; i < n * n; i++) f.L[i] = q.Q[i];
+  add_gram(m, n, q.G, f.condensed, f.panel, f.L);
+  for (int i = 0; i < k; i++) f.nu[i] = w.theta;
+  add_gram(k, n, q.A, f.nu, f.panel, f.L);
+  Mask<T> some = mask<T>(false);
+  for (int j = 0; j < n; j++) {
+    T own = w.rho * w.theta;
+    if (lower) own = own + w.w[m + j];
+    if (upper) own = own + w.w[m + lower + j];
+    f.L[j * n + j] = select(w.held[j], T(1.0), f.L[j * n + j] + own);
+    some = some | w.held[j];
+  }
+  if (any(some))
+    for (int i = 0; i < n; i++)
+      for (int j = 0; j < n; j++)
+        if (j != i) f.L[i * n + j] = select(w.held[i] | w.held[j], T(0.0), f.L[i * n + j]);
+  f.pivots = cholesky(n, f.L, f.panel);
+}
+
+// Give each stiff row its place in the border, from k on; the places of a lane follow each other.
+template <class T>
+void place_stiff_rows(const Problem<T> &q, Factors<T> &f) {
+  constexpr int lanes = Lanes<T>::count;
+  int count[lanes] = {}, most = 0;
+  for (int i = 0; i < q.size.m; i++) {
+    if (!any(f.stiff[i])) continue;
+    for (int l = 0; l < lanes; l++)
+      if (lane(f.stiff[i], l)) f.place[i * lanes + l] = q.size.k + count[l]++;
+  }
+  for (int l = 0; l < lanes; l++) {
+    set_lane(f.places, l, count[l]);
+    most = count[l] > most ? count[l] : most;
+  }
+  f.border = q.size.k + most;
+}
+
+// f.V = B', and f.right the diagonal of S; empty places are zero, with 1 on the diagonal.
+template <class T>
+void fill_border(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
+  const auto [n, m, k, lower, upper] = q.size;
+  const int r = f.border;
+  for (int j = 0; j < n; j++) {
+    for (int i = 0; i < k; i++) f.V[j * r + i] = q.A[i * n + j];
+    for (int i = k; i < r; i++) f.V[j * r + i] = 0.0;
+  }
+  for (int i = 0; i < r; i++) f.stretch[i] = 1.0, f.right[i] = i < k ? w.delta / w.theta : T(1.0);
+  for (int i = 0; i < m && r > k; i++) {
+    if (!any(f.stiff[i])) continue;
+    const T stretch = T(1.0) / (T(1.0) - w.theta / w.w[i]);
+    const T diagonal = w.delta / w.theta + T(1.0) / (w.w[i] - w.theta);
+    for (int l = 0; l < Lanes<T>::count; l++) {
+      if (!lane(f.stiff[i], l)) continue;
+      const int place = f.place[i * Lanes<T>::count + l];
+      for (int j = 0; j < n; j++) set_lane(f.V[j * r + place], l, lane(q.G[i * n + j], l));
+      set_lane(f.stretch[place], l, lane(stretch, l)), set_lane(f.right[place], l, lane(diagonal, l));
+    }
+  }
+  for (int j = 0; j < n; j++)
+    for (int i = 0; i < r; i++) f.V[j * r + i] = select(w.held[j], T(0.0), f.V[j * r + i]);
+}
+
+// Factor the system; rows of weight above STIFF go to the border if `careful`.
+template <class T>
+void factor(const Problem<T> &q, const Weights<T> &w, bool careful, Factors<T> &f) {
+  const int n = q.size.n;
+  for (int i = 0; i < q.size.m; i++) {
+    f.stiff[i] = (w.w[i] > T(STIFF) * w.theta) & mask<T>(careful);
+    f.condensed[i] = select(f.stiff[i], w.theta, w.w[i]);
+  }
+  factor_H(q, w, f);
+  place_stiff_rows(q, f);
+  fill_border(q, w, f);
+  const int r = f.border;
+  for (int i = 0; i < r * r; i++) f.S[i] = 0.0;
+  for (int i = 0; i < r; i++) f.S[i * r + i] = f.right[i];
+  forward(n, f.L, r, f.V, f.panel);
+  add_gram(n, r, f.V, static_cast<T *>(nullptr), f.panel, f.S);
+  f.border_pivots = cholesky(r, f.S, f.panel);
+  f.pivots.ok = f.pivots.ok & f.border_pivots.ok;
+}
+
+template <class T>
+Mask<T> small_pivots(T low, T high) {
+  return low <= T(SINGULAR) * high;
+}
+
+// Where a pivot is no larger than what the proximal terms leave.
+template <class T>
+Mask<T> is_singular(const Problem<T> &q, const Factors<T> &f) {
+  const int k = q.size.k, r = f.border;
+  T low = __builtin_inf(), high = 0.0;
+  for (int i = 0; i < r; i++) {
+    const T pivot = T(1.0) / (f.S[i * r + i] * f.S[i * r + i]);
+    const Mask<T> used = T(double(i - k)) < f.places;
+    low = select(used, min(pivot, low), low), high = select(used, max(pivot, high), high);
+  }
+  return small_pivots(f.pivots.low, f.pivots.high) | (small_pivots(low, high) & (high > 0.0));
+}
+
+// out = the values that held variables take, from their bounds' right-hand sides c: (M)
+template <class T>
+void moves_of_held(const Problem<T> &q, const Weights<T> &w, const T *c, T *out) {
+  const auto [n, m, k, lower, upper] = q.size;
+  const T infinite = __builtin_inf();
+  for (int j = 0; j < n; j++) out[j] = 0.0;
+  for (int j = 0; j < lower; j++)
+    out[j] = select(w.w[m + j] == infinite, -c[m + j], out[j]);
+  for (int j = 0; j < upper; j++)
+    out[j] = select(w.w[m + lower + j] == infinite, out[j] + c[m + lower + j], out[j]);
+}
+
+// Bounds' multipliers: by their own row or, where held, by what stationarity leaves for them.
+template <class T>
+void bound_multipliers(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &rhs, Rhs<T> &out, T *left) {
+  const auto [n, m, k, lower, upper] = q.size;
+  const T infinite = __builtin_inf();
+  times(n, n, q.Q, out.x, left);
+  for (int j = 0; j < n; j++) left[j] = rhs.x[j] - left[j];
+  for (int side = 0; side < 2; side++) {
+    const int first = side ? m + lower : m, count = side ? upper : lower;
+    for (int j = 0; j < count; j++) {
+      const int i = first + j;
+      const T own = select(w.w[i] < infinite, w.w[i], T(0.0));
+      out.c[i] = own * ((side ? out.x[j] : -out.x[j]) - rhs.c[i]);
+      left[j] = side ? left[j] - out.c[i] : left[j] + out.c[i];
+    }
+  }
+  for (int i = 0; i < m; i++)
+    for (int j = 0; j < n; j++) left[j] = fma(q.G[i * n + j], -out.c[i], left[j]);
+  for (int i = 0; i < k; i++)
+    for (int j = 0; j < n; j++) left[j] = fma(q.A[i * n + j], -out.nu[i], left[j]);
+  for (int j = 0; j < lower; j++)
+    out.c[m + j] = select(w.w[m + j] == infinite, -left[j], out.c[m + j]);
+  for (int j = 0; j < upper; j++)
+    out.c[m + lower + j] = select(w.w[m + lower + j] == infinite, left[j], out.c[m + lower + j]);
+}
+
+// f.c, f.nu and f.g: the right-hand side without what held variables contribute, condensed to g.
+template <class T>
+void condense(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &rhs, Factors<T> &f) {
+  const auto [n, m, k, lower, upper] = q.size;
+  const T infinite = __builtin_inf();
+  moves_of_held(q, w, rhs.c, f.moved);
+  times(n, n, q.Q, f.moved, f.g);
+  for (int j = 0; j < n; j++) f.g[j] = rhs.x[j] - f.g[j];
+  rows_of(q, f.moved, f.c);
+  for (int i = 0; i < q.size.rows(); i++) f.c[i] = rhs.c[i] - f.c[i];
+  times(k, n, q.A, f.moved, f.nu);
+  for (int i = 0; i < k; i++) f.nu[i] = rhs.nu[i] - f.nu[i];
+  for (int i = 0; i < m; i++) {
+    const T own = f.condensed[i] * f.c[i];
+    for (int j = 0; j < n; j++) f.g[j] = fma(q.G[i * n + j], own, f.g[j]);
+  }
+  for (int i = 0; i < k; i++) {
+    const T own = w.theta * f.nu[i];
+    for (int j = 0; j < n; j++) f.g[j] = fma(q.A[i * n + j], own, f.g[j]);
+  }
+  for (int j = 0; j < lower; j++)
+    f.g[j] = f.g[j] - select(w.w[m + j] < infinite, w.w[m + j], T(0.0)) * f.c[m + j];
+  for (int j = 0; j < upper; j++)
+    f.g[j] = f.g[j] + select(w.w[m + lower + j] < infinite, w.w[m + lower + j], T(0.0)) * f.c[m + lower + j];
+  for (int j = 0; j < n; j++) f.g[j] = select(w.held[j], T(0.0), f.g[j]);
+}
+
+// f.g becomes dx, f.right the multipliers of the border.
+template <class T>
+void solve_blocks(const Problem<T> &q, Factors<T> &f) {
+  const auto [n, m, k, lower, upper] = q.size;
+  const int r = f.border;
+  forward_one(n, f.L, f.g);
+  for (int i = 0; i < r; i++) f.right[i] = 0.0;
+  add_transposed(n, r, f.V, f.g, f.right);
+  for (int i = 0; i < k; i++) f.right[i] = f.right[i] - f.nu[i];
+  for (int i = 0; i < m && r > k; i++)
+    if (any(f.stiff[i]))
+      for (int l = 0; l < Lanes<T>::count; l++)
+        if (lane(f.stiff[i], l)) {
+          T &own = f.right[f.place[i * Lanes<T>::count + l]];
+          set_lane(own, l, lane(own, l) - lane(f.c[i], l));
+        }
+  forward_one(r, f.S, f.right), backward(r, f.S, f.right);
+  times(n, r, f.V, f.right, f.shift);
+  for (int j = 0; j < n; j++) f.g[j] = f.g[j] - f.shift[j];
+  backward(n, f.L, f.g);
+  for (int i = 0; i < r; i++) f.right[i] = f.stretch[i] * f.right[i];
+}
+
+// Solve the regularised system.
+template <class T>
+void solve_once(const Problem<T> &q, const Weights<T> &w, Factors<T> &f, const Rhs<T> &rhs, Rhs<T> &out) {
+  const auto [n, m, k, lower, upper] = q.size;
+  condense(q, w, rhs, f);
+  solve_blocks(q, f);
+  times(m, n, q.G, f.g, out.c);
+  for (int i = 0; i < m; i++) {
+    out.c[i] = f.condensed[i] * (out.c[i] - f.c[i]);
+    if (f.border > k && any(f.stiff[i]))
+      for (int l = 0; l < Lanes<T>::count; l++)
+        if (lane(f.stiff[i], l)) set_lane(out.c[i], l, lane(f.right[f.place[i * Lanes<T>::count + l]], l));
+  }
+  for (int i = 0; i < k; i++) out.nu[i] = f.right[i];
+  for (int j = 0; j < n; j++) out.x[j] = f.g[j] + f.moved[j];
+  if (lower + upper) bound_multipliers(q, w, rhs, out, f.g);
+}
+
+// left = the residual of `out` in the system without proximal terms
+template <class T>
+void residual(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &rhs, const Rhs<T> &out, Rhs<T> &left) {
+  const auto [n, m, k, lower, upper] = q.size;
+  const T infinite = __builtin_inf();
+  times(n, n, q.Q, out.x, left.x);
+  add_columns_of(q, out.c, left.x), add_transposed(k, n, q.A, out.nu, left.x);
+  for (int j = 0; j < n; j++) {
+    Mask<T> bound = mask<T>(false);
+    if (lower) bound = bound | (w.w[m + j] == infinite);
+    if (upper) bound = bound | (w.w[m + lower + j] == infinite);
+    left.x[j] = select(w.held[j] & !bound, T(0.0), rhs.x[j] - left.x[j]);
+  }
+  rows_of(q, out.x, left.c);
+  for (int i = 0; i < q.size.rows(); i++) {
+    const Mask<T> in = w.w[i] > 0.0;
+    const T inverse = T(1.0) / select(in, w.w[i], infinite);
+    left.c[i] = select(in, rhs.c[i] - left.c[i] + inverse * out.c[i], T(0.0));
+  }
+  times(k, n, q.A, out.x, left.nu);
+  for (int i = 0; i < k; i++) left.nu[i] = rhs.nu[i] - left.nu[i];
+}
+
+// Infinity norm in the units of the first row.
+template <class T>
+T size_of(const Sizes &z, const Weights<T> &w, const Rhs<T> &r) {
+  T rows = 0.0;
+  for (int i = 0; i < z.rows(); i++)
+    rows = max(min(w.w[i] / w.theta, T(1.0)) * abs(r.c[i]), rows);
+  return max(norm_inf(z.n, r.x), w.theta * max(rows, norm_inf(z.k, r.nu)));
+}
+
+template <class T>
+void assign(const Sizes &z, Mask<T> where, const Rhs<T> &from, Rhs<T> &to) {
+  assign(z.n, where, from.x, to.x), assign(z.rows(), where, from.c, to.c);
+  assign(z.k, where, from.nu, to.nu);
+}
+
+template <class T>
+struct Refinement {  // workspace of refine
+  Rhs<T> left, step, trial_left;
+
+  Refinement(Arena &a, Sizes z) : left(a, z), step(a, z), trial_left(a, z) {}
+};
+
+// Solve without proximal terms; return the relative residual.
+template <class T>
+T refine(const Problem<T> &q, const Weights<T> &w, Factors<T> &f, const Rhs<T> &rhs, double target, Rhs<T> &out,
+    Refinement<T> &work) {
+  const Sizes z = q.size;
+  solve_once(q, w, f, rhs, out);
+  residual(q, w, rhs, out, work.left);
+  const T size = size_of(z, w, rhs);
+  T error = size_of(z, w, work.left);
+  Mask<T> going = error > T(target) * size;
+  for (int tries = 0; tries < 10 && any(going); tries++) {
+    solve_once(q, w, f, work.left, work.step);
+    for (int j = 0; j < z.n; j++) work.step.x[j] = out.x[j] + work.step.x[j];
+    for (int i = 0; i < z.rows(); i++) work.step.c[i] = out.c[i] + work.step.c[i];
+    for (int i = 0; i < z.k; i++) work.step.nu[i] = out.nu[i] + work.step.nu[i];
+    residual(q, w, rhs, work.step, work.trial_left);
+    const T trial = size_of(z, w, work.trial_left);
+    const Mask<T> better = going & (trial < error);
+    going = better & (trial < T(0.5) * error) & (trial > T(target) * size);
+    assign(z, better, work.step, out), assign(z, better, work.trial_left, work.left);
+    error = select(better, trial, error);
+  }
+  return select(size > 0.0, error / select(size > 0.0, size, T(1.0)), error);
+}
+
+}  // namespace
+}  // namespace kktdiff

@@ -1,0 +1,258 @@
+// Mehrotra's predictor-corrector with proximal terms and a guard; see _interior_point/mehrotra.py.
+#pragma once
+#include "kkt.hpp"
+#include "termination.hpp"
+
+namespace kktdiff {
+namespace {
+
+template <class T>
+struct Direction {
+  T *x, *s, *lam, *nu;
+
+  Direction(Arena &a, Sizes z) {
+    x = a.take<T>(z.n), s = a.take<T>(z.rows()), lam = a.take<T>(z.rows()), nu = a.take<T>(z.k);
+  }
+};
+
+template <class T>
+struct Newton {  // one factored system and what solving it takes
+  Weights<T> weights;
+  Factors<T> factors;
+  Rhs<T> rhs, out;
+  Refinement<T> refinement;
+  Direction<T> predictor, trial, found;
+  T *target;  // (M): aim of s_i lam_i
+
+  Newton(Arena &a, Sizes z)
+    : weights(a, z), factors(a, z), rhs(a, z), out(a, z), refinement(a, z), predictor(a, z), trial(a, z),
+     found(a, z) {
+    target = a.take<T>(z.rows());
+  }
+};
+
+// Find the direction that aims at lam_i s_i = target_i.
+template <class T>
+void newton_step(const Problem<T> &q, const Point<T> &at, const Residuals<T> &r, bool careful, Newton<T> &w,
+        Direction<T> &d) {
+  const int n = q.size.n, k = q.size.k, M = q.size.rows();
+  for (int j = 0; j < n; j++) w.rhs.x[j] = -r.x[j];
+  for (int i = 0; i < M; i++)
+    w.rhs.c[i] = select(q.present[i], at.s[i] - r.c[i] - w.target[i] / at.lam[i], T(0.0));
+  for (int i = 0; i < k; i++) w.rhs.nu[i] = -r.nu[i];
+  if (careful) refine(q, w.weights, w.factors, w.rhs, 1e-16, w.out, w.refinement);
+  else solve_once(q, w.weights, w.factors, w.rhs, w.out);
+  for (int j = 0; j < n; j++) d.x[j] = w.out.x[j];
+  for (int i = 0; i < k; i++) d.nu[i] = w.out.nu[i];
+  for (int i = 0; i < M; i++) {
+    d.lam[i] = w.out.c[i];
+    const T ds = w.target[i] / at.lam[i] - at.s[i] - at.s[i] / at.lam[i] * d.lam[i];
+    d.s[i] = select(q.present[i], ds, T(0.0));
+  }
+}
+
+template <class T>
+struct Steps {
+  T primal, dual;
+};
+
+template <class T>
+T to_boundary(int count, const T *v, const T *dv, double fraction) {
+  T out = 1 / fraction;
+  for (int i = 0; i < count; i++)
+    out = min(select(dv[i] < 0.0, -v[i] / select(dv[i] < 0.0, dv[i], T(-1.0)), out), out);
+  return T(fraction) * out;
+}
+
+// Steps of s and lam: `fraction` of the largest that keep them above zero, at most 1; a step of
+// its own for each in linear programs only.
+template <class T>
+Steps<T> step_lengths(const Problem<T> &q, Mask<T> linear, const Point<T> &at, const Direction<T> &d,
+           double fraction) {
+  const T primal = to_boundary(q.size.rows(), at.s, d.s, fraction);
+  const T dual = to_boundary(q.size.rows(), at.lam, d.lam, fraction);
+  const T both = min(primal, dual);
+  return {select(linear, primal, both), select(linear, dual, both)};
+}
+
+template <class T>
+T mu_after(const Problem<T> &q, const Point<T> &at, const Direction<T> &d, Steps<T> t) {
+  T sum = 0.0;
+  for (int i = 0; i < q.size.rows(); i++)
+    sum = fma(fma(t.primal, d.s[i], at.s[i]), fma(t.dual, d.lam[i], at.lam[i]), sum);
+  return sum / q.count;
+}
+
+template <class T>
+void assign(const Sizes &z, Mask<T> where, const Direction<T> &from, Direction<T> &to) {
+  assign(z.n, where, from.x, to.x), assign(z.k, where, from.nu, to.nu);
+  assign(z.rows(), where, from.s, to.s), assign(z.rows(), where, from.lam, to.lam);
+}
+
+// The predictor, which aims at mu = 0, and the rows it shows as active (Tapia's indicators).
+template <class T>
+Steps<T> predict(const Problem<T> &q, Mask<T> linear, const Point<T> &at, const Residuals<T> &r, bool careful,
+        Newton<T> &w, Mask<T> *active) {
+  const int M = q.size.rows();
+  for (int i = 0; i < M; i++) w.target[i] = 0.0;
+  newton_step(q, at, r, careful, w, w.predictor);
+  for (int i = 0; i < M; i++)
+    active[i] = q.present[i] & (w.predictor.s[i] / at.s[i] < w.predictor.lam[i] / at.lam[i]);
+  return step_lengths(q, linear, at, w.predictor, 1.0);
+}
+
+// No further than mu's lowest point along the direction, a parabola.
+template <class T>
+void stop_at_lowest(const Problem<T> &q, const Direction<T> &d, T sigma, T mu, Steps<T> &t) {
+  const T rise = mean_product(q, d.s, d.lam);
+  const T lowest = (T(1.0) - sigma) * mu / (T(2.0) * select(rise > 0.0, rise, T(1.0)));
+  const Mask<T> bounded = (rise > 0.0) & (sigma * mu > 0.0);
+  t.primal = select(bounded, min(t.primal, lowest), t.primal);
+  t.dual = select(bounded, min(t.dual, lowest), t.dual);
+}
+
+template <class T>
+void shorten(T &t) {
+  t = select(t < SHORT_STEP, T(STEP_FRACTION_SHORT / STEP_FRACTION) * t, t);
+}
+
+// Find a direction that passes the guard: with the whole corrector, a part of it, or none.
+template <class T>
+Steps<T> find_direction(const Problem<T> &q, Mask<T> linear, const Point<T> &at, const Residuals<T> &r,
+            const Errors<T> &e, bool careful, Mask<T> todo, Newton<T> &w, Mask<T> *active) {
+  const int M = q.size.rows();
+  const Steps<T> affine = predict(q, linear, at, r, careful, w, active);
+  const T mu = mean_product(q, at.s, at.lam);
+  const T ratio = min(max(mu_after(q, at, w.predictor, affine) / select(mu > 0.0, mu, T(1.0)), T(0.0)), T(1.0));
+  const T sigma = ratio * ratio * ratio, part = min(affine.primal, affine.dual);
+  const Mask<T> infeasible = max(e.primal, e.dual) > T(10.0) * e.complementarity;
+  Steps<T> taken{T(0.0), T(0.0)};
+  for (int round = 0; round < 3 && any(todo); round++) {
+    const T centre = round < 2 ? sigma : min(max(sigma, T(CENTRING_LOW)), T(CENTRING_HIGH));
+    const T share = round == 0 ? T(1.0) : round == 1 ? part * part : T(0.0), limit = T(2.0) * mu;
+    for (int i = 0; i < M; i++) {
+      const T product = w.predictor.s[i] * w.predictor.lam[i];
+      w.target[i] = centre * mu - share * min(max(product, -limit), limit);
+    }
+    newton_step(q, at, r, careful, w, w.trial);
+    Steps<T> t = step_lengths(q, linear, at, w.trial, STEP_FRACTION);
+    shorten(t.primal), shorten(t.dual);
+    const T shorter = min(t.primal, t.dual);
+    if (round == 2) stop_at_lowest(q, w.trial, centre, mu, t);
+    const T after = mu_after(q, at, w.trial, t);
+    const Mask<T> falls = (after < (T(1.0) - T(MIN_STEP) * shorter) * mu) |
+               ((after < T(2.0) * mu) & infeasible) | (after <= T(0.0));
+    assign(q.size, todo, w.trial, w.found);
+    taken.primal = select(todo, t.primal, taken.primal), taken.dual = select(todo, t.dual, taken.dual);
+    todo = todo & !((shorter > T(MIN_STEP)) & falls);
+  }
+  return taken;
+}
+
+// A centred point at x; slacks are at least the worst violation and scale/10. work: (n) and (M)
+template <class T>
+void centre(const Problem<T> &q, const Units<T> &u, const T *x, T scale, T *force, T *slack, Point<T> &out) {
+  const int n = q.size.n, M = q.size.rows();
+  T worst = 0.0;
+  rows_of(q, x, slack);
+  for (int i = 0; i < M; i++) {
+    slack[i] = select(q.present[i], q.d[i] - slack[i], T(0.0));
+    worst = max(-slack[i], worst);
+  }
+  const T least = max(worst, T(1e-1) * scale);
+  times(n, n, q.Q, x, force);
+  T price = u.price;
+  for (int j = 0; j < n; j++) price = max(abs(force[j] + q.p[j]), price), out.x[j] = x[j];
+  for (int i = 0; i < M; i++) {
+    const T s = max(slack[i], least), lam = price * min(least / s, T(1.0));
+    out.s[i] = select(q.present[i], s, T(1.0)), out.lam[i] = select(q.present[i], lam, T(0.0));
+  }
+}
+
+// Raise lam where a product is far below mu: its slack would block all steps (one side of
+// equation 16 of Waechter and Biegler 2006). Not in linear programs.
+template <class T>
+void raise_products(const Problem<T> &q, Mask<T> linear, Point<T> &at) {
+  const T least = T(LEAST_PRODUCT) * mean_product(q, at.s, at.lam);
+  for (int i = 0; i < q.size.rows(); i++) {
+    const Mask<T> raised = q.present[i] & (at.lam[i] * at.s[i] < least) & !linear;
+    at.lam[i] = select(raised, least / select(raised, at.s[i], T(1.0)), at.lam[i]);
+  }
+}
+
+// Weights lam/s, and proximal weights that fall with the error and the size of the gradient's terms.
+template <class T>
+void weigh(const Problem<T> &q, const Units<T> &u, const Residuals<T> &r, const Errors<T> &e, const Loop<T> &loop,
+     Weights<T> &w) {
+  const Point<T> &at = loop.point;
+  const int M = q.size.rows();
+  const T terms = max(max(r.size[1], norm_inf(M, at.lam)), norm_inf(q.size.k, at.nu)) / u.price;
+  const T reg = min(max(T(1e-6) * e.worst(), T(MIN_REGULARISATION)), T(MAX_REGULARISATION)) * loop.boost;
+  w.theta = u.weight(), w.delta = reg, w.rho = reg * min(max(terms, T(1e-10)), T(1.0));
+  for (int i = 0; i < M; i++) w.w[i] = select(q.present[i], at.lam[i] / at.s[i], T(0.0));
+  for (int j = 0; j < q.size.n; j++) w.held[j] = q.fixed[j];
+}
+
+template <class T>
+Mask<T> finite(const Sizes &z, const Direction<T> &d) {
+  T sum = 0.0;
+  for (int j = 0; j < z.n; j++) sum = sum + abs(d.x[j]);
+  for (int i = 0; i < z.rows(); i++) sum = sum + abs(d.lam[i]);
+  for (int i = 0; i < z.k; i++) sum = sum + abs(d.nu[i]);
+  return sum < __builtin_inf();
+}
+
+template <class T>
+void move(const Problem<T> &q, Mask<T> linear, Mask<T> go, Steps<T> t, const Direction<T> &d, Point<T> &trial,
+     Point<T> &at) {
+  const Sizes z = q.size;
+  for (int j = 0; j < z.n; j++) trial.x[j] = fma(t.primal, d.x[j], at.x[j]);
+  for (int i = 0; i < z.k; i++) trial.nu[i] = fma(t.dual, d.nu[i], at.nu[i]);
+  for (int i = 0; i < z.rows(); i++) {
+    trial.s[i] = fma(t.primal, d.s[i], at.s[i]);
+    trial.lam[i] = fma(t.dual, d.lam[i], at.lam[i]);
+  }
+  raise_products(q, linear, trial);
+  assign(z, go, trial, at);
+}
+
+// Centre anew where short steps in a row show that mu is too small for how far x has to go.
+template <class T>
+void restart(const Problem<T> &q, const Units<T> &u, Mask<T> again, T *force, T *slack, Point<T> &trial,
+      Loop<T> &loop) {
+  const T times_ten = select(loop.restarts == T(0.0), T(1.0), select(loop.restarts == T(1.0), T(10.0), T(100.0)));
+  for (int i = 0; i < q.size.k; i++) trial.nu[i] = loop.point.nu[i];
+  centre(q, u, loop.point.x, norm_inf(q.size.n, loop.point.x) * times_ten, force, slack, trial);
+  assign(q.size, again, trial, loop.point);
+  loop.best_error = select(again, T(BIG), loop.best_error);
+  for (int i = 0; i < 4; i++) loop.least[i] = select(again, T(BIG), loop.least[i]);
+  loop.progress = select(again, loop.iterations, loop.progress);
+  loop.short_steps = select(again, T(0.0), loop.short_steps);
+  loop.restarts = select(again, loop.restarts + T(1.0), loop.restarts);
+}
+
+// Take one guarded step of every running lane.
+template <class T>
+void advance(const Problem<T> &q, const Units<T> &u, Mask<T> linear, const Residuals<T> &r, const Errors<T> &e,
+      const Stage &stage, Newton<T> &w, Point<T> &trial, Mask<T> *shown, Loop<T> &loop) {
+  const Sizes z = q.size;
+  const Mask<T> running = loop.status == T(RUNNING);
+  weigh(q, u, r, e, loop, w.weights);
+  factor(q, w.weights, stage.careful, w.factors);
+  const Steps<T> t = find_direction(q, linear, loop.point, r, e, stage.careful, running, w, shown);
+  const Mask<T> good = w.factors.pivots.ok & finite(z, w.found), go = good & running;
+  const T length = min(t.primal, t.dual);
+  const T count = select(length < SHORT_FOR_RESTART, loop.short_steps + T(1.0), T(0.0));
+  const Mask<T> again = running & (count >= 3.0) & (e.worst() > stage.tol) & (loop.restarts < T(stage.restarts));
+  move(q, linear, go, t, w.found, trial, loop.point);
+  for (int i = 0; i < z.rows(); i++) loop.active[i] = (go & shown[i]) | (!go & loop.active[i]);
+  loop.iterations = select(running, loop.iterations + T(1.0), loop.iterations);
+  loop.short_steps = count, loop.step = select(go, length, T(0.0));
+  loop.expected[0] = select(go & !again, (T(1.0) - t.primal / T(2.0)) * norm_inf(z.k, r.nu), T(BIG));
+  loop.expected[1] = select(go & !again, (T(1.0) - t.dual / T(2.0)) * r.dual, T(BIG));
+  loop.boost = select(good, max(loop.boost / T(10.0), T(1.0)), T(100.0) * loop.boost);
+  if (any(again & go)) restart(q, u, again & go, w.rhs.x, w.rhs.c, trial, loop);
+}
+
+}  // namespace
+}  // namespace kktdiff

@@ -1,0 +1,94 @@
+"""The kernels `solve` and `derive` on flat batches of NumPy arrays."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from kktdiff import kernels
+from kktdiff._records import QP, Point, Rhs
+from kktdiff._typing import Array
+
+_TRACE_ROWS = 24  # of stages and polishing, beside iterations
+STAGES = 4  # of the driver, in the array code and here
+_LARGEST = 256  # n + m + k: beyond it, groups of problems leave the cache and LAPACK is faster
+_PER_SECOND = 5e9  # operations of one thread, for its share of the work
+_ITERATIONS = 10  # for the same
+
+
+class Solved(NamedTuple):
+    """What the kernel `solve` returns, in the caller's units; to be used where `status` is 0."""
+
+    x: Array  # (B, n)
+    s: Array  # (B, M), 1 for absent rows
+    lam: Array  # (B, M), 0 for absent rows and for the bounds of fixed variables
+    nu: Array  # (B, k)
+    y: Array  # (B, n): multiplier of each fixed variable's equality, 0 elsewhere
+    numbers: Array  # (B, 4): objective, primal residual, dual residual, duality gap
+    scaling: Array  # (B, n + m + k + 2): D, E, F, c and theta
+    active: Array  # (B, M) bool: rows that hold as equalities, fixed variables' among them
+    status: Array  # (B,): 0 for solved, -1 and 6 (not convex) for what the array code decides
+    iterations: Array  # (B,)
+    trace: Array | None  # (B, rows, 8): phase, iteration, running, primal, dual, gap, mu, step
+
+
+def supports(qp: QP) -> bool:
+    """Return True if `qp` is of a form and size that the kernels are for."""
+    sizes = qp.sizes
+    soft = qp.soft is not None or qp.soft_nu is not None
+    return bool(qp.d.shape[1]) and not soft and sum(sizes) <= _LARGEST
+
+
+def solve(qp: QP, warm: Point | None, max_iter: int, *, traced: bool = False) -> Solved:
+    """Solve each element of `qp`, from `warm` on if that is given; keep records if `traced`."""
+    n, m, k = qp.sizes
+    batch, rows = qp.length, qp.d.shape[1]
+    out = Solved(
+        *(np.empty((batch, size)) for size in (n, rows, rows, k, n, 4, n + m + k + 2)),
+        np.empty((batch, rows), dtype=bool),
+        np.empty(batch, dtype=np.int64),
+        np.empty(batch, dtype=np.int64),
+        np.full((batch, max_iter + _TRACE_ROWS, 8), np.nan) if traced else None,
+    )
+    given = (qp.Q, qp.p, qp.G, qp.A, qp.b, qp.d, qp.present, qp.fixed, qp.value)
+    start = (None,) * 3 if warm is None else (warm.x, warm.lam, warm.nu)
+    sizes = (batch, n, m, k, *qp.bounds, STAGES, max_iter)
+    _call("solve", sizes, (), (*given, *start), out, _ITERATIONS * _operations(qp))
+    return out
+
+
+def derive(
+    qp: QP, scaling: Array, active: Array, rhs: Rhs, target: float
+) -> tuple[Rhs, Array, Array]:
+    """Solve the KKT systems of active sets for ``rhs``, (B, ..., r), in the caller's units.
+
+    Returns
+    -------
+    Rhs, array of shape (B,), array of shape (B,)
+        The solution, its relative residual, and True where the system is singular.
+    """
+    batch, _, columns = rhs.x.shape
+    out = Rhs(*(np.empty(v.shape) for v in rhs))
+    error, singular = np.empty(batch), np.empty(batch, dtype=bool)
+    given = (qp.Q, qp.G, qp.A, scaling, active, *rhs)
+    sizes = (batch, *qp.sizes, *qp.bounds, columns)
+    _call("derive", sizes, (target,), given, (*out, error, singular), _operations(qp))
+    return out, error, singular
+
+
+def _operations(qp: QP) -> float:
+    """Return about how many operations it takes to factor the system once."""
+    n, m, k = qp.sizes
+    return 1000 + n * n * (n / 3 + m + k) + 20 * n * (n + m + k)
+
+
+def _call(
+    name: str,
+    sizes: tuple[int, ...],
+    options: tuple[float, ...],
+    inputs: tuple[Array | None, ...],
+    outputs: tuple[Array | None, ...],
+    operations: float,  # of each element
+) -> None:
+    given = (None if v is None else np.ascontiguousarray(v) for v in inputs)
+    workers = kernels.threads(sizes[0] * operations / _PER_SECOND)
+    kernels.call(name, sizes, options, (*given, *outputs), workers)

@@ -1,0 +1,197 @@
+// One problem of each lane, its points and its residuals.
+//
+//     minimise 1/2 x'Qx + p'x   subject to   C x <= d,   A x = b,   C = (G, -I, I)
+//
+// The rows of -I (lower bounds) and I (upper bounds) are there or not as a whole; they are never
+// formed. Absent rows have d = 0, s = 1 and lam = 0. A fixed variable is an equality of its own.
+#pragma once
+#include "dense.hpp"
+
+namespace kktdiff {
+namespace {
+
+// Memory taken piece by piece; without a base it only counts.
+struct Arena {
+  char *base = nullptr;
+  long long used = 0;
+
+  template <class U>
+  U *take(long long count) {
+    U *out = reinterpret_cast<U *>(base + used);
+    used += (count * (long long)sizeof(U) + 63) / 64 * 64;
+    return out;
+  }
+};
+
+struct Sizes {
+  int n, m, k, lower, upper;  // lower, upper: rows of the bounds, 0 or n each
+  int rows() const { return m + lower + upper; }
+};
+
+template <class T>
+struct Problem {
+  Sizes size;
+  T *Q, *p, *G, *A, *b, *d;    // (n, n), (n), (m, n), (k, n), (k), (M)
+  T *value;                    // (n): of each fixed variable, 0 elsewhere
+  T *idle;                     // (m): slack of a row of G that nothing can move, else -1
+  Mask<T> *present, *fixed;    // (M), (n)
+  T count;                     // of present rows, at least 1
+
+  Problem(Arena &a, Sizes z) : size(z) {
+    Q = a.take<T>(z.n * z.n), p = a.take<T>(z.n), G = a.take<T>(z.m * z.n);
+    A = a.take<T>(z.k * z.n), b = a.take<T>(z.k), d = a.take<T>(z.rows());
+    value = a.take<T>(z.n), idle = a.take<T>(z.m);
+    present = a.take<Mask<T>>(z.rows()), fixed = a.take<Mask<T>>(z.n);
+  }
+};
+
+// out = C x
+template <class T>
+void rows_of(const Problem<T> &q, const T *x, T *out) {
+  const auto [n, m, k, lower, upper] = q.size;
+  times(m, n, q.G, x, out);
+  for (int j = 0; j < lower; j++) out[m + j] = -x[j];
+  for (int j = 0; j < upper; j++) out[m + lower + j] = x[j];
+}
+
+// out += the bounds' part of C' z; z: (M)
+template <class T>
+void add_from_bounds(const Problem<T> &q, const T *z, T *out) {
+  const auto [n, m, k, lower, upper] = q.size;
+  for (int j = 0; j < lower; j++) out[j] = out[j] - z[m + j];
+  for (int j = 0; j < upper; j++) out[j] = out[j] + z[m + lower + j];
+}
+
+// out += C' z
+template <class T>
+void add_columns_of(const Problem<T> &q, const T *z, T *out) {
+  add_transposed(q.size.m, q.size.n, q.G, z, out);
+  add_from_bounds(q, z, out);
+}
+
+template <class T>
+struct Point {
+  T *x, *s, *lam, *nu;  // (n), (M), (M), (k)
+
+  Point() = default;
+  Point(Arena &a, Sizes z) {
+    x = a.take<T>(z.n), s = a.take<T>(z.rows()), lam = a.take<T>(z.rows()), nu = a.take<T>(z.k);
+  }
+};
+
+template <class T>
+void assign(int count, Mask<T> where, const T *from, T *to) {
+  for (int i = 0; i < count; i++) to[i] = select(where, from[i], to[i]);
+}
+
+template <class T>
+void assign(Sizes z, Mask<T> where, const Point<T> &from, const Point<T> &to) {
+  assign(z.n, where, from.x, to.x), assign(z.k, where, from.nu, to.nu);
+  assign(z.rows(), where, from.s, to.s), assign(z.rows(), where, from.lam, to.lam);
+}
+
+template <class T>
+T dot(int n, const T *a, const T *b) {
+  T out = 0.0;
+  for (int i = 0; i < n; i++) out = fma(a[i], b[i], out);
+  return out;
+}
+
+template <class T>
+T norm_one(int n, const T *a, const T *b) {  // sum of |a_i b_i|
+  T out = 0.0;
+  for (int i = 0; i < n; i++) out = out + abs(a[i] * b[i]);
+  return out;
+}
+
+// Residuals of the optimality conditions, and the sizes of their terms.
+template <class T>
+struct Residuals {
+  T *x, *c, *nu;       // Qx + p + C'lam + A'nu, 0 for fixed variables; Cx + s - d; Ax - b
+  T *y;                // (n): multiplier of each fixed variable's equality, 0 elsewhere
+  T *Qx, *Cx;          // (n), (M)
+  T primal, dual, gap; // largest violation of a constraint, largest entry of x, duality gap
+  T size[3];           // of the terms whose difference each of the three is
+  T value;             // |x'Qx| + |p'x|
+  T *scratch;          // (n)
+
+  Residuals(Arena &a, Sizes z) {
+    x = a.take<T>(z.n), c = a.take<T>(z.rows()), nu = a.take<T>(z.k), y = a.take<T>(z.n);
+    Qx = a.take<T>(z.n), Cx = a.take<T>(z.rows()), scratch = a.take<T>(z.n);
+  }
+};
+
+template <class T>
+void stationarity(const Problem<T> &q, const Point<T> &at, Residuals<T> &r) {
+  const int n = q.size.n;
+  T *forces = r.scratch, biggest = 0.0;
+  times(n, n, q.Q, at.x, r.Qx);
+  for (int j = 0; j < n; j++) forces[j] = 0.0;
+  add_columns_of(q, at.lam, forces);
+  for (int j = 0; j < n; j++) {
+    biggest = max(max(abs(r.Qx[j]), abs(q.p[j])), max(abs(forces[j]), biggest));
+    r.x[j] = r.Qx[j] + q.p[j] + forces[j];
+    forces[j] = 0.0;
+  }
+  add_transposed(q.size.k, n, q.A, at.nu, forces);
+  r.dual = 0.0;
+  for (int j = 0; j < n; j++) {
+    biggest = max(abs(forces[j]), biggest);
+    const T all = r.x[j] + forces[j];
+    r.y[j] = select(q.fixed[j], -all, T(0.0));
+    r.x[j] = select(q.fixed[j], T(0.0), all);
+    r.dual = max(abs(r.x[j]), r.dual);
+  }
+  r.size[1] = biggest;
+}
+
+template <class T>
+void feasibility(const Problem<T> &q, const Point<T> &at, Residuals<T> &r) {
+  const auto [n, m, k, lower, upper] = q.size;
+  T biggest = 0.0, worst = 0.0;
+  rows_of(q, at.x, r.Cx);
+  for (int i = 0; i < q.size.rows(); i++) {
+    r.Cx[i] = select(q.present[i], r.Cx[i], T(0.0));
+    const T excess = r.Cx[i] - q.d[i];
+    r.c[i] = select(q.present[i], excess + at.s[i], T(0.0));
+    biggest = max(max(abs(r.Cx[i]), abs(q.d[i])), biggest);
+    worst = max(excess, worst);
+  }
+  times(k, n, q.A, at.x, r.nu);
+  for (int i = 0; i < k; i++) {
+    biggest = max(max(abs(r.nu[i]), abs(q.b[i])), biggest);
+    r.nu[i] = r.nu[i] - q.b[i];
+    worst = max(abs(r.nu[i]), worst);
+  }
+  for (int j = 0; j < n; j++)
+    worst = max(select(q.fixed[j], abs(at.x[j] - q.value[j]), T(0.0)), worst);
+  r.primal = worst, r.size[0] = biggest;
+}
+
+// Evaluate the residuals of the optimality conditions; NaN anywhere makes the gap NaN.
+template <class T>
+void evaluate(const Problem<T> &q, const Point<T> &at, Residuals<T> &r) {
+  const auto [n, m, k, lower, upper] = q.size;
+  const int M = q.size.rows();
+  stationarity(q, at, r);
+  feasibility(q, at, r);
+  const T curved = dot(n, at.x, r.Qx), linear = dot(n, at.x, q.p);
+  r.value = abs(curved) + abs(linear);
+  r.gap = abs(curved + linear + dot(M, at.lam, q.d) + dot(k, at.nu, q.b) + dot(n, r.y, q.value));
+  r.size[2] = norm_one(n, at.x, r.Qx) + norm_one(n, at.x, q.p) + norm_one(M, at.lam, q.d) +
+        norm_one(k, at.nu, q.b) + norm_one(n, r.y, q.value);
+  T poison = 0.0;
+  for (int j = 0; j < n; j++) poison = poison + r.x[j];
+  for (int i = 0; i < M; i++) poison = poison + r.c[i];
+  for (int i = 0; i < k; i++) poison = poison + r.nu[i];
+  r.gap = r.gap + T(0.0) * poison;
+}
+
+// mu, the mean of s_i lam_i over the rows that are present
+template <class T>
+T mean_product(const Problem<T> &q, const T *s, const T *lam) {
+  return dot(q.size.rows(), s, lam) / q.count;
+}
+
+}  // namespace
+}  // namespace kktdiff

@@ -1,0 +1,243 @@
+// Equilibration by powers of two, and the units of a scaled problem.
+//
+// The scaled data are c D Q D, c D p, E G D, E h, F A D, F b (see _interior_point/scaling.py).
+#pragma once
+#include "constants.hpp"
+#include "problem.hpp"
+
+namespace kktdiff {
+namespace {
+
+constexpr int EQUILIBRATION_PASSES = 40;
+constexpr double FLAT_DIRECTION = 1e8, UNIT_NOISE = 1e-12;
+constexpr double FAR = 1e6, FAR_LIMIT = 1e3, FARTHEST = 1e5;
+
+// 1 where v is not positive and finite.
+template <class T>
+T positive(T v) {
+  return select((v > 0.0) & (v < T(__builtin_inf())), v, T(1.0));
+}
+
+template <class T>
+struct Scaling {
+  T *cols, *rows, *eqs;  // D: (n), E: (m), F: (k)
+  T cost;
+
+  Scaling(Arena &a, Sizes z) { cols = a.take<T>(z.n), rows = a.take<T>(z.m), eqs = a.take<T>(z.k); }
+};
+
+// Weight of row i of C.
+template <class T>
+T row_weight(const Sizes &z, const Scaling<T> &s, int i) {
+  return i < z.m ? s.rows[i] : T(1.0) / s.cols[i < z.m + z.lower ? i - z.m : i - z.m - z.lower];
+}
+
+// Sizes that the unknowns of a scaled problem are expected to have.
+template <class T>
+struct Units {
+  T x, price, bend, far;
+  T weight() const { return price / x; }
+};
+
+template <class T>
+T norm_rows(int rows, int n, const T *A, const T *D, T *out) {  // max_j |A_ij| D_j, and their max
+  T biggest = 0.0;
+  for (int i = 0; i < rows; i++) {
+    T own = 0.0;
+    for (int j = 0; j < n; j++) own = max(abs(A[i * n + j]) * D[j], own);
+    out[i] = own;
+    biggest = max(own, biggest);
+  }
+  return biggest;
+}
+
+template <class T>
+void norm_columns(int rows, int n, const T *A, const T *E, T *out) {  // max with E_i |A_ij|
+  for (int i = 0; i < rows; i++)
+    for (int j = 0; j < n; j++) out[j] = max(abs(A[i * n + j]) * E[i], out[j]);
+}
+
+template <class T>
+void times_rows_and_columns(int rows, int n, const T *E, const T *D, T *A) {
+  for (int i = 0; i < rows; i++)
+    for (int j = 0; j < n; j++) A[i * n + j] = E[i] * A[i * n + j] * D[j];
+}
+
+template <class T>
+struct Balance {  // workspace of equilibrate: norms of rows, and the weights that rows have first
+  T *Q, *G, *A, *ones, *first_G, *first_A;
+
+  Balance(Arena &a, Sizes z) {
+    Q = a.take<T>(z.n), G = a.take<T>(z.m), A = a.take<T>(z.k), ones = a.take<T>(z.n);
+    first_G = a.take<T>(z.m), first_A = a.take<T>(z.k);
+  }
+};
+
+template <class T>
+Mask<T> out_of_balance(int count, const T *norm, Mask<T> before) {
+  for (int i = 0; i < count; i++)
+    before = before | (((norm[i] < 0.25) | (norm[i] > 4.0)) & (norm[i] > 0.0));
+  return before;
+}
+
+template <class T>
+void rebalance(int count, Mask<T> off, const T *norm, T *w) {
+  for (int i = 0; i < count; i++)
+    w[i] = select(off & (norm[i] > 0.0), w[i] / sqrt(select(norm[i] > 0.0, norm[i], T(1.0))), w[i]);
+}
+
+// Ruiz's passes (Ruiz 2001): weights that balance rows against columns.
+template <class T>
+void balance(const Problem<T> &q, Scaling<T> &s, Balance<T> &norm) {
+  const auto [n, m, k, lower, upper] = q.size;
+  for (int pass = 0; pass < EQUILIBRATION_PASSES; pass++) {
+    norm_rows(n, n, q.Q, s.cols, norm.Q);
+    norm_columns(m, n, q.G, s.rows, norm.Q);
+    norm_columns(k, n, q.A, s.eqs, norm.Q);
+    norm_rows(m, n, q.G, s.cols, norm.G), norm_rows(k, n, q.A, s.cols, norm.A);
+    for (int j = 0; j < n; j++) norm.Q[j] = norm.Q[j] * s.cols[j];
+    for (int i = 0; i < m; i++) norm.G[i] = norm.G[i] * s.rows[i];
+    for (int i = 0; i < k; i++) norm.A[i] = norm.A[i] * s.eqs[i];
+    Mask<T> off = out_of_balance(n, norm.Q, mask<T>(false));
+    off = out_of_balance(k, norm.A, out_of_balance(m, norm.G, off));
+    if (!any(off)) break;
+    rebalance(n, off, norm.Q, s.cols), rebalance(m, off, norm.G, s.rows);
+    rebalance(k, off, norm.A, s.eqs);
+  }
+  for (int j = 0; j < n; j++) s.cols[j] = power_of_two(positive(s.cols[j]));
+  for (int i = 0; i < m; i++) s.rows[i] = power_of_two(positive(s.rows[i]));
+  for (int i = 0; i < k; i++) s.eqs[i] = power_of_two(positive(s.eqs[i]));
+}
+
+// Normalise each row of A, (rows, n), on its own; return its weights.
+template <class T>
+void normalise(int rows, int n, const T *ones, T *A, T *weight) {
+  norm_rows(rows, n, A, ones, weight);
+  for (int i = 0; i < rows; i++) weight[i] = T(1.0) / power_of_two(positive(weight[i]));
+  times_rows_and_columns(rows, n, weight, ones, A);
+}
+
+template <class T>
+void scale_sides(Problem<T> &q, const Scaling<T> &s) {
+  const auto [n, m, k, lower, upper] = q.size;
+  for (int j = 0; j < n; j++) {
+    q.p[j] = s.cost * s.cols[j] * q.p[j];
+    q.value[j] = q.value[j] / s.cols[j];
+  }
+  for (int i = 0; i < m; i++) q.d[i] = s.rows[i] * q.d[i];
+  for (int i = 0; i < k; i++) q.b[i] = s.eqs[i] * q.b[i];
+  for (int j = 0; j < lower; j++) q.d[m + j] = q.d[m + j] / s.cols[j];
+  for (int j = 0; j < upper; j++) q.d[m + lower + j] = q.d[m + lower + j] / s.cols[j];
+}
+
+// Scale q in place. The objective and each row are normalised first, so that a power of two in
+// either changes nothing but exponents.
+template <class T>
+void equilibrate(Problem<T> &q, Scaling<T> &s, Balance<T> &work) {
+  const auto [n, m, k, lower, upper] = q.size;
+  for (int j = 0; j < n; j++) work.ones[j] = s.cols[j] = 1.0;
+  s.cost = T(1.0) / power_of_two(positive(norm_inf(n * n, q.Q)));
+  for (int i = 0; i < n * n; i++) q.Q[i] = s.cost * q.Q[i];
+  normalise(m, n, work.ones, q.G, work.first_G), normalise(k, n, work.ones, q.A, work.first_A);
+  for (int i = 0; i < m; i++) s.rows[i] = 1.0;
+  for (int i = 0; i < k; i++) s.eqs[i] = 1.0;
+  balance(q, s, work);
+  times_rows_and_columns(n, n, s.cols, s.cols, q.Q);
+  times_rows_and_columns(m, n, s.rows, s.cols, q.G);
+  times_rows_and_columns(k, n, s.eqs, s.cols, q.A);
+  T size = norm_inf(n * n, q.Q), linear = 0.0;
+  for (int j = 0; j < n; j++) linear = max(abs(q.p[j] * s.cols[j]), linear);
+  const T last = power_of_two(positive(select(size > 0.0, size, linear)));
+  for (int i = 0; i < n * n; i++) q.Q[i] = q.Q[i] / last;
+  s.cost = s.cost / last;
+  for (int i = 0; i < m; i++) s.rows[i] = s.rows[i] * work.first_G[i];
+  for (int i = 0; i < k; i++) s.eqs[i] = s.eqs[i] * work.first_A[i];
+  scale_sides(q, s);
+}
+
+// Drop the rows that touch fixed variables only and are met; q.idle keeps their slack, a constant.
+template <class T>
+void drop_idle_rows(Problem<T> &q) {
+  const auto [n, m, k, lower, upper] = q.size;
+  Mask<T> some = mask<T>(false);
+  for (int j = 0; j < n; j++) some = some | q.fixed[j];
+  for (int i = 0; i < m; i++) {
+    q.idle[i] = T(-1.0);
+    if (!any(some)) continue;
+    Mask<T> touches = !some;
+    for (int j = 0; j < n; j++)
+      touches = touches | (!q.fixed[j] & ((q.G[i * n + j] < 0.0) | (q.G[i * n + j] > 0.0)));
+    const T sum = dot(n, q.G + i * n, q.value), slack = q.d[i] - sum;
+    const Mask<T> drop = q.present[i] & !touches & (slack >= T(-ROUNDING) * (abs(q.d[i]) + abs(sum)));
+    q.idle[i] = select(drop, max(slack, T(0.0)), T(-1.0));
+    q.d[i] = select(drop, T(0.0), q.d[i]);
+    q.present[i] = q.present[i] & !drop;
+  }
+}
+
+template <class T>
+void count_rows(Problem<T> &q) {
+  T count = 0.0;
+  for (int i = 0; i < q.size.rows(); i++) count = count + select(q.present[i], T(1.0), T(0.0));
+  q.count = max(count, T(1.0));
+}
+
+// The minimiser x, (n), of the objective alone, before scaling; flat where p has a part without
+// curvature, convex where Q is so to rounding. H: (n, n) is overwritten.
+template <class T>
+struct Lowest {
+  T *x;
+  Mask<T> flat, convex;
+
+  Lowest(Arena &a, Sizes z) { x = a.take<T>(z.n); }
+};
+
+template <class T>
+void find_lowest(const Problem<T> &q, T *H, T *panel, Lowest<T> &out) {
+  const int n = q.size.n;
+  const T bend = norm_inf(n * n, q.Q), unit = T(1.0) / power_of_two(positive(bend));
+  T shift = T(CURVATURE) * (unit * bend);
+  shift = select(shift > 0.0, shift, T(1.0));
+  for (int i = 0; i < n * n; i++) H[i] = unit * q.Q[i];
+  for (int j = 0; j < n; j++) H[j * n + j] = H[j * n + j] + shift, out.x[j] = unit * q.p[j];
+  const T linear = norm_inf(n, out.x);
+  out.convex = cholesky(n, H, panel).ok;
+  forward_one(n, H, out.x), backward(n, H, out.x);
+  out.flat = !(bend > 0.0) | (norm_inf(n, out.x) * unit * bend > T(FLAT_DIRECTION) * linear);
+}
+
+template <class T>
+T size_of_lowest(int n, const Lowest<T> &low, const T *cols) {
+  T out = 0.0;
+  for (int j = 0; j < n; j++) out = max(abs(low.x[j] / cols[j]), out);
+  return select(low.flat, T(__builtin_inf()), out);
+}
+
+// Sizes of x and of the multipliers, from the scaled data; see _interior_point/scaling.py, units.
+template <class T>
+Units<T> units(const Problem<T> &q, T free) {
+  const T infinite = __builtin_inf();
+  free = select(free > 0.0, free, infinite);
+  const Mask<T> bounded = free < infinite;
+  T sides = max(norm_inf(q.size.k, q.b), norm_inf(q.size.n, q.value)), asked = sides;
+  for (int i = 0; i < q.size.rows(); i++) sides = max(select(q.present[i], abs(q.d[i]), T(0.0)), sides);
+  const T size = max(sides, select(bounded, free, T(0.0)));
+  const T noise = select(size > UNIT_NOISE, T(UNIT_NOISE), T(0.0));
+  T limit = infinite;
+  for (int i = 0; i < q.size.rows(); i++) {
+    asked = max(select(q.present[i] & (q.d[i] < -noise), -q.d[i], T(0.0)), asked);
+    limit = min(select(q.present[i] & (q.d[i] > noise), q.d[i], infinite), limit);
+  }
+  const T needed = select(asked > noise, asked, T(0.0));
+  const T reach = min(min(limit, T(FAR_LIMIT) * needed), min(free, T(FAR) * needed));
+  T between = select(free > limit, sqrt(limit) * sqrt(free), free);
+  between = select(bounded, between, limit);
+  const T x = positive(select(needed > 0.0, max(needed, reach), between));
+  const T bend = norm_inf(q.size.n * q.size.n, q.Q), linear = norm_inf(q.size.n, q.p);
+  T price = max(linear, bend * needed);
+  price = positive(select(price > 0.0, price, bend * x));
+  return {x, price, bend, max(T(FARTHEST) * x, select(bounded, T(10.0) * free, T(0.0)))};
+}
+
+}  // namespace
+}  // namespace kktdiff

@@ -7,8 +7,7 @@ from kktdiff._arrays import largest, mv, namespace, norm_inf, placed, spread, ta
 from kktdiff._infeasibility.auxiliary import Data
 from kktdiff._infeasibility.closest import Repaired, elements, repair
 from kktdiff._infeasibility.closest_derivatives import ClosestEngine, as_given
-from kktdiff._interior_point.compiled import CompiledKept
-from kktdiff._interior_point.parts import Kept
+from kktdiff._interior_point.compiled import KeptGroup
 from kktdiff._problem import Problem
 from kktdiff._sensitivity.derivatives import Engine
 from kktdiff._settings import ROUNDING, Settings
@@ -138,7 +137,7 @@ def _with_signs(r: Repaired, own: dict[str, Array]) -> dict[str, Array]:
     return own | moved | {"lam": xp.where(moved["lam"] > 0, moved["lam"], 0.0)}  # -0 by rounding
 
 
-def _without(kept: tuple[Kept | CompiledKept, ...], index: Array) -> Iterator[Kept | CompiledKept]:
+def _without(kept: tuple[KeptGroup, ...], index: Array) -> Iterator[KeptGroup]:
     """Yield the groups without the elements `index`."""
     xp = namespace(index)
     for group in kept:

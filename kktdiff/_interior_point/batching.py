@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from kktdiff._arrays import broadcast, namespace, take
-from kktdiff._interior_point.compiled import CompiledKept, Ready, solve_compiled
+from kktdiff._interior_point.compiled import KeptGroup, Ready, solve_compiled
 from kktdiff._interior_point.driver import solve_chunk
 from kktdiff._interior_point.gather import Proofs, collect
-from kktdiff._interior_point.parts import Kept, Part
+from kktdiff._interior_point.parts import Part
 from kktdiff._interior_point.program import separable_elements
 from kktdiff._problem import Problem
 from kktdiff._records import QP, Point
@@ -21,7 +21,7 @@ class BatchResult(NamedTuple):
     """Fields, kept factors and proofs of a solved batch."""
 
     fields: dict[str, Array]  # of the solution, each (B, ...)
-    kept: tuple[Kept | CompiledKept, ...]
+    kept: tuple[KeptGroup, ...]
     proofs: Proofs
 
 
@@ -31,16 +31,15 @@ def run(problem: Problem, warm: Point | None, settings: Settings) -> BatchResult
     The compiled kernels go first, where there are any for the backend and the form of the QP.
     """
     parts: list[Part] = []
-    kept: list[Kept | CompiledKept] = []
+    kept: list[KeptGroup] = []
     ready: list[Ready] = []
     backend = problem.given.backend
     good = ~(problem.invalid | problem.contradictory)
     places = namespace(good).nonzero(good)[0]
-    if backend.compiled and method.supports(problem.qp):
-        if places.shape[0]:
-            qp, near = _elements(problem, warm, places)
-            first, own, places = solve_compiled(qp, places, near, settings, backend)
-            ready, kept = ([first], [own]) if own.index.shape[0] else ([], [])
+    if backend.compiled and method.supports(problem.qp) and places.shape[0]:
+        qp, near = _elements(problem, warm, places)
+        first, own, places = solve_compiled(qp, places, near, settings, backend)
+        ready, kept = ([first], [own]) if own.index.shape[0] else ([], [])
     for index, separable in _chunks(problem, places):
         qp, near = _elements(problem, warm, index)
         done, more = solve_chunk(qp, index, near, settings, backend, separable=separable)

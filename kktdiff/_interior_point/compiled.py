@@ -11,6 +11,7 @@ from kktdiff import _kkt as kkt
 from kktdiff._arrays import namespace, take
 from kktdiff._interior_point.active_set import PROXIMAL, held_variables
 from kktdiff._interior_point.newton import border_groups
+from kktdiff._interior_point.parts import Kept
 from kktdiff._interior_point.program import Program, program, without_noise
 from kktdiff._interior_point.reports import report_trace
 from kktdiff._kkt import Factors, Weights
@@ -40,9 +41,14 @@ class CompiledKept:
 
     def take(self, index: Array) -> "CompiledKept":
         """Return the elements `index` of the batch."""
-        own = (take(v, index) for v in (self.w, self.scaling))
-        records = self.qp.take(index), self.point.take(index)
-        return CompiledKept(take(self.index, index), *records, *own, self.backend)
+        return CompiledKept(
+            take(self.index, index),
+            self.qp.take(index),
+            self.point.take(index),
+            take(self.w, index),
+            take(self.scaling, index),
+            self.backend,
+        )
 
     def refine(self, rhs: Rhs, target: float, backend: Backend) -> tuple[Rhs, Array, Array]:
         """Solve in the caller's units; return the relative residual and what is singular, (B,)."""
@@ -61,6 +67,9 @@ class CompiledKept:
         weights = Weights(self.w, held_variables(qp, self.w), theta, small, small)
         places = max(count for _, count in border_groups(qp, weights))
         return kkt.factor(qp, weights, self.backend, border=places)
+
+
+KeptGroup = Kept | CompiledKept
 
 
 @dataclass(frozen=True)
@@ -87,7 +96,11 @@ def solve_compiled(
         left = index[:0]
     else:
         done, left = xp.nonzero(solved)[0], take(index, xp.nonzero(~solved)[0])
-        qp, index, out = qp.take(done), take(index, done), method.Solved(*(take(v, done) for v in out[:-1]), None)
+        qp, index, out = (
+            qp.take(done),
+            take(index, done),
+            method.Solved(*(take(v, done) for v in out[:-1]), None),
+        )
     w = xp.where(out.active, xp.inf, 0.0)
     kept = CompiledKept(index, qp, Point(*out[:4]), w, out.scaling, backend)
     return Ready(index, _fields(qp, out), out.iterations), kept, left

@@ -6,21 +6,15 @@ higher accuracy, and are polished again. Elements that polishing never reaches a
 residuals of their points.
 """
 
-from typing import NamedTuple
-
-from kktdiff import _kkt as kkt
 from kktdiff._arrays import largest, namespace, norm_inf, pick_all, placed, take
 from kktdiff._interior_point.active_set import (
-    PROXIMAL,
     equalities,
-    held_variables,
     one_side,
     polish,
-    with_fixed,
 )
 from kktdiff._interior_point.loop import run
 from kktdiff._interior_point.mehrotra import Stage
-from kktdiff._interior_point.newton import border_groups, weights_at
+from kktdiff._interior_point.newton import border_groups
 from kktdiff._interior_point.parts import Kept, Part, keep_accepted, kept_at
 from kktdiff._interior_point.program import Program, program
 from kktdiff._interior_point.reports import record
@@ -28,7 +22,7 @@ from kktdiff._interior_point.residuals import evaluate, with_full_sizes
 from kktdiff._interior_point.scaling import to_given, to_scaled
 from kktdiff._interior_point.start import origin, start
 from kktdiff._interior_point.termination import duality_gap, errors
-from kktdiff._kkt import Factors, Weights
+from kktdiff._kkt import Weights
 from kktdiff._records import QP, Point
 from kktdiff._settings import HANDOVER, LOOSE, Settings
 from kktdiff._status import Status

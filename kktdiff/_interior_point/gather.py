@@ -48,7 +48,7 @@ def collect(
     fields["primal_residual"] = primal
     status = xp.where(problem.contradictory, int(Status.PRIMAL_INFEASIBLE), status)
     status = xp.where(problem.invalid, int(Status.INVALID_DATA), status)
-    counts = [(p.index, p.iterations) for p in (*ready, *parts)]
+    counts = [(r.index, r.iterations) for r in ready] + [(p.index, p.iterations) for p in parts]
     iterations = spread(counts, (), problem.length, none)
     solved = status <= int(Status.ALMOST_SOLVED)
     fields |= {"status": status, "solved": solved, "iterations": iterations}

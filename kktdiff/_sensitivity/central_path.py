@@ -4,9 +4,10 @@ There ``lam_i s_i = mu`` for every inequality, so no constraint is either active
 and the solution depends smoothly on the data; as mu goes to 0 it goes to the solution.
 """
 
-from kktdiff._interior_point.parts import Kept, Part, keep_interior
+from kktdiff._interior_point.compiled import KeptGroup
 from kktdiff._interior_point.loop import run
 from kktdiff._interior_point.mehrotra import Stage
+from kktdiff._interior_point.parts import Kept, Part, keep_interior
 from kktdiff._interior_point.start import start
 from kktdiff._settings import Settings
 from kktdiff._status import Status
@@ -16,7 +17,7 @@ _ACCURACY = 1e-9  # of lam_i s_i, relative to the barrier parameter, and of the 
 _MAX_ITER = 100
 
 
-def on_central_path(group: Kept, barrier: float, backend: Backend) -> list[Kept]:
+def on_central_path(group: KeptGroup, barrier: float, backend: Backend) -> list[Kept]:
     """Return the factors at the central path's points of the elements of `group`.
 
     An element whose point can't be found is left out: its gradient is zero.

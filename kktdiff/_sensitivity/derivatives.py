@@ -14,7 +14,7 @@ from typing import Any
 from kktdiff import backends
 from kktdiff._arrays import namespace, spread, take_shared
 from kktdiff._inputs import CORE, Given
-from kktdiff._interior_point.parts import Kept
+from kktdiff._interior_point.compiled import KeptGroup
 from kktdiff._interior_point.residuals import multipliers
 from kktdiff._problem import Problem, at_work
 from kktdiff._records import Point
@@ -39,7 +39,7 @@ class Engine:
 
     problem: Problem
     status: Array  # (B,)
-    kept: tuple[Kept, ...]
+    kept: tuple[KeptGroup, ...]
     proofs: tuple[tuple[Array, Point], ...]  # places of elements without a solution, and why
 
     @at_work
@@ -159,7 +159,7 @@ class Engine:
         found = {name: given.fold(name, self._total(name, v)) for name, v in pieces.items()}
         return dict.fromkeys(CORE) | found
 
-    def _outputs(self, found: list[tuple[Kept, Tangent]]) -> dict[str, Array]:
+    def _outputs(self, found: list[tuple[KeptGroup, Tangent]]) -> dict[str, Array]:
         """Assemble the tangents in the outputs' shapes."""
         pieces: dict[str, Pieces] = {name: [] for name in OUTPUTS}
         for group, t in found:
@@ -173,21 +173,21 @@ class Engine:
             name: give(self._spread(v, self.shape(OUTPUTS[name]))) for name, v in pieces.items()
         }
 
-    def _tangent(self, group: Kept, d: dict[str, Array], mode: str) -> Tangent:
+    def _tangent(self, group: KeptGroup, d: dict[str, Array], mode: str) -> Tangent:
         lam = multipliers(group.qp, group.point)
         backend, flat = self.problem.given.backend, mode == "least_squares"
         return first_order.tangent(group, lam, d, backend, least_squares=flat)
 
-    def _at_solution(self, mode: str) -> Iterator[Kept]:
+    def _at_solution(self, mode: str) -> Iterator[KeptGroup]:
         """Return the groups of kept factors at the solution, for second derivatives."""
         one_of("gradient", mode, ("exact", "least_squares"))
         return self._groups(mode, None)
 
-    def _adjoint(self, group: Kept, g: Cotangents, mode: str) -> Adjoint:
+    def _adjoint(self, group: KeptGroup, g: Cotangents, mode: str) -> Adjoint:
         backend, flat = self.problem.given.backend, mode == "least_squares"
         return first_order.adjoint(group, g, backend, least_squares=flat)
 
-    def _groups(self, mode: str, smoothing: float | None) -> Iterator[Kept]:
+    def _groups(self, mode: str, smoothing: float | None) -> Iterator[KeptGroup]:
         """Check the options; return the kept factors, or those at the central path."""
         one_of("gradient", mode, MODES)
         if smoothing is not None and not (mode == "smoothed" and smoothing > 0):
@@ -196,7 +196,7 @@ class Engine:
             )
         return self._each_group(mode, smoothing)
 
-    def _each_group(self, mode: str, smoothing: float | None) -> Iterator[Kept]:
+    def _each_group(self, mode: str, smoothing: float | None) -> Iterator[KeptGroup]:
         backend = self.problem.given.backend
         for group in self.kept:
             if mode == "smoothed":
@@ -261,7 +261,7 @@ class Engine:
         return flat
 
 
-def _of(d: dict[str, Array], group: Kept) -> dict[str, Array]:
+def _of(d: dict[str, Array], group: KeptGroup) -> dict[str, Array]:
     """Restrict a direction to a group's elements."""
     return {name: take_shared(v, group.index) for name, v in d.items()}
 

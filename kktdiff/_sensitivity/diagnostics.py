@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from kktdiff._arrays import concat, namespace, spread
-from kktdiff._interior_point.parts import Kept
+from kktdiff._interior_point.compiled import KeptGroup
 from kktdiff._interior_point.residuals import multipliers
 from kktdiff._kkt.whole import RANK, activity, matrix
 from kktdiff._problem import Problem
@@ -14,7 +14,7 @@ from kktdiff._typing import Array
 WEAK = 1e-6  # s and lam both below this, in the scaled metric: weakly active
 
 
-def diagnostics(problem: Problem, status: Array, kept: Sequence[Kept]) -> dict[str, Array]:
+def diagnostics(problem: Problem, status: Array, kept: Sequence[KeptGroup]) -> dict[str, Array]:
     """Return the fields of `Diagnostics`, each (...); unsolved elements are not trustworthy."""
     p, length = problem.qp.p, problem.length
     xp = namespace(p)
@@ -51,7 +51,7 @@ def certificate(problem: Problem, proofs: Sequence[tuple[Array, Point]]) -> dict
     }
 
 
-def diagnose(group: Kept) -> dict[str, Array]:
+def diagnose(group: KeptGroup) -> dict[str, Array]:
     """Find margin, weakly active count, condition of the KKT matrix, and definiteness.
 
     "decided" is True where the active set is definite. All in the scaled problem's units, (B,).

@@ -37,8 +37,8 @@ from functools import partial
 from typing import NamedTuple
 
 from kktdiff._arrays import dot, mv, namespace, pick_all, placed_all, take, take_shared
-from kktdiff._interior_point.compiled import CompiledKept
-from kktdiff._interior_point.parts import Kept, scaled_rhs
+from kktdiff._interior_point.compiled import KeptGroup
+from kktdiff._interior_point.parts import scaled_rhs
 from kktdiff._kkt import relative_residual
 from kktdiff._kkt.whole import Activity, activity, solve_least_squares, solve_lu
 from kktdiff._records import QP, Point, Rhs, Scaling
@@ -76,7 +76,7 @@ class Adjoint(NamedTuple):
     value: Array  # (B, 1, r): cotangent of the objective
 
 
-def solve(kept: Kept, rhs: Rhs, backend: Backend, *, least_squares: bool = False) -> Rhs:
+def solve(kept: KeptGroup, rhs: Rhs, backend: Backend, *, least_squares: bool = False) -> Rhs:
     """Solve (2) or (3), in the caller's units; in the least-squares sense where K is singular.
 
     The kept factors serve where K is regular. Where refinement does not converge with them, LU of
@@ -94,14 +94,14 @@ def solve(kept: Kept, rhs: Rhs, backend: Backend, *, least_squares: bool = False
     return placed_all(bad, _hard(kept.take(bad), part, take_shared(singular, bad), backend), out)
 
 
-def _activity(kept: Kept | CompiledKept) -> Activity:
+def _activity(kept: KeptGroup) -> Activity:
     """Return the rows' activities in the caller's units."""
     scaling, theta = kept.program.scaling, kept.program.units.weight
     unit = scaling.cost[:, None] / scaling.rows**2 / theta[:, None]
     return activity(kept.w * (scaling.rows**2 / scaling.cost[:, None]), unit)
 
 
-def _hard(kept: Kept | CompiledKept, rhs: Rhs, singular: Array, backend: Backend) -> Rhs:
+def _hard(kept: KeptGroup, rhs: Rhs, singular: Array, backend: Backend) -> Rhs:
     """Solve by LU, or in the least-squares sense, where the kept factors are not accurate."""
     scaling, rows = kept.program.scaling, _activity(kept)
     found = solve_lu(kept.qp, rows, rhs, backend)
@@ -118,7 +118,7 @@ def _scaled_solution(s: Scaling, out: Rhs) -> Rhs:
     return Rhs(x, cost * c, cost * nu)
 
 
-def adjoint(kept: Kept, g: Cotangents, backend: Backend, *, least_squares: bool) -> Adjoint:
+def adjoint(kept: KeptGroup, g: Cotangents, backend: Backend, *, least_squares: bool) -> Adjoint:
     """Solve (3) for several cotangents at once."""
     qp, point, w = kept.qp, kept.point, kept.w
     xp = namespace(point.x)
@@ -222,7 +222,7 @@ class Tangent(NamedTuple):
 
 
 def tangent(
-    kept: Kept,
+    kept: KeptGroup,
     lam: Array,  # (B, M), fixed variables' multipliers included
     d: Direction,
     backend: Backend,

@@ -19,7 +19,7 @@ The gradient of ``g'y`` in the data is bilinear in y and in the solution u of ``
 from functools import partial
 
 from kktdiff._arrays import dot, mv, namespace
-from kktdiff._interior_point.parts import Kept
+from kktdiff._interior_point.compiled import KeptGroup
 from kktdiff._records import QP, Point, Rhs
 from kktdiff._sensitivity.first_order import (
     Adjoint,
@@ -34,7 +34,7 @@ from kktdiff._typing import Array
 from kktdiff.backends import Backend
 
 
-def _right(kept: Kept, *products: Product) -> Rhs:
+def _right(kept: KeptGroup, *products: Product) -> Rhs:
     """Return minus the sum of the products as a right-hand side; rows of zero weight are zero."""
     qp, w = kept.qp, kept.w
     xp = namespace(w)
@@ -46,7 +46,7 @@ def _right(kept: Kept, *products: Product) -> Rhs:
 
 
 def second_tangent(
-    kept: Kept,
+    kept: KeptGroup,
     lam: Array,  # (B, M), fixed variables' multipliers included
     d: Direction,
     e: Direction,
@@ -67,7 +67,7 @@ def second_tangent(
     return Tangent(x, s, c, nu, _second_value(kept, lam, d, y_e))
 
 
-def _second_value(kept: Kept, lam: Array, d: Direction, y_e: Tangent) -> Array:
+def _second_value(kept: KeptGroup, lam: Array, d: Direction, y_e: Tangent) -> Array:
     """Differentiate ``x'Q_d x/2 + p_d'x + lam'(G_d x - h_d) + ...`` along e, (B,)."""
     qp, point, w = kept.qp, kept.point, kept.w
     xp = namespace(point.x)
@@ -82,7 +82,7 @@ def _second_value(kept: Kept, lam: Array, d: Direction, y_e: Tangent) -> Array:
 
 
 def moved_adjoint(
-    kept: Kept, u: Adjoint, d: Direction, backend: Backend, *, least_squares: bool
+    kept: KeptGroup, u: Adjoint, d: Direction, backend: Backend, *, least_squares: bool
 ) -> Adjoint:
     """Differentiate the adjoint along `d`: solve equation (3)."""
     by_d = product(d, u.x[..., 0], kept.qp.split(u.c[..., 0])[0], u.nu[..., 0])

@@ -30,6 +30,10 @@ class Solved(NamedTuple):
     iterations: Array  # (B,)
     trace: Array | None  # (B, rows, 8): phase, iteration, running, primal, dual, gap, mu, step
 
+    def take(self, index: Array) -> "Solved":
+        """Return the elements `index` of the batch."""
+        return Solved._make([None if v is None else v[index] for v in self])
+
 
 def supports(qp: QP) -> bool:
     """Return True if `qp` is of a form and size that the kernels are for."""
@@ -42,12 +46,14 @@ def solve(qp: QP, warm: Point | None, max_iter: int, *, traced: bool = False) ->
     """Solve each element of `qp`, from `warm` on if that is given; keep records if `traced`."""
     n, m, k = qp.sizes
     batch, rows = qp.length, qp.d.shape[1]
-    out = Solved(
-        *(np.empty((batch, size)) for size in (n, rows, rows, k, n, 4, n + m + k + 2)),
-        np.empty((batch, rows), dtype=bool),
-        np.empty(batch, dtype=np.int64),
-        np.empty(batch, dtype=np.int64),
-        np.full((batch, max_iter + _TRACE_ROWS, 8), np.nan) if traced else None,
+    out = Solved._make(
+        [
+            *(np.empty((batch, size)) for size in (n, rows, rows, k, n, 4, n + m + k + 2)),
+            np.empty((batch, rows), dtype=bool),
+            np.empty(batch, dtype=np.int64),
+            np.empty(batch, dtype=np.int64),
+            np.full((batch, max_iter + _TRACE_ROWS, 8), np.nan) if traced else None,
+        ]
     )
     given = (qp.Q, qp.p, qp.G, qp.A, qp.b, qp.d, qp.present, qp.fixed, qp.value)
     start = (None,) * 3 if warm is None else (warm.x, warm.lam, warm.nu)

@@ -96,13 +96,9 @@ def solve_compiled(
         left = index[:0]
     else:
         done, left = xp.nonzero(solved)[0], take(index, xp.nonzero(~solved)[0])
-        qp, index, out = (
-            qp.take(done),
-            take(index, done),
-            method.Solved(*(take(v, done) for v in out[:-1]), None),
-        )
+        qp, index, out = qp.take(done), take(index, done), out.take(done)
     w = xp.where(out.active, xp.inf, 0.0)
-    kept = CompiledKept(index, qp, Point(*out[:4]), w, out.scaling, backend)
+    kept = CompiledKept(index, qp, Point(out.x, out.s, out.lam, out.nu), w, out.scaling, backend)
     return Ready(index, _fields(qp, out), out.iterations), kept, left
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from kktdiff._arrays import broadcast, namespace, take
+from kktdiff._arrays import namespace
 from kktdiff._interior_point.compiled import KeptGroup, Ready, solve_compiled
 from kktdiff._interior_point.driver import solve_chunk
 from kktdiff._interior_point.gather import Proofs, collect
@@ -34,16 +34,19 @@ def run(problem: Problem, warm: Point | None, settings: Settings) -> BatchResult
     kept: list[KeptGroup] = []
     ready: list[Ready] = []
     backend = problem.given.backend
-    good = ~(problem.invalid | problem.contradictory)
-    places = namespace(good).nonzero(good)[0]
-    if backend.compiled and method.supports(problem.qp) and places.shape[0]:
-        qp, near = _elements(problem, warm, places)
-        first, own, places = solve_compiled(qp, places, near, settings, backend)
-        ready, kept = ([first], [own]) if own.index.shape[0] else ([], [])
-    for index, separable in _chunks(problem, places):
-        qp, near = _elements(problem, warm, index)
-        done, more = solve_chunk(qp, index, near, settings, backend, separable=separable)
-        parts, kept = parts + done, kept + list(more)
+    compiled = backend.compiled and method.supports(problem.qp)
+    for index, separable in _forms(problem):
+        if compiled:
+            qp, near = _elements(problem, warm, index)
+            first, own, index = solve_compiled(
+                qp, index, near, settings, backend, separable=separable
+            )
+            if own.index.shape[0]:
+                ready, kept = [*ready, first], [*kept, own]
+        for some in _chunks(problem, index):
+            qp, near = _elements(problem, warm, some)
+            done, more = solve_chunk(qp, some, near, settings, backend, separable=separable)
+            parts, kept = parts + done, kept + list(more)
     fields, proofs = collect(problem, parts, ready, settings.tol)
     return BatchResult(fields, tuple(kept), proofs)
 
@@ -55,23 +58,25 @@ def _elements(problem: Problem, warm: Point | None, index: Array) -> tuple[QP, P
     return problem.qp if whole else problem.qp.take(index), near
 
 
-def _chunks(problem: Problem, places: Array) -> Iterator[tuple[Array, bool]]:
-    """Yield places of elements to be solved together, and True if their H is diagonal.
+def _forms(problem: Problem) -> Iterator[tuple[Array, bool]]:
+    """Yield places of elements that are solved in one form, and True if their H is diagonal.
 
     The form that an element is solved in depends on itself alone, never on its batch.
     """
-    if not places.shape[0]:
-        return
-    qp = problem.qp
-    xp = namespace(qp.p)
-    separable = broadcast(separable_elements(qp), (problem.length,))
-    step = chunk_size(qp, problem.given.backend)
-    diagonal = take(separable, places)
-    for mask, kind in ((diagonal, True), (~diagonal, False)):
-        some = take(places, xp.nonzero(mask)[0])
-        count = some.shape[0]
-        for first in range(0, count, step):
-            yield some[first : min(first + step, count)], kind
+    good = ~(problem.invalid | problem.contradictory)
+    xp = namespace(good)
+    separable = separable_elements(problem.qp)
+    for mask, kind in ((good & separable, True), (good & ~separable, False)):
+        places = xp.nonzero(mask)[0]
+        if places.shape[0]:
+            yield places, kind
+
+
+def _chunks(problem: Problem, places: Array) -> Iterator[Array]:
+    """Split places into chunks of bounded memory."""
+    step = chunk_size(problem.qp, problem.given.backend)
+    for first in range(0, places.shape[0], step):
+        yield places[first : first + step]
 
 
 def chunk_size(qp: QP, backend: Backend) -> int:

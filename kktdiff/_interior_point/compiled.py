@@ -32,6 +32,7 @@ class CompiledKept:
     point: Point  # in the caller's units
     w: Array  # (B, M): inf for active rows, 0 for the others
     scaling: Array  # (B, n + m + k + 2): of the kernels
+    separable: bool  # H is diagonal
     backend: Backend
 
     @property
@@ -47,17 +48,20 @@ class CompiledKept:
             self.point.take(index),
             take(self.w, index),
             take(self.scaling, index),
+            self.separable,
             self.backend,
         )
 
     def refine(self, rhs: Rhs, target: float, backend: Backend) -> tuple[Rhs, Array, Array]:
         """Solve in the caller's units; return the relative residual and what is singular, (B,)."""
-        return method.derive(self.qp, self.scaling, self.w > 0, rhs, target)
+        return method.derive(
+            self.qp, self.scaling, self.w > 0, rhs, target, separable=self.separable
+        )
 
     @cached_property
     def program(self) -> Program:
         """The scaled problems of the array code."""
-        return program(self.qp, CURVATURE["float64"], self.backend, separable=False)[0]
+        return program(self.qp, CURVATURE["float64"], self.backend, separable=self.separable)[0]
 
     @cached_property
     def factors(self) -> Factors:
@@ -66,7 +70,7 @@ class CompiledKept:
         small = PROXIMAL + 0 * theta
         weights = Weights(self.w, held_variables(qp, self.w), theta, small, small)
         places = max(count for _, count in border_groups(qp, weights))
-        return kkt.factor(qp, weights, self.backend, border=places)
+        return kkt.factor(qp, weights, self.backend, separable=self.separable, border=places)
 
 
 KeptGroup = Kept | CompiledKept
@@ -82,12 +86,20 @@ class Ready:
 
 
 def solve_compiled(
-    qp: QP, index: Array, warm: Point | None, settings: Settings, backend: Backend
+    qp: QP,
+    index: Array,
+    warm: Point | None,
+    settings: Settings,
+    backend: Backend,
+    *,
+    separable: bool,
 ) -> tuple[Ready, CompiledKept, Array]:
     """Solve what the kernels can; also return the places of the elements that are left."""
     if settings.curvature > CURVATURE["float64"]:
         qp = without_noise(qp, settings.curvature, backend)
-    out = method.solve(qp, warm, settings.max_iter, traced=settings.report is not None)
+    out = method.solve(
+        qp, warm, settings.max_iter, separable=separable, traced=settings.report is not None
+    )
     if settings.report is not None:
         report_trace(out.trace, settings.report)
     xp = namespace(index)
@@ -98,7 +110,9 @@ def solve_compiled(
         done, left = xp.nonzero(solved)[0], take(index, xp.nonzero(~solved)[0])
         qp, index, out = qp.take(done), take(index, done), out.take(done)
     w = xp.where(out.active, xp.inf, 0.0)
-    kept = CompiledKept(index, qp, Point(out.x, out.s, out.lam, out.nu), w, out.scaling, backend)
+    kept = CompiledKept(
+        index, qp, Point(out.x, out.s, out.lam, out.nu), w, out.scaling, separable, backend
+    )
     return Ready(index, _fields(qp, out), out.iterations), kept, left
 
 

@@ -52,6 +52,8 @@ void prepare(const Group<T> &g, Derivation<T> &d) {
     if (lower) w.held[j] = w.held[j] | d.active[m + j];
     if (upper) w.held[j] = w.held[j] | d.active[m + lower + j];
   }
+  q.separable = g.call.sizes[6] != 0;
+  square_equalities(q, d.newton.factors.panel);
   factor(q, w, true, d.newton.factors);
 }
 
@@ -92,7 +94,7 @@ template <class T>
 void derive_all(const Call &call, std::int64_t first, std::int64_t last) {
   Arena arena{reinterpret_cast<char *>(call.scratch)};
   Derivation<T> d(arena, sizes_of(call.sizes));
-  const int columns = int(call.sizes[6]);
+  const int columns = int(call.sizes[7]);
   for (; first < last; first += Lanes<T>::count) {
     const Group<T> g{call, first, last};
     prepare(g, d);

@@ -47,6 +47,7 @@ void prepare(Solver<T> &s) {
   find_lowest(q, s.newton.factors.L, s.newton.factors.panel, s.lowest);
   equilibrate(q, s.scaling, s.balance);
   drop_idle_rows(q);
+  square_equalities(q, s.newton.factors.panel);
   count_rows(q);
   s.unit = units(q, size_of_lowest(q.size.n, s.lowest, s.scaling.cols));
   s.linear = s.unit.bend == T(0.0);

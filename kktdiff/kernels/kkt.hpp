@@ -51,20 +51,38 @@ struct Factors {
   }
 };
 
+// Diagonal of the proximal term and of the bounds' weights; 1 for held variables.
+template <class T>
+T diagonal_of_H(const Problem<T> &q, const Weights<T> &w, int j, T curvature) {
+  const auto [n, m, k, lower, upper] = q.size;
+  T own = curvature + w.rho * w.theta;
+  if (lower) own = own + w.w[m + j];
+  if (upper) own = own + w.w[m + lower + j];
+  return select(w.held[j], T(1.0), own);
+}
+
+// Factor H where it is diagonal: L is, and f.L holds the inverses of its entries.
+template <class T>
+void factor_diagonal_H(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
+  const int n = q.size.n;
+  f.pivots = {mask<T>(true), T(__builtin_inf()), T(0.0)};
+  for (int j = 0; j < n; j++) {
+    const T pivot = diagonal_of_H(q, w, j, q.Q[j * n + j]);
+    f.pivots.ok = f.pivots.ok & (pivot > 0.0);
+    f.pivots.low = min(pivot, f.pivots.low), f.pivots.high = max(pivot, f.pivots.high);
+    f.L[j] = T(1.0) / sqrt(pivot);
+  }
+}
+
 // Assemble and factor H.
 template <class T>
 void factor_H(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
   const auto [n, m, k, lower, upper] = q.size;
-  for (int i = 0; i < n * n; i++) f.L[i] = q.Q[i];
+  for (int i = 0; i < n * n; i++) f.L[i] = k ? fma(w.theta, q.AA[i], q.Q[i]) : q.Q[i];
   add_gram(m, n, q.G, f.condensed, f.panel, f.L);
-  for (int i = 0; i < k; i++) f.nu[i] = w.theta;
-  add_gram(k, n, q.A, f.nu, f.panel, f.L);
   Mask<T> some = mask<T>(false);
   for (int j = 0; j < n; j++) {
-    T own = w.rho * w.theta;
-    if (lower) own = own + w.w[m + j];
-    if (upper) own = own + w.w[m + lower + j];
-    f.L[j * n + j] = select(w.held[j], T(1.0), f.L[j * n + j] + own);
+    f.L[j * n + j] = diagonal_of_H(q, w, j, f.L[j * n + j]);
     some = some | w.held[j];
   }
   if (any(some))
@@ -72,6 +90,20 @@ void factor_H(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
       for (int j = 0; j < n; j++)
         if (j != i) f.L[i * n + j] = select(w.held[i] | w.held[j], T(0.0), f.L[i * n + j]);
   f.pivots = cholesky(n, f.L, f.panel);
+}
+
+// v, (n), becomes L^-1 v.
+template <class T>
+void half_solve(const Problem<T> &q, const Factors<T> &f, T *v) {
+  if (!q.separable) return forward_one(q.size.n, f.L, v);
+  for (int j = 0; j < q.size.n; j++) v[j] = f.L[j] * v[j];
+}
+
+// v, (n), becomes L'^-1 v.
+template <class T>
+void other_half_solve(const Problem<T> &q, const Factors<T> &f, T *v) {
+  if (!q.separable) return backward(q.size.n, f.L, v);
+  for (int j = 0; j < q.size.n; j++) v[j] = f.L[j] * v[j];
 }
 
 // Give each stiff row its place in the border, from k on; the places of a lane follow each other.
@@ -124,13 +156,17 @@ void factor(const Problem<T> &q, const Weights<T> &w, bool careful, Factors<T> &
     f.stiff[i] = (w.w[i] > T(STIFF) * w.theta) & mask<T>(careful);
     f.condensed[i] = select(f.stiff[i], w.theta, w.w[i]);
   }
-  factor_H(q, w, f);
+  q.separable ? factor_diagonal_H(q, w, f) : factor_H(q, w, f);
   place_stiff_rows(q, f);
   fill_border(q, w, f);
   const int r = f.border;
   for (int i = 0; i < r * r; i++) f.S[i] = 0.0;
   for (int i = 0; i < r; i++) f.S[i * r + i] = f.right[i];
-  forward(n, f.L, r, f.V, f.panel);
+  if (q.separable)
+    for (int j = 0; j < n; j++)
+      for (int i = 0; i < r; i++) f.V[j * r + i] = f.L[j] * f.V[j * r + i];
+  else
+    forward(n, f.L, r, f.V, f.panel);
   add_gram(n, r, f.V, static_cast<T *>(nullptr), f.panel, f.S);
   f.border_pivots = cholesky(r, f.S, f.panel);
   f.pivots.ok = f.pivots.ok & f.border_pivots.ok;
@@ -208,7 +244,7 @@ void condense(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &rhs, Facto
     const T own = f.condensed[i] * f.c[i];
     for (int j = 0; j < n; j++) f.g[j] = fma(q.G[i * n + j], own, f.g[j]);
   }
-  for (int i = 0; i < k; i++) {
+  for (int i = 0; i < k && !q.separable; i++) {
     const T own = w.theta * f.nu[i];
     for (int j = 0; j < n; j++) f.g[j] = fma(q.A[i * n + j], own, f.g[j]);
   }
@@ -224,7 +260,7 @@ template <class T>
 void solve_blocks(const Problem<T> &q, Factors<T> &f) {
   const auto [n, m, k, lower, upper] = q.size;
   const int r = f.border;
-  forward_one(n, f.L, f.g);
+  half_solve(q, f, f.g);
   for (int i = 0; i < r; i++) f.right[i] = 0.0;
   add_transposed(n, r, f.V, f.g, f.right);
   for (int i = 0; i < k; i++) f.right[i] = f.right[i] - f.nu[i];
@@ -238,7 +274,7 @@ void solve_blocks(const Problem<T> &q, Factors<T> &f) {
   forward_one(r, f.S, f.right), backward(r, f.S, f.right);
   times(n, r, f.V, f.right, f.shift);
   for (int j = 0; j < n; j++) f.g[j] = f.g[j] - f.shift[j];
-  backward(n, f.L, f.g);
+  other_half_solve(q, f, f.g);
   for (int i = 0; i < r; i++) f.right[i] = f.stretch[i] * f.right[i];
 }
 

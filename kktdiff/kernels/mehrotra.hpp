@@ -40,7 +40,7 @@ void newton_step(const Problem<T> &q, const Point<T> &at, const Residuals<T> &r,
   for (int i = 0; i < M; i++)
     w.rhs.c[i] = select(q.present[i], at.s[i] - r.c[i] - w.target[i] / at.lam[i], T(0.0));
   for (int i = 0; i < k; i++) w.rhs.nu[i] = -r.nu[i];
-  if (careful) refine(q, w.weights, w.factors, w.rhs, 1e-16, w.out, w.refinement);
+  if (careful) refine(q, w.weights, w.factors, w.rhs, STEP_ACCURACY, w.out, w.refinement);
   else solve_once(q, w.weights, w.factors, w.rhs, w.out);
   for (int j = 0; j < n; j++) d.x[j] = w.out.x[j];
   for (int i = 0; i < k; i++) d.nu[i] = w.out.nu[i];
@@ -58,10 +58,9 @@ struct Steps {
 
 template <class T>
 T to_boundary(int count, const T *v, const T *dv, double fraction) {
-  T out = 1 / fraction;
-  for (int i = 0; i < count; i++)
-    out = min(select(dv[i] < 0.0, -v[i] / select(dv[i] < 0.0, dv[i], T(-1.0)), out), out);
-  return T(fraction) * out;
+  T rate = fraction;
+  for (int i = 0; i < count; i++) rate = max(-dv[i] / v[i], rate);
+  return T(fraction) / rate;
 }
 
 // Steps of s and lam: `fraction` of the largest that keep them above zero, at most 1; a step of

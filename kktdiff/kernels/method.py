@@ -42,8 +42,18 @@ def supports(qp: QP) -> bool:
     return bool(qp.d.shape[1]) and not soft and sum(sizes) <= _LARGEST
 
 
-def solve(qp: QP, warm: Point | None, max_iter: int, *, traced: bool = False) -> Solved:
-    """Solve each element of `qp`, from `warm` on if that is given; keep records if `traced`."""
+def solve(
+    qp: QP, warm: Point | None, max_iter: int, *, separable: bool = False, traced: bool = False
+) -> Solved:
+    """Solve each element of `qp`, from `warm` on if that is given.
+
+    Parameters
+    ----------
+    separable
+        H is diagonal for all elements.
+    traced
+        Keep records of each iteration and polishing.
+    """
     n, m, k = qp.sizes
     batch, rows = qp.length, qp.d.shape[1]
     out = Solved._make(
@@ -57,13 +67,13 @@ def solve(qp: QP, warm: Point | None, max_iter: int, *, traced: bool = False) ->
     )
     given = (qp.Q, qp.p, qp.G, qp.A, qp.b, qp.d, qp.present, qp.fixed, qp.value)
     start = (None,) * 3 if warm is None else (warm.x, warm.lam, warm.nu)
-    sizes = (batch, n, m, k, *qp.bounds, STAGES, max_iter)
+    sizes = (batch, n, m, k, *qp.bounds, int(separable), STAGES, max_iter)
     _call("solve", sizes, (), (*given, *start), out, _ITERATIONS * _operations(qp))
     return out
 
 
 def derive(
-    qp: QP, scaling: Array, active: Array, rhs: Rhs, target: float
+    qp: QP, scaling: Array, active: Array, rhs: Rhs, target: float, *, separable: bool = False
 ) -> tuple[Rhs, Array, Array]:
     """Solve the KKT systems of active sets for ``rhs``, (B, ..., r), in the caller's units.
 
@@ -76,7 +86,7 @@ def derive(
     out = Rhs(*(np.empty(v.shape) for v in rhs))
     error, singular = np.empty(batch), np.empty(batch, dtype=bool)
     given = (qp.Q, qp.G, qp.A, scaling, active, *rhs)
-    sizes = (batch, *qp.sizes, *qp.bounds, columns)
+    sizes = (batch, *qp.sizes, *qp.bounds, int(separable), columns)
     _call("derive", sizes, (target,), given, (*out, error, singular), _operations(qp))
     return out, error, singular
 

@@ -36,14 +36,26 @@ struct Problem {
   T *idle;                     // (m): slack of a row of G that nothing can move, else -1
   Mask<T> *present, *fixed;    // (M), (n)
   T count;                     // of present rows, at least 1
+  T *AA;                       // (n, n): A'A, the triangle that is factored
+  bool separable;              // H is diagonal: Q is, clearly positive definite, and there is no G
 
   Problem(Arena &a, Sizes z) : size(z) {
     Q = a.take<T>(z.n * z.n), p = a.take<T>(z.n), G = a.take<T>(z.m * z.n);
     A = a.take<T>(z.k * z.n), b = a.take<T>(z.k), d = a.take<T>(z.rows());
     value = a.take<T>(z.n), idle = a.take<T>(z.m);
+    AA = a.take<T>(z.k ? z.n * z.n : 0);
     present = a.take<Mask<T>>(z.rows()), fixed = a.take<Mask<T>>(z.n);
   }
 };
+
+// Form A'A, which each factorization adds to H. panel: (k, PANEL)
+template <class T>
+void square_equalities(Problem<T> &q, T *panel) {
+  const int n = q.size.n;
+  if (!q.size.k || q.separable) return;
+  for (int i = 0; i < n * n; i++) q.AA[i] = 0.0;
+  add_gram(q.size.k, n, q.A, static_cast<T *>(nullptr), panel, q.AA);
+}
 
 // out = C x
 template <class T>

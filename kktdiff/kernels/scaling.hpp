@@ -192,17 +192,32 @@ struct Lowest {
   Lowest(Arena &a, Sizes z) { x = a.take<T>(z.n); }
 };
 
+// x becomes (unit Q + shift)^-1 x; return where the matrix is positive definite.
+template <class T>
+Mask<T> divide_by_curvature(const Problem<T> &q, T unit, T shift, T *H, T *panel, T *x) {
+  const int n = q.size.n;
+  Mask<T> positive = mask<T>(true);
+  if (q.separable) {
+    for (int j = 0; j < n; j++) {
+      const T pivot = unit * q.Q[j * n + j] + shift;
+      positive = positive & (pivot > 0.0), x[j] = x[j] / pivot;
+    }
+    return positive;
+  }
+  for (int i = 0; i < n * n; i++) H[i] = unit * q.Q[i];
+  for (int j = 0; j < n; j++) H[j * n + j] = H[j * n + j] + shift;
+  positive = cholesky(n, H, panel).ok;
+  forward_one(n, H, x), backward(n, H, x);
+  return positive;
+}
+
 template <class T>
 void find_lowest(const Problem<T> &q, T *H, T *panel, Lowest<T> &out) {
   const int n = q.size.n;
   const T bend = norm_inf(n * n, q.Q), unit = T(1.0) / power_of_two(positive(bend));
-  T shift = T(CURVATURE) * (unit * bend);
-  shift = select(shift > 0.0, shift, T(1.0));
-  for (int i = 0; i < n * n; i++) H[i] = unit * q.Q[i];
-  for (int j = 0; j < n; j++) H[j * n + j] = H[j * n + j] + shift, out.x[j] = unit * q.p[j];
-  const T linear = norm_inf(n, out.x);
-  out.convex = cholesky(n, H, panel).ok;
-  forward_one(n, H, out.x), backward(n, H, out.x);
+  const T shift = T(CURVATURE) * (unit * bend), linear = unit * norm_inf(n, q.p);
+  for (int j = 0; j < n; j++) out.x[j] = unit * q.p[j];
+  out.convex = divide_by_curvature(q, unit, select(shift > 0.0, shift, T(1.0)), H, panel, out.x);
   out.flat = !(bend > 0.0) | (norm_inf(n, out.x) * unit * bend > T(FLAT_DIRECTION) * linear);
 }
 

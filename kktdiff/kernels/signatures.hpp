@@ -24,22 +24,23 @@ struct Signature {
 
 typedef const std::int64_t *SizeArray;
 inline std::int64_t one(SizeArray) { return 1; }
-// Sizes of `solve` and `derive`: count, n, m, k, rows of lower and of upper bounds, then more.
+// Sizes of `solve` and `derive`: count, n, m, k, rows of lower and of upper bounds, 1 if H is
+// diagonal, then more.
 inline std::int64_t n(SizeArray s) { return s[1]; }
 inline std::int64_t k(SizeArray s) { return s[3]; }
 inline std::int64_t M(SizeArray s) { return s[2] + s[4] + s[5]; }
 inline std::int64_t nn(SizeArray s) { return s[1] * s[1]; }
 inline std::int64_t mn(SizeArray s) { return s[2] * s[1]; }
 inline std::int64_t kn(SizeArray s) { return s[3] * s[1]; }
-inline std::int64_t trace(SizeArray s) { return (s[7] + 24) * 8; }
+inline std::int64_t trace(SizeArray s) { return (s[8] + 24) * 8; }
 inline std::int64_t four(SizeArray) { return 4; }
 inline std::int64_t scaling(SizeArray s) { return s[1] + s[2] + s[3] + 2; }
-inline std::int64_t n_columns(SizeArray s) { return n(s) * s[6]; }
-inline std::int64_t M_columns(SizeArray s) { return M(s) * s[6]; }
-inline std::int64_t k_columns(SizeArray s) { return k(s) * s[6]; }
+inline std::int64_t n_columns(SizeArray s) { return n(s) * s[7]; }
+inline std::int64_t M_columns(SizeArray s) { return M(s) * s[7]; }
+inline std::int64_t k_columns(SizeArray s) { return k(s) * s[7]; }
 
 const Signature signatures[] = {
-    {"solve", &Table::solve, 8, 0, 23,  // sizes: ..., stages, iterations at most
+    {"solve", &Table::solve, 9, 0, 23,  // sizes: ..., stages, iterations at most
      {{"Q", Type::float64, Use::input, nn},
       {"p", Type::float64, Use::input, n},
       {"G", Type::float64, Use::input, mn},
@@ -64,7 +65,7 @@ const Signature signatures[] = {
       {"iterations", Type::int64, Use::output, one},
       {"trace", Type::float64, Use::optional_output, trace}},
      &Table::solve_scratch},
-    {"derive", &Table::derive, 7, 1, 13,  // sizes: ..., columns; options: relative residual aimed at
+    {"derive", &Table::derive, 8, 1, 13,  // sizes: ..., columns; options: relative residual aimed at
      {{"Q", Type::float64, Use::input, nn},
       {"G", Type::float64, Use::input, mn},
       {"A", Type::float64, Use::input, kn},

@@ -8,7 +8,8 @@ namespace {
 
 constexpr long long LANES_BYTES = 1 << 20;  // of Q, G, A and H of a group
 
-// Sizes of a call: elements, n, m, k, rows of lower and of upper bounds, stages, iterations at most.
+// Sizes of a call: elements, n, m, k, rows of lower and of upper bounds, 1 if H is diagonal, then
+// what the kernel alone takes.
 inline Sizes sizes_of(const std::int64_t *s) {
   return {int(s[1]), int(s[2]), int(s[3]), int(s[4]), int(s[5])};
 }
@@ -141,6 +142,7 @@ void solve_group(const Group<T> &g, Solver<T> &s, int stages, int max_iter) {
   const auto [n, m, k, lower, upper] = q.size;
   const int M = q.size.rows();
   load_problem(g, q);
+  q.separable = g.call.sizes[6] != 0;
   for (int l = 0; l < g.count() && g.call.arrays[OUT_TRACE]; l++) {
     s.trace.row[l] = array<double>(g.call, OUT_TRACE, g.element(l));
     s.trace.left[l] = trace_rows(max_iter);
@@ -169,7 +171,7 @@ void solve_all(const Call &call, std::int64_t first, std::int64_t last) {
   Arena arena{reinterpret_cast<char *>(call.scratch)};
   Solver<T> solver(arena, sizes_of(call.sizes));
   for (; first < last; first += Lanes<T>::count)
-    solve_group(Group<T>{call, first, last}, solver, int(call.sizes[6]), int(call.sizes[7]));
+    solve_group(Group<T>{call, first, last}, solver, int(call.sizes[7]), int(call.sizes[8]));
 }
 
 // Doubles that a solver takes, and one vector that is read beyond the end.

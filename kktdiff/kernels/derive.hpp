@@ -32,8 +32,8 @@ void prepare(const Group<T> &g, Derivation<T> &d) {
   Problem<T> &q = d.problem;
   Weights<T> &w = d.newton.weights;
   const auto [n, m, k, lower, upper] = q.size;
-  load(g, OF_Q, n * n, q.Q), load(g, OF_G, m * n, q.G), load(g, OF_A, k * n, q.A);
-  load(g, OF_SCALING, n + m + k + 2, d.weights);
+  load_array(g, OF_Q, n * n, q.Q), load_array(g, OF_G, m * n, q.G), load_array(g, OF_A, k * n, q.A);
+  load_array(g, OF_SCALING, n + m + k + 2, d.weights);
   load_mask(g, OF_ACTIVE, q.size.rows(), d.active);
   for (int j = 0; j < n; j++) d.scaling.cols[j] = d.weights[j];
   for (int i = 0; i < m; i++) d.scaling.rows[i] = d.weights[n + i];
@@ -57,19 +57,17 @@ void prepare(const Group<T> &g, Derivation<T> &d) {
   factor(q, w, true, d.newton.factors);
 }
 
-// Entry `i` of column `column`, in every lane.
+// Entry `i` of column `column`.
 template <class T>
 T entry(const Group<T> &g, int which, int i, int column, int columns) {
-  T out;
-  for (int l = 0; l < g.lanes; l++)
-    set_lane(out, l, array<const double>(g.call, which, g.element(l))[i * columns + column]);
-  return out;
+  const double *from = array<const double>(g.call, which, g.first) + i * columns + column;
+  return load<T>(from, g.call.strides[which], g.count());
 }
 
 template <class T>
 void put(const Group<T> &g, int which, int i, int column, int columns, T value) {
-  for (int l = 0; l < g.count(); l++)
-    array<double>(g.call, which, g.element(l))[i * columns + column] = lane(value, l);
+  double *to = array<double>(g.call, which, g.first) + i * columns + column;
+  store(to, g.call.strides[which], value, g.count());
 }
 
 // Solve for one column; return the relative residual.
@@ -103,7 +101,7 @@ void derive_all(const Call &call, std::int64_t first, std::int64_t last) {
       const T own = derive_column(g, column, columns, call.options[0], d);
       error = max(own, error) + T(0.0) * own;  // NaN stays
     }
-    store(g, RELATIVE_RESIDUAL, 1, &error);
+    store_array(g, RELATIVE_RESIDUAL, 1, &error);
     const Mask<T> bad = is_singular(d.problem, d.newton.factors) | !d.newton.factors.pivots.ok;
     for (int l = 0; l < g.count(); l++)
       *array<unsigned char>(call, SINGULAR_ELEMENT, g.element(l)) = lane(bad, l);

@@ -39,7 +39,7 @@ struct Factors {
   Pivots<T> border_pivots;
   T places;              // of stiff rows, in each lane
   T *panel;              // workspace: (n + m + k, PANEL)
-  T *moved, *shift, *g, *right, *c, *nu;  // workspace of a solve: (n) three times, (r), (M), (k)
+  T *moved, *shift, *g, *right, *c, *rows, *nu;  // workspace of a solve: (n) x 3, (r), (M) x 2, (k)
 
   Factors(Arena &a, Sizes z) {
     const long long r = z.k + z.m;
@@ -47,7 +47,7 @@ struct Factors {
     condensed = a.take<T>(z.m), stretch = a.take<T>(r), stiff = a.take<Mask<T>>(z.m);
     place = a.take<int>((long long)z.m * Lanes<T>::count), panel = a.take<T>((long long)(z.n + z.m + z.k) * PANEL);
     moved = a.take<T>(z.n), shift = a.take<T>(z.n), g = a.take<T>(z.n), right = a.take<T>(r), c = a.take<T>(z.rows());
-    nu = a.take<T>(z.k);
+    rows = a.take<T>(z.rows()), nu = a.take<T>(z.k);
   }
 };
 
@@ -218,40 +218,45 @@ void bound_multipliers(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &r
       left[j] = side ? left[j] - out.c[i] : left[j] + out.c[i];
     }
   }
-  for (int i = 0; i < m; i++)
-    for (int j = 0; j < n; j++) left[j] = fma(q.G[i * n + j], -out.c[i], left[j]);
-  for (int i = 0; i < k; i++)
-    for (int j = 0; j < n; j++) left[j] = fma(q.A[i * n + j], -out.nu[i], left[j]);
+  for (int j = 0; j < n; j++) left[j] = -left[j];
+  add_transposed(m, n, q.G, out.c, left), add_transposed(k, n, q.A, out.nu, left);
+  for (int j = 0; j < n; j++) left[j] = -left[j];
   for (int j = 0; j < lower; j++)
     out.c[m + j] = select(w.w[m + j] == infinite, -left[j], out.c[m + j]);
   for (int j = 0; j < upper; j++)
     out.c[m + lower + j] = select(w.w[m + lower + j] == infinite, left[j], out.c[m + lower + j]);
 }
 
-// f.c, f.nu and f.g: the right-hand side without what held variables contribute, condensed to g.
+// f.c and f.nu: the right-hand side without what held variables contribute; f.g: that of dx.
+template <class T>
+void take_out_held(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &rhs, Factors<T> &f) {
+  const auto [n, m, k, lower, upper] = q.size;
+  for (int j = 0; j < n; j++) f.moved[j] = 0.0, f.g[j] = rhs.x[j];
+  for (int i = 0; i < q.size.rows(); i++) f.c[i] = rhs.c[i];
+  for (int i = 0; i < k; i++) f.nu[i] = rhs.nu[i];
+  if (!(lower + upper)) return;
+  moves_of_held(q, w, rhs.c, f.moved);
+  times(n, n, q.Q, f.moved, f.shift);
+  for (int j = 0; j < n; j++) f.g[j] = f.g[j] - f.shift[j];
+  rows_of(q, f.moved, f.rows);
+  for (int i = 0; i < q.size.rows(); i++) f.c[i] = f.c[i] - f.rows[i];
+  times(k, n, q.A, f.moved, f.right);
+  for (int i = 0; i < k; i++) f.nu[i] = f.nu[i] - f.right[i];
+}
+
+// Condense the right-hand side to f.g.
 template <class T>
 void condense(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &rhs, Factors<T> &f) {
   const auto [n, m, k, lower, upper] = q.size;
   const T infinite = __builtin_inf();
-  moves_of_held(q, w, rhs.c, f.moved);
-  times(n, n, q.Q, f.moved, f.g);
-  for (int j = 0; j < n; j++) f.g[j] = rhs.x[j] - f.g[j];
-  rows_of(q, f.moved, f.c);
-  for (int i = 0; i < q.size.rows(); i++) f.c[i] = rhs.c[i] - f.c[i];
-  times(k, n, q.A, f.moved, f.nu);
-  for (int i = 0; i < k; i++) f.nu[i] = rhs.nu[i] - f.nu[i];
-  for (int i = 0; i < m; i++) {
-    const T own = f.condensed[i] * f.c[i];
-    for (int j = 0; j < n; j++) f.g[j] = fma(q.G[i * n + j], own, f.g[j]);
+  take_out_held(q, w, rhs, f);
+  for (int i = 0; i < q.size.rows(); i++) {
+    const T weight = i < m ? f.condensed[i] : select(w.w[i] < infinite, w.w[i], T(0.0));
+    f.rows[i] = weight * f.c[i];
   }
-  for (int i = 0; i < k && !q.separable; i++) {
-    const T own = w.theta * f.nu[i];
-    for (int j = 0; j < n; j++) f.g[j] = fma(q.A[i * n + j], own, f.g[j]);
-  }
-  for (int j = 0; j < lower; j++)
-    f.g[j] = f.g[j] - select(w.w[m + j] < infinite, w.w[m + j], T(0.0)) * f.c[m + j];
-  for (int j = 0; j < upper; j++)
-    f.g[j] = f.g[j] + select(w.w[m + lower + j] < infinite, w.w[m + lower + j], T(0.0)) * f.c[m + lower + j];
+  add_columns_of(q, f.rows, f.g);
+  for (int i = 0; i < k; i++) f.right[i] = w.theta * f.nu[i];
+  if (!q.separable) add_transposed(k, n, q.A, f.right, f.g);
   for (int j = 0; j < n; j++) f.g[j] = select(w.held[j], T(0.0), f.g[j]);
 }
 

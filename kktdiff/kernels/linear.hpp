@@ -37,8 +37,10 @@ void times(int m, int n, const T *A, const T *x, T *out) {
 // out += A' z, A: (m, n)
 template <class T>
 void add_transposed(int m, int n, const T *A, const T *z, T *out) {
-  for (int i = 0; i < m; i++)
-    for (int j = 0; j < n; j++) out[j] = fma(A[i * n + j], z[i], out[j]);
+  for (int i = 0; i < m; i++) {
+    const T factor = z[i];
+    for (int j = 0; j < n; j++) out[j] = fma(A[i * n + j], factor, out[j]);
+  }
 }
 
 template <int R, int C, class T>

@@ -8,7 +8,7 @@
 #pragma once
 
 #if defined(__CUDACC__)
-#define KKTDIFF_INLINE static __device__ __forceinline__
+#define KKTDIFF_INLINE [[maybe_unused]] static __device__ __forceinline__
 #define KKTDIFF_MEMBER __device__ __forceinline__
 #define KKTDIFF_UNROLL _Pragma("unroll")
 #else
@@ -203,30 +203,18 @@ KKTDIFF_INLINE T power_of_two(T v) {
 // Lane l at base[l * stride]; beyond `count` lanes, the last of them again.
 template <class T>
 KKTDIFF_INLINE T load(const double *base, long long stride, int count = Lanes<T>::count) {
-  if constexpr (Lanes<T>::count == 1) {
-    return *base;
-  } else {
-    const auto lane = [&](int l) { return base[(l < count ? l : count - 1) * stride]; };
-#if defined(LANES) && LANES == 8
-    return Vector{lane(0), lane(1), lane(2), lane(3), lane(4), lane(5), lane(6), lane(7)};
-#elif defined(LANES) && LANES == 4
-    return Vector{lane(0), lane(1), lane(2), lane(3)};
-#else
-    return Vector{lane(0), lane(1)};
-#endif
-  }
+  T out;
+  KKTDIFF_UNROLL
+  for (int l = 0; l < Lanes<T>::count; l++) set_lane(out, l, base[(l < count ? l : count - 1) * stride]);
+  return out;
 }
 
 // The first `count` lanes only.
 template <class T>
 KKTDIFF_INLINE void store(double *base, long long stride, T value, int count = Lanes<T>::count) {
-  if constexpr (Lanes<T>::count == 1) {
-    *base = value;
-  } else {
-    KKTDIFF_UNROLL
-    for (int l = 0; l < Lanes<T>::count; l++)
-      if (l < count) base[l * stride] = lane(value, l);
-  }
+  KKTDIFF_UNROLL
+  for (int l = 0; l < Lanes<T>::count; l++)
+    if (l < count) base[l * stride] = lane(value, l);
 }
 
 }  // namespace kktdiff

@@ -26,15 +26,10 @@ struct Group {
 };
 
 template <class T>
-void load(const Group<T> &g, int which, int count, T *out) {
-  if (!g.call.arrays[which]) {
-    for (int i = 0; i < count; i++) out[i] = 0.0;
-    return;
-  }
-  for (int l = 0; l < g.lanes; l++) {
-    const double *from = array<const double>(g.call, which, g.element(l));
-    for (int i = 0; i < count; i++) set_lane(out[i], l, from[i]);
-  }
+void load_array(const Group<T> &g, int which, int count, T *out) {
+  const double *from = array<const double>(g.call, which, g.first);
+  for (int i = 0; i < count; i++)
+    out[i] = from ? load<T>(from + i, g.call.strides[which], g.count()) : T(0.0);
 }
 
 template <class T>
@@ -46,11 +41,9 @@ void load_mask(const Group<T> &g, int which, int count, Mask<T> *out) {
 }
 
 template <class T>
-void store(const Group<T> &g, int which, int count, const T *values) {
-  for (int l = 0; l < g.count(); l++) {
-    double *to = array<double>(g.call, which, g.element(l));
-    for (int i = 0; i < count; i++) to[i] = lane(values[i], l);
-  }
+void store_array(const Group<T> &g, int which, int count, const T *values) {
+  double *to = array<double>(g.call, which, g.first);
+  for (int i = 0; i < count; i++) store(to + i, g.call.strides[which], values[i], g.count());
 }
 
 enum SolveArray {
@@ -63,9 +56,9 @@ enum SolveArray {
 template <class T>
 void load_problem(const Group<T> &g, Problem<T> &q) {
   const auto [n, m, k, lower, upper] = q.size;
-  load(g, IN_Q, n * n, q.Q), load(g, IN_P, n, q.p), load(g, IN_G, m * n, q.G);
-  load(g, IN_A, k * n, q.A), load(g, IN_B, k, q.b), load(g, IN_D, q.size.rows(), q.d);
-  load(g, IN_VALUE, n, q.value);
+  load_array(g, IN_Q, n * n, q.Q), load_array(g, IN_P, n, q.p), load_array(g, IN_G, m * n, q.G);
+  load_array(g, IN_A, k * n, q.A), load_array(g, IN_B, k, q.b), load_array(g, IN_D, q.size.rows(), q.d);
+  load_array(g, IN_VALUE, n, q.value);
   load_mask(g, IN_PRESENT, q.size.rows(), q.present), load_mask(g, IN_FIXED, n, q.fixed);
 }
 
@@ -75,7 +68,7 @@ void try_warm_start(const Group<T> &g, Solver<T> &s) {
   const Problem<T> &q = s.problem;
   const Sizes z = q.size;
   Point<T> &at = s.loop.best;
-  load(g, WARM_X, z.n, at.x), load(g, WARM_LAM, z.rows(), at.lam), load(g, WARM_NU, z.k, at.nu);
+  load_array(g, WARM_X, z.n, at.x), load_array(g, WARM_LAM, z.rows(), at.lam), load_array(g, WARM_NU, z.k, at.nu);
   T sum = 0.0;
   for (int j = 0; j < z.n; j++) at.x[j] = at.x[j] / s.scaling.cols[j], sum = sum + abs(at.x[j]);
   for (int i = 0; i < z.k; i++)
@@ -154,8 +147,8 @@ void solve_group(const Group<T> &g, Solver<T> &s, int stages, int max_iter) {
   numbers(q, s.scaling, s.solution, s.residuals, out);
   for (int j = 0; j < n; j++) s.residuals.y[j] = s.residuals.y[j] / (s.scaling.cost * s.scaling.cols[j]);
   to_given(q, s.scaling, s.solution);
-  store(g, OUT_X, n, s.solution.x), store(g, OUT_S, M, s.solution.s), store(g, OUT_LAM, M, s.solution.lam);
-  store(g, OUT_NU, k, s.solution.nu), store(g, OUT_Y, n, s.residuals.y), store(g, OUT_NUMBERS, 4, out);
+  store_array(g, OUT_X, n, s.solution.x), store_array(g, OUT_S, M, s.solution.s), store_array(g, OUT_LAM, M, s.solution.lam);
+  store_array(g, OUT_NU, k, s.solution.nu), store_array(g, OUT_Y, n, s.residuals.y), store_array(g, OUT_NUMBERS, 4, out);
   store_scaling(g, s), store_active(g, s);
   for (int l = 0; l < g.count(); l++) {
     const std::int64_t element = g.element(l);

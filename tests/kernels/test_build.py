@@ -11,7 +11,7 @@ OPERATIONS = """
 namespace kktdiff {
 extern "C" __global__ void operations(const double *a, double *out) {
   const double x = load<double>(a, 1), y = load<double>(a + 1, 1);
-  const double z = select(any(x < y) && all(y < x), fma(x, y, sqrt(x)), splat<double>(2.0));
+  const double z = select(any(x < y) && all(y < x), fma(x, y, sqrt(x)), 2.0);
   store(out, 1, min(round(z), max(abs(x), power_of_two(y))));
 }
 }  // namespace kktdiff

@@ -10,6 +10,7 @@ from kktdiff._typing import Array
 
 _TRACE_ROWS = 24  # of stages and polishing, beside iterations
 STAGES = 4  # of the driver, in the array code and here
+_MOST_ITERATIONS = 1000  # an element that needs more is left to the array code
 _LARGEST = 256  # n + m + k: beyond it, groups of problems leave the cache and LAPACK is faster
 _PER_SECOND = 5e9  # operations of one thread, for its share of the work
 _ITERATIONS = 10  # for the same
@@ -56,6 +57,7 @@ def solve(
     """
     n, m, k = qp.sizes
     batch, rows = qp.length, qp.d.shape[1]
+    max_iter = min(max_iter, _MOST_ITERATIONS)
     out = Solved._make(
         [
             *(np.empty((batch, size)) for size in (n, rows, rows, k, n, 4, n + m + k + 2)),

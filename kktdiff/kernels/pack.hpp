@@ -130,7 +130,7 @@ KKTDIFF_INLINE Pack fma(Pack a, Pack b, Pack c) {
 #endif
 }
 KKTDIFF_INLINE Pack sqrt(Pack a) {  // lane by lane, which compilers turn into one instruction
-  Vector out;
+  Vector out = a.v;
   KKTDIFF_UNROLL
   for (int l = 0; l < LANES; l++) out[l] = __builtin_sqrt(a.v[l]);
   return out;

@@ -136,9 +136,10 @@ void solve_group(const Group<T> &g, Solver<T> &s, int stages, int max_iter) {
   const int M = q.size.rows();
   load_problem(g, q);
   q.separable = g.call.sizes[6] != 0;
-  for (int l = 0; l < g.count() && g.call.arrays[OUT_TRACE]; l++) {
-    s.trace.row[l] = array<double>(g.call, OUT_TRACE, g.element(l));
-    s.trace.left[l] = trace_rows(max_iter);
+  for (int l = 0; l < g.lanes; l++) {  // none for lanes that repeat the last element
+    const bool wanted = g.call.arrays[OUT_TRACE] && l < g.count();
+    s.trace.row[l] = wanted ? array<double>(g.call, OUT_TRACE, g.element(l)) : nullptr;
+    s.trace.left[l] = wanted ? trace_rows(max_iter) : 0;
   }
   prepare(s);
   if (g.call.arrays[WARM_X]) try_warm_start(g, s);

@@ -1,0 +1,89 @@
+"""Kernels as tests call them: an instruction set, a number type, scratch memory of their own."""
+
+import ctypes
+import os
+import subprocess
+from contextlib import contextmanager
+
+from kktdiff import kernels
+from kktdiff._inputs import check
+from kktdiff._problem import build
+from tests.cuda import emulator
+from tests.problems import Data
+
+FLAGS = ("-std=c++17", "-fno-math-errno", "-ffp-contract=off", "-fno-trapping-math", "-fPIC")
+WARNINGS = ("-Wall", "-Wextra", "-Wno-parentheses", "-Wno-unused-variable")
+WARNINGS += ("-Wno-unused-function", "-Werror")
+TARGETS = {
+    "baseline": ("-DLANES=2",),
+    "avx2": ("-DLANES=4", "-march=x86-64-v3"),
+    "avx512": ("-DLANES=8", "-march=x86-64-v4", "-mprefer-vector-width=512"),
+}
+LANES = {"baseline": 2, "avx2": 4, "avx512": 8}
+real_call = kernels.call
+
+
+@contextmanager
+def using(variant):
+    """Use the kernels of an instruction set; of "off", the array code alone."""
+    before = os.environ.get("KKTDIFF_KERNELS")
+    os.environ["KKTDIFF_KERNELS"] = variant
+    kernels._load.cache_clear()
+    try:
+        yield
+    finally:
+        del os.environ["KKTDIFF_KERNELS"]
+        if before is not None:
+            os.environ["KKTDIFF_KERNELS"] = before
+        kernels._load.cache_clear()
+
+
+def qp_of(data):
+    """Return the flat batch that the kernels get."""
+    return build(check(dict(zip(Data._fields, data, strict=True)), "numpy")).qp
+
+
+def compile_kernels(repository, folder, variant, *options):
+    """Compile `solve.cpp` for an instruction set, without a warning; return the library's path."""
+    path = folder / f"{variant}.so"
+    source = repository / "tests" / "kernels" / "solve.cpp"
+    command = [*emulator.compiler(), *FLAGS, *WARNINGS, *TARGETS[variant], *options]
+    command += [f"-I{repository / 'kktdiff' / 'kernels'}", "-shared", str(source), "-o", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert not done.returncode, done.stderr
+    return path
+
+
+class Library:
+    """`solve.cpp` in the place of `kernels.call`."""
+
+    def __init__(self, path, *, packed, fill=0):
+        self._run = ctypes.CDLL(str(path)).run
+        self._packed, self._fill = packed, fill
+
+    def __call__(self, name, sizes, options, arrays, threads=1):
+        """Run `solve` or `derive` in one thread, and any other kernel as it is."""
+        if name not in ("solve", "derive"):
+            return real_call(name, sizes, options, arrays, threads)
+        places = [None if v is None else v.ctypes.data for v in arrays]
+        strides = [0 if v is None or len(v) != sizes[0] else v[0].size for v in arrays]
+        self._run(
+            int(name == "derive"),
+            int(self._packed),
+            self._fill,
+            (ctypes.c_int64 * len(sizes))(*sizes),
+            (ctypes.c_double * len(options))(*options),
+            (ctypes.c_void_p * len(arrays))(*places),
+            (ctypes.c_int64 * len(arrays))(*strides),
+        )
+        return 1
+
+
+@contextmanager
+def replaced(call):
+    """Use `call` in the place of `kernels.call`."""
+    kernels.call = call
+    try:
+        yield
+    finally:
+        kernels.call = real_call

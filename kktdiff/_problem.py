@@ -69,7 +69,7 @@ def build(given: Given, soft: dict[str, Array] | None = None) -> Problem:
     bounds = (0 if lb is None else n, 0 if ub is None else n)
     Q = given.backend.symmetric(a["Q"])
     clean = xp.where(absent, xp.zeros_like(d), d)
-    qp = QP(Q, p, G, A, b, clean, ~absent, fixed, value, None, None, bounds)
+    qp = QP(Q, p, G, A, b, clean, ~absent, fixed, value, None, None, None, bounds)
     if soft is not None:
         rows = [soft[name] for name in ("h", "lb", "ub") if name in soft]
         qp = qp._replace(soft=concat(rows, axis=1) if rows else None, soft_nu=soft.get("b"))

@@ -28,6 +28,7 @@ class QP(NamedTuple):
     value: Array | None  # (B, n): the value of each fixed variable, 0 elsewhere
     soft: Array | None  # (B, M): how far a unit of multiplier shifts each row; None: not at all
     soft_nu: Array | None  # (B, k): the same for A
+    AA: Array | None  # (B, n, n): A'A, where it is at hand
     bounds: tuple[int, int]  # rows of the lower and of the upper bounds: 0 or n each
 
     @property

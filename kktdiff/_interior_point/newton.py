@@ -9,6 +9,8 @@ from kktdiff._records import QP, Point, Rhs
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
 
+_ACCURACY = 1e-10  # relative residual of a step: it is to reduce an error, which the next one sees
+
 # (r_x, r_c, r_nu) -> (dx, dlam, dnu), each (B, ...)
 Solve = Callable[[Array, Array, Array], tuple[Array, Array, Array]]
 
@@ -80,7 +82,7 @@ def _solver(
         for index, qp, f in groups:
             own = rhs if index is None else Rhs(*(take(v, index) for v in rhs))
             found = (
-                kkt.refine(qp, f, own, backend)[0]
+                kkt.refine(qp, f, own, backend, _ACCURACY)[0]
                 if refined
                 else kkt.solve_once(qp, f, own, backend)
             )

@@ -58,6 +58,8 @@ def program(
     given = without_noise(given, rounding, backend) if rounding > CURVATURE["float64"] else given
     scaling = equilibrate(given)
     qp = without_idle_rows(scaled(given, scaling))
+    if qp.A.shape[-2] and not separable:
+        qp = qp._replace(AA=qp.A.mT @ qp.A)
     xp = namespace(qp.p)
     convex, free = _lowest(given, backend, separable=separable)
     size = units(qp, norm_inf(free / scaling.cols))

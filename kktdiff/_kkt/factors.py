@@ -23,8 +23,7 @@ class Border(NamedTuple):
     """The rows of the border, and S."""
 
     S: Cholesky
-    B: Array  # (B, r, n): A, then rows of G
-    HB: Array  # (B, n, r): H^-1 B'
+    V: Array  # (B, n, r): L^-1 B', with H = L L' and B the rows of A, then some of G
     stretch: Array  # (B, r): 1/(1 - theta/w), from the border's unknowns to multipliers
     order: Array | None  # (B, r - k): the rows of G in it; None: none
     used: Array | None  # (B, r - k) bool: False where a place is empty
@@ -40,7 +39,7 @@ class Factors(NamedTuple):
     h: Array  # (B, n): the diagonal, where H is that
     border: Border | None  # None: no equalities, and no rows of large weight
     condensed: Array  # (B, m): weights of the rows of G in H
-    augmented: Array  # (B, k): weights of the rows of A in H
+    augmented: Array  # (B, 1): weight of the rows of A in H
     ok: Array  # (B,) bool
 
     @property

@@ -1,6 +1,6 @@
 """Solve with a factored KKT system, once or until the residual is rounding."""
 
-from kktdiff._arrays import concat, largest, namespace, norm_inf, pick_all
+from kktdiff._arrays import broadcast, concat, largest, namespace, norm_inf, pick_all
 from kktdiff._kkt.factors import Factors
 from kktdiff._records import QP, Rhs
 from kktdiff._typing import Array
@@ -45,15 +45,23 @@ def _solve_blocks(
 ) -> tuple[Array, Array]:
     """Solve with H and S: dx, and the multipliers of the border."""
     xp, border = namespace(g), f.border
-    dx = g / f.h[..., None] if f.H is None else cho_solve(f.H, g, backend)
+    half = half_solve(f, g, backend)
     if border is None:
-        return dx, nu
+        return half_solve(f, half, backend, transposed=True), nu
     right = nu
     if border.order is not None and border.used is not None:
         own = xp.take_along_axis(c_G, border.order[..., None], axis=1)
         right = concat([nu, xp.where(border.used[..., None], own, 0.0)], axis=1)
-    found = cho_solve(border.S, border.B @ dx - right, backend)
-    return dx - border.HB @ found, border.stretch[..., None] * found
+    found = cho_solve(border.S, border.V.mT @ half - right, backend)
+    dx = half_solve(f, half - border.V @ found, backend, transposed=True)
+    return dx, border.stretch[..., None] * found
+
+
+def half_solve(f: Factors, rhs: Array, backend: Backend, *, transposed: bool = False) -> Array:
+    """Solve with L, or with L', where H = LL'."""
+    if f.H is None:
+        return rhs / namespace(rhs).sqrt(f.h)[..., None]
+    return _triangular(f.H, rhs, backend, transposed=transposed)
 
 
 def _held_rows(qp: QP, f: Factors) -> Array:  # (B, M) bool
@@ -160,13 +168,18 @@ def refine(
 
 
 def cho_solve(factor: Cholesky, rhs: Array, backend: Backend) -> Array:
+    """Solve with both triangular factors."""
+    half = _triangular(factor, rhs, backend, transposed=False)
+    return _triangular(factor, half, backend, transposed=True)
+
+
+def _triangular(factor: Cholesky, rhs: Array, backend: Backend, *, transposed: bool) -> Array:
     """Solve with one factor for each element, or with one for all as several columns."""
     xp, length = namespace(rhs), factor.ok.shape[0]
     batch, n, r = rhs.shape
-    if batch == 1:
-        return backend.cho_solve(factor, xp.broadcast_to(rhs, (length, n, r)))
-    if batch == length:
-        return backend.cho_solve(factor, rhs)
+    if batch == 1 or batch == length:
+        rhs = broadcast(rhs, (length, n, r))
+        return backend.triangular_solve(factor, rhs, transposed=transposed)
     columns = xp.reshape(xp.permute_dims(rhs, (1, 0, 2)), (1, n, batch * r))
-    out = xp.reshape(backend.cho_solve(factor, columns), (n, batch, r))
-    return xp.permute_dims(out, (1, 0, 2))
+    out = backend.triangular_solve(factor, columns, transposed=transposed)
+    return xp.permute_dims(xp.reshape(out, (n, batch, r)), (1, 0, 2))

@@ -12,15 +12,17 @@ weight above STIFF, and A, are the border B:
 
 The term theta B'B is the border's rows added to the first row of the system (an augmented
 Lagrangian); with it H is well conditioned wherever the KKT matrix is regular, and no entry of
-either matrix is large. The unknowns of the border are (1 - theta/w) dlam. An active bound's
-variable is held: it leaves the system, and its multiplier follows from its row of stationarity.
+either matrix is large. With H = LL' the product in S is V'V for V = L^-1 B', a half solve. The
+unknowns of the border are (1 - theta/w) dlam. An active bound's variable is held: it leaves the
+system, and its multiplier follows from its row of stationarity.
 
 The proximal terms rho and delta keep both factorizations from breaking down where Q is singular
 or rows are dependent; refinement against the system above, which has none, takes them out again.
 """
 
-from kktdiff._arrays import common, concat, namespace, plus_diagonal
+from kktdiff._arrays import common, concat, namespace
 from kktdiff._kkt.factors import Border, Factors, Weights
+from kktdiff._kkt.solve import half_solve
 from kktdiff._records import QP
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
@@ -60,13 +62,17 @@ def factor(
     condensed = xp.where(stiff, theta, w_G)
     hard = 0 * theta + (xp.inf if qp.soft_nu is None else 1 / qp.soft_nu)
     w_A = hard + xp.zeros((1, k), dtype=w.dtype, device=w.device)
-    augmented = xp.zeros_like(w_A) if separable else xp.minimum(theta + xp.zeros_like(w_A), w_A / 2)
+    augmented = 0 * theta if separable else theta
+    if qp.soft_nu is not None and k:
+        augmented = xp.minimum(augmented, xp.min(w_A, axis=1, keepdims=True) / 2)
     batch = common([v.shape[0] for v in (qp.Q, qp.G, qp.A, w, theta)])
     D = rho[:, None] * theta + xp.zeros((batch, 1), dtype=w.dtype, device=w.device)
     D = D + xp.zeros_like(qp.p[:1, :])
     for side in (w_lower, w_upper):
         D = D + side if side.shape[1] else D
     Q, G, A = qp.Q, qp.G, qp.A
+    if k and not separable:
+        Q = Q + augmented[..., None] * (A.mT @ A if qp.AA is None else qp.AA)
     if held is not None:
         free = xp.astype(~held, D.dtype)
         Q = Q if separable else Q * free[:, :, None] * free[:, None, :]
@@ -77,7 +83,7 @@ def factor(
     if separable:
         H, ok = None, xp.all(h > 0, axis=1)
     else:
-        H = backend.condensed_cholesky(Q, D, ((G, condensed), (A, augmented)))
+        H = backend.condensed_cholesky(Q, D, G, condensed)
         ok = H.ok
     f = Factors(weights, H, h, None, condensed, augmented, ok)
     if not (k or border):
@@ -116,9 +122,11 @@ def _border(
         stretch = concat([stretch, 1 / (1 - xp.where(used, theta, 0.0) / w)], axis=1)
         row = xp.where(used, gives + 1 / (w - theta), 1.0)
         diagonal = concat([diagonal, row], axis=1)
-    HB = B.mT / f.h[..., None] if f.H is None else backend.cho_solve(f.H, _full(B.mT, f.h))
-    S = backend.cholesky(plus_diagonal(B @ HB, diagonal))
-    return Border(S, B, HB, stretch, **rows)
+    V = half_solve(f, B.mT, backend)
+    diagonal = diagonal + xp.zeros_like(V[:, 0, :])
+    none = xp.zeros((1, B.shape[1], B.shape[1]), dtype=B.dtype, device=B.device)
+    S = backend.condensed_cholesky(none, diagonal, V, None)
+    return Border(S, V, stretch, **rows)
 
 
 def _full(matrix: Array, like: Array) -> Array:

@@ -4,7 +4,6 @@ Every call is batched over the leading dimension, never raises because one matri
 batch is bad (it says so in ``ok``), and never writes into its inputs.
 """
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
@@ -67,12 +66,19 @@ class Backend(Protocol):
         self,
         Q: Array,  # (B or 1, n, n)
         D: Array,  # (B, n)
-        blocks: Sequence[tuple[Array, Array]],  # G, (B or 1, m, n), and w >= 0, (B or 1, m)
+        G: Array,  # (B or 1, m, n)
+        w: Array | None,  # (B or 1, m), w >= 0; None: 1
     ) -> Cholesky:
-        """Factor ``Q + diag(D)`` plus ``G' diag(w) G`` for each block, most of the work."""
+        """Factor ``Q + diag(D) + G' diag(w) G``, most of the work."""
 
-    def cho_solve(self, chol: Cholesky, rhs: Array) -> Array:  # rhs: (B, n, r)
-        """Solve with kept Cholesky factors."""
+    def triangular_solve(
+        self,
+        chol: Cholesky,
+        rhs: Array,  # (B, n, r)
+        *,
+        transposed: bool,
+    ) -> Array:
+        """Solve with the kept triangular factors L or, `transposed`, with L'."""
 
     def lu_factor(self, a: Array, size: Array) -> LU:  # a: (B, n, n) symmetric; size: (B,)
         """Factor each matrix. Rows and columns from ``size[i]`` on are those of minus or

@@ -5,7 +5,6 @@ terms: one vectorised column step at a time over the whole batch. Slow beside LA
 the reference that proves the core needs nothing but the standard.
 """
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -87,17 +86,16 @@ class ArrayAPIBackend:
         factor = xp.stack(columns, axis=-1) if columns else a
         return Cholesky(factor, xp.linalg.diagonal(factor) ** 2, ok)
 
-    def condensed_cholesky(
-        self, Q: Array, D: Array, blocks: Sequence[tuple[Array, Array]]
-    ) -> Cholesky:
+    def condensed_cholesky(self, Q: Array, D: Array, G: Array, w: Array | None) -> Cholesky:
         """Assemble by matrix products, then factor."""
-        products = (G.mT @ (w[..., None] * G) for G, w in blocks if G.shape[-2])
-        return self.cholesky(plus_diagonal(sum(products, Q), D))
+        weighted = G if w is None else w[..., None] * G
+        return self.cholesky(plus_diagonal(Q + G.mT @ weighted if G.shape[-2] else Q, D))
 
-    def cho_solve(self, chol: Cholesky, rhs: Array) -> Array:
-        """Forward, then backward substitution."""
-        y = _lower_solve(self.xp, chol.factor, rhs, unit=False)
-        return _upper_solve(self.xp, chol.factor.mT, y)
+    def triangular_solve(self, chol: Cholesky, rhs: Array, *, transposed: bool) -> Array:
+        """Backward or forward substitution."""
+        if transposed:
+            return _upper_solve(self.xp, chol.factor.mT, rhs)
+        return _lower_solve(self.xp, chol.factor, rhs, unit=False)
 
     def lu_factor(self, a: Array, size: Array) -> LU:
         """Factor by Gaussian elimination with partial pivoting; `size` is ignored."""

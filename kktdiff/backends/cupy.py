@@ -3,13 +3,12 @@
 Everything is queued on CuPy's current stream, on the device of the arrays.
 """
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from kktdiff._arrays import plus_diagonal
+from kktdiff._arrays import broadcast, plus_diagonal
 from kktdiff._typing import Array, Namespace
 from kktdiff.backends._protocol import LU, Cholesky
 from kktdiff.backends.cuda import _libraries as libraries
@@ -63,15 +62,13 @@ class CuPyBackend:
         """Factor copies; in column-major order the lower triangle is the factor."""
         return self._cholesky(self.xp.array(a, order="C"))
 
-    def condensed_cholesky(
-        self, Q: Array, D: Array, blocks: Sequence[tuple[Array, Array]]
-    ) -> Cholesky:
-        """Factor with one batched product for each block and one batched factorization."""
+    def condensed_cholesky(self, Q: Array, D: Array, G: Array, w: Array | None) -> Cholesky:
+        """Factor with one batched product and one batched factorization."""
         H = plus_diagonal(Q, D)
-        for G, w in blocks:
-            if G.shape[-2]:
-                W = self.xp.ascontiguousarray(self.xp.sqrt(w)[..., None] * G)
-                libraries.add_product(self.cuda, W, H)
+        if G.shape[-2]:
+            W = G if w is None else self.xp.sqrt(w)[..., None] * G
+            W = broadcast(W, (H.shape[0], *G.shape[1:]))
+            libraries.add_product(self.cuda, self.xp.ascontiguousarray(W), H)
         return self._cholesky(H)
 
     def _cholesky(self, a: Array) -> Cholesky:  # overwritten
@@ -79,11 +76,11 @@ class CuPyBackend:
         libraries.cholesky(self.cuda, a, info)
         return Cholesky(a, self.xp.linalg.diagonal(a) ** 2, self._ok(a, info))
 
-    def cho_solve(self, chol: Cholesky, rhs: Array) -> Array:
-        """Two batched triangular solves: cuSOLVER's own takes one column at a time."""
+    def triangular_solve(self, chol: Cholesky, rhs: Array, *, transposed: bool) -> Array:
+        """One batched call."""
         out = self.xp.array(rhs.mT, order="C")  # (B, r, n): by columns (n, r)
         if out.size:
-            libraries.cholesky_solve(self.cuda, chol.factor, out)
+            libraries.triangular_solve(self.cuda, chol.factor, out, transposed=transposed)
         return out.mT
 
     def lu_factor(self, a: Array, size: Array) -> LU:

@@ -1,7 +1,6 @@
 """NumPy arrays, LAPACK through SciPy: one call per element, so that no bit of an
 element's answer depends on the rest of the batch."""
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -68,40 +67,41 @@ class NumPyBackend:
         info = [lapack.dpotrf(matrix.T, lower=1, clean=0, overwrite_a=1)[1] for matrix in factor]
         return _large(factor, np.array(info, dtype=int) == 0)
 
-    def condensed_cholesky(
-        self, Q: Array, D: Array, blocks: Sequence[tuple[Array, Array]]
-    ) -> Cholesky:
+    def condensed_cholesky(self, Q: Array, D: Array, G: Array, w: Array | None) -> Cholesky:
         """BLAS's ``dsyrk`` and LAPACK's ``dpotrf``, one element after the other.
 
         Each matrix is still in the cache when the next call wants it. What NumPy's products of
         a whole batch write has left it, and they run in the threads of another BLAS than
         SciPy's, which go on spinning.
         """
-        n, blocks = Q.shape[-1], [(G, w) for G, w in blocks if G.shape[-2]]
-        if n < _LARGE:
-            products = (G.mT @ (w[..., None] * G) for G, w in blocks)
-            return _small_cholesky(plus_diagonal(sum(products, Q), D))
+        rows = G.shape[-2]
+        if Q.shape[-1] < _LARGE:
+            weighted = G if w is None else w[..., None] * G
+            return _small_cholesky(plus_diagonal(Q + G.mT @ weighted if rows else Q, D))
         factor = plus_diagonal(Q, D)
         batch = len(factor)
-        rows = [np.broadcast_to(G, (batch, *G.shape[1:])) for G, _ in blocks]
-        roots = [np.broadcast_to(np.sqrt(w), (batch, w.shape[1])) for _, w in blocks]
+        G = np.broadcast_to(G, (batch, *G.shape[1:]))
+        roots = None if w is None else np.broadcast_to(np.sqrt(w), (batch, rows))
         info = np.empty(batch, dtype=int)
         for i, a in enumerate(factor):
-            for G, root in zip(rows, roots, strict=True):
-                own = (root[i, :, None] * G[i]).T
-                blas.dsyrk(1.0, own, 1.0, a.T, lower=1, overwrite_c=1)
+            if rows:
+                own = G[i] if roots is None else roots[i, :, None] * G[i]
+                blas.dsyrk(1.0, own.T, 1.0, a.T, lower=1, overwrite_c=1)
             info[i] = lapack.dpotrf(a.T, lower=1, clean=0, overwrite_a=1)[1]
         return _large(factor, info == 0)
 
-    def cho_solve(self, chol: Cholesky, rhs: Array) -> Array:
-        """Products with inverses of small factors; LAPACK's ``dpotrs`` with large ones in place."""
+    def triangular_solve(self, chol: Cholesky, rhs: Array, *, transposed: bool) -> Array:
+        """Products with inverses of small factors; BLAS with large ones."""
         if rhs.shape[1] < _LARGE:
-            return chol.factor.mT @ (chol.factor @ rhs)
+            return (chol.factor.mT if transposed else chol.factor) @ rhs
         out = np.array(rhs.mT, order="C")  # (B, r, n): each element Fortran-ordered (n, r)
-        if out.size:
-            potrs = lapack.dpotrs
+        if out.shape[1] == 1:  # the blocks of dtrsm would take twice as long
             for factor, b in zip(chol.factor, out, strict=True):
-                potrs(factor.T, b.T, lower=1, overwrite_b=1)
+                blas.dtrsv(factor.T, b[0], lower=1, trans=transposed, overwrite_x=1)
+            return out.reshape(rhs.shape)
+        if out.size:
+            for factor, b in zip(chol.factor, out, strict=True):
+                blas.dtrsm(1.0, factor.T, b.T, lower=1, trans_a=transposed, overwrite_b=1)
         return np.ascontiguousarray(out.mT)  # bits of products depend on the order of memory
 
     def lu_factor(self, a: Array, size: Array) -> LU:

@@ -1,7 +1,5 @@
 """Faults 1 to 9: elements that have no solution, or data that are none."""
 
-import itertools
-
 import numpy as np
 import pytest
 
@@ -177,10 +175,7 @@ def test_04_a_nan_never_comes_to_a_factorization(name, monkeypatch):
         real = getattr(NumPyBackend, method)
 
         def finite(self, *arrays, real=real):
-            *plain, last = arrays  # the blocks of a condensed matrix come as pairs
-            pairs = last if isinstance(last, tuple) else ((last,),)
-            for array in (*plain, *itertools.chain(*pairs)):
-                assert np.all(np.isfinite(array))
+            assert all(np.all(np.isfinite(array)) for array in arrays if array is not None)
             return real(self, *arrays)
 
         monkeypatch.setattr(NumPyBackend, method, finite)

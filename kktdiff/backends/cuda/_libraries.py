@@ -63,16 +63,16 @@ def cholesky(cuda: Cuda, a: Array, info: Array) -> None:
         cuda.cusolver.dpotrf(handle, LOWER, n, at, n, cuda.address(work), length, own)
 
 
-def cholesky_solve(cuda: Cuda, factor: Array, rhs: Array) -> None:
-    """Solve with kept factors, in place; rhs: (B, r, n), contiguous: by columns (n, r)."""
+def triangular_solve(cuda: Cuda, factor: Array, rhs: Array, *, transposed: bool) -> None:
+    """Solve with L or L' in place; rhs: (B, r, n), contiguous: by columns (n, r)."""
     handle, _ = cuda.handles()
     batch, r, n = rhs.shape
     where, on = pointers(cuda, factor), pointers(cuda, rhs)
-    for op in (PLAIN, TRANSPOSED):  # with L, then with L'
-        cuda.cublas.dtrsmBatched(
-            *(handle, LEFT, LOWER, op, NON_UNIT, n, r),  # rows, columns of rhs
-            *(_address(_ONE), cuda.address(where), n, cuda.address(on), n, batch),  # L, ld; rhs, ld
-        )
+    op = TRANSPOSED if transposed else PLAIN
+    cuda.cublas.dtrsmBatched(
+        *(handle, LEFT, LOWER, op, NON_UNIT, n, r),  # rows, columns of rhs
+        *(_address(_ONE), cuda.address(where), n, cuda.address(on), n, batch),  # L, ld; rhs, ld
+    )
 
 
 def lu(cuda: Cuda, a: Array, pivots: Array, info: Array) -> None:

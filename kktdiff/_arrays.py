@@ -44,15 +44,12 @@ def outer(a: Array, b: Array, c: Array, d: Array) -> Array:  # (B, r), (B, c), t
 
 def norm_inf(a: Array, axis: int = -1) -> Array:
     """Return the largest absolute value along `axis`, 0 if the axis is empty; NaN propagates."""
-    return top(namespace(a).abs(a), axis)
+    return top(abs(a), axis)
 
 
 def norms_inf(*arrays: Array) -> Array:  # (B, n) each -> (B,)
     """Return the largest absolute value of several arrays along the last axis."""
-    out = norm_inf(arrays[0])
-    for a in arrays[1:]:
-        out = namespace(out).maximum(out, norm_inf(a))
-    return out
+    return norm_inf(concat(arrays, axis=1))
 
 
 def top(a: Array, axis: int = -1) -> Array:

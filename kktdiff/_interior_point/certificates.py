@@ -55,11 +55,8 @@ class Proof(NamedTuple):
 
 def maybe_primal_infeasible(qp: QP, units: Units, point: Point, r: Residuals) -> Array:  # (B,) bool
     """Return True where the multipliers at `point` are near a Farkas proof."""
-    xp = namespace(point.x)
-    force, offset = r.rows - r.y, r.offset
-    if qp.fixed is not None:
-        force, offset = xp.where(qp.fixed, 0.0, force), offset - dot(r.y, qp.value)
-    near = norm_inf(force) * units.x <= -_WORTH_A_LOOK * offset
+    force = r.force if qp.fixed is None else namespace(r.force).where(qp.fixed, 0.0, r.force)
+    near = norm_inf(force) * units.x <= -_WORTH_A_LOOK * r.offset
     return near & (_violation(qp, r) > CONTRADICTION)
 
 

@@ -7,7 +7,7 @@ from kktdiff._arrays import namespace, norm_inf
 from kktdiff._interior_point.mehrotra import Stage, advance
 from kktdiff._interior_point.program import Program
 from kktdiff._interior_point.reports import record
-from kktdiff._interior_point.residuals import evaluate, mean_product
+from kktdiff._interior_point.residuals import evaluate
 from kktdiff._interior_point.scaling import to_given
 from kktdiff._interior_point.termination import RUNNING, Loop, check_termination, errors
 from kktdiff._records import Point
@@ -72,7 +72,7 @@ def _report(some: Program, loop: Loop, report: Callable[[dict[str, Any]], None])
     """Report the residuals and mu of the iterates, in the caller's units."""
     given = some.given
     point = to_given(given, some.scaling, loop.point)
-    mu = mean_product(given, point.s, point.lam)
+    mu = some.mean_product(point.s, point.lam)
     running = loop.status == RUNNING
     report(record("iterate", evaluate(given, point), loop.iterations, running, mu, loop.step))
 

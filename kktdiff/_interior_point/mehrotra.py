@@ -18,10 +18,10 @@ far below mu; where steps stay short all the same, the element is centred anew.
 from collections.abc import Callable
 from typing import NamedTuple
 
-from kktdiff._arrays import clip, concat, largest, namespace, norm_inf, pick, pick_all
+from kktdiff._arrays import clip, largest, namespace, norm_inf, norms_inf, pick, pick_all, top
 from kktdiff._interior_point.newton import system, weights_at
 from kktdiff._interior_point.program import Program
-from kktdiff._interior_point.residuals import Residuals, mean_product
+from kktdiff._interior_point.residuals import Residuals
 from kktdiff._interior_point.start import centred
 from kktdiff._interior_point.termination import RUNNING, Loop, linear
 from kktdiff._records import Point
@@ -57,7 +57,7 @@ def advance(
     worst = norm_inf(error)
     reg = clip(1e-6 * worst, MIN_REGULARISATION, MAX_REGULARISATION) * loop.boost
     weights = weights_at(program.qp, loop.point, program.units.weight, reg)
-    weights = weights._replace(rho=reg * _slope(program, loop.point, r))
+    weights = weights._replace(rho=reg * _slope(program, r))
     solve, ok = system(
         program.qp, weights, backend, separable=program.separable, careful=stage.careful
     )
@@ -66,32 +66,41 @@ def advance(
     (dx, ds, dlam, dnu), steps, active = direction(
         program, loop.point, r, error, solve, aim, running
     )
-    finite = ok & xp.isfinite(norm_inf(dx) + norm_inf(dlam) + norm_inf(dnu))
+    finite = ok & xp.isfinite(norms_inf(dx, dlam, dnu))
     go = finite & running
     length = xp.min(steps, axis=1)
-    short = xp.where(length < SHORT_FOR_RESTART, loop.short + 1, 0 * loop.short)
-    again = running & _blocked(error, short, stage.tol) & (loop.restarts < stage.restarts)
     alpha, beta = steps[:, :1], steps[:, 1:]
     x, s, lam, nu = loop.point
     moved = Point(x + alpha * dx, s + alpha * ds, lam + beta * dlam, nu + beta * dnu)
     moved = moved._replace(lam=_near_centre(program, moved))
-    if bool(xp.any(again)):
-        scale = norm_inf(moved.x) * 10.0 ** xp.astype(loop.restarts, moved.x.dtype)
-        moved = pick_all(again, centred(program, moved.x, moved.nu, scale), moved)
-    iterations = xp.where(running, loop.iterations + 1, loop.iterations)
-    return loop._replace(
+    short = xp.where(length < SHORT_FOR_RESTART, loop.short + 1, 0)
+    loop = loop._replace(
         point=pick_all(go, moved, loop.point),
-        best_error=xp.where(again, BIG, loop.best_error),
-        least=pick(again, BIG + 0 * loop.least, loop.least),
-        progress=xp.where(again, iterations, loop.progress),
-        short=xp.where(again, 0, short),
-        restarts=xp.where(again, loop.restarts + 1, loop.restarts),
+        short=short,
         before=loop.point,
         active=pick(go, active, loop.active),
-        expected=pick(go & ~again, (1 - steps / 2) * linear(r), BIG + 0 * loop.expected),
+        expected=pick(go, (1 - steps / 2) * linear(r), BIG + 0 * loop.expected),
         boost=xp.where(finite, xp.maximum(loop.boost / 10, 1 + 0 * worst), 100 * loop.boost),
         step=xp.where(go, length, 0.0),
-        iterations=iterations,
+        iterations=xp.where(running, loop.iterations + 1, loop.iterations),
+    )
+    # short steps in a row show that mu is too small for how far x has to go
+    again = go & (short >= 3) & (worst > stage.tol) & (loop.restarts < stage.restarts)
+    return _restarted(program, loop, again) if bool(xp.any(again)) else loop
+
+
+def _restarted(program: Program, loop: Loop, again: Array) -> Loop:
+    """Centre the elements `again`, (B,), anew, at x; what they had reached counts no more."""
+    xp, (x, _, _, nu) = namespace(loop.step), loop.point
+    scale = norm_inf(x) * 10.0 ** xp.astype(loop.restarts, x.dtype)
+    return loop._replace(
+        point=pick_all(again, centred(program, x, nu, scale), loop.point),
+        best_error=xp.where(again, BIG, loop.best_error),
+        least=pick(again, BIG + 0 * loop.least, loop.least),
+        expected=pick(again, BIG + 0 * loop.expected, loop.expected),
+        progress=xp.where(again, loop.iterations, loop.progress),
+        short=xp.where(again, 0, loop.short),
+        restarts=xp.where(again, loop.restarts + 1, loop.restarts),
     )
 
 
@@ -102,24 +111,18 @@ def _near_centre(program: Program, point: Point) -> Array:  # (B, M)
     lam, do not need it, and where prices span decades it would spoil the smallest.
     """
     xp, qp, (_, s, lam, _) = namespace(point.lam), program.qp, point
-    least = LEAST_PRODUCT * mean_product(qp, s, lam)[:, None]
+    least = LEAST_PRODUCT * program.mean_product(s, lam)[:, None]
     raised = qp.present & (lam * s < least) & ~program.linear[:, None]
     return xp.where(raised, least / xp.where(raised, s, 1.0), lam)
 
 
-def _blocked(error: Array, short: Array, tol: float) -> Array:  # (B,) bool
-    """Return True where short steps in a row show that mu is too small for how far x has to go."""
-    return (short >= 3) & (norm_inf(error) > tol)
-
-
-def _slope(program: Program, point: Point, r: Residuals) -> Array:  # (B,)
+def _slope(program: Program, r: Residuals) -> Array:  # (B,)
     """Return the size of the gradient's terms at a point, relative to its unit, at most 1.
 
     Curvature far above the prices must not set the proximal weight of x.
     """
-    units = program.units
-    terms = largest(r.sizes[:, 1], norm_inf(point.lam), norm_inf(point.nu)) / units.price
-    return clip(terms, 1e-10, 1.0)
+    terms = namespace(r.gap).maximum(r.sizes[:, 1], r.multiplier)
+    return clip(terms / program.units.price, 1e-10, 1.0)
 
 
 def direction(
@@ -138,7 +141,7 @@ def direction(
     """
     xp, qp, linear = namespace(r.gap), program.qp, program.linear
     _, s, lam, _ = point
-    mu = mean_product(qp, s, lam)
+    mu = program.mean_product(s, lam)
 
     def newton(target: Array) -> Direction:  # aims at lam_i s_i = target_i
         r_c = xp.where(qp.present, s - r.r_c - target / lam, 0.0)
@@ -147,7 +150,7 @@ def direction(
         return dx, xp.where(qp.present, ds, 0.0), dlam, dnu
 
     def mu_after(d: Direction, steps: Array) -> Array:
-        return mean_product(qp, s + steps[:, :1] * d[1], lam + steps[:, 1:] * d[2])
+        return program.mean_product(s + steps[:, :1] * d[1], lam + steps[:, 1:] * d[2])
 
     predictor = newton(barrier[:, None] + 0 * s)
     steps = _lengths(linear, s, lam, predictor, 1.0)
@@ -157,9 +160,10 @@ def direction(
     limit = 2 * mu[:, None] + 0 * s
     product = clip(predictor[1] * predictor[2], -limit, limit)
     infeasible = largest(error[:, 0], error[:, 1]) > 10 * error[:, 2]
-    found, taken, todo = predictor, 0 * steps, running
+    todo = running
     part = xp.min(steps, axis=1)
-    for share in (1 + 0 * part, part**2, None):
+    first = 1 + 0 * part
+    for share in (first, part**2, None):
         centre = sigma if share is not None else clip(sigma, *CENTRING)
         aim = xp.maximum(centre * mu, barrier)[:, None] + 0 * s
         trial = newton(aim if share is None else aim - share[:, None] * product)
@@ -167,15 +171,18 @@ def direction(
         t = xp.where(t < SHORT_STEP, STEP_FRACTION_SHORT / STEP_FRACTION * t, t)
         shorter = xp.min(t, axis=1)
         if share is None:  # mu is a parabola along the step: no further than its lowest point
-            rise = mean_product(qp, trial[1], trial[2])
+            rise = program.mean_product(trial[1], trial[2])
             lowest = (1 - centre) * mu / (2 * xp.where(rise > 0, rise, 1.0))
             bounded = (rise > 0) & (barrier < centre * mu)
             t = xp.where(bounded[:, None], xp.minimum(t, lowest[:, None]), t)
         after = mu_after(trial, t)
         falls = (after < (1 - MIN_STEP * shorter) * mu) | ((after < 2 * mu) & infeasible)
         falls = falls | (after <= 2 * barrier)
-        found = tuple(pick(todo, a, b) for a, b in zip(trial, found, strict=True))
-        taken = pick(todo, t, taken)
+        if share is first:
+            found, taken = trial, t
+        else:
+            found = tuple(pick(todo, a, b) for a, b in zip(trial, found, strict=True))
+            taken = pick(todo, t, taken)
         todo = todo & ~((shorter > MIN_STEP) & falls)
         if not bool(xp.any(todo)):
             break
@@ -195,6 +202,5 @@ def _lengths(linear: Array, s: Array, lam: Array, d: Direction, fraction: float)
 
 def _to_boundary(v: Array, dv: Array, fraction: float) -> Array:  # (B,)
     xp = namespace(v)
-    one = xp.ones((v.shape[0], 1), dtype=v.dtype, device=v.device) / fraction
-    ratio = xp.where(dv < 0, -v / xp.where(dv < 0, dv, -1.0), xp.inf)
-    return fraction * xp.min(concat([one, ratio], axis=1), axis=1)
+    rate = top(xp.where(dv < 0, -dv / v, 0.0))
+    return fraction / xp.where(rate > fraction, rate, fraction)

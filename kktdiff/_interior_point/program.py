@@ -2,7 +2,18 @@
 
 from typing import NamedTuple
 
-from kktdiff._arrays import concat, mv, namespace, norm_inf, pick, placed, plus_diagonal, take
+from kktdiff._arrays import (
+    concat,
+    dot,
+    mv,
+    namespace,
+    norm_inf,
+    pick,
+    placed,
+    plus_diagonal,
+    take,
+    take_shared,
+)
 from kktdiff._interior_point.scaling import (
     Units,
     equilibrate,
@@ -27,14 +38,9 @@ class Program(NamedTuple):
     scaling: Scaling
     qp: QP  # scaled
     units: Units
+    rows: Array  # (B,): number of inequalities that are present, at least 1
+    linear: Array  # (B,) bool: the objective has no curvature, and no row gives way
     separable: bool  # H is diagonal for all elements
-
-    @property
-    def linear(self) -> Array:  # (B,) bool
-        """True where the objective has no curvature, and no row gives way."""
-        xp, qp = namespace(self.qp.Q), self.qp
-        flat = xp.all(qp.Q == 0, axis=(1, 2)) & (qp.soft is None)
-        return xp.broadcast_to(flat, (self.units.x.shape[0],))
 
     def take(self, index: Array) -> "Program":
         """Return the elements `index` of the batch."""
@@ -43,8 +49,14 @@ class Program(NamedTuple):
             self.scaling.take(index),
             self.qp.take(index),
             self.units.take(index),
+            take_shared(self.rows, index),
+            take_shared(self.linear, index),
             self.separable,
         )
+
+    def mean_product(self, s: Array, lam: Array) -> Array:  # (B,)
+        """Return mu, the mean of ``s_i lam_i`` over the rows that are present."""
+        return dot(s, lam) / self.rows
 
 
 def program(
@@ -66,7 +78,11 @@ def program(
     if not qp.d.shape[1]:  # nothing is natural but Q itself: factors stay shared
         one = xp.ones_like(size.x)
         size = Units(one, one, size.bend, size.far)
-    return Program(given, scaling, qp, size, separable), xp.broadcast_to(convex, (qp.length,))
+    rows = xp.sum(xp.astype(qp.present, qp.p.dtype), axis=1)
+    rows = xp.where(rows > 0, rows, 1.0)
+    linear = xp.all(qp.Q == 0, axis=(1, 2)) & (qp.soft is None)
+    whole = Program(given, scaling, qp, size, rows, linear, separable)
+    return whole, xp.broadcast_to(convex, (qp.length,))
 
 
 def _lowest(qp: QP, backend: Backend, *, separable: bool) -> tuple[Array, Array]:

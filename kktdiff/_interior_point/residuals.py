@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from kktdiff._arrays import dot, largest, mv, namespace, norm_inf, norms_inf, take
+from kktdiff._arrays import concat, dot, largest, mv, namespace, norm_inf, norms_inf, take
 from kktdiff._records import QP, Point
 from kktdiff._settings import ROUNDING
 from kktdiff._typing import Array
@@ -17,8 +17,10 @@ class Residuals(NamedTuple):
     y: Array  # (B, n): multiplier of each fixed variable's equality, 0 elsewhere
     Qx: Array  # (B, n)
     Cx: Array  # (B, M)
-    rows: Array  # (B, n): C'lam + A'nu, plus y
-    offset: Array  # (B,): d'lam + b'nu + y'value
+    force: Array  # (B, n): C'lam + A'nu
+    offset: Array  # (B,): d'lam + b'nu
+    value: Array  # (B,): |x'Qx| + |p'x|
+    multiplier: Array  # (B,): the largest of lam and nu
     primal: Array  # (B,): largest violation of a constraint
     dual: Array  # (B,): largest entry of r_x
     gap: Array  # (B,): |x'Qx + p'x + d'lam + b'nu|
@@ -40,40 +42,46 @@ class Residuals(NamedTuple):
 
 def evaluate(qp: QP, point: Point) -> Residuals:
     """Evaluate the residuals of the optimality conditions at `point`."""
-    xp = namespace(point.x)
+    xp, n = namespace(point.x), point.x.shape[1]
     x, s, lam, nu = point
-    zero = xp.zeros_like(x)
-    Qx, Ax = mv(qp.Q, x), mv(qp.A, x)
+    Qx, Ax, An = mv(qp.Q, x), mv(qp.A, x), mv(qp.A.mT, nu)
     Cx = xp.where(qp.present, qp.C(x[..., None])[..., 0], 0.0)
-    Cl, An = qp.Ct(lam[..., None])[..., 0], mv(qp.A.mT, nu)
-    r_x, y, value, off = Qx + qp.p + Cl + An, zero, zero, zero
+    Cl = qp.Ct(lam[..., None])[..., 0]
+    d, b = qp.d + qp.shift(lam), qp.b + qp.shift_nu(nu)
+    excess, r_nu = Cx - d, Ax - b
+    r_x, y = Qx + qp.p + Cl + An, xp.zeros_like(x)
+    products, violations = (
+        [x * Qx, x * qp.p, lam * d, nu * b],
+        [xp.where(excess > 0, excess, 0.0), r_nu],
+    )
     if qp.fixed is not None:
-        r_x, y, value = xp.where(qp.fixed, 0.0, r_x), xp.where(qp.fixed, -r_x, 0.0), qp.value
-        off = xp.where(qp.fixed, x - value, 0.0)
-    excess = Cx - qp.d - qp.shift(lam)
-    r_c = xp.where(qp.present, excess + s, 0.0)
-    r_nu = Ax - qp.b - qp.shift_nu(nu)
-    duals = [lam * (qp.d + qp.shift(lam)), nu * (qp.b + qp.shift_nu(nu)), y * value]
-    terms = [x * Qx, x * qp.p, *duals]
-    offset = sum(xp.sum(term, axis=-1) for term in duals)
-    sizes = [
-        norms_inf(Cx, qp.d, Ax, qp.b),
-        norms_inf(Qx, qp.p, Cl, An),
-        sum(xp.sum(xp.abs(term), axis=-1) for term in terms),
-    ]
+        r_x, y = xp.where(qp.fixed, 0.0, r_x), xp.where(qp.fixed, -r_x, 0.0)
+        violations.append(xp.where(qp.fixed, x - qp.value, 0.0))
+        products.append(y * qp.value)
+    terms = concat(products, axis=1)
+    M = lam.shape[1] + nu.shape[1]
     return Residuals(
         r_x,
-        r_c,
+        xp.where(qp.present, excess + s, 0.0),
         r_nu,
         y,
         Qx,
         Cx,
-        Cl + An + y,
-        offset,
-        primal=norms_inf(xp.where(excess > 0, excess, 0.0), r_nu, off),
+        Cl + An,
+        offset=xp.sum(terms[:, 2 * n : 2 * n + M], axis=1),
+        value=abs(xp.sum(terms[:, :n], axis=1)) + abs(xp.sum(terms[:, n : 2 * n], axis=1)),
+        multiplier=norms_inf(lam, nu),
+        primal=norms_inf(*violations),
         dual=norm_inf(r_x),
-        gap=xp.abs(dot(x, Qx) + dot(x, qp.p) + offset),
-        sizes=xp.stack(sizes, axis=-1),
+        gap=abs(xp.sum(terms, axis=1)),
+        sizes=xp.stack(
+            [
+                norms_inf(Cx, qp.d, Ax, qp.b),
+                norms_inf(Qx, qp.p, Cl, An),
+                xp.sum(abs(terms), axis=1),
+            ],
+            axis=-1,
+        ),
     )
 
 
@@ -92,13 +100,6 @@ def with_full_sizes(qp: QP, point: Point, r: Residuals) -> Residuals:
     primal = largest(norm_inf(mv(G, x)), norm_inf(mv(A, x)), r.sizes[:, 0])
     gap = dot(x, stationary) + r.sizes[:, 2]
     return r._replace(sizes=xp.stack([primal, norm_inf(stationary), gap], axis=-1))
-
-
-def mean_product(qp: QP, s: Array, lam: Array) -> Array:  # (B,)
-    """Return mu, the mean of ``s_i lam_i`` over the rows that are present."""
-    xp = namespace(s)
-    count = xp.sum(xp.astype(qp.present, s.dtype), axis=-1)
-    return dot(s, lam) / xp.where(count > 0, count, 1.0)
 
 
 def multipliers(qp: QP, point: Point) -> Array:  # (B, M)

@@ -22,7 +22,7 @@ from kktdiff._interior_point.certificates import (
     primal_infeasible,
 )
 from kktdiff._interior_point.program import Program
-from kktdiff._interior_point.residuals import Residuals, mean_product
+from kktdiff._interior_point.residuals import Residuals
 from kktdiff._interior_point.scaling import Units
 from kktdiff._records import QP, Point
 from kktdiff._settings import ROUNDING, STALL
@@ -66,26 +66,25 @@ def errors(qp: QP, units: Units, point: Point, r: Residuals) -> Array:  # (B, 3)
     The primal error is row by row, so that a limit far away excuses no other row.
     """
     xp = namespace(r.gap)
-    reach = _within(norm_inf(point.x), units.x, units.far)[:, None]
+    size = norm_inf(point.x)
+    reach = _within(size, units.x, units.far)[:, None]
     d = qp.d + qp.shift(point.lam)
-    row = norms_inf(r.r_c / (reach + xp.abs(d)), r.r_nu / (reach + xp.abs(qp.b)))
-    multipliers = norms_inf(point.lam, point.nu)  # of rows of size one
-    terms = largest(r.sizes[:, 1], multipliers)
+    row = norms_inf(r.r_c / (reach + abs(d)), r.r_nu / (reach + abs(qp.b)))
+    terms = xp.maximum(r.sizes[:, 1], r.multiplier)  # multipliers of rows of size one
     terms = _within(terms, units.price, _CEILING * units.price)
-    products = xp.sum(xp.where(qp.present, point.s * point.lam, 0.0), axis=1)
-    value = xp.abs(dot(point.x, r.Qx)) + xp.abs(dot(point.x, qp.p)) + yielded(qp, point)
-    rounding = ROUNDING * (units.bend * norm_inf(point.x) + multipliers)
+    rounding = ROUNDING * (units.bend * size + r.multiplier)
     dual = xp.where(r.dual > rounding, r.dual, 0.0)
-    gap = products / largest(value, terms * reach[:, 0] * 1e-3)
+    value = r.value + yielded(qp, point)
+    gap = dot(point.s, point.lam) / xp.maximum(value, terms * reach[:, 0] * 1e-3)
     return xp.stack([row, dual / terms, gap], axis=-1)
 
 
 def duality_gap(units: Units, qp: QP, point: Point, r: Residuals) -> Array:  # (B,)
     """The duality gap relative to the objective and its unit; multipliers that run off show."""
     xp = namespace(r.gap)
-    value = xp.abs(dot(point.x, r.Qx)) + xp.abs(dot(point.x, qp.p)) + yielded(qp, point)
     gap = r.gap - ROUNDING * r.sizes[:, 2]
-    return xp.where(gap > 0, gap, 0.0) / (value + units.price * units.x)
+    size = r.value + yielded(qp, point) + units.price * units.x
+    return xp.where(gap > 0, gap, 0.0) / size
 
 
 def yielded(qp: QP, point: Point) -> Array | float:  # (B,)
@@ -129,7 +128,7 @@ def check_termination(
     best = pick_all(better, loop.point, loop.best)
     loop = _progress(some, loop, error)
     floor = 0.1 * tol * xp.stack([some.units.x, some.units.price], axis=-1)
-    over = xp.any((linear(r) > loop.expected) & (linear(r) > floor), axis=1)
+    over = xp.any(linear(r) > xp.maximum(loop.expected, floor), axis=1)
     stuck = loop.iterations - loop.progress >= STALL
     if not careful:
         stuck = stuck | over | (loop.boost > 1e3)
@@ -151,7 +150,7 @@ def check_termination(
 def _progress(some: Program, loop: Loop, error: Array) -> Loop:
     """Note when an error or mu has halved."""
     xp = namespace(error)
-    mu = mean_product(some.qp, loop.point.s, loop.point.lam)
+    mu = some.mean_product(loop.point.s, loop.point.lam)
     mu = xp.maximum(mu, _LEAST_MU * some.units.x * some.units.price)
     now = xp.concat([xp.maximum(error, 1e-14 + 0 * error), mu[:, None]], axis=-1)
     halved = now < loop.least / 2

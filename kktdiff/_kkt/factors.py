@@ -40,6 +40,8 @@ class Factors(NamedTuple):
     border: Border | None  # None: no equalities, and no rows of large weight
     condensed: Array  # (B, m): weights of the rows of G in H
     augmented: Array  # (B, 1): weight of the rows of A in H
+    sides: Array  # (B, M): weights of the bounds that hold no variable, 0 for the rows of G
+    held: Array | None  # (B, M) bool: the bounds that hold their variable; None: no variable is
     ok: Array  # (B,) bool
 
     @property

@@ -1,6 +1,9 @@
 """Solve with a factored KKT system, once or until the residual is rounding."""
 
-from kktdiff._arrays import broadcast, concat, largest, namespace, norm_inf, pick_all
+from functools import reduce
+from operator import or_
+
+from kktdiff._arrays import broadcast, concat, namespace, norm_inf, norms_inf, pick_all
 from kktdiff._kkt.factors import Factors
 from kktdiff._records import QP, Rhs
 from kktdiff._typing import Array
@@ -14,8 +17,8 @@ def solve_once(qp: QP, f: Factors, rhs: Rhs, backend: Backend) -> Rhs:
     """Solve the regularised system with the kept factors."""
     xp, k, held = namespace(rhs.x), qp.A.shape[-2], f.weights.held
     move, x, c, nu = None, rhs.x, rhs.c, rhs.nu
-    if held is not None:
-        move = _from_bounds(qp, xp.where(_held_rows(qp, f)[..., None], c, 0.0))
+    if f.held is not None:
+        move = _from_bounds(qp, xp.where(f.held[..., None], c, 0.0))
         x, c, nu = x - qp.Q @ move, c - qp.C(move), nu - qp.A @ move
     c_G = qp.split(c)[0]
     g = x
@@ -23,9 +26,8 @@ def solve_once(qp: QP, f: Factors, rhs: Rhs, backend: Backend) -> Rhs:
         g = g + qp.G.mT @ (f.condensed[..., None] * c_G)
     if k:
         g = g + qp.A.mT @ (f.augmented[..., None] * nu)
-    w = _bound_weights(qp, f)
     if any(qp.bounds):
-        g = g + _from_bounds(qp, w[..., None] * c)
+        g = g + _from_bounds(qp, f.sides[..., None] * c)
     if held is not None:
         g = xp.where(held[..., None], 0.0, g)
     dx, own = _solve_blocks(f, g, c_G, nu, backend)
@@ -36,7 +38,7 @@ def solve_once(qp: QP, f: Factors, rhs: Rhs, backend: Backend) -> Rhs:
     dnu = own[:, :k, :]
     if move is not None:
         dx = dx + move
-    sides = _bound_multipliers(qp, f, rhs, dx, rows, dnu, w)
+    sides = _bound_multipliers(qp, f, rhs, dx, rows, dnu)
     return Rhs(dx, concat([rows, *sides], axis=1), dnu)
 
 
@@ -64,21 +66,6 @@ def half_solve(f: Factors, rhs: Array, backend: Backend, *, transposed: bool = F
     return _triangular(f.H, rhs, backend, transposed=transposed)
 
 
-def _held_rows(qp: QP, f: Factors) -> Array:  # (B, M) bool
-    """Return True for bounds that hold their variable: weight inf."""
-    return (f.weights.w == namespace(f.weights.w).inf) & _is_bound(qp, f.weights.w)
-
-
-def _is_bound(qp: QP, w: Array) -> Array:  # (1, M) bool
-    xp = namespace(w)
-    return xp.arange(w.shape[1], device=w.device)[None, :] >= qp.G.shape[-2]
-
-
-def _bound_weights(qp: QP, f: Factors) -> Array:  # (B, M), 0 for rows of G and held variables
-    xp, w = namespace(f.h), f.weights.w
-    return xp.where(_is_bound(qp, w) & (w < xp.inf), w, 0.0)
-
-
 def _from_bounds(qp: QP, c: Array) -> Array:  # (B, M, r) -> (B, n, r)
     """Return ``C'c`` over the bounds alone."""
     _, lower, upper = qp.split(c)
@@ -88,18 +75,17 @@ def _from_bounds(qp: QP, c: Array) -> Array:  # (B, M, r) -> (B, n, r)
 
 
 def _bound_multipliers(
-    qp: QP, f: Factors, rhs: Rhs, dx: Array, rows: Array, dnu: Array, w: Array
+    qp: QP, f: Factors, rhs: Rhs, dx: Array, rows: Array, dnu: Array
 ) -> list[Array]:
     """Find the bounds' multipliers: by their own row or, where held, by stationarity."""
     if not any(qp.bounds):
         return []
     xp = namespace(dx)
-    own = w[..., None] * (qp.C(dx) - rhs.c)
-    if f.weights.held is None:
+    own = f.sides[..., None] * (qp.C(dx) - rhs.c)
+    if f.held is None:
         return [side for side in qp.split(own)[1:] if side.shape[1]]
     left = rhs.x - qp.Q @ dx - qp.G.mT @ rows - qp.A.mT @ dnu - _from_bounds(qp, own)
-    held = _held_rows(qp, f)
-    sides = zip(qp.split(held)[1:], qp.split(own)[1:], (-left, left), strict=True)
+    sides = zip(qp.split(f.held)[1:], qp.split(own)[1:], (-left, left), strict=True)
     return [xp.where(h[..., None], by_row, o) for h, o, by_row in sides if o.shape[1]]
 
 
@@ -108,8 +94,8 @@ def residual(qp: QP, f: Factors, rhs: Rhs, out: Rhs) -> Rhs:
     xp, w = namespace(rhs.x), f.weights.w
     x = rhs.x - qp.Q @ out.x - qp.Ct(out.c) - qp.A.mT @ out.nu
     if f.weights.held is not None:  # a variable that is fixed, with no bound in the system
-        free = f.weights.held & ~_held_somewhere(qp, f)
-        x = xp.where(free[..., None], 0.0, x)
+        sides = [side for side in qp.split(f.held)[1:] if side.shape[1]]
+        x = xp.where((f.weights.held & ~reduce(or_, sides))[..., None], 0.0, x)
     inverse = 1 / xp.where(w > 0, w, xp.inf)
     c = rhs.c - qp.C(out.x) + inverse[..., None] * out.c
     nu = rhs.nu - qp.A @ out.x
@@ -118,22 +104,11 @@ def residual(qp: QP, f: Factors, rhs: Rhs, out: Rhs) -> Rhs:
     return Rhs(x, xp.where(w[..., None] > 0, c, 0.0), nu)
 
 
-def _held_somewhere(qp: QP, f: Factors) -> Array:  # (B, n) bool
-    xp = namespace(f.h)
-    rows = _held_rows(qp, f)
-    sides = [side for side in qp.split(rows)[1:] if side.shape[1]]
-    out = xp.zeros_like(f.weights.held)
-    for side in sides:
-        out = out | side
-    return out
-
-
 def _size(f: Factors, r: Rhs) -> Array:  # (B,)
     """Return the infinity norm in the units of the first row."""
-    xp, theta = namespace(r.x), f.weights.theta
-    w = f.weights.w / theta[:, None]
-    c = xp.minimum(w, xp.ones_like(w)) * norm_inf(r.c)
-    return largest(norm_inf(norm_inf(r.x)), theta * norm_inf(c), theta * norm_inf(norm_inf(r.nu)))
+    xp, theta = namespace(r.x), f.weights.theta[:, None]
+    w = xp.where(f.weights.w < theta, f.weights.w, theta)
+    return norms_inf(norm_inf(r.x), w * norm_inf(r.c), theta * norm_inf(r.nu))
 
 
 def relative_residual(qp: QP, f: Factors, rhs: Rhs, out: Rhs) -> Array:  # (B,)

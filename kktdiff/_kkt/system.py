@@ -57,6 +57,7 @@ def factor(
     w, held, unit, rho, delta = weights
     xp, k = namespace(w), qp.A.shape[-2]
     theta = unit[:, None]
+    bound = xp.arange(w.shape[1], device=w.device)[None, :] >= qp.G.shape[-2]
     w_G, w_lower, w_upper = qp.split(w)
     stiff = w_G > STIFF * theta if border else xp.zeros_like(w_G, dtype=xp.bool)
     condensed = xp.where(stiff, theta, w_G)
@@ -85,7 +86,9 @@ def factor(
     else:
         H = backend.condensed_cholesky(Q, D, G, condensed)
         ok = H.ok
-    f = Factors(weights, H, h, None, condensed, augmented, ok)
+    hold = None if held is None else bound & (w == xp.inf)
+    sides = xp.where(bound & (w < xp.inf), w, 0.0)
+    f = Factors(weights, H, h, None, condensed, augmented, sides, hold, ok)
     if not (k or border):
         return f
     gives = delta[:, None] / theta

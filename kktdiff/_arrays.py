@@ -84,6 +84,21 @@ def take_shared(array: Array, index: Array) -> Array:
     return array if array.shape[0] == 1 else take(array, index)
 
 
+def taken(values: Iterable[Any], index: Array, *, shared: bool = False) -> list[Any]:
+    """Return the elements `index` of arrays and of records of such; None stays None.
+
+    With `shared`, arrays of length one are taken for shared ones.
+    """
+    one = take_shared if shared else take
+    out: list[Any] = []
+    for v in values:
+        if isinstance(v, tuple):
+            out.append(type(v)(*taken(v, index, shared=shared)))
+        else:
+            out.append(None if v is None else one(v, index))
+    return out
+
+
 def pick(mask: Array, a: Array, b: Array) -> Array:  # mask: (B,)
     """Select `a` for the elements where `mask` is True, else `b`."""
     xp = namespace(a)

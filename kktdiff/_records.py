@@ -6,7 +6,7 @@ never changed; `take` gives the same record of some elements.
 
 from typing import NamedTuple
 
-from kktdiff._arrays import common, concat, take, take_shared
+from kktdiff._arrays import common, concat, taken
 from kktdiff._typing import Array
 
 
@@ -43,8 +43,7 @@ class QP(NamedTuple):
 
     def take(self, index: Array) -> "QP":
         """Return the elements `index` of the batch."""
-        parts = [None if v is None else take_shared(v, index) for v in self[:-1]]
-        return QP._make([*parts, self.bounds])
+        return QP._make([*taken(self[:-1], index, shared=True), self.bounds])
 
     def shift(self, lam: Array) -> Array | float:  # (B, M)
         """Return the shift of d that the multipliers of soft rows cause."""
@@ -91,7 +90,7 @@ class Scaling(NamedTuple):
 
     def take(self, index: Array) -> "Scaling":
         """Return the elements `index` of the batch."""
-        return Scaling(*(take_shared(v, index) for v in self))
+        return Scaling(*taken(self, index, shared=True))
 
 
 class Point(NamedTuple):
@@ -104,7 +103,7 @@ class Point(NamedTuple):
 
     def take(self, index: Array) -> "Point":
         """Return the elements `index` of the batch."""
-        return Point(*(take(v, index) for v in self))
+        return Point(*taken(self, index))
 
 
 class Rhs(NamedTuple):

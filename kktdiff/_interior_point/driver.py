@@ -24,7 +24,7 @@ from kktdiff._interior_point.start import origin, start
 from kktdiff._interior_point.termination import duality_gap, errors
 from kktdiff._kkt import Weights
 from kktdiff._records import QP, Point
-from kktdiff._settings import HANDOVER, LOOSE, Settings
+from kktdiff._settings import BIG, HANDOVER, LOOSE, Settings
 from kktdiff._status import Status
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
@@ -57,22 +57,24 @@ def solve_chunk(
     whole, convex = program(qp, settings.curvature, backend, separable=separable)
     point = origin(whole.qp)
     part = Part(index, whole, point, point.lam > 0, 0 * index, 0 * index)
-    part, concave = part.split(convex)
-    done = [concave.with_status(Status.NONCONVEX)]
+    done: list[Part] = []
     kept: list[Kept] = []
+    if not bool(namespace(convex).all(convex)):
+        done.append(part.where(~convex).with_status(Status.NONCONVEX))
+        part = part.where(convex)
     if warm is not None and part.size:
         scaled = to_scaled(qp, whole.scaling, warm)
         near = _usable(scaled.take(_places(index, part.index)), part)
         part = part._replace(point=near, active=_shown(part.program, near))
-        finished, kept, part = _polish(part, None, settings, backend, _WARM_CORRECTIONS)
+        finished, kept, part = _polish(part, settings, backend, _WARM_CORRECTIONS)
         done += finished
     if not part.program.qp.d.shape[1] and part.size:  # without inequalities the active set is known
-        finished, more, part = _polish(part, None, settings, backend, 0)
+        finished, more, part = _polish(part, settings, backend, 0)
         done, kept = done + finished, kept + more
     if part.size:
         finished, more = _follow(part, settings, backend)
         done, kept = done + finished, kept + more
-    return [some for some in done if some.size], kept
+    return done, kept
 
 
 def _places(index: Array, some: Array) -> Array:
@@ -100,19 +102,16 @@ def _follow(part: Part, settings: Settings, backend: Backend) -> Outcome:
             part.status == int(Status.DUAL_INFEASIBLE)
         )
         if bool(namespace(proven).any(proven)):
-            stopped, part = part.split(proven)
-            done.append(stopped)
-            if not part.size:
-                break
-        near = _error(part) <= _POLISH_TRY
-        finished, more, part = _polish(part, near, settings, backend, _CORRECTIONS)
+            done.append(part.where(proven))
+            part = part.where(~proven)
+        finished, more, part = _polish(part, settings, backend, _CORRECTIONS, _POLISH_TRY)
         done, kept = done + finished, kept + more
         if not part.size:
             break
     if part.size:
         part = _judge(part, settings)
         done.append(part)
-        good, _ = part.split(part.status <= int(Status.ALMOST_SOLVED))
+        good = part.where(part.status <= int(Status.ALMOST_SOLVED))
         kept += keep_accepted(good, backend) if good.size else []
     return done, kept
 
@@ -143,9 +142,9 @@ def _judge(part: Part, settings: Settings) -> Part:
 
 
 def _polish(
-    part: Part, near: Array | None, settings: Settings, backend: Backend, corrections: int
+    part: Part, settings: Settings, backend: Backend, corrections: int, most_error: float = BIG
 ) -> tuple[list[Part], list[Kept], Part]:
-    """Polish the elements `near`, (B,); return the finished, their factors, and all others.
+    """Polish the elements of at most `most_error`; return the finished, their factors, the others.
 
     An element with multipliers or slacks of wrong sign is tried again with the active set that
     the signs indicate, as long as the number of wrong signs decreases.
@@ -153,14 +152,13 @@ def _polish(
     xp = namespace(part.index)
     done: list[Part] = []
     kept: list[Kept] = []
-    some = part if near is None else part.split(near)[0]
+    some = part if most_error == BIG else part.where(_error(part) <= most_error)
     active = one_side(some.program.qp, some.active, some.point)
     most = 0 * some.index + 4 + active.shape[1] // _ACTIVE_SET_CHANGE_DIVISOR
     for left in reversed(range(1 + corrections)):
         again = []
         for index, border in border_groups(some.program.qp, _as_weights(some, active)):
-            group = some if index.shape[0] == some.size else some.take(index)
-            own = take(active, index)
+            group, own = some.take(index), take(active, index)
             result = polish(group.program, group.point, own, border, backend)
             _report(group, result.point, result.clean, settings)
             wrong = xp.sum(xp.astype(result.wanted != own, xp.int64), axis=1)
@@ -169,8 +167,8 @@ def _polish(
             good = xp.nonzero(result.clean & ~off)[0]
             if good.shape[0]:
                 finished = group._replace(point=result.point).take(good)
-                all_of_it = good.shape[0] == group.size
-                factors = result.factors if all_of_it else result.factors.take(good)
+                every = good.shape[0] == group.size
+                factors = result.factors if every else result.factors.take(good)
                 done.append(finished.with_status(Status.SOLVED))
                 kept.append(kept_at(done[-1], factors))
             retry = xp.nonzero(off)[0]
@@ -209,4 +207,4 @@ def _without(part: Part, done: list[Part]) -> Part:
     left = part.index >= 0
     for some in done:
         left = placed(_places(part.index, some.index), some.index < 0, left)
-    return part.split(left)[0]
+    return part.where(left)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from kktdiff import _kkt as kkt
-from kktdiff._arrays import namespace, spread, take
+from kktdiff._arrays import namespace, spread, taken
 from kktdiff._kkt import STIFF, Factors, Weights
 from kktdiff._records import QP, Point, Rhs
 from kktdiff._typing import Array
@@ -33,13 +33,14 @@ def system(
     careful
         Keep rows of large weight out of H, and refine each solution until it is accurate.
     """
-    if not careful:
-        f = kkt.factor(qp, weights, backend, separable=separable)
-        return _solver([(None, qp, f)], backend, refined=False), f.ok
+    found = border_groups(qp, weights) if careful else [(None, 0)]
+    if len(found) == 1:
+        f = kkt.factor(qp, weights, backend, separable=separable, border=found[0][1])
+        return _solver([(None, qp, f)], backend, refined=careful), f.ok
     groups = []
-    for index, places in border_groups(qp, weights):
+    for index, places in found:
         some = qp.take(index)
-        own = Weights(*(None if v is None else take(v, index) for v in weights))
+        own = Weights(*taken(weights, index))
         groups.append((index, some, kkt.factor(some, own, backend, border=places)))
     length = weights.w.shape[0]
     ok = spread([(i, f.ok) for i, _, f in groups], (), length, weights.rho > 0)
@@ -80,7 +81,7 @@ def _solver(
         rhs = Rhs(r_x[..., None], r_c[..., None], r_nu[..., None])
         parts = []
         for index, qp, f in groups:
-            own = rhs if index is None else Rhs(*(take(v, index) for v in rhs))
+            own = rhs if index is None else Rhs(*taken(rhs, index))
             found = (
                 kkt.refine(qp, f, own, backend, _ACCURACY)[0]
                 if refined

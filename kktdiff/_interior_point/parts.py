@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from kktdiff import _kkt as kkt
-from kktdiff._arrays import namespace, take
+from kktdiff._arrays import namespace, taken
 from kktdiff._interior_point.active_set import PROXIMAL, held_variables, with_fixed
 from kktdiff._interior_point.newton import border_groups, weights_at
 from kktdiff._interior_point.program import Program, point_in_given
@@ -28,16 +28,15 @@ class Part(NamedTuple):
     iterations: Array  # (B,)
 
     def take(self, index: Array) -> "Part":
-        """Return the elements `index` of the batch."""
-        records = self.program.take(index), self.point.take(index)
-        return Part(take(self.index, index), *records, *(take(v, index) for v in self[3:]))
+        """Return the elements `index`, increasing places in the batch."""
+        if index.shape[0] == self.size:
+            return self
+        place, *rest = taken((self.index, *self[2:]), index)
+        return Part(place, self.program.take(index), *rest)
 
-    def split(self, mask: Array) -> tuple["Part", "Part"]:
-        """Split into the elements where `mask` is True, and the others."""
-        xp = namespace(mask)
-        if bool(xp.all(mask)):
-            return self, self.take(self.index[:0])
-        return self.take(xp.nonzero(mask)[0]), self.take(xp.nonzero(~mask)[0])
+    def where(self, mask: Array) -> "Part":
+        """Return the elements where `mask`, (B,), is True."""
+        return self.take(namespace(mask).nonzero(mask)[0])
 
     def with_status(self, status: Status) -> "Part":
         """Return the elements with their status replaced."""
@@ -74,8 +73,8 @@ class Kept(NamedTuple):
 
     def take(self, index: Array) -> "Kept":
         """Return the elements `index` of the batch."""
-        records = self.program.take(index), self.point.take(index)
-        return Kept(take(self.index, index), *records, self.factors.take(index))
+        place, point = taken((self.index, self.point), index)
+        return Kept(place, self.program.take(index), point, self.factors.take(index))
 
     def refine(self, rhs: Rhs, target: float, backend: Backend) -> tuple[Rhs, Array, Array]:
         """Solve in the caller's units; return the relative residual and what is singular, (B,)."""
@@ -113,7 +112,7 @@ def _keep(part: Part, w: Array, backend: Backend) -> list[Kept]:
     weights = Weights(w, held_variables(qp, w), theta, small, small)
     kept = []
     for index, border in border_groups(qp, weights):
-        own = Weights(*(None if v is None else take(v, index) for v in weights))
+        own = Weights(*taken(weights, index))
         some = part.take(index)
         kept.append(kept_at(some, kkt.factor(some.program.qp, own, backend, border=border)))
     return kept

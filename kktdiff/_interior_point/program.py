@@ -12,7 +12,7 @@ from kktdiff._arrays import (
     placed,
     plus_diagonal,
     take,
-    take_shared,
+    taken,
 )
 from kktdiff._interior_point.scaling import (
     Units,
@@ -44,15 +44,9 @@ class Program(NamedTuple):
 
     def take(self, index: Array) -> "Program":
         """Return the elements `index` of the batch."""
-        return Program(
-            self.given.take(index),
-            self.scaling.take(index),
-            self.qp.take(index),
-            self.units.take(index),
-            take_shared(self.rows, index),
-            take_shared(self.linear, index),
-            self.separable,
-        )
+        qp, units = self.qp.take(index), self.units.take(index)
+        scaling, rows, linear = taken((self.scaling, self.rows, self.linear), index, shared=True)
+        return Program(self.given.take(index), scaling, qp, units, rows, linear, self.separable)
 
     def mean_product(self, s: Array, lam: Array) -> Array:  # (B,)
         """Return mu, the mean of ``s_i lam_i`` over the rows that are present."""

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from kktdiff._arrays import concat, dot, largest, mv, namespace, norm_inf, norms_inf, take
+from kktdiff._arrays import concat, dot, largest, mv, namespace, norm_inf, norms_inf, taken
 from kktdiff._records import QP, Point
 from kktdiff._settings import ROUNDING
 from kktdiff._typing import Array
@@ -32,7 +32,7 @@ class Residuals(NamedTuple):
 
     def take(self, index: Array) -> "Residuals":
         """Return the elements `index` of the batch."""
-        return Residuals(*(take(v, index) for v in self))
+        return Residuals(*taken(self, index))
 
     @property
     def norms(self) -> Array:  # (B, 3)

@@ -12,7 +12,7 @@ from kktdiff._arrays import (
     pick_all,
     placed,
     placed_all,
-    take,
+    taken,
 )
 from kktdiff._interior_point.certificates import (
     Proof,
@@ -57,7 +57,7 @@ class Loop(NamedTuple):
 
     def take(self, index: Array) -> "Loop":
         """Return the elements `index` of the batch."""
-        return Loop(*(v.take(index) if isinstance(v, Point) else take(v, index) for v in self))
+        return Loop(*taken(self, index))
 
 
 def errors(qp: QP, units: Units, point: Point, r: Residuals) -> Array:  # (B, 3)

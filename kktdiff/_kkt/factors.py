@@ -1,8 +1,8 @@
 """Records of a factored KKT system."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from kktdiff._arrays import namespace, take_shared
+from kktdiff._arrays import namespace, taken
 from kktdiff._typing import Array
 from kktdiff.backends import Cholesky
 
@@ -55,7 +55,7 @@ class Factors(NamedTuple):
 
     def take(self, index: Array) -> "Factors":
         """Return the factors of the elements `index`."""
-        return Factors(*(_taken(v, index) for v in self))
+        return Factors(*taken(self, index, shared=True))
 
 
 def _is_small(pivots: Array) -> Array:  # (B,) bool
@@ -63,12 +63,3 @@ def _is_small(pivots: Array) -> Array:  # (B,) bool
     if not pivots.shape[1]:
         return xp.any(pivots > 0, axis=1)
     return xp.min(pivots, axis=1) <= SINGULAR * xp.max(pivots, axis=1)
-
-
-def _taken(v: Any, index: Array) -> Any:
-    """The elements `index` of an array, None, or a record of such."""
-    if v is None:
-        return None
-    if isinstance(v, tuple):
-        return type(v)(*(_taken(u, index) for u in v))
-    return take_shared(v, index)

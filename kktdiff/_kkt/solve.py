@@ -93,15 +93,21 @@ def residual(qp: QP, f: Factors, rhs: Rhs, out: Rhs) -> Rhs:
     """Return the residual of `out` in the system without proximal terms."""
     xp, w = namespace(rhs.x), f.weights.w
     x = rhs.x - qp.Q @ out.x - qp.Ct(out.c) - qp.A.mT @ out.nu
-    if f.weights.held is not None:  # a variable that is fixed, with no bound in the system
-        sides = [side for side in qp.split(f.held)[1:] if side.shape[1]]
-        x = xp.where((f.weights.held & ~reduce(or_, sides))[..., None], 0.0, x)
+    if f.weights.held is not None:
+        x = xp.where(_fixed(qp, f)[..., None], 0.0, x)
     inverse = 1 / xp.where(w > 0, w, xp.inf)
     c = rhs.c - qp.C(out.x) + inverse[..., None] * out.c
     nu = rhs.nu - qp.A @ out.x
     if qp.soft_nu is not None:
         nu = nu + qp.soft_nu[..., None] * out.nu
     return Rhs(x, xp.where(w[..., None] > 0, c, 0.0), nu)
+
+
+def _fixed(qp: QP, f: Factors) -> Array:  # (B, n) bool
+    """Return True for variables that are held by no bound in the system."""
+    if f.held is None:
+        return f.weights.held
+    return f.weights.held & ~reduce(or_, [side for side in qp.split(f.held)[1:] if side.shape[1]])
 
 
 def _size(f: Factors, r: Rhs) -> Array:  # (B,)
@@ -150,11 +156,13 @@ def cho_solve(factor: Cholesky, rhs: Array, backend: Backend) -> Array:
 
 def _triangular(factor: Cholesky, rhs: Array, backend: Backend, *, transposed: bool) -> Array:
     """Solve with one factor for each element, or with one for all as several columns."""
-    xp, length = namespace(rhs), factor.ok.shape[0]
-    batch, n, r = rhs.shape
-    if batch == 1 or batch == length:
+    length, (batch, n, r) = factor.ok.shape[0], rhs.shape
+    if batch == length:
+        return backend.triangular_solve(factor, rhs, transposed=transposed)
+    if batch == 1:
         rhs = broadcast(rhs, (length, n, r))
         return backend.triangular_solve(factor, rhs, transposed=transposed)
+    xp = namespace(rhs)
     columns = xp.reshape(xp.permute_dims(rhs, (1, 0, 2)), (1, n, batch * r))
     out = backend.triangular_solve(factor, columns, transposed=transposed)
     return xp.permute_dims(xp.reshape(out, (n, batch, r)), (1, 0, 2))

@@ -86,7 +86,9 @@ def factor(
     else:
         H = backend.condensed_cholesky(Q, D, G, condensed)
         ok = H.ok
-    hold = None if held is None else bound & (w == xp.inf)
+    hold = bound & (w == xp.inf) if held is not None else None
+    if hold is not None and not bool(xp.any(hold)):
+        hold = None  # variables are fixed, and by no bound
     sides = xp.where(bound & (w < xp.inf), w, 0.0)
     f = Factors(weights, H, h, None, condensed, augmented, sides, hold, ok)
     if not (k or border):

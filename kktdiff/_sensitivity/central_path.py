@@ -31,7 +31,8 @@ def on_central_path(group: KeptGroup, barrier: float, backend: Backend) -> list[
         stage = Stage(_ACCURACY, careful, barrier)
         ended = run(part.program, part.point, settings, stage, backend, part.iterations)
         part = Part(part.index, part.program, *ended)
-        found, part = part.split(ended.status == int(Status.SOLVED))
+        solved = ended.status == int(Status.SOLVED)
+        found, part = part.where(solved), part.where(~solved)
         kept += keep_interior(found, backend) if found.size else []
         if not part.size:
             break

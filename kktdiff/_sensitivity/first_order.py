@@ -36,7 +36,7 @@ or lam_lb, and whose derivative goes to that bound.
 from functools import partial
 from typing import NamedTuple
 
-from kktdiff._arrays import dot, mv, namespace, pick_all, placed_all, take, take_shared
+from kktdiff._arrays import dot, mv, namespace, pick_all, placed_all, take_shared, taken
 from kktdiff._interior_point.compiled import KeptGroup
 from kktdiff._interior_point.parts import scaled_rhs
 from kktdiff._kkt import relative_residual
@@ -64,7 +64,7 @@ class Cotangents(NamedTuple):
 
     def take(self, index: Array) -> "Cotangents":
         """Return the elements `index` of the batch."""
-        return Cotangents(*(None if v is None else take(v, index) for v in self))
+        return Cotangents(*taken(self, index))
 
 
 class Adjoint(NamedTuple):
@@ -90,7 +90,7 @@ def solve(kept: KeptGroup, rhs: Rhs, backend: Backend, *, least_squares: bool = 
     bad = namespace(error).nonzero(singular | ~(error <= CONVERGED))[0]
     if not bad.shape[0]:
         return out
-    part = Rhs(*(take(v, bad) for v in rhs))
+    part = Rhs(*taken(rhs, bad))
     return placed_all(bad, _hard(kept.take(bad), part, take_shared(singular, bad), backend), out)
 
 

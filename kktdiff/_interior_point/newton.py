@@ -35,7 +35,8 @@ def system(
     """
     found = border_groups(qp, weights) if careful else [(None, 0)]
     if len(found) == 1:
-        f = kkt.factor(qp, weights, backend, separable=separable, border=found[0][1])
+        form = separable and not careful
+        f = kkt.factor(qp, weights, backend, separable=form, border=found[0][1])
         return _solver([(None, qp, f)], backend, refined=careful), f.ok
     groups = []
     for index, places in found:

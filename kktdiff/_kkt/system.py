@@ -54,48 +54,57 @@ def factor(
     Shared factors stay shared: without inequalities, elements with the same matrices have the
     same factors.
     """
-    w, held, unit, rho, delta = weights
-    xp, k = namespace(w), qp.A.shape[-2]
-    theta = unit[:, None]
-    bound = xp.arange(w.shape[1], device=w.device)[None, :] >= qp.G.shape[-2]
-    w_G, w_lower, w_upper = qp.split(w)
+    w, held, unit, _, delta = weights
+    xp, k, theta = namespace(w), qp.A.shape[-2], unit[:, None]
+    w_G = qp.split(w)[0]
     stiff = w_G > STIFF * theta if border else xp.zeros_like(w_G, dtype=xp.bool)
-    condensed = xp.where(stiff, theta, w_G)
     hard = 0 * theta + (xp.inf if qp.soft_nu is None else 1 / qp.soft_nu)
     w_A = hard + xp.zeros((1, k), dtype=w.dtype, device=w.device)
     augmented = 0 * theta if separable else theta
     if qp.soft_nu is not None and k:
         augmented = xp.minimum(augmented, xp.min(w_A, axis=1, keepdims=True) / 2)
-    batch = common([v.shape[0] for v in (qp.Q, qp.G, qp.A, w, theta)])
-    D = rho[:, None] * theta + xp.zeros((batch, 1), dtype=w.dtype, device=w.device)
-    D = D + xp.zeros_like(qp.p[:1, :])
-    for side in (w_lower, w_upper):
-        D = D + side if side.shape[1] else D
-    Q, G, A = qp.Q, qp.G, qp.A
-    if k and not separable:
-        Q = Q + augmented[..., None] * (A.mT @ A if qp.AA is None else qp.AA)
-    if held is not None:
-        free = xp.astype(~held, D.dtype)
-        Q = Q if separable else Q * free[:, :, None] * free[:, None, :]
-        G, A = G * free[:, None, :], A * free[:, None, :]
-        D = xp.where(held, 1.0, D)
+    condensed = xp.where(stiff, theta, w_G)
+    Q, G, A, D = _free(qp, weights, augmented, separable=separable)
     h = xp.linalg.diagonal(Q) + D
     h = h if held is None else xp.where(held, 1.0, h)
-    if separable:
-        H, ok = None, xp.all(h > 0, axis=1)
-    else:
-        H = backend.condensed_cholesky(Q, D, G, condensed)
-        ok = H.ok
-    hold = bound & (w == xp.inf) if held is not None else None
-    if hold is not None and not bool(xp.any(hold)):
-        hold = None  # variables are fixed, and by no bound
-    sides = xp.where(bound & (w < xp.inf), w, 0.0)
-    f = Factors(weights, H, h, None, condensed, augmented, sides, hold, ok)
+    H = None if separable else backend.condensed_cholesky(Q, D, G, condensed)
+    ok = xp.all(h > 0, axis=1) if H is None else H.ok
+    f = Factors(weights, H, h, None, condensed, augmented, *_bounds(qp, weights), ok)
     if not (k or border):
         return f
     gives = delta[:, None] / theta
     found = _border(f, G, A, stiff, w_G, w_A, border, gives, backend)
     return f._replace(border=found, ok=ok & found.S.ok)
+
+
+def _free(
+    qp: QP, weights: Weights, augmented: Array, *, separable: bool
+) -> tuple[Array, Array, Array, Array]:
+    """Return Q with A'A, G, A and the diagonal to add, without the variables that are held."""
+    w, held, theta, rho, _ = weights
+    xp, (Q, G, A) = namespace(w), (qp.Q, qp.G, qp.A)
+    batch = common([v.shape[0] for v in (Q, G, A, w, theta)])
+    D = (rho * theta)[:, None] + xp.zeros((batch, Q.shape[1]), dtype=w.dtype, device=w.device)
+    for side in qp.split(w)[1:]:
+        D = D + side if side.shape[1] else D
+    if A.shape[1] and not separable:
+        Q = Q + augmented[..., None] * (A.mT @ A if qp.AA is None else qp.AA)
+    if held is None:
+        return Q, G, A, D
+    free = xp.astype(~held, D.dtype)
+    Q = Q if separable else Q * free[:, :, None] * free[:, None, :]
+    return Q, G * free[:, None, :], A * free[:, None, :], xp.where(held, 1.0, D)
+
+
+def _bounds(qp: QP, weights: Weights) -> tuple[Array, Array | None]:  # (B, M) each
+    """Return the weights of bounds that hold no variable, and where a bound does; None: nowhere."""
+    xp, w = namespace(weights.w), weights.w
+    bound = xp.arange(w.shape[1], device=w.device)[None, :] >= qp.G.shape[-2]
+    sides = xp.where(bound & (w < xp.inf), w, 0.0)
+    if weights.held is None:
+        return sides, None
+    holds = bound & (w == xp.inf)
+    return sides, holds if bool(xp.any(holds)) else None
 
 
 def _border(

@@ -196,11 +196,7 @@ def _lengths(linear: Array, s: Array, lam: Array, d: Direction, fraction: float)
     residual: with curvature dual feasibility takes the same for both.
     """
     xp = namespace(s)
-    steps = xp.stack([_to_boundary(v, dv, fraction) for v, dv in ((s, d[1]), (lam, d[2]))], axis=1)
-    return xp.where(linear[:, None], steps, xp.min(steps, axis=1, keepdims=True))
-
-
-def _to_boundary(v: Array, dv: Array, fraction: float) -> Array:  # (B,)
-    xp = namespace(v)
+    v, dv = xp.stack([s, lam], axis=1), xp.stack([d[1], d[2]], axis=1)
     rate = top(xp.where(dv < 0, -dv / v, 0.0))
+    rate = xp.where(linear[:, None], rate, xp.max(rate, axis=1, keepdims=True))
     return fraction / xp.where(rate > fraction, rate, fraction)

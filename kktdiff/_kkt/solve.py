@@ -46,12 +46,12 @@ def _solve_blocks(
     f: Factors, g: Array, c_G: Array, nu: Array, backend: Backend
 ) -> tuple[Array, Array]:
     """Solve with H and S: dx, and the multipliers of the border."""
-    xp, border = namespace(g), f.border
-    half = half_solve(f, g, backend)
+    border, half = f.border, half_solve(f, g, backend)
     if border is None:
         return half_solve(f, half, backend, transposed=True), nu
     right = nu
     if border.order is not None and border.used is not None:
+        xp = namespace(g)
         own = xp.take_along_axis(c_G, border.order[..., None], axis=1)
         right = concat([nu, xp.where(border.used[..., None], own, 0.0)], axis=1)
     found = cho_solve(border.S, border.V.mT @ half - right, backend)

@@ -63,9 +63,10 @@ class Given(NamedTuple):
 
     def send(self, array: Array) -> Array:
         """Return a backend array in the caller's library; floats in the caller's dtype."""
-        xp = namespace(array)
-        if self.dtype != "float64" and xp.isdtype(array.dtype, "real floating"):
-            array = xp.astype(array, getattr(xp, self.dtype))
+        if self.dtype != "float64":
+            xp = namespace(array)
+            if xp.isdtype(array.dtype, "real floating"):
+                array = xp.astype(array, getattr(xp, self.dtype))
         if self.home is self.backend:
             return array
         like = self.arrays["p"]

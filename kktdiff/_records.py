@@ -45,13 +45,10 @@ class QP(NamedTuple):
         """Return the elements `index` of the batch."""
         return QP._make([*taken(self[:-1], index, shared=True), self.bounds])
 
-    def shift(self, lam: Array) -> Array | float:  # (B, M)
-        """Return the shift of d that the multipliers of soft rows cause."""
-        return 0.0 if self.soft is None else self.soft * lam
-
-    def shift_nu(self, nu: Array) -> Array | float:  # (B, k)
-        """Return the shift of b that the multipliers of soft rows cause."""
-        return 0.0 if self.soft_nu is None else self.soft_nu * nu
+    def limits(self, lam: Array, nu: Array) -> tuple[Array, Array]:  # (B, M), (B, k)
+        """Return d and b with the shifts that the multipliers of soft rows cause."""
+        d = self.d if self.soft is None else self.d + self.soft * lam
+        return d, self.b if self.soft_nu is None else self.b + self.soft_nu * nu
 
     def _arrays(self) -> list[Array]:
         return [v for v in self[:-1] if v is not None]

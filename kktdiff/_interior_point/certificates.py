@@ -29,7 +29,6 @@ from kktdiff._arrays import (
     placed,
     placed_all,
     take,
-    top,
 )
 from kktdiff._interior_point.residuals import Residuals
 from kktdiff._interior_point.scaling import Units
@@ -57,7 +56,7 @@ def maybe_primal_infeasible(qp: QP, units: Units, point: Point, r: Residuals) ->
     """Return True where the multipliers at `point` are near a Farkas proof."""
     force = r.force if qp.fixed is None else namespace(r.force).where(qp.fixed, 0.0, r.force)
     near = norm_inf(force) * units.x <= -_WORTH_A_LOOK * r.offset
-    return near & (_violation(qp, r) > CONTRADICTION)
+    return near & (r.primal > CONTRADICTION)
 
 
 def maybe_dual_infeasible(qp: QP, units: Units, point: Point, r: Residuals) -> Array:  # (B,) bool
@@ -143,12 +142,6 @@ def farkas(qp: QP, units: Units, lam: Array, nu: Array, x: Array) -> Proof:
     return Proof(holds, Point(0 * e, 0 * lam, lam / scale, nu / scale))
 
 
-def _violation(qp: QP, r: Residuals) -> Array:  # (B,)
-    """Return the largest violation of a scaled row."""
-    excess = namespace(r.Cx).where(qp.present, r.Cx - qp.d, 0.0)
-    return largest(top(excess), norm_inf(r.r_nu))
-
-
 def crossed_bounds(qp: QP) -> Point:
     """Return the proof for crossed bounds; NaN where a limit is infinite the wrong way."""
     xp = namespace(qp.p)
@@ -200,4 +193,4 @@ def ray(qp: QP, units: Units, x: Array, lam: Array, nu: Array) -> Proof:
 def _obstacles(qp: QP, units: Units, Qx: Array, Cx: Array, Ax: Array) -> Array:  # (B,)
     """Measure how far curvature, inequalities and equalities block a direction."""
     rising = namespace(Cx).where(qp.present & (Cx > 0), Cx, 0.0)
-    return largest(norm_inf(Qx) / units.weight, norm_inf(rising), norm_inf(Ax))
+    return norms_inf(Qx / units.weight[:, None], rising, Ax)

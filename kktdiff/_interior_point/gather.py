@@ -22,7 +22,7 @@ def collect(
 ) -> tuple[dict[str, Array], Proofs]:
     """Fields of the solution, each (B, ...), and proofs, from the finished parts."""
     n, m, k = problem.qp.sizes
-    xp = namespace(problem.invalid)
+    xp, length = namespace(problem.invalid), problem.length
     tails: dict[str, tuple[int, ...]] = {
         "x": (n,),
         "s": (m,),
@@ -35,13 +35,13 @@ def collect(
         tails[name] = ()
     found = [(r.index, r.fields) for r in ready] + [(p.index, _fields(p)) for p in parts]
     fields = {
-        name: spread([(i, f[name]) for i, f in found], tail, problem.length, problem.qp.p, xp.nan)
+        name: spread([(i, f[name]) for i, f in found], tail, length, problem.qp.p, xp.nan)
         for name, tail in tails.items()
     }
     none = xp.astype(problem.invalid, xp.int64)
     compiled = [(r.index, 0 * r.iterations + int(Status.SOLVED)) for r in ready]
     statuses = compiled + [(p.index, p.status) for p in parts]
-    status = spread(statuses, (), problem.length, none)
+    status = spread(statuses, (), length, none)
     off = problem.crossing > tol
     status = xp.where(off & (status == int(Status.SOLVED)), int(Status.ALMOST_SOLVED), status)
     primal = xp.maximum(fields["primal_residual"], problem.crossing)
@@ -49,7 +49,7 @@ def collect(
     status = xp.where(problem.contradictory, int(Status.PRIMAL_INFEASIBLE), status)
     status = xp.where(problem.invalid, int(Status.INVALID_DATA), status)
     counts = [(r.index, r.iterations) for r in ready] + [(p.index, p.iterations) for p in parts]
-    iterations = spread(counts, (), problem.length, none)
+    iterations = spread(counts, (), length, none)
     solved = status <= int(Status.ALMOST_SOLVED)
     fields |= {"status": status, "solved": solved, "iterations": iterations}
     proofs = [_proof(part) for part in parts]

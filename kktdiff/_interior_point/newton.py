@@ -18,7 +18,8 @@ Solve = Callable[[Array, Array, Array], tuple[Array, Array, Array]]
 def weights_at(qp: QP, point: Point, theta: Array, reg: Array) -> Weights:
     """Weights ``lam/s`` of the scaled `qp` at an interior point; reg: both proximal weights."""
     xp = namespace(reg)
-    w = xp.where(qp.present, point.lam / (point.s + qp.shift(point.lam)), 0.0)
+    s = point.s if qp.soft is None else point.s + qp.soft * point.lam
+    w = xp.where(qp.present, point.lam / s, 0.0)
     held = None if qp.fixed is None else xp.broadcast_to(qp.fixed, point.x.shape)
     return Weights(w, held, theta, reg, reg)
 

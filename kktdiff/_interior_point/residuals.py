@@ -22,6 +22,7 @@ class Residuals(NamedTuple):
     value: Array  # (B,): |x'Qx| + |p'x|
     multiplier: Array  # (B,): the largest of lam and nu
     primal: Array  # (B,): largest violation of a constraint
+    equal: Array  # (B,): largest entry of r_nu
     dual: Array  # (B,): largest entry of r_x
     gap: Array  # (B,): |x'Qx + p'x + d'lam + b'nu|
     sizes: Array  # (B, 3): size of the terms whose difference each of the three is
@@ -47,12 +48,13 @@ def evaluate(qp: QP, point: Point) -> Residuals:
     Qx, Ax, An = mv(qp.Q, x), mv(qp.A, x), mv(qp.A.mT, nu)
     Cx = xp.where(qp.present, qp.C(x[..., None])[..., 0], 0.0)
     Cl = qp.Ct(lam[..., None])[..., 0]
-    d, b = qp.d + qp.shift(lam), qp.b + qp.shift_nu(nu)
+    d, b = qp.limits(lam, nu)
     excess, r_nu = Cx - d, Ax - b
+    equal = norm_inf(r_nu)
     r_x, y = Qx + qp.p + Cl + An, xp.zeros_like(x)
     products, violations = (
         [x * Qx, x * qp.p, lam * d, nu * b],
-        [xp.where(excess > 0, excess, 0.0), r_nu],
+        [xp.where(excess > 0, excess, 0.0), equal[:, None]],
     )
     if qp.fixed is not None:
         r_x, y = xp.where(qp.fixed, 0.0, r_x), xp.where(qp.fixed, -r_x, 0.0)
@@ -72,6 +74,7 @@ def evaluate(qp: QP, point: Point) -> Residuals:
         value=abs(xp.sum(terms[:, :n], axis=1)) + abs(xp.sum(terms[:, n : 2 * n], axis=1)),
         multiplier=norms_inf(lam, nu),
         primal=norms_inf(*violations),
+        equal=equal,
         dual=norm_inf(r_x),
         gap=abs(xp.sum(terms, axis=1)),
         sizes=xp.stack(

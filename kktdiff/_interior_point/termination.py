@@ -68,7 +68,7 @@ def errors(qp: QP, units: Units, point: Point, r: Residuals) -> Array:  # (B, 3)
     xp = namespace(r.gap)
     size = norm_inf(point.x)
     reach = _within(size, units.x, units.far)[:, None]
-    d = qp.d + qp.shift(point.lam)
+    d, _ = qp.limits(point.lam, point.nu)
     row = norms_inf(r.r_c / (reach + abs(d)), r.r_nu / (reach + abs(qp.b)))
     terms = xp.maximum(r.sizes[:, 1], r.multiplier)  # multipliers of rows of size one
     terms = _within(terms, units.price, _CEILING * units.price)
@@ -102,7 +102,7 @@ def _within(size: Array, unit: Array, ceiling: Array) -> Array:
 
 def linear(r: Residuals) -> Array:  # (B, 2)
     """Return the linear conditions' residuals; a step alpha scales them by 1 - alpha."""
-    return namespace(r.gap).stack([norm_inf(r.r_nu), r.dual], axis=-1)
+    return namespace(r.gap).stack([r.equal, r.dual], axis=-1)
 
 
 def check_termination(

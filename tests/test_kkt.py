@@ -100,3 +100,18 @@ def test_least_squares_share_between_rows_that_are_there_twice():
     rhs.c[:, 1] = rhs.c[:, 0]
     found = solve_least_squares(qp, activity(weights.w, np.ones_like(weights.w)), rhs)
     assert_near(found.c[:, 0], found.c[:, 1], DENSE_REFERENCE, "multipliers")
+
+
+@pytest.mark.parametrize("columns", [1, 3])
+@pytest.mark.parametrize("n", [5, 40])  # small factors are kept as inverses
+def test_half_solves_with_small_and_large_factors(n, columns):
+    rng = np.random.default_rng(7)
+    V, rhs = rng.normal(size=(4, n + 3, n)), rng.normal(size=(4, n, columns))
+    D = 1 + rng.random((4, n))
+    a = V.mT @ V + D[:, :, None] * np.eye(n)
+    chol = NUMPY.condensed_cholesky(np.zeros((1, n, n)), D, V, None)
+    half = NUMPY.triangular_solve(chol, rhs, transposed=False)
+    found = NUMPY.triangular_solve(chol, half, transposed=True)
+    expected = np.linalg.solve(a, rhs)
+    assert_near(found, expected, DENSE_REFERENCE, "both halves")
+    assert_near(half.mT @ half, rhs.mT @ expected, DENSE_REFERENCE, "one half")

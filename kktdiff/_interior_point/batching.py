@@ -75,8 +75,9 @@ def _forms(problem: Problem) -> Iterator[tuple[Array, bool]]:
 def _chunks(problem: Problem, places: Array) -> Iterator[Array]:
     """Split places into chunks of bounded memory."""
     step = chunk_size(problem.qp, problem.given.backend)
-    for first in range(0, places.shape[0], step):
-        yield places[first : first + step]
+    count = places.shape[0]
+    for first in range(0, count, step):
+        yield places[first : min(first + step, count)]
 
 
 def chunk_size(qp: QP, backend: Backend) -> int:

@@ -11,7 +11,7 @@ from kktdiff._typing import Array
 _TRACE_ROWS = 24  # of stages and polishing, beside iterations
 STAGES = 4  # of the driver, in the array code and here
 _MOST_ITERATIONS = 1000  # an element that needs more is left to the array code
-_LARGEST = 256  # n + m + k: beyond it, groups of problems leave the cache and LAPACK is faster
+_LARGEST = 1200  # n + m + k: beyond it LAPACK is faster
 _PER_SECOND = 5e9  # operations of one thread, for its share of the work
 _ITERATIONS = 10  # for the same
 

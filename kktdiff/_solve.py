@@ -12,7 +12,7 @@ from kktdiff._errors import SolveError, SolveWarning, describe_failures
 from kktdiff._infeasibility.classify import classify
 from kktdiff._infeasibility.closest import elements
 from kktdiff._infeasibility.closest_derivatives import ClosestEngine
-from kktdiff._infeasibility.repair import nearly_feasible_elements, repaired_elements
+from kktdiff._infeasibility.repair import Known, nearly_feasible_elements, repaired_elements
 from kktdiff._inputs import check, check_weights
 from kktdiff._interior_point.batching import BatchResult, run
 from kktdiff._interior_point.gather import without_points
@@ -142,14 +142,14 @@ def solve_qp(
         weights = check_weights(given, shift_weights or {})
         problem = build(given)
         warm = None if warm_start is None else nearby_point(problem, warm_start)
-        fields, first = _classified(problem, run(problem, warm, settings), inner)
+        fields, first, shifts = _classified(problem, run(problem, warm, settings), inner)
         engine: Engine | ClosestEngine
-        stuck = _unsettled(fields)
+        stuck = namespace(fields["x"]).nonzero(_unsettled(fields))[0]
         if infeasible == "closest":
             fields, engine = repaired_elements(problem, fields, first, stuck, weights, inner)
         else:
             fields, engine = nearly_feasible_elements(
-                problem, fields, first, stuck, inner, settings.tol
+                problem, fields, first, stuck, shifts, inner, settings.tol
             )
         solution = Solution(**{k: given.give(v) for k, v in fields.items()}, _engine=engine)
         _tell(problem, fields["status"], solution, on_failure)
@@ -163,29 +163,32 @@ def _stalled(fields: dict[str, Array]) -> Array:  # (B,) bool
     return slow | (status == int(Status.NUMERICAL_ERROR))
 
 
-def _unsettled(fields: dict[str, Array]) -> Array:  # (b,)
-    """Find elements that stalled without a proof, or ended at an inaccurate point."""
+def _unsettled(fields: dict[str, Array]) -> Array:  # (B,) bool
+    """Return True for elements that stalled, or ended at an inaccurate point, and are violated."""
     loose = fields["status"] == int(Status.ALMOST_SOLVED)
-    violated = fields["primal_residual"] > 0
-    return namespace(loose).nonzero((loose | _stalled(fields)) & violated)[0]
+    return (loose | _stalled(fields)) & (fields["primal_residual"] > 0)
 
 
 def _classified(
     problem: Problem, found: BatchResult, settings: Settings
-) -> tuple[dict[str, Array], Engine]:
-    """Classify stalled elements; return the fields and the engine with their proofs."""
+) -> tuple[dict[str, Array], Engine, Known | None]:
+    """Classify stalled elements; return the fields, the engine with their proofs, and shifts."""
     fields, kept, proofs = found
+    known = None
     status = fields["status"]
     xp = namespace(status)
-    stuck = xp.nonzero(_stalled(fields))[0]
-    if stuck.shape[0]:
-        verdict = classify(elements(problem, stuck), settings)
+    stalled = _stalled(fields)
+    some = xp.nonzero(stalled | _unsettled(fields))[0]
+    if bool(xp.any(stalled)):
+        data, x = elements(problem, some), take(fields["x"], some)
+        verdict, shifts = classify(data, settings, x, take(stalled, some))
+        known = None if shifts is None else Known(some, shifts)
         found_one = verdict.status != int(Status.NUMERICAL_ERROR)
-        status = placed(stuck, xp.where(found_one, verdict.status, take(status, stuck)), status)
+        status = placed(some, xp.where(found_one, verdict.status, take(status, some)), status)
         proven = xp.nonzero(found_one)[0]
-        proofs = (*proofs, (take(stuck, proven), verdict.proof.take(proven)))
-        fields = without_points(fields | {"status": status}, take(stuck, proven))
-    return fields, Engine(problem, status, kept, proofs)
+        proofs = (*proofs, (take(some, proven), verdict.proof.take(proven)))
+        fields = without_points(fields | {"status": status}, take(some, proven))
+    return fields, Engine(problem, status, kept, proofs), known
 
 
 def _tell(problem: Problem, status: Array, solution: Solution, on_failure: str) -> None:

@@ -8,12 +8,13 @@ import pytest
 
 import kktdiff
 from kktdiff import Status
+from kktdiff._infeasibility import auxiliary
 from kktdiff._infeasibility.classify import classify
 from kktdiff._interior_point import termination
 from kktdiff._settings import checked
 from tests.checks import assert_farkas, assert_near, assert_ray, element
 from tests.problems import COMBINATIONS, Data, Sizes, feasible, known
-from tests.tolerances import CERTIFICATE
+from tests.tolerances import CERTIFICATE, ITERATIONS_MOST
 from tests.unsolvable import Proof, contradictory, proof_of, stacked, unbounded
 
 SETTINGS = checked(None, 100, "float64", None)
@@ -35,7 +36,8 @@ def inner_proof(data, point, i):
 def judged(data):
     """`classify` a batch in which every array has its own batch dimension."""
     with np.errstate(all="ignore"):  # `solve_qp` calls it like this
-        return classify(data._asdict(), SETTINGS)
+        nowhere = np.full_like(data.p, np.nan)
+        return classify(data._asdict(), SETTINGS, nowhere, np.full(len(data.p), True))[0]
 
 
 @pytest.mark.parametrize("sizes", SIZES, **LABEL)
@@ -136,3 +138,33 @@ def test_small_contradictions_are_proven():
     found = solution.certificate()
     for i in range(20):
         assert_farkas(element(data, i), proof_of(found, i), CERTIFICATE)
+
+
+def missed_by(gap):
+    """Draw problems that are feasible but for one row, which others contradict by `gap`."""
+    data = stacked(feasible, np.random.default_rng(431), Sizes(n=20, m=60), (B,))
+    share = np.random.default_rng(430).uniform(0.5, 1.5, 3)
+    data.G[:, -1] = -share @ data.G[:, :3]
+    data.h[:, -1] = -data.h[:, :3] @ share - gap
+    return data
+
+
+@pytest.mark.parametrize("gap", [1e-6, 1e-7])
+def test_the_iteration_ends_where_no_point_is_less_infeasible(gap):
+    solution = kktdiff.solve_qp(*missed_by(gap))
+    assert np.all(solution.solved)
+    assert np.all(solution.primal_residual <= gap)
+    assert np.max(solution.iterations) <= 2 * ITERATIONS_MOST
+
+
+def test_an_element_that_is_infeasible_by_rounding_takes_three_more_solves(monkeypatch):
+    """The least shifts in their own unit, again for their derivatives, and the closest QP."""
+    solves, run = [], auxiliary.run
+
+    def counted(*arguments):
+        solves.append(arguments)
+        return run(*arguments)
+
+    monkeypatch.setattr(auxiliary, "run", counted)
+    assert np.all(kktdiff.solve_qp(*missed_by(1e-7)).status == Status.ALMOST_SOLVED)
+    assert len(solves) == 3

@@ -62,26 +62,44 @@ class Shifts(NamedTuple):
         return {_MULTIPLIER[v]: sign.get(v, 1.0) * give * g[v] for v, give in self.give.items()}
 
 
-def least_shift(data: Data, give: Data, settings: Settings) -> Shifts:
+def least_shift(data: Data, give: Data, settings: Settings, x: Array) -> Shifts:
     """Find the least shifts: solve the first QP.
 
-    Shifts far smaller than x are solved for again with x centred at the solution and in units of
-    the shifts, where they are of size one; the result gives the first QP's active set.
+    Shifts far smaller than x are solved for with x centred near the solution and in units of the
+    shifts, where they are of size one; the result gives the first QP's active set.
+
+    Parameters
+    ----------
+    x
+        The points at hand, (B, n), NaN where there is none.
     """
     xp = namespace(data["p"])
     feasibility = data | {"Q": xp.zeros_like(data["Q"]), "p": xp.zeros_like(data["p"])}
-    first = solve(feasibility, settings, soft=give)
-    size = _violation(data, first.x)
-    small = xp.isfinite(size) & (size > 0) & (size < _SMALL)
-    if not bool(xp.any(small)):
-        return Shifts(first, give)
-    unit = xp.where(small, size, 1.0)[:, None]
-    centre = xp.where(small[:, None], first.x, 0.0)
+    small = _is_small(_violation(data, x))
+    if not bool(xp.all(small)):
+        first = solve(feasibility, settings, soft=give)
+        x = xp.where(small[:, None], x, first.x)
+        small = _is_small(_violation(data, x))
+        if not bool(xp.any(small)):
+            return Shifts(first, give)
+    unit = xp.where(small, _violation(data, x), 1.0)[:, None]
+    centre = xp.where(small[:, None], x, 0.0)
     found = solve(feasibility | _around(data, centre, unit), settings, soft=give)
     names = ("lam", "nu", "lam_lb", "lam_ub")
     scaled = {name: unit * getattr(found, name) for name in names}
     near = replace(found, x=centre + unit * found.x, **scaled)
     return Shifts(solve(feasibility, settings, soft=give, near=near), give)
+
+
+def unweighted_shifts(data: Data, settings: Settings, x: Array) -> Shifts:
+    """Find the least shifts where a shift costs the same for each entry; see `least_shift`."""
+    sides = [name for name in _MULTIPLIER if data[name] is not None]
+    give = {name: namespace(x).ones_like(data[name][:1, ...]) for name in sides}
+    return least_shift(data, give, settings, x)
+
+
+def _is_small(violation: Array) -> Array:  # (B,) bool
+    return (violation > 0) & (violation < _SMALL)
 
 
 def _violation(data: Data, x: Array) -> Array:  # (B,)
@@ -134,15 +152,16 @@ class Repaired(NamedTuple):
         return m, k
 
 
-def repair(data: Data, give: Data, settings: Settings) -> Repaired:
-    """Find the least shifts, and solve the QP that they make feasible."""
-    shifts = least_shift(data, give, settings)
+def repair(
+    data: Data, shifts: Shifts, settings: Settings, near: Solution | None = None
+) -> Repaired:
+    """Solve the QP that the least shifts make feasible; near: of a nearby second QP."""
     xp = namespace(data["p"])
     shift = shifts.of(shifts.solution)
     least = SHIFTED * largest(*(norm_inf(v) for v in shift.values()))[:, None]
     moved = {name: xp.abs(v) > least for name, v in shift.items()}
     second = second_arguments(data, shift, moved, absent=xp.inf)
-    return Repaired(data, shifts, solve(second, settings), shift, moved)
+    return Repaired(data, shifts, solve(second, settings, near=near), shift, moved)
 
 
 def second_arguments(

@@ -2,19 +2,40 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 from kktdiff._arrays import largest, mv, namespace, norm_inf, placed, spread, take, take_shared
 from kktdiff._infeasibility.auxiliary import Data
-from kktdiff._infeasibility.closest import Repaired, elements, repair
+from kktdiff._infeasibility.closest import (
+    Repaired,
+    Shifts,
+    elements,
+    least_shift,
+    repair,
+    unweighted_shifts,
+)
 from kktdiff._infeasibility.closest_derivatives import ClosestEngine, as_given
 from kktdiff._interior_point.compiled import KeptGroup
 from kktdiff._problem import Problem
 from kktdiff._sensitivity.derivatives import Engine
 from kktdiff._settings import ROUNDING, Settings
+from kktdiff._solution import Solution
 from kktdiff._status import Status
 from kktdiff._typing import Array
 
 _ROUNDING_SHIFT = 1e-5  # the largest shift that may be rounding, of rows with entries up to one
+
+
+class Known(NamedTuple):
+    """Elements with known least shifts."""
+
+    index: Array  # (b,)
+    shifts: Shifts
+
+    def of(self, index: Array) -> Shifts | None:
+        """Return the shifts if they are those of the elements `index`."""
+        same = self.index.shape == index.shape and namespace(index).all(self.index == index)
+        return self.shifts if bool(same) else None
 
 
 def repaired_elements(
@@ -36,7 +57,10 @@ def repaired_elements(
     out = fields | {f"shift_{name}": zero for name, zero in zeros.items()}
     if not (index.shape[0] and there):
         return out, engine
-    repaired = _repaired(problem, index, weights, settings)
+    data = elements(problem, index)
+    give = {name: 1 / take_shared(weights[name], index) for name in there}
+    shifts = least_shift(data, give, settings, take(fields["x"], index))
+    repaired = repair(data, shifts, settings)
     done = xp.nonzero(repaired.shifts.solution.solved)[0]
     at = take(index, done)  # not those with a right-hand side that no finite shift meets
     own = _fields(repaired, fields)
@@ -51,6 +75,7 @@ def nearly_feasible_elements(
     fields: dict[str, Array],
     engine: Engine,
     index: Array,  # (b,): elements that stalled or violate a constraint, without a proof
+    known: Known | None,
     settings: Settings,
     tol: float,
 ) -> tuple[dict[str, Array], Engine | ClosestEngine]:
@@ -63,7 +88,11 @@ def nearly_feasible_elements(
     for _ in range(2):  # once more without those that are not infeasible by rounding alone
         if not index.shape[0]:
             return fields, engine
-        repaired = _repaired(problem, index, None, settings)
+        data = elements(problem, index)
+        shifts = None if known is None else known.of(index)
+        if shifts is None:
+            shifts = unweighted_shifts(data, settings, take(fields["x"], index))
+        repaired = repair(data, shifts, settings, _second_start(shifts, fields, index))
         size = largest(*(norm_inf(v) for v in repaired.shift.values()))
         small = _relative_shift(repaired) <= _ROUNDING_SHIFT
         good = xp.nonzero(repaired.solution.solved & (size > 0) & small)[0]
@@ -75,10 +104,18 @@ def nearly_feasible_elements(
     inside = (size <= tol) & (gap <= tol + rounding)
     status = xp.where(inside, int(Status.SOLVED) + 0 * own["status"], int(Status.ALMOST_SOLVED))
     own |= {"status": status, "primal_residual": size, "duality_gap": gap}
+    own["iterations"] = own["iterations"] + take(fields["iterations"], index)
     out = {name: placed(index, own[name], v) for name, v in fields.items()}
     kept = tuple(_without(engine.kept, index))
     main = replace(engine, status=out["status"], kept=kept)
     return out, ClosestEngine(main, index, repaired, asked=False)
+
+
+def _second_start(shifts: Shifts, fields: dict[str, Array], index: Array) -> Solution:
+    """Return the points at hand for the second QP; the multipliers of its equalities ran off."""
+    own = {name: take(fields[name], index) for name in ("x", "lam", "nu", "lam_lb", "lam_ub")}
+    own["nu"] = 0 * namespace(index).concat([own["nu"], own["lam"]], axis=1)
+    return replace(shifts.solution, **own)
 
 
 def _relative_shift(r: Repaired) -> Array:  # (B,)
@@ -89,18 +126,6 @@ def _relative_shift(r: Repaired) -> Array:  # (B,)
         for name, v in r.shift.items()
     ]
     return largest(*shifts)
-
-
-def _repaired(problem: Problem, index: Array, weights: Data | None, settings: Settings) -> Repaired:
-    data = elements(problem, index)
-    give = {
-        name: namespace(index).ones_like(data[name])
-        if weights is None
-        else 1 / take_shared(weights[name], index)
-        for name in ("h", "b", "lb", "ub")
-        if data[name] is not None
-    }
-    return repair(data, give, settings)
 
 
 def _fields(repaired: Repaired, fields: dict[str, Array]) -> dict[str, Array]:

@@ -43,6 +43,7 @@ _STEEP = 1e-5  # least slope of a ray, relative to the prices
 _FEASIBLE = 1e-5  # largest violation, relative to the limits, at which a ray says anything
 _WORTH_A_LOOK = 1e-2  # as EXACT, for a point to be looked at
 _SURE = 1e-3  # share of what is proven that rounding may amount to
+_NEARBY = 1e3  # times the size of x: how far a proof of a least violation has to hold
 
 
 class Proof(NamedTuple):
@@ -114,11 +115,41 @@ def _either(first: Proof, second: Proof) -> Proof:
 
 
 def farkas(qp: QP, units: Units, lam: Array, nu: Array, x: Array) -> Proof:
-    """Check multipliers; what they leave of ``C'lam + A'nu = 0`` goes to finite bounds first.
+    """Check multipliers as a proof that every point violates some constraint by more than rounding.
 
-    The proof must hold for all points up to 1/EXACT times the size of `x` and of the limits, and
-    show that each of them violates some constraint by more than rounding.
+    It must hold for all points up to 1/EXACT times the size of `x` and of the limits.
     """
+    found = _contradiction(qp, units, lam, nu, x)
+    holds = (found.proof > CONTRADICTION * found.size) & (found.left <= EXACT * found.proof)
+    holds = holds & (found.rounding <= _SURE * found.proof)
+    scale = namespace(lam).where(holds, found.proof, 1.0)[:, None]
+    return Proof(holds, Point(0 * x, 0 * found.lam, found.lam / scale, nu / scale))
+
+
+def least_violated(qp: QP, units: Units, now: Point, before: Point, r: Residuals) -> Array:
+    """Return True where no point near x violates the constraints by much less than x, (B,) bool.
+
+    The proof is the change of the multipliers; the violation is about one that rounding may cause.
+    """
+    found = _contradiction(qp, units, now.lam - before.lam, now.nu - before.nu, now.x)
+    holds = (found.proof > 0) & (_NEARBY * found.left <= found.proof)
+    holds = holds & (found.rounding <= _SURE * found.proof)
+    holds = holds & (found.proof <= 2 * CONTRADICTION * found.size)
+    return holds & (r.primal * found.size <= 2 * found.proof)
+
+
+class _Contradiction(NamedTuple):
+    """A combination of the constraints that no point meets, each (B, ...)."""
+
+    lam: Array  # at least 0, with bounds that balance the force of the others
+    proof: Array  # -(d'lam + b'nu)
+    size: Array  # sum of all multipliers: each point violates a row by proof/size
+    left: Array  # of ``C'lam + A'nu``, times the size of points
+    rounding: Array
+
+
+def _contradiction(qp: QP, units: Units, lam: Array, nu: Array, x: Array) -> _Contradiction:
+    """Combine the constraints; what is left of ``C'lam + A'nu`` goes to finite bounds first."""
     xp = namespace(lam)
     lam = xp.where(qp.present & (lam > 0), lam, 0.0)
     e = qp.Ct(lam[..., None])[..., 0] + mv(qp.A.mT, nu)
@@ -136,10 +167,7 @@ def farkas(qp: QP, units: Units, lam: Array, nu: Array, x: Array) -> Proof:
     sides = [v + w for v, w in ((lower, to_low), (upper, to_high)) if v.shape[1]]
     lam = concat([rows, *sides], axis=1)
     size = xp.sum(lam, axis=-1) + xp.sum(xp.abs(nu), axis=-1)
-    holds = (proof > CONTRADICTION * size) & (left <= EXACT * proof)
-    holds = holds & (ROUNDING * (terms_size + rough) <= _SURE * proof)
-    scale = xp.where(holds, proof, 1.0)[:, None]
-    return Proof(holds, Point(0 * e, 0 * lam, lam / scale, nu / scale))
+    return _Contradiction(lam, proof, size, left, ROUNDING * (terms_size + rough))
 
 
 def crossed_bounds(qp: QP) -> Point:

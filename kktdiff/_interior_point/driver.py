@@ -17,7 +17,7 @@ from kktdiff._interior_point.mehrotra import Stage
 from kktdiff._interior_point.newton import border_groups
 from kktdiff._interior_point.parts import Kept, Part, keep_accepted, kept_at
 from kktdiff._interior_point.program import Program, program
-from kktdiff._interior_point.reports import record
+from kktdiff._interior_point.reports import polish_record
 from kktdiff._interior_point.residuals import evaluate, with_full_sizes
 from kktdiff._interior_point.scaling import to_given, to_scaled
 from kktdiff._interior_point.start import origin, start
@@ -29,8 +29,9 @@ from kktdiff._status import Status
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
 
+_POLISH_TRY = 1e-4  # error from which polishing is worth a try, where the loop has to stop
 _STAGES = (
-    Stage(HANDOVER, careful=False, restarts=2),
+    Stage(HANDOVER, careful=False, restarts=2, near=_POLISH_TRY),
     Stage(1e-9, careful=True),  # a restart would lose what an infeasible element is on its way to
     Stage(1e-9, careful=True, restarts=2),
     Stage(1e-15, careful=True, restarts=2),
@@ -38,7 +39,6 @@ _STAGES = (
 _CORRECTIONS = 2  # of the active set, per element and stage
 _WARM_CORRECTIONS = 4  # of a nearby problem's active set, which may differ in more
 _ACTIVE_SET_CHANGE_DIVISOR = 4  # with more than 4 and M by this wrong signs it is another set
-_POLISH_TRY = 1e-4  # error from which polishing is worth a try, where the loop has to stop
 
 
 Outcome = tuple[list[Part], list[Kept]]
@@ -56,7 +56,7 @@ def solve_chunk(
     """Solve every element of `qp`; return the finished parts and the kept factors."""
     whole, convex = program(qp, settings.curvature, backend, separable=separable)
     point = origin(whole.qp)
-    part = Part(index, whole, point, point.lam > 0, 0 * index, 0 * index)
+    part = Part(index, whole, point, point.lam > 0, 0 * index, 0 * index, index < 0)
     done: list[Part] = []
     kept: list[Kept] = []
     if not bool(namespace(convex).all(convex)):
@@ -106,13 +106,14 @@ def _follow(part: Part, settings: Settings, backend: Backend) -> Outcome:
             part = part.where(~proven)
         finished, more, part = _polish(part, settings, backend, _CORRECTIONS, _POLISH_TRY)
         done, kept = done + finished, kept + more
+        if bool(namespace(part.hopeless).any(part.hopeless)):
+            finished, more = _judge(part.where(part.hopeless), settings, backend)
+            done, kept, part = done + finished, kept + more, part.where(~part.hopeless)
         if not part.size:
             break
     if part.size:
-        part = _judge(part, settings)
-        done.append(part)
-        good = part.where(part.status <= int(Status.ALMOST_SOLVED))
-        kept += keep_accepted(good, backend) if good.size else []
+        finished, more = _judge(part, settings, backend)
+        done, kept = done + finished, kept + more
     return done, kept
 
 
@@ -122,13 +123,12 @@ def _error(part: Part) -> Array:  # (B,)
     return norm_inf(errors(program.qp, program.units, part.point, r))
 
 
-def _judge(part: Part, settings: Settings) -> Part:
+def _judge(part: Part, settings: Settings, backend: Backend) -> Outcome:
     """Set the status of unpolished elements by the accuracy of their points."""
     xp = namespace(part.index)
-    qp, point = part.program.qp, part.point
+    qp, point, units = part.program.qp, part.point, part.program.units
     r = with_full_sizes(qp, point, evaluate(qp, point))
-    gap = duality_gap(part.program.units, qp, point, r)
-    units = part.program.units
+    gap = duality_gap(units, qp, point, r)
     near = units._replace(far=10 * units.x)  # no point far away excuses a violation
     error = largest(norm_inf(errors(qp, near, point, r)), gap)
     given = part.program.given
@@ -138,7 +138,9 @@ def _judge(part: Part, settings: Settings) -> Part:
     good = (error <= LOOSE) & r.within(settings.tol)
     status = xp.where(good, int(Status.SOLVED), status)
     stuck = (status == int(Status.SOLVED)) & ~good
-    return part._replace(status=xp.where(stuck, int(Status.NUMERICAL_ERROR), status))
+    part = part._replace(status=xp.where(stuck, int(Status.NUMERICAL_ERROR), status))
+    good = part.where(part.status <= int(Status.ALMOST_SOLVED))
+    return [part], keep_accepted(good, backend) if good.size else []
 
 
 def _polish(
@@ -160,7 +162,9 @@ def _polish(
         for index, border in border_groups(some.program.qp, _as_weights(some, active)):
             group, own = some.take(index), take(active, index)
             result = polish(group.program, group.point, own, border, backend)
-            _report(group, result.point, result.clean, settings)
+            if settings.report is not None:
+                row = result.point, group.iterations, ~result.clean
+                settings.report(polish_record(group.program, *row))
             wrong = xp.sum(xp.astype(result.wanted != own, xp.int64), axis=1)
             off = ~(result.clean & result.signed) & (wrong > 0) & (wrong < take(most, index))
             off = off & (left > 0)
@@ -190,14 +194,6 @@ def _shown(program: Program, point: Point) -> Array:  # (B, M) bool
 def _as_weights(part: Part, active: Array) -> Weights:
     unit = part.program.units.weight
     return Weights(equalities(part.program.qp, active), None, unit, unit, unit)
-
-
-def _report(part: Part, point: Point, clean: Array, settings: Settings) -> None:
-    if settings.report is not None:
-        zero = 0 * point.x[:, 0]
-        given = part.program.given
-        r = evaluate(given, to_given(given, part.program.scaling, point))
-        settings.report(record("polish", r, part.iterations, ~clean, zero, zero + 1))
 
 
 def _without(part: Part, done: list[Part]) -> Part:

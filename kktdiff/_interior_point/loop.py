@@ -23,6 +23,7 @@ class Ended(NamedTuple):
     active: Array  # (B, M) bool: rows whose slack goes to zero faster than their multiplier
     status: Array
     iterations: Array
+    hopeless: Array  # (B,) bool: infeasible, by no more than rounding may be
 
 
 def run(
@@ -48,7 +49,7 @@ def run(
             residuals,
             error,
             stage.tol,
-            settings.max_iter,
+            settings,
             backend,
             careful=stage.careful,
             on_path=stage.barrier > 0,
@@ -105,6 +106,7 @@ def _begin(point: Point, spent: Array) -> Loop:
         short=0 * spent,
         restarts=0 * spent,
         active=point.lam > point.s,
+        hopeless=spent < 0,
     )
 
 
@@ -125,4 +127,5 @@ def _gather(parts: list[Loop]) -> Ended:
         join(*(p.active for p in parts)),
         join(*(p.status for p in parts)),
         join(*(p.iterations for p in parts)),
+        join(*(p.hopeless for p in parts)),
     )

@@ -47,6 +47,7 @@ class Stage(NamedTuple):
     careful: bool  # see `kktdiff._interior_point.newton.system`
     barrier: float = 0.0  # > 0: stop on the central path at this parameter
     restarts: int = 0  # at most, per element
+    near: float = 0.0  # error up to which a restart would lose a point that polishing may take over
 
 
 def advance(
@@ -85,7 +86,8 @@ def advance(
         iterations=xp.where(running, loop.iterations + 1, loop.iterations),
     )
     # short steps in a row show that mu is too small for how far x has to go
-    again = go & (short >= 3) & (worst > stage.tol) & (loop.restarts < stage.restarts)
+    blocked = (short >= 3) & (worst > max(stage.tol, stage.near))
+    again = go & blocked & (loop.restarts < stage.restarts)
     return _restarted(program, loop, again) if bool(xp.any(again)) else loop
 
 

@@ -26,6 +26,7 @@ class Part(NamedTuple):
     active: Array  # (B, M) bool: the rows that the point shows as active
     status: Array  # (B,)
     iterations: Array  # (B,)
+    hopeless: Array  # (B,) bool: infeasible, by no more than rounding may be
 
     def take(self, index: Array) -> "Part":
         """Return the elements `index`, increasing places in the batch."""

@@ -5,7 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 from kktdiff._arrays import namespace
-from kktdiff._interior_point.residuals import Residuals
+from kktdiff._interior_point.program import Program
+from kktdiff._interior_point.residuals import Residuals, evaluate
+from kktdiff._interior_point.scaling import to_given
+from kktdiff._records import Point
 from kktdiff._typing import Array
 
 _COLUMNS = ("iteration", "running", "primal", "dual", "gap", "mu", "step", "phase")
@@ -40,6 +43,15 @@ def report_trace(trace: Array, report: Callable[[dict[str, Any]], None]) -> None
                     | dict(zip(("primal", "dual", "gap", "mu"), worst, strict=True))
                     | {"step": float(xp.min(some[:, 7])), "phase": name}
                 )
+
+
+def polish_record(
+    program: Program, point: Point, iterations: Array, running: Array
+) -> dict[str, Any]:
+    """Return the record of a polishing that led to the scaled `point`."""
+    zero, given = 0 * point.x[:, 0], program.given
+    r = evaluate(given, to_given(given, program.scaling, point))
+    return record("polish", r, iterations, running, zero, zero + 1)
 
 
 class Table:

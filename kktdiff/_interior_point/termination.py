@@ -17,15 +17,16 @@ from kktdiff._arrays import (
 from kktdiff._interior_point.certificates import (
     Proof,
     dual_infeasible,
+    least_violated,
     maybe_dual_infeasible,
     maybe_primal_infeasible,
     primal_infeasible,
 )
 from kktdiff._interior_point.program import Program
-from kktdiff._interior_point.residuals import Residuals
-from kktdiff._interior_point.scaling import Units
+from kktdiff._interior_point.residuals import Residuals, evaluate
+from kktdiff._interior_point.scaling import Units, to_given
 from kktdiff._records import QP, Point
-from kktdiff._settings import ROUNDING, STALL
+from kktdiff._settings import ROUNDING, STALL, Settings
 from kktdiff._status import Status
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
@@ -54,6 +55,7 @@ class Loop(NamedTuple):
     restarts: Array  # (B,)
     expected: Array  # (B, 2): bound on the residuals of the linear conditions after the step
     active: Array  # (B, M) bool: the rows that the last predictor shows as active
+    hopeless: Array  # (B,) bool: infeasible, by no more than rounding may be
 
     def take(self, index: Array) -> "Loop":
         """Return the elements `index` of the batch."""
@@ -111,7 +113,7 @@ def check_termination(
     r: Residuals,
     error: Array,  # (B, 3)
     tol: float,
-    max_iter: int,
+    settings: Settings,
     backend: Backend,
     *,
     careful: bool,
@@ -126,14 +128,15 @@ def check_termination(
         quality = largest(worst, duality_gap(some.units, some.qp, loop.point, r))
     better = running & (quality < loop.best_error)
     best = pick_all(better, loop.point, loop.best)
+    hopeless = _hopeless(some, loop, r, error, settings.tol)
     loop = _progress(some, loop, error)
     floor = 0.1 * tol * xp.stack([some.units.x, some.units.price], axis=-1)
     over = xp.any(linear(r) > xp.maximum(loop.expected, floor), axis=1)
-    stuck = loop.iterations - loop.progress >= STALL
+    stuck = hopeless | (loop.iterations - loop.progress >= STALL)
     if not careful:
         stuck = stuck | over | (loop.boost > 1e3)
     status = xp.where(stuck, int(Status.NUMERICAL_ERROR), RUNNING + 0 * loop.status)
-    status = xp.where(loop.iterations < max_iter, status, int(Status.MAX_ITER))
+    status = xp.where(loop.iterations < settings.max_iter, status, int(Status.MAX_ITER))
     if some.qp.soft is None:  # soft rows can always be met
         for verdict, index, proof in _proofs(some, loop, r, backend):
             holds = placed(index, proof.holds, running & False)
@@ -144,7 +147,23 @@ def check_termination(
         best=best,
         best_error=xp.where(better, quality, loop.best_error),
         status=xp.where(running, status, loop.status),
+        hopeless=hopeless & careful,
     )
+
+
+def _hopeless(some: Program, loop: Loop, r: Residuals, error: Array, tol: float) -> Array:
+    """Return True where x violates a given constraint by `tol`, and can't by much less, (B,)."""
+    slow = error[:, 0] > loop.least[:, 0] / 2
+    index = namespace(error).nonzero(slow & (loop.status == RUNNING))[0]
+    if some.qp.soft is not None or not index.shape[0]:
+        return loop.hopeless
+    qp, units, point = some.qp.take(index), some.units.take(index), loop.point.take(index)
+    found = least_violated(qp, units, point, loop.before.take(index), r.take(index))
+    if not bool(namespace(error).any(found)):
+        return loop.hopeless
+    given = some.given.take(index)
+    violation = evaluate(given, to_given(given, some.scaling.take(index), point)).primal
+    return placed(index, found & (violation > tol), loop.hopeless)
 
 
 def _progress(some: Program, loop: Loop, error: Array) -> Loop:

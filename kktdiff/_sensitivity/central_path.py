@@ -25,7 +25,7 @@ def on_central_path(group: KeptGroup, barrier: float, backend: Backend) -> list[
     settings, program = Settings(_ACCURACY, _MAX_ITER, None), group.program
     none = 0 * group.index
     point = start(program, backend)
-    part = Part(group.index, program, point, point.lam > 0, none, none)
+    part = Part(group.index, program, point, point.lam > 0, none, none, none < 0)
     kept: list[Kept] = []
     for careful in (False, True):
         stage = Stage(_ACCURACY, careful, barrier)

@@ -44,6 +44,14 @@ def test_a_variable_that_is_a_thousand_units_from_its_bound_gets_there(seed):
     assert not fuzz.failures(tallies), fuzz.table(tallies)
 
 
+@pytest.mark.parametrize(
+    ("kind", "seed"), [("repeated_rows", 5024), ("diagonal", 101), ("diagonal", 9000)]
+)
+def test_bounds_tell_the_unit_of_a_variable_where_coefficients_are_noise_or_absent(kind, seed):
+    tallies = fuzz.run(fuzz.BATCH, seed, (kind,))
+    assert not fuzz.failures(tallies), fuzz.table(tallies)
+
+
 def test_problems_that_nobody_has_seen_are_solved():
     seed = secrets.randbelow(10**9)
     tallies = fuzz.run(COUNT, seed)

@@ -3,8 +3,9 @@
 With ``x = D x'`` and positive weights E of G's rows, F of A's and c of the objective, the scaled
 data are ``c D Q D``, ``c D p``, ``E G D``, ``E h``, ``F A D``, ``F b``. The objective and each
 row are first normalised on their own, so that a power of two in either changes nothing but
-exponents; Ruiz's passes (Ruiz 2001) then balance rows against columns. All weights are powers of
-two: to scale and to scale back rounds nothing.
+exponents; Ruiz's passes (Ruiz 2001) then balance rows against columns. A variable whose bounds keep
+it far within its rows is in units of its bounds: coefficients of rows that it never reaches say
+nothing of its size. All weights are powers of two: to scale and to scale back rounds nothing.
 """
 
 from typing import Any, NamedTuple
@@ -54,6 +55,8 @@ def equilibrate(qp: QP) -> Scaling:
     E, F = (1 / power_of_two(top(M)) for M in (G, A))
     Q, G, A = cost[:, None, None] * Q, E[..., None] * G, F[..., None] * A
     D, rows, eqs = (power_of_two(v) for v in _ruiz(Q, G, A))
+    if all(qp.bounds):
+        D, rows, eqs = _in_box_units(qp, (Q, G, A), (D, rows, eqs))
     size = norm_inf(norm_inf(Q * D[:, None, :]) * D)
     if bool(xp.any(size == 0)):  # else the weight is shared where Q is
         size = xp.where(size > 0, size, norm_inf(qp.p * D))
@@ -85,6 +88,57 @@ def _ruiz(Q: Array, G: Array, A: Array) -> tuple[Array, Array, Array]:
             for w, norm in zip((D, E, F), norms, strict=True)
         )
     return D, E, F
+
+
+def _in_box_units(
+    qp: QP, matrices: tuple[Array, Array, Array], weights: tuple[Array, Array, Array]
+) -> tuple[Array, Array, Array]:
+    """Reweight the variables that `_boxes` finds, and the rows that hold none of size one then."""
+    D, *sides = weights
+    empty = sum(top(M, axis=1) for M in matrices) == 0
+    boxes, unit = _boxes(qp, D, empty)
+    if not bool(namespace(D).any(boxes > 0)):
+        return weights  # shared where the matrices are
+    D = D * power_of_two(boxes / unit)
+    norms = (
+        top(w[..., None] * M * D[:, None, :]) for w, M in zip(sides, matrices[1:], strict=True)
+    )
+    rows, eqs = (w / _below(norm, _BALANCED[0]) for w, norm in zip(sides, norms, strict=True))
+    return D, rows, eqs
+
+
+def _below(norm: Array, low: float) -> Array:
+    """Return each norm below `low` as a power of two, 1 for the others."""
+    return power_of_two(namespace(norm).where(norm < low, norm, 1.0))
+
+
+def _boxes(qp: QP, D: Array, empty: Array) -> tuple[Array, Array]:  # (B, n), (B, 1)
+    """Return sizes that bounds give to variables, 0 for the others, and the unit of x, scaled by D.
+
+    A size is the larger bound of a variable far below the unit: the largest of the distances at
+    which each variable reaches its nearest limit, or the minimum of the objective. A variable that
+    no matrix holds (`empty`) ends at the bound that its price selects.
+    """
+    xp = namespace(D)
+    (h, *limits), (_, *present) = qp.split(xp.abs(qp.d)), qp.split(qp.present)
+    lower, upper = (xp.where(has, v, 0.0) for v, has in zip(limits, present, strict=True))
+    box = xp.where(present[0] & present[1], xp.maximum(lower, upper), 0.0)
+    near = largest(
+        top(xp.abs(qp.G) * _inverse(h)[..., None], axis=1),
+        top(xp.abs(qp.A) * _inverse(xp.abs(qp.b))[..., None], axis=1),
+        xp.linalg.diagonal(xp.abs(qp.Q)) * _inverse(xp.abs(qp.p)),
+    )
+    sizes = _inverse(xp.where(near > 0, xp.maximum(near, _inverse(box)), 0.0)) / D
+    unit = top(sizes)[:, None]
+    end = xp.where(qp.p > 0, lower, xp.where(qp.p < 0, upper, 0.0))
+    boxes = xp.where(empty, end, xp.where(box < unit * D, box, 0.0)) / D
+    return boxes, xp.where(unit > 0, unit, 1.0)
+
+
+def _inverse(v: Array) -> Array:
+    """Return 1/v, 0 where v is 0."""
+    xp = namespace(v)
+    return xp.where(v > 0, 1 / xp.where(v > 0, v, 1.0), 0.0)
 
 
 def scaled(qp: QP, s: Scaling) -> QP:

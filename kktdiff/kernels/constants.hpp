@@ -17,6 +17,9 @@ constexpr double CENTRING_LOW = 0.3, CENTRING_HIGH = 0.7;
 constexpr double STEP_ACCURACY = 1e-10;   // newton.py
 constexpr double PROXIMAL = 1e-11, ROUNDING_TOL = 8 * ROUNDING, POLISH_LOOSE = 1e-5;  // active_set.py
 constexpr double POLISH_TRY = 1e-4;       // driver.py
+constexpr double CONTRADICTION = 2e-6;    // _settings.py
+constexpr double EXACT = 1e-7, STEEP = 1e-5, FEASIBLE = 1e-5, WORTH_A_LOOK = 1e-2;  // certificates.py
+constexpr double SURE = 1e-3, NEARBY = 1e3;
 constexpr double TERM_FLOOR = 1e-6, LEAST_MU = 1e-17, CEILING = 1e8;  // termination.py
 
 }  // namespace

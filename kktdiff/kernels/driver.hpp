@@ -5,7 +5,8 @@
 namespace kktdiff {
 namespace {
 
-constexpr Stage STAGES[] = {{1e-6, false, 2}, {1e-9, true, 0}, {1e-9, true, 2}, {1e-15, true, 2}};
+constexpr Stage STAGES[] = {
+  {1e-6, false, 2, POLISH_TRY}, {1e-9, true, 0, 0}, {1e-9, true, 2, 0}, {1e-15, true, 2, 0}};
 constexpr int CORRECTIONS = 2, WARM_CORRECTIONS = 4, ACTIVE_SET_CHANGE_DIVISOR = 4;
 
 // Records of what each lane went through, where the caller wants them.
@@ -23,6 +24,7 @@ struct Solver {
   Lowest<T> lowest;
   Units<T> unit;
   Mask<T> linear;
+  double tol;
   Loop<T> loop;
   Newton<T> newton;
   Residuals<T> residuals;
@@ -30,12 +32,14 @@ struct Solver {
   Point<T> start, solution;
   Mask<T> *shown;   // (M)
   Mask<T> *active;  // (M): of the solution
-  Mask<T> done;
+  Proof<T> proof;
+  Mask<T> done;      // solved to rounding, or proven to have no solution
+  T verdict;         // Status of those
   Trace trace;
 
   Solver(Arena &a, Sizes z)
     : problem(a, z), scaling(a, z), balance(a, z), lowest(a, z), loop(a, z), newton(a, z), residuals(a, z),
-     polished(a, z), start(a, z), solution(a, z) {
+     polished(a, z), start(a, z), solution(a, z), proof(a, z) {
     shown = a.take<Mask<T>>(z.rows()), active = a.take<Mask<T>>(z.rows());
   }
 };
@@ -51,7 +55,7 @@ void prepare(Solver<T> &s) {
   count_rows(q);
   s.unit = units(q, size_of_lowest(q.size.n, s.lowest, s.scaling.cols));
   s.linear = s.unit.bend == T(0.0);
-  s.done = mask<T>(false);
+  s.done = mask<T>(false), s.verdict = RUNNING;
   for (int i = 0; i < q.size.rows(); i++) s.active[i] = mask<T>(false);
 }
 
@@ -83,12 +87,23 @@ void find_start(Solver<T> &s) {
 template <class T>
 void begin(const Sizes &z, const Point<T> &from, Loop<T> &loop) {
   const Mask<T> all = mask<T>(true);
-  assign(z, all, from, loop.point), assign(z, all, from, loop.best);
+  assign(z, all, from, loop.point), assign(z, all, from, loop.before), assign(z, all, from, loop.best);
   loop.best_error = BIG, loop.progress = loop.iterations, loop.boost = 1.0;
   loop.short_steps = loop.restarts = loop.step = 0.0;
   for (int i = 0; i < 4; i++) loop.least[i] = BIG;
   loop.expected[0] = loop.expected[1] = BIG;
   for (int i = 0; i < z.rows(); i++) loop.active[i] = from.lam[i] > from.s[i];
+}
+
+// Largest violation of a constraint in the caller's units.
+template <class T>
+T given_violation(const Problem<T> &q, const Scaling<T> &s, const Point<T> &at, const Residuals<T> &r) {
+  T out = 0.0;
+  for (int i = 0; i < q.size.rows(); i++) out = max((r.Cx[i] - q.d[i]) / row_weight(q.size, s, i), out);
+  for (int i = 0; i < q.size.k; i++) out = max(abs(r.nu[i]) / s.eqs[i], out);
+  for (int j = 0; j < q.size.n; j++)
+    out = max(select(q.fixed[j], abs(at.x[j] - q.value[j]) * s.cols[j], T(0.0)), out);
+  return out;
 }
 
 // Objective and residuals in the caller's units, in which the powers of two change no digit.
@@ -97,15 +112,9 @@ void numbers(const Problem<T> &q, const Scaling<T> &s, const Point<T> &at, Resid
   const auto [n, m, k, lower, upper] = q.size;
   evaluate(q, at, r);
   out[0] = (dot(n, at.x, r.Qx) / T(2.0) + dot(n, at.x, q.p)) / s.cost;
-  T primal = 0.0, dual = 0.0;
-  for (int i = 0; i < q.size.rows(); i++)
-    primal = max((r.Cx[i] - q.d[i]) / row_weight(q.size, s, i), primal);
-  for (int i = 0; i < k; i++) primal = max(abs(r.nu[i]) / s.eqs[i], primal);
-  for (int j = 0; j < n; j++) {
-    primal = max(select(q.fixed[j], abs(at.x[j] - q.value[j]) * s.cols[j], T(0.0)), primal);
-    dual = max(abs(r.x[j]) / (s.cost * s.cols[j]), dual);
-  }
-  out[1] = primal, out[2] = dual, out[3] = r.gap / s.cost;
+  T dual = 0.0;
+  for (int j = 0; j < n; j++) dual = max(abs(r.x[j]) / (s.cost * s.cols[j]), dual);
+  out[1] = given_violation(q, s, at, r), out[2] = dual, out[3] = r.gap / s.cost;
 }
 
 // Record the lanes `some` at a point; `running` of them go on.
@@ -125,19 +134,37 @@ void record(Solver<T> &s, double phase, const Point<T> &at, Mask<T> some, Mask<T
   }
 }
 
-// Iterate the lanes `todo` until each is accurate, out of iterations or stuck.
+// Check the running lanes; return those that are infeasible by about as much as rounding may be.
 template <class T>
-void run(Solver<T> &s, const Stage &stage, int max_iter, Mask<T> todo) {
+Mask<T> check(Solver<T> &s, const Errors<T> &e, const Stage &stage, int max_iter) {
   const Problem<T> &q = s.problem;
+  Newton<T> &w = s.newton;
+  Loop<T> &loop = s.loop;
+  const Mask<T> running = loop.status == T(RUNNING), slow = running & (e.primal > loop.least[0] / T(2.0));
+  const T violation = given_violation(q, s.scaling, loop.point, s.residuals);
+  const Mask<T> hopeless = least_violated(q, s.unit, s.residuals, loop, slow, violation, s.tol, s.proof);
+  const Mask<T> no_bound = unbounded(q, s.unit, s.residuals, loop, running, s.proof, s.solution);
+  const Mask<T> no_point = infeasible(q, s.unit, s.residuals, loop, running, w.weights, w.factors, w.rhs, w.out,
+                                      w.refinement, s.proof, s.solution);
+  check_termination(q, s.unit, s.residuals, e, stage, max_iter, hopeless, no_bound, no_point, loop);
+  return hopeless;
+}
+
+// Iterate the lanes `todo` until each is accurate, proven to have no solution, out of iterations or
+// stuck; return the lanes for which no other stage is of use.
+template <class T>
+Mask<T> run(Solver<T> &s, const Stage &stage, int max_iter, Mask<T> todo) {
+  const Problem<T> &q = s.problem;
+  Mask<T> hopeless = mask<T>(false);
   s.loop.status = select(todo, T(RUNNING), T(SOLVED));
   for (;;) {
     evaluate(q, s.loop.point, s.residuals);
     const Errors<T> e = errors(q, s.unit, s.loop.point, s.residuals);
     const Mask<T> before = s.loop.status == T(RUNNING);
-    check_termination(q, s.unit, s.residuals, e, stage, max_iter, s.loop);
+    hopeless = hopeless | check(s, e, stage, max_iter);
     const Mask<T> running = s.loop.status == T(RUNNING);
     record(s, 0, s.loop.point, before, running, mean_product(q, s.loop.point.s, s.loop.point.lam), s.loop.step);
-    if (!any(running)) return;
+    if (!any(running)) return hopeless & mask<T>(stage.careful);
     advance(q, s.unit, s.linear, s.residuals, e, stage, s.newton, s.polished.trial, s.shown, s.loop);
   }
 }
@@ -160,7 +187,7 @@ void polish_and_correct(Solver<T> &s, int corrections, Mask<T> todo) {
     if (left == 0) off = mask<T>(false);
     const Mask<T> good = todo & p.clean & !off;
     assign(z, good, p.point, s.solution);
-    s.done = s.done | good;
+    s.done = s.done | good, s.verdict = select(good, T(SOLVED), s.verdict);
     todo = todo & off;
     for (int i = 0; i < z.rows(); i++) {
       s.active[i] = (good & p.active[i]) | (!good & s.active[i]);
@@ -186,9 +213,12 @@ void follow(Solver<T> &s, int stages, int max_iter) {
   if (any(todo)) find_start(s);
   for (int i = 0; i < stages && any(todo); i++) {
     begin(s.problem.size, i ? s.loop.best : s.start, s.loop);
-    run(s, STAGES[i], max_iter, todo);
-    polish_and_correct(s, CORRECTIONS, todo & near_solution(s));
-    todo = todo & !s.done;
+    const Mask<T> hopeless = run(s, STAGES[i], max_iter, todo);
+    const T status = s.loop.status;
+    const Mask<T> proven = todo & ((status == T(PRIMAL_INFEASIBLE)) | (status == T(DUAL_INFEASIBLE)));
+    s.verdict = select(proven, status, s.verdict), s.done = s.done | proven;
+    polish_and_correct(s, CORRECTIONS, todo & !proven & near_solution(s));
+    todo = todo & !s.done & !hopeless;
   }
 }
 

@@ -1,7 +1,6 @@
 // Mehrotra's predictor-corrector with proximal terms and a guard; see _interior_point/mehrotra.py.
 #pragma once
-#include "kkt.hpp"
-#include "termination.hpp"
+#include "certificates.hpp"
 
 namespace kktdiff {
 namespace {
@@ -242,7 +241,8 @@ void advance(const Problem<T> &q, const Units<T> &u, Mask<T> linear, const Resid
   const Mask<T> good = w.factors.pivots.ok & finite(z, w.found), go = good & running;
   const T length = min(t.primal, t.dual);
   const T count = select(length < SHORT_FOR_RESTART, loop.short_steps + T(1.0), T(0.0));
-  const Mask<T> again = running & (count >= 3.0) & (e.worst() > stage.tol) & (loop.restarts < T(stage.restarts));
+  const Mask<T> again = running & (count >= 3.0) & (e.worst() > T(stage.tol > stage.near ? stage.tol : stage.near)) & (loop.restarts < T(stage.restarts));
+  assign(z, running, loop.point, loop.before);
   move(q, linear, go, t, w.found, trial, loop.point);
   for (int i = 0; i < z.rows(); i++) loop.active[i] = (go & shown[i]) | (!go & loop.active[i]);
   loop.iterations = select(running, loop.iterations + T(1.0), loop.iterations);

@@ -6,6 +6,7 @@ import numpy as np
 
 from kktdiff import kernels
 from kktdiff._records import QP, Point, Rhs
+from kktdiff._settings import DEFAULT_TOL
 from kktdiff._typing import Array
 
 _TRACE_ROWS = 24  # of stages and polishing, beside iterations
@@ -17,7 +18,10 @@ _ITERATIONS = 10  # for the same
 
 
 class Solved(NamedTuple):
-    """What the kernel `solve` returns, in the caller's units; to be used where `status` is 0."""
+    """What the kernel `solve` returns, in the caller's units.
+
+    Where `status` says that there is no solution, x, lam and nu are the proof.
+    """
 
     x: Array  # (B, n)
     s: Array  # (B, M), 1 for absent rows
@@ -27,7 +31,7 @@ class Solved(NamedTuple):
     numbers: Array  # (B, 4): objective, primal residual, dual residual, duality gap
     scaling: Array  # (B, n + m + k + 2): D, E, F, c and theta
     active: Array  # (B, M) bool: rows that hold as equalities, fixed variables' among them
-    status: Array  # (B,): 0 for solved, -1 and 6 (not convex) for what the array code decides
+    status: Array  # (B,): a Status, or -1 for what the array code is to decide
     iterations: Array  # (B,)
     trace: Array | None  # (B, rows, 8): phase, iteration, running, primal, dual, gap, mu, step
 
@@ -44,7 +48,13 @@ def supports(qp: QP) -> bool:
 
 
 def solve(
-    qp: QP, warm: Point | None, max_iter: int, *, separable: bool = False, traced: bool = False
+    qp: QP,
+    warm: Point | None,
+    max_iter: int,
+    *,
+    tol: float = DEFAULT_TOL["float64"],
+    separable: bool = False,
+    traced: bool = False,
 ) -> Solved:
     """Solve each element of `qp`, from `warm` on if that is given.
 
@@ -70,7 +80,7 @@ def solve(
     given = (qp.Q, qp.p, qp.G, qp.A, qp.b, qp.d, qp.present, qp.fixed, qp.value)
     start = (None,) * 3 if warm is None else (warm.x, warm.lam, warm.nu)
     sizes = (batch, n, m, k, *qp.bounds, int(separable), STAGES, max_iter)
-    _call("solve", sizes, (), (*given, *start), out, _ITERATIONS * _operations(qp))
+    _call("solve", sizes, (tol,), (*given, *start), out, _ITERATIONS * _operations(qp))
     return out
 
 

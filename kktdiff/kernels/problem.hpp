@@ -121,7 +121,7 @@ template <class T>
 struct Residuals {
   T *x, *c, *nu;       // Qx + p + C'lam + A'nu, 0 for fixed variables; Cx + s - d; Ax - b
   T *y;                // (n): multiplier of each fixed variable's equality, 0 elsewhere
-  T *Qx, *Cx;          // (n), (M)
+  T *Qx, *Cx, *force;  // (n), (M), (n): C'lam + A'nu
   T primal, dual, gap; // largest violation of a constraint, largest entry of x, duality gap
   T size[3];           // of the terms whose difference each of the three is
   T value;             // |x'Qx| + |p'x|
@@ -130,6 +130,7 @@ struct Residuals {
   Residuals(Arena &a, Sizes z) {
     x = a.take<T>(z.n), c = a.take<T>(z.rows()), nu = a.take<T>(z.k), y = a.take<T>(z.n);
     Qx = a.take<T>(z.n), Cx = a.take<T>(z.rows()), scratch = a.take<T>(z.n);
+    force = a.take<T>(z.n);
   }
 };
 
@@ -143,13 +144,14 @@ void stationarity(const Problem<T> &q, const Point<T> &at, Residuals<T> &r) {
   for (int j = 0; j < n; j++) {
     biggest = max(max(abs(r.Qx[j]), abs(q.p[j])), max(abs(forces[j]), biggest));
     r.x[j] = r.Qx[j] + q.p[j] + forces[j];
-    forces[j] = 0.0;
+    r.force[j] = forces[j], forces[j] = 0.0;
   }
   add_transposed(q.size.k, n, q.A, at.nu, forces);
   r.dual = 0.0;
   for (int j = 0; j < n; j++) {
     biggest = max(abs(forces[j]), biggest);
     const T all = r.x[j] + forces[j];
+    r.force[j] = r.force[j] + forces[j];
     r.y[j] = select(q.fixed[j], -all, T(0.0));
     r.x[j] = select(q.fixed[j], T(0.0), all);
     r.dual = max(abs(r.x[j]), r.dual);

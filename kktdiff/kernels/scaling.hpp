@@ -130,6 +130,68 @@ void scale_sides(Problem<T> &q, const Scaling<T> &s) {
   for (int j = 0; j < upper; j++) q.d[m + lower + j] = q.d[m + lower + j] / s.cols[j];
 }
 
+template <class T>
+T inverse(T v) {  // 0 where v is not positive
+  return select(v > 0.0, T(1.0) / select(v > 0.0, v, T(1.0)), T(0.0));
+}
+
+// Sizes that bounds give to variables far below the unit of x, (n), 0 for the others, scaled by D;
+// return the unit. Matrices and s.cost are those of normalised rows, p, d and b as given.
+template <class T>
+T box_sizes(const Problem<T> &q, const Scaling<T> &s, const Balance<T> &first, T *boxes) {
+  const auto [n, m, k, lower, upper] = q.size;
+  T unit = 0.0;
+  for (int pass = 0; pass < 2; pass++)  // the unit, then the sizes
+    for (int j = 0; j < n; j++) {
+      const Mask<T> low = q.present[m + j], high = q.present[m + lower + j];
+      const T below = select(low, abs(q.d[m + j]), T(0.0)), above = select(high, abs(q.d[m + lower + j]), T(0.0));
+      const T box = select(low & high, max(below, above), T(0.0)), bend = abs(q.Q[j * n + j]);
+      T near = bend * inverse(abs(s.cost * q.p[j])), held = 0.0;
+      for (int i = 0; i < n; i++) held = max(abs(q.Q[i * n + j]), held);
+      for (int i = 0; i < m; i++) {
+        held = max(abs(q.G[i * n + j]), held);
+        near = max(abs(q.G[i * n + j]) * inverse(first.first_G[i] * abs(q.d[i])), near);
+      }
+      for (int i = 0; i < k; i++) {
+        held = max(abs(q.A[i * n + j]), held);
+        near = max(abs(q.A[i * n + j]) * inverse(first.first_A[i] * abs(q.b[i])), near);
+      }
+      if (pass == 0) {
+        unit = max(inverse(select(near > 0.0, max(near, inverse(box)), T(0.0))) / s.cols[j], unit);
+        continue;
+      }
+      const T end = select(q.p[j] > 0.0, below, select(q.p[j] < 0.0, above, T(0.0)));
+      const T inside = select(box < unit * s.cols[j], box, T(0.0));
+      boxes[j] = select(held > 0.0, inside, end) / s.cols[j];
+    }
+  return select(unit > 0.0, unit, T(1.0));
+}
+
+// Divide the weights of rows that are small now by their norms.
+template <class T>
+void lift_rows(int rows, int n, const T *A, const T *D, Mask<T> where, T *norm, T *weight) {
+  norm_rows(rows, n, A, D, norm);
+  for (int i = 0; i < rows; i++) {
+    const T own = weight[i] * norm[i];
+    weight[i] = select(where & (own < 0.25), weight[i] / power_of_two(positive(own)), weight[i]);
+  }
+}
+
+// Put variables that their bounds keep far within their rows in units of their bounds.
+template <class T>
+void use_box_units(const Problem<T> &q, Scaling<T> &s, Balance<T> &work) {
+  const auto [n, m, k, lower, upper] = q.size;
+  T *boxes = work.Q;
+  Mask<T> some = mask<T>(false);
+  const T unit = box_sizes(q, s, work, boxes);
+  for (int j = 0; j < n; j++) {
+    some = some | (boxes[j] > 0.0);
+    s.cols[j] = s.cols[j] * power_of_two(positive(boxes[j] / unit));
+  }
+  if (!any(some)) return;
+  lift_rows(m, n, q.G, s.cols, some, work.G, s.rows), lift_rows(k, n, q.A, s.cols, some, work.A, s.eqs);
+}
+
 // Scale q in place. The objective and each row are normalised first, so that a power of two in
 // either changes nothing but exponents.
 template <class T>
@@ -142,6 +204,7 @@ void equilibrate(Problem<T> &q, Scaling<T> &s, Balance<T> &work) {
   for (int i = 0; i < m; i++) s.rows[i] = 1.0;
   for (int i = 0; i < k; i++) s.eqs[i] = 1.0;
   balance(q, s, work);
+  if (lower && upper) use_box_units(q, s, work);
   times_rows_and_columns(n, n, s.cols, s.cols, q.Q);
   times_rows_and_columns(m, n, s.rows, s.cols, q.G);
   times_rows_and_columns(k, n, s.eqs, s.cols, q.A);

@@ -40,7 +40,7 @@ inline std::int64_t M_columns(SizeArray s) { return M(s) * s[7]; }
 inline std::int64_t k_columns(SizeArray s) { return k(s) * s[7]; }
 
 const Signature signatures[] = {
-    {"solve", &Table::solve, 9, 0, 23,  // sizes: ..., stages, iterations at most
+    {"solve", &Table::solve, 9, 1, 23,  // sizes: ..., stages, iterations at most; options: tol
      {{"Q", Type::float64, Use::input, nn},
       {"p", Type::float64, Use::input, n},
       {"G", Type::float64, Use::input, mn},

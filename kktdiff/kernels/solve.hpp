@@ -98,6 +98,16 @@ void to_given(const Problem<T> &q, const Scaling<T> &s, Point<T> &at) {
   }
 }
 
+// Proofs are of one unit of the scaled problem's objective, which is c times the given one.
+template <class T>
+void scale_proofs(Solver<T> &s) {
+  const Sizes z = s.problem.size;
+  const T c = select(s.verdict > T(SOLVED), s.scaling.cost, T(1.0));
+  for (int j = 0; j < z.n; j++) s.solution.x[j] = s.solution.x[j] * c;
+  for (int i = 0; i < z.rows(); i++) s.solution.lam[i] = s.solution.lam[i] * c;
+  for (int i = 0; i < z.k; i++) s.solution.nu[i] = s.solution.nu[i] * c;
+}
+
 // The weights of the scaling, and theta: what `derive` needs beside the active set.
 template <class T>
 void store_scaling(const Group<T> &g, const Solver<T> &s) {
@@ -135,6 +145,7 @@ void solve_group(const Group<T> &g, Solver<T> &s, int stages, int max_iter) {
   const auto [n, m, k, lower, upper] = q.size;
   const int M = q.size.rows();
   load_problem(g, q);
+  s.tol = g.call.options[0];
   q.separable = g.call.sizes[6] != 0;
   for (int l = 0; l < g.lanes; l++) {  // none for lanes that repeat the last element
     const bool wanted = g.call.arrays[OUT_TRACE] && l < g.count();
@@ -148,18 +159,19 @@ void solve_group(const Group<T> &g, Solver<T> &s, int stages, int max_iter) {
   numbers(q, s.scaling, s.solution, s.residuals, out);
   for (int j = 0; j < n; j++) s.residuals.y[j] = s.residuals.y[j] / (s.scaling.cost * s.scaling.cols[j]);
   to_given(q, s.scaling, s.solution);
+  scale_proofs(s);
   store_array(g, OUT_X, n, s.solution.x), store_array(g, OUT_S, M, s.solution.s), store_array(g, OUT_LAM, M, s.solution.lam);
   store_array(g, OUT_NU, k, s.solution.nu), store_array(g, OUT_Y, n, s.residuals.y), store_array(g, OUT_NUMBERS, 4, out);
   store_scaling(g, s), store_active(g, s);
   for (int l = 0; l < g.count(); l++) {
     const std::int64_t element = g.element(l);
     *array<std::int64_t>(g.call, OUT_STATUS, element) =
-      lane(s.done, l) ? SOLVED : lane(s.lowest.convex, l) ? RUNNING : NONCONVEX;
+      lane(s.lowest.convex, l) ? std::int64_t(lane(s.verdict, l)) : NONCONVEX;
     *array<std::int64_t>(g.call, OUT_ITERATIONS, element) = std::int64_t(lane(s.loop.iterations, l));
   }
 }
 
-// Solve elements first to last - 1; status -1 where polishing did not reach the solution.
+// Solve elements first to last - 1; status -1 where neither a solution nor a proof was found.
 template <class T>
 void solve_all(const Call &call, std::int64_t first, std::int64_t last) {
   Arena arena{reinterpret_cast<char *>(call.scratch)};

@@ -5,7 +5,10 @@
 namespace kktdiff {
 namespace {
 
-enum Status { RUNNING = -1, SOLVED = 0, ALMOST_SOLVED = 1, MAX_ITER = 4, NUMERICAL_ERROR = 5, NONCONVEX = 6 };
+enum Status {
+  RUNNING = -1, SOLVED = 0, PRIMAL_INFEASIBLE = 2, DUAL_INFEASIBLE = 3, MAX_ITER = 4, NUMERICAL_ERROR = 5,
+  NONCONVEX = 6
+};
 
 template <class T>
 struct Errors {
@@ -47,17 +50,18 @@ T relative_gap(const Units<T> &u, const Residuals<T> &r) {
 // State of the loop, a number of each lane.
 template <class T>
 struct Loop {
-  Point<T> point, best;
+  Point<T> point, before, best;  // before: one iteration ago
   T best_error, least[4], progress, boost, status, iterations, short_steps, restarts, step, expected[2];
   Mask<T> *active;  // (M): the rows that the last predictor shows as active
 
-  Loop(Arena &a, Sizes z) : point(a, z), best(a, z) { active = a.take<Mask<T>>(z.rows()); }
+  Loop(Arena &a, Sizes z) : point(a, z), before(a, z), best(a, z) { active = a.take<Mask<T>>(z.rows()); }
 };
 
 struct Stage {
   double tol;
   bool careful;
   int restarts;
+  double near;  // error up to which a restart would lose a point that polishing may take over
 };
 
 template <class T>
@@ -71,16 +75,18 @@ void note_progress(const Problem<T> &q, const Units<T> &u, const Errors<T> &e, L
   }
 }
 
-// Keep each lane's best point; end those that are accurate, out of iterations or stuck.
+// Keep each lane's best point; end those that are accurate, proven to have no solution, out of
+// iterations or stuck, as those are that are `hopeless`.
 template <class T>
 void check_termination(const Problem<T> &q, const Units<T> &u, const Residuals<T> &r, const Errors<T> &e,
-           const Stage &stage, int max_iter, Loop<T> &loop) {
+                       const Stage &stage, int max_iter, Mask<T> hopeless, Mask<T> no_bound, Mask<T> no_point,
+                       Loop<T> &loop) {
   const T worst = e.worst(), quality = max(worst, relative_gap(u, r));
   const Mask<T> running = loop.status == T(RUNNING), better = running & (quality < loop.best_error);
   assign(q.size, better, loop.point, loop.best);
   loop.best_error = select(better, quality, loop.best_error);
   note_progress(q, u, e, loop);
-  Mask<T> stuck = loop.iterations - loop.progress >= T(STALL);
+  Mask<T> stuck = hopeless | (loop.iterations - loop.progress >= T(STALL));
   if (!stage.careful) {
     const T linear[2] = {norm_inf(q.size.k, r.nu), r.dual}, unit[2] = {u.x, u.price};
     for (int i = 0; i < 2; i++)
@@ -89,6 +95,8 @@ void check_termination(const Problem<T> &q, const Units<T> &u, const Residuals<T
   }
   T status = select(stuck, T(NUMERICAL_ERROR), T(RUNNING));
   status = select(loop.iterations < T(max_iter), status, T(MAX_ITER));
+  status = select(no_bound, T(DUAL_INFEASIBLE), status);
+  status = select(no_point, T(PRIMAL_INFEASIBLE), status);
   status = select(worst <= T(stage.tol), T(SOLVED), status);
   loop.status = select(running, status, loop.status);
 }

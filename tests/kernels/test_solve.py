@@ -19,9 +19,7 @@ from tests.tolerances import ANSWER, SINGLE_ANSWER, TIGHT_ANSWER
 pytestmark = pytest.mark.usefixtures("native")
 
 FIELDS = (*Answer._fields, "status", "iterations")
-CROSSING = (
-    "meeting_rows"  # rows that miss each other by rounding: a point to be judged, no solution
-)
+CROSSING = "meeting_rows"  # they may miss each other by rounding: a point to be judged
 LEFT = 3  # elements per thousand that polishing may not reach
 
 

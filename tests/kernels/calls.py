@@ -66,7 +66,10 @@ class Library:
         if name not in ("solve", "derive"):
             return real_call(name, sizes, options, arrays, threads)
         places = [None if v is None else v.ctypes.data for v in arrays]
-        strides = [0 if v is None or len(v) != sizes[0] else v[0].size for v in arrays]
+        shared = [v is None or len(v) != sizes[0] for v in arrays]
+        steps = [
+            0 if s else v.strides[0] // v.itemsize for s, v in zip(shared, arrays, strict=True)
+        ]
         self._run(
             int(name == "derive"),
             int(self._packed),
@@ -74,7 +77,7 @@ class Library:
             (ctypes.c_int64 * len(sizes))(*sizes),
             (ctypes.c_double * len(options))(*options),
             (ctypes.c_void_p * len(arrays))(*places),
-            (ctypes.c_int64 * len(arrays))(*strides),
+            (ctypes.c_int64 * len(arrays))(*steps),
         )
         return 1
 

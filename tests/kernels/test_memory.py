@@ -1,0 +1,79 @@
+"""Scratch memory and the caller's arrays: nothing is read that was not written, nor beyond ends."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from kktdiff._records import Rhs
+from tests.checks import assert_near, assert_same_bits
+from tests.cuda import emulator
+from tests.kernels import sanitized
+from tests.kernels.calls import Library, compile_kernels, qp_of, replaced
+from tests.tolerances import TIGHT_ANSWER
+
+SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1")
+FILLS = 0x21, 0xFF  # a bool that is neither true nor false; NaN
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder for what is compiled, where there is a compiler."""
+    if emulator.compiler() is None:
+        pytest.skip(emulator.NO_COMPILER)
+    return tmp_path_factory.mktemp("kernels")
+
+
+@pytest.fixture(scope="module")
+def library(folder, native, repository):
+    """The kernels for the best instruction set."""
+    return compile_kernels(repository, folder, native.variants()[-1], "-O1")
+
+
+@pytest.mark.parametrize("packed", [True, False], ids=["lanes", "one"])
+def test_what_scratch_memory_holds_changes_no_bit(library, packed):
+    for qp in sanitized.problems():
+        found = []
+        for fill in (0, *FILLS):
+            with replaced(Library(library, packed=packed, fill=fill)), np.errstate(all="ignore"):
+                found.append(sanitized.run(qp))
+        (status, expected, derived), *others = found
+        for own_status, own, own_derived in others:
+            assert np.array_equal(own_status, status)
+            assert_same_bits(own, expected, own._fields)
+            assert_same_bits(own_derived[0], derived[0], derived[0]._fields)
+            assert np.array_equal(own_derived[1], derived[1])
+            assert np.array_equal(own_derived[2], derived[2])
+
+
+def test_both_number_types_give_the_same_answers(library):
+    """Lanes, and one problem with its vectors along rows: all sizes through both."""
+    for data in sanitized.sized():
+        found = []
+        for packed in (True, False):
+            with replaced(Library(library, packed=packed)):
+                found.append(sanitized.run(qp_of(data)))
+        (_, one, derived), (status, other, other_derived) = found
+        assert not status.any()
+        assert len(one.x) == len(other.x) == len(status)
+        assert np.abs(one.iterations - other.iterations).max() <= 1
+        assert np.array_equal(one.active, other.active)
+        assert np.array_equal(one.scaling[:, :-1], other.scaling[:, :-1])
+        for name in ("x", "s", "lam", "nu", "numbers"):
+            assert_near(getattr(other, name), getattr(one, name), TIGHT_ANSWER, name)
+        for name in Rhs._fields:
+            assert_near(getattr(other_derived[0], name), getattr(derived[0], name), TIGHT_ANSWER)
+
+
+@pytest.mark.skipif(emulator.sanitizer() is None, reason=emulator.NO_SANITIZER)
+@pytest.mark.parametrize("variant", ["baseline", "best"])
+def test_sanitizers_find_nothing(folder, native, repository, variant):
+    variant = native.variants()[-1] if variant == "best" else variant
+    path = compile_kernels(repository, folder, variant, *SANITIZE)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.kernels.sanitized", str(path)],
+        cwd=repository, env=emulator.sanitizer(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-5000:]
+    assert int(done.stdout.split()[0]) > 1000

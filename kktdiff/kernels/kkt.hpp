@@ -324,13 +324,18 @@ void residual(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &rhs, const
   for (int i = 0; i < k; i++) left.nu[i] = rhs.nu[i] - left.nu[i];
 }
 
-// Infinity norm in the units of the first row.
+// Infinity norm in the units of the first row; NaN stays.
 template <class T>
 T size_of(const Sizes &z, const Weights<T> &w, const Rhs<T> &r) {
-  T rows = 0.0;
-  for (int i = 0; i < z.rows(); i++)
-    rows = max(min(w.w[i] / w.theta, T(1.0)) * abs(r.c[i]), rows);
-  return max(norm_inf(z.n, r.x), w.theta * max(rows, norm_inf(z.k, r.nu)));
+  T rows = 0.0, poison = 0.0;
+  for (int i = 0; i < z.rows(); i++) {
+    const T own = select(w.w[i] > 0.0, r.c[i], T(0.0));
+    rows = max(min(w.w[i] / w.theta, T(1.0)) * abs(own), rows);
+    poison = fma(own, T(0.0), poison);
+  }
+  for (int j = 0; j < z.n; j++) poison = fma(r.x[j], T(0.0), poison);
+  for (int i = 0; i < z.k; i++) poison = fma(r.nu[i], T(0.0), poison);
+  return max(norm_inf(z.n, r.x), w.theta * max(rows, norm_inf(z.k, r.nu))) + poison;
 }
 
 template <class T>

@@ -81,7 +81,7 @@ template <class T>
 void check_termination(const Problem<T> &q, const Units<T> &u, const Residuals<T> &r, const Errors<T> &e,
                        const Stage &stage, int max_iter, Mask<T> hopeless, Mask<T> no_bound, Mask<T> no_point,
                        Loop<T> &loop) {
-  const T worst = e.worst(), quality = max(worst, relative_gap(u, r));
+  const T worst = e.worst(), quality = max(relative_gap(u, r), worst);  // NaN stays
   const Mask<T> running = loop.status == T(RUNNING), better = running & (quality < loop.best_error);
   assign(q.size, better, loop.point, loop.best);
   loop.best_error = select(better, quality, loop.best_error);

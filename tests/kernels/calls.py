@@ -66,10 +66,7 @@ class Library:
         if name not in ("solve", "derive"):
             return real_call(name, sizes, options, arrays, threads)
         places = [None if v is None else v.ctypes.data for v in arrays]
-        shared = [v is None or len(v) != sizes[0] for v in arrays]
-        steps = [
-            0 if s else v.strides[0] // v.itemsize for s, v in zip(shared, arrays, strict=True)
-        ]
+        steps = [_step(v, sizes[0]) for v in arrays]
         self._run(
             int(name == "derive"),
             int(self._packed),
@@ -80,6 +77,12 @@ class Library:
             (ctypes.c_int64 * len(arrays))(*steps),
         )
         return 1
+
+
+def _step(array, batch):
+    """Return how many entries there are from one element to the next, 0 where all share one."""
+    alone = array is None or len(array) != batch
+    return 0 if alone else array.strides[0] // array.itemsize
 
 
 @contextmanager

@@ -164,7 +164,8 @@ Mask<T> unbounded(const Problem<T> &q, const Units<T> &u, const Residuals<T> &r,
   Mask<T> found = mask<T>(false);
   if (!any(look)) return found;
   changes(z, loop.point, loop.before, p);
-  for (const T *x : {loop.point.x, p.x_change}) {
+  const T *directions[2] = {loop.point.x, p.x_change};
+  for (const T *x : directions) {
     const Mask<T> own = look & !found & is_ray(q, u, x, loop.point, p, descent);
     keep_proof<T>(z, own, p.x, nullptr, nullptr, descent, out);
     found = found | own;

@@ -6,7 +6,7 @@ namespace kktdiff {
 namespace {
 
 constexpr Stage STAGES[] = {
-  {1e-6, false, 2, POLISH_TRY}, {1e-9, true, 0, 0}, {1e-9, true, 2, 0}, {1e-15, true, 2, 0}};
+  {1e-6, false, 2, 1e-4}, {1e-9, true, 0, 0}, {1e-9, true, 2, 0}, {1e-15, true, 2, 0}};
 constexpr int CORRECTIONS = 2, WARM_CORRECTIONS = 4, ACTIVE_SET_CHANGE_DIVISOR = 4;
 
 // Records of what each lane went through, where the caller wants them.

@@ -7,8 +7,10 @@ import pytest
 from kktdiff import _kkt, _settings
 from kktdiff._interior_point import (
     active_set,
+    certificates,
     driver,
     mehrotra,
+    newton,
     program,
     scaling,
     termination,
@@ -39,6 +41,14 @@ CONSTANTS = {
         "ROUNDING_TOL": active_set.ROUNDING_TOL,
         "POLISH_LOOSE": active_set._LOOSE,
         "POLISH_TRY": driver._POLISH_TRY,
+        "STEP_ACCURACY": newton._ACCURACY,
+        "CONTRADICTION": _settings.CONTRADICTION,
+        "EXACT": certificates.EXACT,
+        "STEEP": certificates._STEEP,
+        "FEASIBLE": certificates._FEASIBLE,
+        "WORTH_A_LOOK": certificates._WORTH_A_LOOK,
+        "SURE": certificates._SURE,
+        "NEARBY": certificates._NEARBY,
         "TERM_FLOOR": termination._FLOOR,
         "LEAST_MU": termination._LEAST_MU,
         "CEILING": termination._CEILING,
@@ -86,10 +96,10 @@ def test_one_floor_serves_iteration_and_polishing():
 
 
 def test_stages(header):
-    (text,) = re.findall(r"constexpr Stage STAGES\[\] = \{(.*)\};", header("driver.hpp"))
+    (text,) = re.findall(r"Stage STAGES\[\] = \{(.*?)\};", header("driver.hpp"), re.DOTALL)
     found = [
-        mehrotra.Stage(float(tol), careful == "true", restarts=int(restarts))
-        for tol, careful, restarts in re.findall(r"\{(\S+), (\w+), (\d+)\}", text)
+        mehrotra.Stage(float(tol), careful == "true", restarts=int(restarts), near=float(near))
+        for tol, careful, restarts, near in re.findall(r"\{(\S+), (\w+), (\d+), (\S+)\}", text)
     ]
     assert tuple(found) == driver._STAGES
     assert len(found) == method.STAGES

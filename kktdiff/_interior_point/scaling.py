@@ -97,13 +97,18 @@ def _in_box_units(
     D, *sides = weights
     empty = sum(top(M, axis=1) for M in matrices) == 0
     boxes, unit = _boxes(qp, D, empty)
-    if not bool(namespace(D).any(boxes > 0)):
+    xp = namespace(D)
+    if not bool(xp.any(boxes > 0)):
         return weights  # shared where the matrices are
     D = D * power_of_two(boxes / unit)
     norms = (
         top(w[..., None] * M * D[:, None, :]) for w, M in zip(sides, matrices[1:], strict=True)
     )
-    rows, eqs = (w / _below(norm, _BALANCED[0]) for w, norm in zip(sides, norms, strict=True))
+    some = xp.any(boxes > 0, axis=1)[:, None]
+    rows, eqs = (
+        w / xp.where(some, _below(norm, _BALANCED[0]), 1.0)
+        for w, norm in zip(sides, norms, strict=True)
+    )
     return D, rows, eqs
 
 

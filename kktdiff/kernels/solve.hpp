@@ -166,7 +166,7 @@ void solve_group(const Group<T> &g, Solver<T> &s, int stages, int max_iter) {
   for (int l = 0; l < g.count(); l++) {
     const std::int64_t element = g.element(l);
     *array<std::int64_t>(g.call, OUT_STATUS, element) =
-      std::int64_t(lane(s.lowest.convex, l) ? lane(s.verdict, l) : double(NONCONVEX));
+      lane(s.lowest.convex, l) ? std::int64_t(lane(s.verdict, l)) : std::int64_t(NONCONVEX);
     *array<std::int64_t>(g.call, OUT_ITERATIONS, element) = std::int64_t(lane(s.loop.iterations, l));
   }
 }

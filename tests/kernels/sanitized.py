@@ -9,10 +9,14 @@ import sys
 import numpy as np
 
 from kktdiff._records import Point, Rhs
+from kktdiff._status import Status
 from kktdiff.kernels import method
 from tests import fuzz
 from tests.kernels.calls import Library, qp_of, replaced
 from tests.problems import Sizes, known
+from tests.unsolvable import conflicting, contradictory, stacked, unbounded
+
+SOLVED, INFEASIBLE = (Status.SOLVED,), (Status.PRIMAL_INFEASIBLE, Status.DUAL_INFEASIBLE)
 
 
 def sized():
@@ -26,27 +30,32 @@ def sized():
 
 
 def problems():
-    """Yield batches of all sizes, then of all kinds that the kernels take."""
+    """Yield batches of all sizes, of all kinds that the kernels take, and without solutions."""
     yield from map(qp_of, sized())
     for kind in fuzz.KINDS:
         qp = qp_of(fuzz.draw(kind, 300)[0])
         if method.supports(qp):
             yield qp
+    for draw in (contradictory, unbounded, conflicting):
+        for sizes in (Sizes(5, 6, 1, True, True), Sizes(3, 4, 0), Sizes(7, 0, 2, True, True)):
+            yield qp_of(stacked(draw, np.random.default_rng(2), sizes, (11,)))
 
 
 def run(qp):
-    """Solve, with records, from the solution again, and with few iterations; then derive."""
+    """Solve, with records, from the solution again, and with few iterations; then derive.
+
+    Return all statuses, the points of what has a solution, the proofs of what has none, and what
+    `derive` returns for the former.
+    """
     out = method.solve(qp, None, 100, traced=True)
     method.solve(qp, Point(out.x, out.s, out.lam, out.nu), 100)
     method.solve(qp, None, 3, traced=True)
     rng = np.random.default_rng(1)
     rhs = Rhs(*(rng.normal(size=(*v.shape, 2)) for v in (out.x, out.s, out.nu)))
-    done = out.take(out.status == 0)
-    solved = qp.take(np.flatnonzero(out.status == 0))
-    found = method.derive(
-        solved, done.scaling, done.active, Rhs(*(v[out.status == 0] for v in rhs)), 1e-16
-    )
-    return out.status, done, found
+    at, without = (np.flatnonzero(np.isin(out.status, some)) for some in (SOLVED, INFEASIBLE))
+    done, rhs = out.take(at), Rhs(*(v[at] for v in rhs))
+    derived = method.derive(qp.take(at), done.scaling, done.active, rhs, 1e-16)
+    return out.status, done, [v[without] for v in (out.x, out.lam, out.nu)], derived
 
 
 def main(path):

@@ -83,27 +83,29 @@ KKTDIFF_INLINE void update_rows(int depth, const double *left, const double *rig
   if (j < n) update_tile<R, 1>(depth, left, right + j, n, H + j, n - j);
 }
 
-#define KKTDIFF_WITH_ROWS(rest, call)                       \
-  switch ((rest) < ROWS ? (rest) : ROWS) {                  \
-    case 1: { constexpr int R = 1; call; break; }           \
-    case 2: { constexpr int R = 2; call; break; }           \
-    case 3: { constexpr int R = 3; call; break; }           \
-    case 4: { constexpr int R = ROWS < 4 ? 1 : 4; call; break; } \
-    case 5: { constexpr int R = ROWS < 5 ? 1 : 5; call; break; } \
-    default: { constexpr int R = ROWS; call; }              \
-  }
-
-inline void update_some(int rows, int depth, const double *left, const double *right, int n, int j, double *H) {
-  KKTDIFF_WITH_ROWS(rows, (update_rows<R>(depth, left, right, n, j, H)))
+// The same for `rows` rows, at most R.
+template <int R = ROWS>
+void update_some(int rows, int depth, const double *left, const double *right, int n, int j, double *H) {
+  if constexpr (R > 1)
+    if (rows < R) return update_some<R - 1>(rows, depth, left, right, n, j, H);
+  update_rows<R>(depth, left, right, n, j, H);
 }
+
+constexpr int BLOCK = 1 << 15;  // entries of G that stay in the cache for all tiles of H
 
 // The upper triangle of H += G' diag(w) G; w: (m) or null for ones, panel: (m, ROWS)
 inline void add_gram(int m, int n, const double *G, const double *w, double *panel, double *H) {
-  for (int i = 0; i < n; i += ROWS) {
-    const int rows = n - i < ROWS ? n - i : ROWS;
-    for (int q = 0; q < m; q++)
-      for (int r = 0; r < rows; r++) panel[q * ROWS + r] = (w ? w[q] : 1.0) * G[q * n + i + r];
-    update_some(rows, m, panel, G, n, i, H + i * n);
+  const int step = n > 0 && BLOCK / n > 32 ? BLOCK / n : 32;
+  for (int first = 0; first < m; first += step) {
+    const int depth = m - first < step ? m - first : step;
+    const double *own = G + first * n;
+    for (int i = 0; i < n; i += ROWS) {
+      const int rows = n - i < ROWS ? n - i : ROWS;
+      for (int q = 0; q < depth; q++)
+        for (int r = 0; r < rows; r++)
+          panel[q * ROWS + r] = (w ? w[first + q] : 1.0) * own[q * n + i + r];
+      update_some(rows, depth, panel, own, n, i, H + i * n);
+    }
   }
 }
 

@@ -144,6 +144,18 @@ def broadcast(array: Array, shape: tuple[int, ...]) -> Array:
     return array if array.shape == shape else namespace(array).broadcast_to(array, shape)
 
 
+def reshaped(array: Array, shape: tuple[int, ...]) -> Array:
+    """Reshape `array`; skip the costly call where a dimension of one is all that differs."""
+    own = array.shape
+    if own == shape:
+        return array
+    if shape == (1, *own):
+        return array[None, ...]
+    if own == (1, *shape):
+        return array[0, ...]
+    return namespace(array).reshape(array, shape)
+
+
 def concat(parts: Sequence[Array], axis: int) -> Array:
     """Concatenate along `axis`, with batch dimensions of length one broadcast first."""
     xp = namespace(parts[0])

@@ -6,12 +6,11 @@ Broadcasting rules and dtype rules stand here and in `_problem`, nowhere else.
 import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-import array_api_compat
-
 from kktdiff import backends
-from kktdiff._arrays import namespace
+from kktdiff._arrays import namespace, reshaped
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
 
@@ -25,7 +24,9 @@ class Given(NamedTuple):
 
     arrays: dict[str, Array | None]
     batch: tuple[int, ...]  # the broadcast batch shape
+    length: int  # number of elements
     sizes: dict[str, int]  # n, m, k
+    shared: frozenset[str]  # names of the arrays that serve the whole batch
     dtype: str  # "float32" or "float64": what results are given in
     home: Backend  # the library of the inputs, where results live
     backend: Backend  # where the work is done
@@ -42,23 +43,26 @@ class Given(NamedTuple):
         array = self.arrays[name]
         if array is None:
             return None
-        core = len(CORE[name])
-        lead, tail = array.shape[: array.ndim - core], array.shape[array.ndim - core :]
-        length = 1
-        if math.prod(lead) != 1:
-            length = math.prod(self.batch)
+        split = array.ndim - len(CORE[name])
+        lead, tail = array.shape[:split], array.shape[split:]
+        if math.prod(lead) == 1:
+            return self.receive(array, (1, *tail))
+        if lead != self.batch:
             array = namespace(array).broadcast_to(array, (*self.batch, *tail))
-        return self.receive(array, (length, *tail))
+        return self.receive(array, (self.length, *tail))
 
     def receive(self, array: Array, shape: tuple[int, ...]) -> Array:
         """Bring `array` to the backend, in float64, reshaped."""
-        xp = self.backend.xp
-        return xp.reshape(self.backend.receive(array, xp.float64, None), shape)
+        return reshaped(self.backend.receive(array, self.backend.xp.float64, None), shape)
 
     def give(self, array: Array) -> Array:
         """Return a flat result (B, ...) in the batch's shape, in the caller's library and dtype."""
-        if len(self.batch) != 1:
+        if not self.batch:
+            array = array[0, ...]
+        elif len(self.batch) > 1:
             array = namespace(array).reshape(array, (*self.batch, *array.shape[1:]))
+        if self.dtype == "float64" and self.home is self.backend:
+            return array
         return self.send(array)
 
     def send(self, array: Array) -> Array:
@@ -79,16 +83,15 @@ class Given(NamedTuple):
         their contributions.
         """
         own = self.arrays[name].shape  # type: ignore[union-attr]
-        xp = namespace(grad)
-        core = len(CORE[name])
-        tail = grad.shape[1:]
-        lead = own[: len(own) - core]
-        if math.prod(lead) != 1:
-            grad = xp.reshape(grad, (*self.batch, *tail))
+        if name not in self.shared:
+            lead = own[: len(own) - len(CORE[name])]
             lead = (1,) * (len(self.batch) - len(lead)) + tuple(lead)
             axes = tuple(i for i, (a, b) in enumerate(zip(lead, self.batch, strict=True)) if a != b)
-            grad = xp.sum(grad, axis=axes) if axes else grad
-        return self.send(xp.reshape(grad, own))
+            if axes:
+                xp = namespace(grad)
+                grad = xp.reshape(grad, (*self.batch, *grad.shape[1:]))
+                grad = xp.sum(grad, axis=axes)
+        return self.send(reshaped(grad, own))
 
 
 def check(arrays: dict[str, Any], backend: str | None) -> Given:
@@ -112,10 +115,9 @@ def check(arrays: dict[str, Any], backend: str | None) -> Given:
             )
     arrays = {name: backends.adopt(array, name) for name, array in arrays.items()}
     home = _same_library(arrays)
-    dtype = _same_dtype(arrays)
-    sizes = _core_sizes(arrays)
+    forms = [(k, tuple(v.shape), v.dtype) for k, v in arrays.items() if v is not None]
     work = home if backend is None else backends.get(backend)
-    return Given(arrays, _batch(arrays), sizes, dtype, home, work)
+    return Given(arrays, *_layout(type(arrays["Q"]).__name__, *forms), home, work)
 
 
 def check_weights(given: Given, weights: Mapping[str, Array]) -> dict[str, Array]:
@@ -167,7 +169,7 @@ def _broadcasts(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
 
 
 def _same_library(arrays: dict[str, Any]) -> Backend:
-    home = None
+    home = device = None
     for name, array in arrays.items():
         if array is None:
             continue
@@ -176,72 +178,82 @@ def _same_library(arrays: dict[str, Any]) -> Backend:
             found = home if known else backends.for_array(array)
         except TypeError as error:
             raise TypeError(f"{name}: {error}") from None
-        home = home or found
-        if found != home:
+        if home is None:
+            home, device = found, array.device
+        if found is not home and found != home:
             raise TypeError(
                 f"{name} is a {type(array).__name__}, but Q is a {type(arrays['Q']).__name__}: "
                 "convert all arrays to one library"
             )
-        if array_api_compat.device(array) != array_api_compat.device(arrays["Q"]):
+        if array.device != device:
             raise TypeError(
-                f"{name} is on device {array_api_compat.device(array)}, but Q is on "
-                f"{array_api_compat.device(arrays['Q'])}: move all arrays to one device"
+                f"{name} is on device {array.device}, but Q is on {device}: move all arrays to "
+                "one device"
             )
     return home  # type: ignore[return-value]  # Q is never None here
 
 
-def _same_dtype(arrays: dict[str, Any]) -> str:
-    dtypes = {name: array.dtype for name, array in arrays.items() if array is not None}
-    xp = namespace(arrays["Q"])
-    for name, dtype in dtypes.items():
-        if dtype not in (xp.float32, xp.float64):
+Form = tuple[str, tuple[int, ...], Any]  # an array's name, shape and dtype
+
+
+@lru_cache  # calls in a loop are of one form
+def _layout(
+    kind: str, *forms: Form
+) -> tuple[tuple[int, ...], int, dict[str, int], frozenset[str], str]:
+    """Return the facts of `Given` that the forms of arrays of a `kind` tell."""
+    shapes = {name: shape for name, shape, _ in forms}
+    dtype = _same_dtype({name: dtype for name, _, dtype in forms})
+    sizes = _core_sizes(shapes)
+    batch = _batch(shapes)
+    leads = {name: shape[: len(shape) - len(CORE[name])] for name, shape in shapes.items()}
+    shared = frozenset(name for name, lead in leads.items() if math.prod(lead) == 1)
+    return batch, math.prod(batch), sizes, shared, dtype
+
+
+def _same_dtype(dtypes: dict[str, Any]) -> str:
+    short = {name: str(dtype).rsplit(".", maxsplit=1)[-1] for name, dtype in dtypes.items()}
+    for name, dtype in short.items():
+        if dtype not in ("float32", "float64"):
             raise TypeError(
-                f"{name} has dtype {_short(dtype)}: expected float64 or float32; convert it first"
+                f"{name} has dtype {dtype}: expected float64 or float32; convert it first"
             )
-        if dtype != dtypes["Q"]:
+        if dtype != short["Q"]:
             raise TypeError(
-                f"{name} has dtype {_short(dtype)}, but Q has {_short(dtypes['Q'])}: "
-                "convert all arrays to one dtype"
+                f"{name} has dtype {dtype}, but Q has {short['Q']}: convert all arrays to one dtype"
             )
-    return "float64" if dtypes["Q"] == xp.float64 else "float32"
+    return short["Q"]
 
 
-def _short(dtype: Any) -> str:
-    return str(dtype).rsplit(".", maxsplit=1)[-1]
-
-
-def _core_sizes(arrays: dict[str, Any]) -> dict[str, int]:
+def _core_sizes(shapes: dict[str, tuple[int, ...]]) -> dict[str, int]:
     """Find n, m and k; check the core dimensions of all arrays against each other."""
     sizes: dict[str, int] = {}
     source: dict[str, str] = {}
     for name in ("p", *(other for other in CORE if other != "p")):
-        array, core = arrays[name], CORE[name]
-        if array is None:
+        shape, core = shapes.get(name), CORE[name]
+        if shape is None:
             continue
         wanted = "(..., " + ", ".join(core) + ")"
-        if array.ndim < len(core):
-            raise ValueError(f"{name} has shape {tuple(array.shape)}: expected {wanted}")
-        for letter, size in zip(core, array.shape[array.ndim - len(core) :], strict=True):
+        if len(shape) < len(core):
+            raise ValueError(f"{name} has shape {shape}: expected {wanted}")
+        for letter, size in zip(core, shape[len(shape) - len(core) :], strict=True):
             if size != sizes.setdefault(letter, size):
                 known = source[letter]
                 raise ValueError(
-                    f"{name} has shape {tuple(array.shape)}: expected {wanted} with "
-                    f"{letter} = {sizes[letter]}, as {known} has shape {tuple(arrays[known].shape)}"
+                    f"{name} has shape {shape}: expected {wanted} with "
+                    f"{letter} = {sizes[letter]}, as {known} has shape {shapes[known]}"
                 )
             source.setdefault(letter, name)
     if sizes["n"] == 0:
-        raise ValueError(f"p has shape {tuple(arrays['p'].shape)}: expected at least one variable")
+        raise ValueError(f"p has shape {shapes['p']}: expected at least one variable")
     return {"n": sizes["n"], "m": sizes.get("m", 0), "k": sizes.get("k", 0)}
 
 
-def _batch(arrays: dict[str, Any]) -> tuple[int, ...]:
+def _batch(shapes: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
     """Return the broadcast shape of all leading dimensions."""
     batch: list[int] = []
     source: list[str] = []
-    for name, array in arrays.items():
-        if array is None:
-            continue
-        lead = tuple(array.shape[: array.ndim - len(CORE[name])])
+    for name, shape in shapes.items():
+        lead = shape[: len(shape) - len(CORE[name])]
         if len(lead) > len(batch):
             grow = len(lead) - len(batch)
             batch, source = [1] * grow + batch, [name] * grow + source
@@ -251,8 +263,7 @@ def _batch(arrays: dict[str, Any]) -> tuple[int, ...]:
             elif size not in (1, batch[i]):
                 other = source[i]
                 raise ValueError(
-                    f"the batch shapes of {name} with shape {tuple(array.shape)} and {other} with "
-                    f"shape {tuple(arrays[other].shape)} do not broadcast: {size} against "
-                    f"{batch[i]}"
+                    f"the batch shapes of {name} with shape {shape} and {other} with "
+                    f"shape {shapes[other]} do not broadcast: {size} against {batch[i]}"
                 )
     return tuple(batch)

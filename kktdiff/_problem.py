@@ -4,7 +4,6 @@
 batch flattened to one dimension, in float64; shared arrays keep a batch dimension of length one.
 """
 
-import math
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, NamedTuple, TypeVar
@@ -20,19 +19,25 @@ Result = TypeVar("Result")
 NAMES = ("Q", "p", "G", "h", "A", "b", "lb", "ub")
 
 
+class Faults(NamedTuple):
+    """What is wrong with the data of each element."""
+
+    invalid: Array  # (B,) bool: NaN, or an infinity where none may be
+    contradictory: Array  # (B,) bool: lb > ub, or a right-hand side that nothing meets
+    crossing: Array  # (B,): least violation of bounds that cross by rounding
+
+
 class Problem(NamedTuple):
     """The caller's arrays, checked, and the flat batch that is computed with."""
 
     given: Given
     qp: QP
-    invalid: Array  # (B,) bool: NaN, or an infinity where none may be
-    contradictory: Array  # (B,) bool: lb > ub, or a right-hand side that nothing meets
-    crossing: Array  # (B,): least violation of bounds that cross by rounding
+    faults: Faults | None  # None: no element has any
 
     @property
     def length(self) -> int:
         """Number of elements of the flat batch."""
-        return math.prod(self.given.batch)
+        return self.given.length
 
 
 def build(given: Given, soft: dict[str, Array] | None = None) -> Problem:
@@ -49,18 +54,15 @@ def build(given: Given, soft: dict[str, Array] | None = None) -> Problem:
     p = a["p"]
     xp = namespace(p)
 
-    def zeros(*shape: int) -> Array:
-        return xp.zeros((1, *shape), dtype=p.dtype, device=p.device)
-
-    G, h = (zeros(0, n), zeros(0)) if a["G"] is None else (a["G"], a["h"])
-    A, b = (zeros(0, n), zeros(0)) if a["A"] is None else (a["A"], a["b"])
+    none = a["Q"][:1, :0, :], p[:1, :0]
+    G, h = none if a["G"] is None else (a["G"], a["h"])
+    A, b = none if a["A"] is None else (a["A"], a["b"])
     lb, ub = a["lb"], a["ub"]
     sides = [side for side in (None if lb is None else -lb, ub) if side is not None]
-    d = concat([h, *sides], axis=1)
+    d = concat([h, *sides], axis=1) if sides else h
     absent = d >= INFINITE
-    fixed = value = None
-    crossing = zeros(n)
-    if lb is not None and ub is not None and soft is None:
+    fixed = value = crossing = None
+    if lb is not None and ub is not None and soft is None and _may_meet(lb, ub):
         fixed, value, crossing = _fixed(lb, ub)
         never = xp.zeros(h.shape, dtype=xp.bool, device=p.device)
         absent = absent | concat([never, fixed, fixed], axis=1)
@@ -68,12 +70,20 @@ def build(given: Given, soft: dict[str, Array] | None = None) -> Problem:
             fixed = value = None
     bounds = (0 if lb is None else n, 0 if ub is None else n)
     Q = given.backend.symmetric(a["Q"])
-    clean = xp.where(absent, xp.zeros_like(d), d)
-    qp = QP(Q, p, G, A, b, clean, ~absent, fixed, value, None, None, None, bounds)
+    limits = xp.where(absent, 0.0, d)
+    qp = QP(Q, p, G, A, b, limits, ~absent, fixed, value, None, None, None, bounds)
     if soft is not None:
         rows = [soft[name] for name in ("h", "lb", "ub") if name in soft]
         qp = qp._replace(soft=concat(rows, axis=1) if rows else None, soft_nu=soft.get("b"))
-    return Problem(given, qp, *_faults(qp, d, crossing, given))
+    sound = crossing is None and given.backend.bounded((Q, p, G, A, b), d, INFINITE)
+    return Problem(given, qp, None if sound else _faults(qp, d, crossing, given.length))
+
+
+def _may_meet(lb: Array, ub: Array) -> bool:
+    """Return False if lb is below ub by more than rounding in all entries."""
+    xp = namespace(lb)
+    size = xp.minimum(xp.abs(lb), xp.abs(ub))
+    return bool(xp.any(ub - lb - 2 * ROUNDING * size <= 0))  # NaN, not met, for no bounds at all
 
 
 def _fixed(lb: Array, ub: Array) -> tuple[Array, Array, Array]:  # each (B, n)
@@ -93,25 +103,26 @@ def _fixed(lb: Array, ub: Array) -> tuple[Array, Array, Array]:  # each (B, n)
     return fixed, xp.where(low == high, low, value), xp.where(wrong_way > 0, wrong_way, 0.0)
 
 
-def _faults(qp: QP, d: Array, crossing: Array, given: Given) -> tuple[Array, Array, Array]:
-    """Return which elements are invalid, which contradict themselves, and the crossing left."""
+def _faults(qp: QP, d: Array, crossing: Array | None, length: int) -> Faults:
+    """Find the elements that are invalid, those that contradict themselves, and the crossing."""
     xp = namespace(qp.p)
-    shape = (math.prod(given.batch),)
 
     def over(bad: Array) -> Array:  # any over all but the first axis, for every element
-        return broadcast(xp.any(bad, axis=tuple(range(1, bad.ndim))), shape)
+        return broadcast(xp.any(bad, axis=tuple(range(1, bad.ndim))), (length,))
 
     invalid = over(xp.isnan(d))
     for array in (qp.Q, qp.p, qp.G, qp.A):
         invalid = invalid | over(~xp.isfinite(array))
     invalid = invalid | over(~(xp.abs(qp.b) < INFINITE))
     contradictory = over(d <= -INFINITE)
+    if crossing is None:
+        return Faults(invalid, contradictory & ~invalid, xp.zeros_like(invalid, dtype=d.dtype))
     beyond = crossing > 0
     if qp.fixed is not None:
         beyond = beyond & ~qp.fixed
     contradictory = contradictory | over(beyond)
     half = xp.max(xp.where(beyond, 0.0, crossing), axis=1) / 2
-    return invalid, contradictory & ~invalid, broadcast(half, shape)
+    return Faults(invalid, contradictory & ~invalid, broadcast(half, (length,)))
 
 
 def objective(qp: QP, x: Array) -> Array:  # (B, n) -> (B,)

@@ -6,7 +6,7 @@ never changed; `take` gives the same record of some elements.
 
 from typing import NamedTuple
 
-from kktdiff._arrays import common, concat, taken
+from kktdiff._arrays import concat, taken
 from kktdiff._typing import Array
 
 
@@ -39,7 +39,8 @@ class QP(NamedTuple):
     @property
     def length(self) -> int:
         """Number of elements."""
-        return common([v.shape[0] for v in self._arrays()])
+        lengths = (v.shape[0] for v in self[:-1] if v is not None)
+        return next((length for length in lengths if length != 1), 1)
 
     def take(self, index: Array) -> "QP":
         """Return the elements `index` of the batch."""
@@ -49,9 +50,6 @@ class QP(NamedTuple):
         """Return d and b with the shifts that the multipliers of soft rows cause."""
         d = self.d if self.soft is None else self.d + self.soft * lam
         return d, self.b if self.soft_nu is None else self.b + self.soft_nu * nu
-
-    def _arrays(self) -> list[Array]:
-        return [v for v in self[:-1] if v is not None]
 
     def split(self, rows: Array) -> tuple[Array, Array, Array]:  # (B, M, ...)
         """Split an inequality vector into its parts for G, lb and ub."""

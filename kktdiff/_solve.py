@@ -137,22 +137,19 @@ def solve_qp(
         raise ValueError('shift_weights was given: expected infeasible="closest" with it')
     report = Table() if verbose is True else (verbose or None)
     settings = settings_.checked(tol, max_iter, given.dtype, report)
-    inner = settings._replace(tol=min(settings.tol, INNER_TOL), max_iter=INNER_ITER, report=None)
     with given.at_work():
-        weights = check_weights(given, shift_weights or {})
+        weights = None if infeasible == "report" else check_weights(given, shift_weights or {})
         problem = build(given)
         warm = None if warm_start is None else nearby_point(problem, warm_start)
-        fields, first, shifts = _classified(problem, run(problem, warm, settings), inner)
+        found = run(problem, warm, settings)
+        fields = found.fields
         engine: Engine | ClosestEngine
-        stuck = namespace(fields["x"]).nonzero(_unsettled(fields))[0]
-        if infeasible == "closest":
-            fields, engine = repaired_elements(problem, fields, first, stuck, weights, inner)
-        else:
-            fields, engine = nearly_feasible_elements(
-                problem, fields, first, stuck, shifts, inner, settings.tol
-            )
+        engine = Engine(problem, fields["status"], found.kept, found.proofs)
+        if weights is not None or not found.solved:
+            fields, engine = _classified(problem, found, weights, settings)
         solution = Solution(**{k: given.give(v) for k, v in fields.items()}, _engine=engine)
-        _tell(problem, fields["status"], solution, on_failure)
+        if not found.solved:
+            _tell(problem, fields["status"], solution, on_failure)
     return solution
 
 
@@ -170,12 +167,26 @@ def _unsettled(fields: dict[str, Array]) -> Array:  # (B,) bool
 
 
 def _classified(
+    problem: Problem, found: BatchResult, weights: dict[str, Array] | None, settings: Settings
+) -> tuple[dict[str, Array], Engine | ClosestEngine]:
+    """Analyse the elements that are not solved; return the fields and the engine after that.
+
+    With `weights`, those that are infeasible are replaced by the closest feasible ones.
+    """
+    inner = settings._replace(tol=min(settings.tol, INNER_TOL), max_iter=INNER_ITER, report=None)
+    fields, engine, shifts = _with_proofs(problem, found, inner)
+    stuck = namespace(fields["x"]).nonzero(_unsettled(fields))[0]
+    if weights is not None:
+        return repaired_elements(problem, fields, engine, stuck, weights, inner)
+    return nearly_feasible_elements(problem, fields, engine, stuck, shifts, inner, settings.tol)
+
+
+def _with_proofs(
     problem: Problem, found: BatchResult, settings: Settings
 ) -> tuple[dict[str, Array], Engine, Known | None]:
     """Classify stalled elements; return the fields, the engine with their proofs, and shifts."""
-    fields, kept, proofs = found
+    fields, status, proofs = found.fields, found.fields["status"], found.proofs
     known = None
-    status = fields["status"]
     xp = namespace(status)
     stalled = _stalled(fields)
     some = xp.nonzero(stalled | _unsettled(fields))[0]
@@ -188,7 +199,7 @@ def _classified(
         proven = xp.nonzero(found_one)[0]
         proofs = (*proofs, (take(some, proven), verdict.proof.take(proven)))
         fields = without_points(fields | {"status": status}, take(some, proven))
-    return fields, Engine(problem, status, kept, proofs), known
+    return fields, Engine(problem, status, found.kept, proofs), known
 
 
 def _tell(problem: Problem, status: Array, solution: Solution, on_failure: str) -> None:

@@ -54,7 +54,7 @@ class ClosestEngine:
             if total[name] is None:
                 continue
             xp = namespace(value)
-            if self.main.shared(name):
+            if name in self.problem.given.shared:
                 whole = xp.sum(value, axis=0, keepdims=True)
             else:
                 whole = self._spread(value)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from kktdiff._arrays import namespace
-from kktdiff._interior_point.compiled import KeptGroup, Ready, solve_compiled
+from kktdiff._arrays import broadcast, namespace, take
+from kktdiff._interior_point.compiled import KeptGroup, Piece, solve_compiled
 from kktdiff._interior_point.driver import solve_chunk
 from kktdiff._interior_point.gather import Proofs, collect
 from kktdiff._interior_point.parts import Part
@@ -21,6 +21,7 @@ class BatchResult(NamedTuple):
     """Fields, kept factors and proofs of a solved batch."""
 
     fields: dict[str, Array]  # of the solution, each (B, ...)
+    solved: bool  # all elements are, and no more is to be said
     kept: tuple[KeptGroup, ...]
     proofs: Proofs
 
@@ -30,25 +31,29 @@ def run(problem: Problem, warm: Point | None, settings: Settings) -> BatchResult
 
     The compiled kernels go first, where there are any for the backend and the form of the QP.
     """
-    parts: list[Part] = []
+    backend, faults = problem.given.backend, problem.faults
+    xp = namespace(problem.qp.p)
+    places = xp.arange(problem.length, device=problem.qp.p.device)
+    if faults is not None:
+        places = xp.nonzero(~(faults.invalid | faults.contradictory))[0]
+    pieces: list[Piece] = []
     kept: list[KeptGroup] = []
-    ready: list[Ready] = []
-    backend = problem.given.backend
+    parts: list[Part] = []
     compiled = backend.compiled and method.supports(problem.qp)
-    for index, separable in _forms(problem):
+    for index, separable in _forms(problem, places):
         if compiled:
             qp, near = _elements(problem, warm, index)
-            first, own, index = solve_compiled(
+            piece, own, index = solve_compiled(
                 qp, index, near, settings, backend, separable=separable
             )
             if own.index.shape[0]:
-                ready, kept = [*ready, first], [*kept, own]
+                pieces, kept = [*pieces, piece], [*kept, own]
         for some in _chunks(problem, index):
             qp, near = _elements(problem, warm, some)
             done, more = solve_chunk(qp, some, near, settings, backend, separable=separable)
             parts, kept = parts + done, kept + list(more)
-    fields, proofs = collect(problem, parts, ready, settings.tol)
-    return BatchResult(fields, tuple(kept), proofs)
+    fields, proofs = collect(problem, parts, pieces, settings.tol)
+    return BatchResult(fields, faults is None and not parts, tuple(kept), proofs)
 
 
 def _elements(problem: Problem, warm: Point | None, index: Array) -> tuple[QP, Point | None]:
@@ -58,18 +63,22 @@ def _elements(problem: Problem, warm: Point | None, index: Array) -> tuple[QP, P
     return problem.qp if whole else problem.qp.take(index), near
 
 
-def _forms(problem: Problem) -> Iterator[tuple[Array, bool]]:
-    """Yield places of elements that are solved in one form, and True if their H is diagonal.
+def _forms(problem: Problem, places: Array) -> Iterator[tuple[Array, bool]]:
+    """Yield those of `places` that are solved in one form, and True if their H is diagonal.
 
     The form that an element is solved in depends on itself alone, never on its batch.
     """
-    good = ~(problem.invalid | problem.contradictory)
-    xp = namespace(good)
-    separable = separable_elements(problem.qp)
-    for mask, kind in ((good & separable, True), (good & ~separable, False)):
-        places = xp.nonzero(mask)[0]
-        if places.shape[0]:
-            yield places, kind
+    if not places.shape[0]:
+        return
+    qp, xp = problem.qp, namespace(places)
+    if qp.G.shape[-2]:  # no H is diagonal
+        yield places, False
+        return
+    separable = take(broadcast(separable_elements(qp), (problem.length,)), places)
+    for mask, kind in ((separable, True), (~separable, False)):
+        some = take(places, xp.nonzero(mask)[0])
+        if some.shape[0]:
+            yield some, kind
 
 
 def _chunks(problem: Problem, places: Array) -> Iterator[Array]:

@@ -30,10 +30,16 @@ class CompiledKept:
     index: Array  # (B,): each element's place in the caller's flat batch
     qp: QP  # as given
     point: Point  # in the caller's units
-    w: Array  # (B, M): inf for active rows, 0 for the others
+    active: Array  # (B, M) bool: rows that hold as equalities
     scaling: Array  # (B, n + m + k + 2): of the kernels
     separable: bool  # H is diagonal
     backend: Backend
+
+    @cached_property
+    def w(self) -> Array:  # (B, M)
+        """Weights of the rows: infinite for an active row, 0 for an idle one."""
+        xp = namespace(self.active)
+        return xp.where(self.active, xp.inf, 0.0)
 
     @property
     def theta(self) -> Array:  # (B,)
@@ -46,7 +52,7 @@ class CompiledKept:
             take(self.index, index),
             self.qp.take(index),
             self.point.take(index),
-            take(self.w, index),
+            take(self.active, index),
             take(self.scaling, index),
             self.separable,
             self.backend,
@@ -55,7 +61,7 @@ class CompiledKept:
     def refine(self, rhs: Rhs, target: float, backend: Backend) -> tuple[Rhs, Array, Array]:
         """Solve in the caller's units; return the relative residual and what is singular, (B,)."""
         return method.derive(
-            self.qp, self.scaling, self.w > 0, rhs, target, separable=self.separable
+            self.qp, self.scaling, self.active, rhs, target, separable=self.separable
         )
 
     @cached_property
@@ -76,13 +82,7 @@ class CompiledKept:
 KeptGroup = Kept | CompiledKept
 
 
-@dataclass(frozen=True)
-class Ready:
-    """Fields of the elements that the kernels have solved, each (b, ...)."""
-
-    index: Array  # (b,): places in the caller's flat batch
-    fields: dict[str, Array]
-    iterations: Array  # (b,)
+Piece = tuple[Array, dict[str, Array]]  # places of some elements, and their fields, each (b, ...)
 
 
 def solve_compiled(
@@ -93,7 +93,7 @@ def solve_compiled(
     backend: Backend,
     *,
     separable: bool,
-) -> tuple[Ready, CompiledKept, Array]:
+) -> tuple[Piece, CompiledKept, Array]:
     """Solve what the kernels can; also return the places of the elements that are left."""
     if settings.curvature > CURVATURE["float64"]:
         qp = without_noise(qp, settings.curvature, backend)
@@ -102,38 +102,12 @@ def solve_compiled(
     )
     if settings.report is not None:
         report_trace(out.trace, settings.report)
-    xp = namespace(index)
-    solved = out.status == int(Status.SOLVED)
-    if bool(xp.all(solved)):
-        left = index[:0]
-    else:
+    left = index[:0]
+    if out.failures:
+        xp = namespace(index)
+        solved = out.status == int(Status.SOLVED)
         done, left = xp.nonzero(solved)[0], take(index, xp.nonzero(~solved)[0])
         qp, index, out = qp.take(done), take(index, done), out.take(done)
-    w = xp.where(out.active, xp.inf, 0.0)
-    kept = CompiledKept(
-        index, qp, Point(out.x, out.s, out.lam, out.nu), w, out.scaling, separable, backend
-    )
-    return Ready(index, _fields(qp, out), out.iterations), kept, left
-
-
-def _fields(qp: QP, out: method.Solved) -> dict[str, Array]:
-    """Return the fields of a `Solution` but status and iterations."""
-    xp = namespace(out.x)
-    rows, lower, upper = qp.split(out.lam)
-    none = xp.zeros_like(out.x)
-    if qp.fixed is not None:
-        lower = xp.where(qp.fixed & (out.y < 0), -out.y, lower)
-        upper = xp.where(qp.fixed & (out.y > 0), out.y, upper)
-    present = qp.split(qp.present)[0]
-    return {
-        "x": out.x,
-        "s": xp.where(present, qp.split(out.s)[0], xp.inf),
-        "lam": rows,
-        "nu": out.nu,
-        "lam_lb": lower if lower.shape[1] else none,
-        "lam_ub": upper if upper.shape[1] else none,
-        "objective": out.numbers[:, 0],
-        "primal_residual": out.numbers[:, 1],
-        "dual_residual": out.numbers[:, 2],
-        "duality_gap": out.numbers[:, 3],
-    }
+    point = Point(out.x, out.s, out.lam, out.nu)
+    kept = CompiledKept(index, qp, point, out.active, out.scaling, separable, backend)
+    return (index, method.fields(qp, out)), kept, left

@@ -2,12 +2,12 @@
 
 from kktdiff._arrays import namespace, pick, placed, spread, take
 from kktdiff._interior_point.certificates import crossed_bounds
-from kktdiff._interior_point.compiled import Ready
+from kktdiff._interior_point.compiled import Piece
 from kktdiff._interior_point.parts import Part
 from kktdiff._interior_point.program import point_in_given
 from kktdiff._interior_point.residuals import evaluate, multipliers
 from kktdiff._interior_point.scaling import to_given
-from kktdiff._problem import Problem, objective
+from kktdiff._problem import Faults, Problem, objective
 from kktdiff._records import Point
 from kktdiff._status import Status
 from kktdiff._typing import Array
@@ -18,47 +18,54 @@ Proofs = tuple[tuple[Array, Point], ...]  # places of elements without a solutio
 
 
 def collect(
-    problem: Problem, parts: list[Part], ready: list[Ready], tol: float
+    problem: Problem, parts: list[Part], pieces: list[Piece], tol: float
 ) -> tuple[dict[str, Array], Proofs]:
-    """Fields of the solution, each (B, ...), and proofs, from the finished parts."""
-    n, m, k = problem.qp.sizes
-    xp, length = namespace(problem.invalid), problem.length
-    tails: dict[str, tuple[int, ...]] = {
-        "x": (n,),
-        "s": (m,),
-        "lam": (m,),
-        "nu": (k,),
-        "lam_lb": (n,),
-        "lam_ub": (n,),
-    }
-    for name in _NUMBERS:
-        tails[name] = ()
-    found = [(r.index, r.fields) for r in ready] + [(p.index, _fields(p)) for p in parts]
-    fields = {
-        name: spread([(i, f[name]) for i, f in found], tail, length, problem.qp.p, xp.nan)
-        for name, tail in tails.items()
-    }
-    none = xp.astype(problem.invalid, xp.int64)
-    compiled = [(r.index, 0 * r.iterations + int(Status.SOLVED)) for r in ready]
-    statuses = compiled + [(p.index, p.status) for p in parts]
-    status = spread(statuses, (), length, none)
-    off = problem.crossing > tol
-    status = xp.where(off & (status == int(Status.SOLVED)), int(Status.ALMOST_SOLVED), status)
-    primal = xp.maximum(fields["primal_residual"], problem.crossing)
-    fields["primal_residual"] = primal
-    status = xp.where(problem.contradictory, int(Status.PRIMAL_INFEASIBLE), status)
-    status = xp.where(problem.invalid, int(Status.INVALID_DATA), status)
-    counts = [(r.index, r.iterations) for r in ready] + [(p.index, p.iterations) for p in parts]
-    iterations = spread(counts, (), length, none)
-    solved = status <= int(Status.ALMOST_SOLVED)
-    fields |= {"status": status, "solved": solved, "iterations": iterations}
+    """Fields of the solution, each (B, ...), and proofs, from the finished elements."""
+    found = [*pieces, *((part.index, _fields(part)) for part in parts)]
+    whole = len(found) == 1 and found[0][0].shape[0] == problem.length
+    fields = dict(found[0][1]) if whole else _spread_fields(problem, found)
     proofs = [_proof(part) for part in parts]
-    crossed = xp.nonzero(problem.contradictory)[0]
-    if crossed.shape[0]:
-        point = crossed_bounds(problem.qp.take(crossed))
-        own = (xp.broadcast_to(v, (crossed.shape[0], *v.shape[1:])) for v in point)
-        proofs.append((crossed, Point(*own)))
+    if problem.faults is not None:
+        proofs += _with_faults(problem, problem.faults, fields, tol)
+    fields["solved"] = fields["status"] <= int(Status.ALMOST_SOLVED)
     return fields, tuple(proofs)
+
+
+def _spread_fields(problem: Problem, found: list[Piece]) -> dict[str, Array]:
+    """Scatter the fields of some elements to their places; NaN, or zero, elsewhere."""
+    (n, m, k), p = problem.qp.sizes, problem.qp.p
+    xp = namespace(p)
+    tails = {"x": (n,), "s": (m,), "lam": (m,), "nu": (k,), "lam_lb": (n,), "lam_ub": (n,)}
+    none = xp.arange(1, device=p.device)
+    whole = {"status": none, "iterations": none}
+    return {
+        name: spread(
+            [(index, fields[name]) for index, fields in found],
+            tails.get(name, ()),
+            problem.length,
+            whole.get(name, p),
+            0 if name in whole else xp.nan,
+        )
+        for name in (*tails, *_NUMBERS, *whole)
+    }
+
+
+def _with_faults(
+    problem: Problem, faults: Faults, fields: dict[str, Array], tol: float
+) -> list[tuple[Array, Point]]:
+    """Enter what is wrong with the data into `fields`; return proofs of contradictions."""
+    xp, status = namespace(faults.crossing), fields["status"]
+    off = (faults.crossing > tol) & (status == int(Status.SOLVED))
+    status = xp.where(off, int(Status.ALMOST_SOLVED), status)
+    status = xp.where(faults.contradictory, int(Status.PRIMAL_INFEASIBLE), status)
+    fields["status"] = xp.where(faults.invalid, int(Status.INVALID_DATA), status)
+    fields["primal_residual"] = xp.maximum(fields["primal_residual"], faults.crossing)
+    crossed = xp.nonzero(faults.contradictory)[0]
+    if not crossed.shape[0]:
+        return []
+    point = crossed_bounds(problem.qp.take(crossed))
+    own = (xp.broadcast_to(v, (crossed.shape[0], *v.shape[1:])) for v in point)
+    return [(crossed, Point(*own))]
 
 
 def _proof(part: Part) -> tuple[Array, Point]:
@@ -98,7 +105,8 @@ def _fields(part: Part) -> dict[str, Array]:
     says = xp.isfinite(numbers[0])
     for nothing in (Status.PRIMAL_INFEASIBLE, Status.DUAL_INFEASIBLE, Status.NONCONVEX):
         says = says & (status != int(nothing))
-    return {name: pick(says, v, xp.nan + 0 * v) for name, v in fields.items()}
+    fields = {name: pick(says, v, xp.nan + 0 * v) for name, v in fields.items()}
+    return fields | {"status": status, "iterations": part.iterations}
 
 
 def without_points(fields: dict[str, Array], index: Array) -> dict[str, Array]:

@@ -55,13 +55,11 @@ class Engine:
         backend = self.problem.given.backend
         pieces, groups = self._wanted(wrt), self._groups(mode, smoothing)
         for group in groups if any(v is not None for v in g) else ():
-            u = self._adjoint(group, g.take(group.index), mode)
-            lam = multipliers(group.qp, group.point)
-            for name, found in pieces.items():
-                value = first_order.gradient(
-                    name, group.qp, lam, group.point, u, backend, shared=self.shared(name)
-                )
-                found.append((group.index, value))
+            u = self._adjoint(group, g, mode)
+            lam, shared = multipliers(group.qp, group.point), self.problem.given.shared
+            values = first_order.gradients(pieces, group.qp, lam, group.point, u, backend, shared)
+            for name, value in values.items():
+                pieces[name].append((group.index, value))
         return self._folded(pieces)
 
     @at_work
@@ -87,12 +85,20 @@ class Engine:
         pieces, groups = self._wanted(wrt), self._at_solution(mode)
         for group in groups if any(v is not None for v in g) else ():
             here = _of(d, group)
-            u, y = self._adjoint(group, g.take(group.index), mode), self._tangent(group, here, mode)
+            u, y = self._adjoint(group, g, mode), self._tangent(group, here, mode)
             v = second_order.moved_adjoint(group, u, here, backend, least_squares=flat)
             lam = multipliers(group.qp, group.point)
             for name, found in pieces.items():
                 value = second_order.moved_gradient(
-                    name, lam, group.point, y, u, v, group.qp, backend, shared=self.shared(name)
+                    name,
+                    lam,
+                    group.point,
+                    y,
+                    u,
+                    v,
+                    group.qp,
+                    backend,
+                    shared=name in self.problem.given.shared,
                 )
                 found.append((group.index, value))
         return self._folded(pieces)
@@ -127,11 +133,13 @@ class Engine:
             count, like = group.index.shape[0], group.point.x
             eye = xp.eye(rows, dtype=like.dtype, device=like.device)
             g = Cotangents(**{of: xp.broadcast_to(eye, (count, rows, rows))})
-            u = self._adjoint(group, g, mode)
-            flat = Adjoint(*(xp.reshape(v.mT, (count * rows, -1, 1)) for v in u))
+            u = first_order.adjoint(group, g, backend, least_squares=mode == "least_squares")
+            flat = Adjoint(
+                *(None if v is None else xp.reshape(v.mT, (count * rows, -1, 1)) for v in u)
+            )
             point = type(group.point)(*(xp.repeat(v, rows, axis=0) for v in group.point))
             lam = xp.repeat(multipliers(group.qp, group.point), rows, axis=0)
-            value = first_order.gradient(wrt, group.qp, lam, point, flat, backend, shared=False)
+            value = first_order.gradients((wrt,), group.qp, lam, point, flat, backend)[wrt]
             pieces.append((group.index, xp.reshape(value, (count, *tail))))
         return self.problem.given.give(self._spread(pieces, tail))
 
@@ -185,6 +193,8 @@ class Engine:
 
     def _adjoint(self, group: KeptGroup, g: Cotangents, mode: str) -> Adjoint:
         backend, flat = self.problem.given.backend, mode == "least_squares"
+        if group.index.shape[0] != self.problem.length:
+            g = g.take(group.index)
         return first_order.adjoint(group, g, backend, least_squares=flat)
 
     def _groups(self, mode: str, smoothing: float | None) -> Iterator[KeptGroup]:
@@ -213,14 +223,9 @@ class Engine:
         """Return the sizes of the core dimensions `core`, such as "mn"."""
         return tuple(self.problem.given.sizes[letter] for letter in core)
 
-    def shared(self, name: str) -> bool:
-        """Return True if the batch shares one array for input `name`."""
-        array = self.problem.given.arrays[name]
-        return math.prod(array.shape[: array.ndim - len(CORE[name])]) == 1  # type: ignore[union-attr]
-
     def _total(self, name: str, pieces: Pieces) -> Array:
         """Assemble an input's gradient: the sum over the batch if it is shared, else (B, ...)."""
-        if not self.shared(name):
+        if name not in self.problem.given.shared:
             return self._spread(pieces, self.shape(CORE[name]))
         if not pieces:
             return self._spread([], self.shape(CORE[name]), length=1)
@@ -236,7 +241,8 @@ class Engine:
         given = self.problem.given
         flat = {}
         for name, array in cotangents.items():
-            one_of("cotangent", name, tuple(OUTPUTS))
+            if name not in OUTPUTS:
+                one_of("cotangent", name, tuple(OUTPUTS))
             if array is None:
                 continue
             shape = (*given.batch, *self.shape(OUTPUTS[name]))

@@ -33,7 +33,7 @@ A fixed variable (lb == ub) is an equality whose multiplier is counted, by its s
 or lam_lb, and whose derivative goes to that bound.
 """
 
-from functools import partial
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from kktdiff._arrays import dot, mv, namespace, pick_all, placed_all, take_shared, taken
@@ -73,7 +73,7 @@ class Adjoint(NamedTuple):
     x: Array  # (B, n, r)
     c: Array  # (B, M, r)
     nu: Array  # (B, k, r)
-    value: Array  # (B, 1, r): cotangent of the objective
+    value: Array | None  # (B, 1, r): cotangent of the objective; None for zero
 
 
 def solve(kept: KeptGroup, rhs: Rhs, backend: Backend, *, least_squares: bool = False) -> Rhs:
@@ -120,30 +120,31 @@ def _scaled_solution(s: Scaling, out: Rhs) -> Rhs:
 
 def adjoint(kept: KeptGroup, g: Cotangents, backend: Backend, *, least_squares: bool) -> Adjoint:
     """Solve (3) for several cotangents at once."""
-    qp, point, w = kept.qp, kept.point, kept.w
-    xp = namespace(point.x)
+    qp, like = kept.qp, kept.point.x
+    xp = namespace(like)
     columns = next(v.shape[-1] for v in g if v is not None)
 
     def given(v: Array | None, size: int) -> Array:
-        shape = (point.x.shape[0], size, columns)
-        return xp.zeros(shape, dtype=point.x.dtype, device=point.x.device) if v is None else v
+        shape = (like.shape[0], size, columns)
+        return xp.zeros(shape, dtype=like.dtype, device=like.device) if v is None else v
 
     n, m, k = qp.sizes
-    lower, upper = (
-        given(v, n)[:, :rows, :] for v, rows in zip((g.lam_lb, g.lam_ub), qp.bounds, strict=True)
-    )
-    g_c = xp.concat([given(g.lam, m), lower, upper], axis=1)
-    g_c = xp.where(w[..., None] > 0, g_c, 0.0)
-    rhs = Rhs(-given(g.x, n), -g_c, -given(g.nu, k))
+    g_c = given(None, m + sum(qp.bounds))
+    if any(v is not None for v in (g.lam, g.lam_lb, g.lam_ub)):
+        sides = zip((g.lam, g.lam_lb, g.lam_ub), (m, *qp.bounds), strict=True)
+        g_c = xp.concat([given(v, size)[:, :size, :] for v, size in sides], axis=1)
+        g_c = xp.where(kept.w[..., None] > 0, -g_c, 0.0)
+    g_x = given(None, n) if g.x is None else -g.x
+    rhs = Rhs(g_x, g_c, given(None, k) if g.nu is None else -g.nu)
     if g.s is None:
         u = solve(kept, rhs, backend, least_squares=least_squares)
-        return Adjoint(u.x, u.c, u.nu, given(g.objective, 1))
-    free = qp.present & (w < xp.inf)  # an active row's slack stays zero
+        return Adjoint(u.x, u.c, u.nu, g.objective)
+    free = qp.present & (kept.w < xp.inf)  # an active row's slack stays zero
     g_s = xp.where(qp.split(free)[0][..., None], g.s, 0.0)
     rhs = rhs._replace(x=qp.G.mT @ g_s + rhs.x)
     u = solve(kept, rhs, backend, least_squares=least_squares)
     pad = given(None, sum(qp.bounds))
-    return Adjoint(u.x, u.c - xp.concat([g_s, pad], axis=1), u.nu, given(g.objective, 1))
+    return Adjoint(u.x, u.c - xp.concat([g_s, pad], axis=1), u.nu, g.objective)
 
 
 def products(
@@ -156,33 +157,44 @@ def products(
     return (first + (first.mT if c is b and d is a else c.mT @ d))[None, ...]
 
 
-def gradient(
-    name: str, qp: QP, lam: Array, point: Point, u: Adjoint, backend: Backend, *, shared: bool
-) -> Array:
-    """Evaluate formulas (4) plus (5) for the input `name`, with one cotangent per element.
+def gradients(
+    names: Iterable[str],
+    qp: QP,
+    lam: Array,  # (B, M), fixed variables' multipliers included
+    point: Point,
+    u: Adjoint,
+    backend: Backend,
+    shared: Collection[str] = (),
+) -> dict[str, Array]:
+    """Evaluate formulas (4) plus (5) for inputs by name, with one cotangent per element.
 
-    Parameters
-    ----------
-    lam : (B, M)
-        All inequalities' multipliers, fixed variables' included.
-    shared
-        Sum over the batch at once, without forming the elements' own gradients.
+    Those of `shared` are summed over the batch, without forming the elements' own gradients.
     """
-    xp = namespace(point.x)
-    value = u.value[..., 0]  # (B, 1)
-    x, u_x, u_nu = point.x, u.x[..., 0], u.nu[..., 0] + value * point.nu
+    xp, x, u_x = namespace(point.x), point.x, u.x[..., 0]
+    rows, lower, upper = qp.split(_with_value(u, u.c, lam))
+    u_nu = _with_value(u, u.nu, point.nu)
+    half = _with_value(u, u.x, x / 2) / 2  # x x'/2 is symmetric already: half of it on each side
+    pairs = {
+        "Q": (half, x, x, half),
+        "G": (qp.split(lam)[0], u_x, rows, x),
+        "A": (point.nu, u_x, u_nu, x),
+    }
+    vectors = {"p": _with_value(u, u.x, x), "h": -rows, "b": -u_nu, "lb": lower, "ub": -upper}
+    found = {}
+    for name in names:
+        if name in pairs:
+            found[name] = products(backend, *pairs[name], shared=name in shared)
+        else:
+            own = vectors[name]
+            total = name in shared and own.shape[0] > 1
+            found[name] = xp.sum(own, axis=0, keepdims=True) if total else own
+    return found
 
-    outer = partial(products, backend, shared=shared)
-    rows, lower, upper = qp.split(u.c[..., 0] + value * lam)
-    if name == "Q":
-        half = (u_x + value * x / 2) / 2  # x x'/2 is symmetric already: half of it on each side
-        return outer(half, x, x, half)
-    if name == "G":
-        return outer(qp.split(lam)[0], u_x, rows, x)
-    if name == "A":
-        return outer(point.nu, u_x, u_nu, x)
-    own = {"p": u_x + value * x, "h": -rows, "b": -u_nu, "lb": lower, "ub": -upper}[name]
-    return xp.sum(own, axis=0, keepdims=True) if shared else own
+
+def _with_value(u: Adjoint, part: Array, by_value: Array) -> Array:
+    """Return a part of `u` plus what the cotangent of the objective adds to it."""
+    part = part[..., 0]
+    return part if u.value is None else part + u.value[..., 0] * by_value
 
 
 class Product(NamedTuple):

@@ -87,7 +87,7 @@ def moved_adjoint(
     """Differentiate the adjoint along `d`: solve equation (3)."""
     by_d = product(d, u.x[..., 0], kept.qp.split(u.c[..., 0])[0], u.nu[..., 0])
     out = solve(kept, _right(kept, by_d), backend, least_squares=least_squares)
-    return Adjoint(out.x, out.c, out.nu, 0 * u.value)
+    return Adjoint(out.x, out.c, out.nu, None)
 
 
 def moved_gradient(
@@ -104,7 +104,7 @@ def moved_gradient(
 ) -> Array:
     """Differentiate the gradient of the input `name`; y, v: tangents of the solution and of u."""
     xp = namespace(point.x)
-    value = u.value[..., 0]  # (B, 1)
+    value = 0.0 if u.value is None else u.value[..., 0]  # (B, 1)
     x, u_x, v_x = point.x, u.x[..., 0], v.x[..., 0]
     rows, _, _ = qp.split(u.c[..., 0] + value * lam)
     by_row, lower, upper = qp.split(v.c[..., 0] + value * y.lam)

@@ -4,6 +4,7 @@ Every call is batched over the leading dimension, never raises because one matri
 batch is bad (it says so in ``ok``), and never writes into its inputs.
 """
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
@@ -58,6 +59,10 @@ class Backend(Protocol):
 
     def symmetric(self, Q: Array) -> Array:  # (B or 1, n, n)
         """``(Q + Q')/2``; may be Q itself where that is symmetric."""
+
+    def bounded(self, arrays: Sequence[Array], d: Array, limit: float) -> bool:
+        """Return True only if all entries of `arrays` are below `limit` in size, and those of d
+        above ``-limit``; False too where that is not cheap to know."""
 
     def cholesky(self, a: Array) -> Cholesky:  # a: (B, n, n) symmetric
         """Factor each matrix; only one triangle need be right."""

@@ -5,6 +5,7 @@ terms: one vectorised column step at a time over the whole batch. Slow beside LA
 the reference that proves the core needs nothing but the standard.
 """
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -60,6 +61,10 @@ class ArrayAPIBackend:
     def at(self, like: Array | None) -> AbstractContextManager[Any]:
         """NumPy's switch: libraries that are built on NumPy warn through it."""
         return np.errstate(all="ignore")
+
+    def bounded(self, arrays: Sequence[Array], d: Array, limit: float) -> bool:
+        """Return False always: a test may cost a synchronisation."""
+        return False
 
     def symmetric(self, Q: Array) -> Array:
         """Return a copy always: a test for symmetry may cost a synchronisation."""

@@ -3,6 +3,7 @@
 Everything is queued on CuPy's current stream, on the device of the arrays.
 """
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
@@ -53,6 +54,10 @@ class CuPyBackend:
     def at(self, like: Array | None) -> AbstractContextManager[Any]:
         """Return the context in which the device of `like` is current."""
         return self.cuda.at(like)
+
+    def bounded(self, arrays: Sequence[Array], d: Array, limit: float) -> bool:
+        """Return False always: a test may cost a synchronisation."""
+        return False
 
     def symmetric(self, Q: Array) -> Array:
         """Return a copy always: a test for symmetry would make the host wait."""

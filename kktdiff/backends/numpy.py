@@ -1,6 +1,7 @@
 """NumPy arrays, LAPACK through SciPy: one call per element, so that no bit of an
 element's answer depends on the rest of the batch."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from kktdiff._typing import Array, Namespace
 from kktdiff.backends._protocol import LU, Cholesky
 
 _LARGE = 32  # rows from which a LAPACK call per matrix is faster than np.linalg.cholesky
+_OWN = (np.ndarray, np.generic)
 _SECONDS_PER_PRODUCT = 3e-10  # of the kernel `outer`, by entry of the result
 
 
@@ -39,7 +41,7 @@ class NumPyBackend:
 
     def owns(self, array: Any) -> bool:
         """Return True if `array` is a NumPy array or scalar."""
-        return isinstance(array, np.ndarray | np.generic)
+        return isinstance(array, _OWN)
 
     def receive(self, array: Any, dtype: Any, like: Any = None) -> Array:
         """`array` as a C-contiguous NumPy array; other libraries' arrays through DLPack."""
@@ -52,9 +54,14 @@ class NumPyBackend:
         """Overflow and invalid operations become a status, not a warning."""
         return np.errstate(all="ignore")
 
+    def bounded(self, arrays: Sequence[Array], d: Array, limit: float) -> bool:
+        """By a sum of squares, which takes no memory for a mask."""
+        squares = sum(np.vdot(array, array) for array in arrays)
+        return bool(squares < limit**2 and (not d.size or d.min() > -limit))
+
     def symmetric(self, Q: Array) -> Array:
         """A copy only where it is needed: the system clears the memory that it gives."""
-        return Q if np.array_equal(Q, Q.mT) else (Q + Q.mT) / 2
+        return Q if (Q.mT == Q).all() else (Q + Q.mT) / 2
 
     def cholesky(self, a: Array) -> Cholesky:
         """LAPACK's ``dpotrf``, or NumPy's loop over it where the call itself would dominate.

@@ -35,6 +35,11 @@ class Solved(NamedTuple):
     iterations: Array  # (B,)
     trace: Array | None  # (B, rows, 8): phase, iteration, running, primal, dual, gap, mu, step
 
+    @property
+    def failures(self) -> int:
+        """How many elements are not solved."""
+        return int(np.count_nonzero(self.status))
+
     def take(self, index: Array) -> "Solved":
         """Return the elements `index` of the batch."""
         return Solved._make([None if v is None else v[index] for v in self])
@@ -82,6 +87,29 @@ def solve(
     sizes = (batch, n, m, k, *qp.bounds, int(separable), STAGES, max_iter)
     _call("solve", sizes, (tol,), (*given, *start), out, _ITERATIONS * _operations(qp))
     return out
+
+
+def fields(qp: QP, out: Solved) -> dict[str, Array]:
+    """Return the fields of a `Solution` but `solved`, each (B, ...), in memory of their own."""
+    m, (lower, upper), lam = qp.G.shape[1], qp.bounds, out.lam.copy()
+    rows, lam_lb, lam_ub = lam[:, :m], lam[:, m : m + lower], lam[:, m + lower :]
+    if qp.fixed is not None:
+        lam_lb = np.where(qp.fixed & (out.y < 0), -out.y, lam_lb)
+        lam_ub = np.where(qp.fixed & (out.y > 0), out.y, lam_ub)
+    return {
+        "x": out.x.copy(),
+        "s": np.where(qp.present[:, :m], out.s[:, :m], np.inf),
+        "lam": rows,
+        "nu": out.nu.copy(),
+        "lam_lb": lam_lb if lower else np.zeros(out.x.shape),
+        "lam_ub": lam_ub if upper else np.zeros(out.x.shape),
+        "objective": out.numbers[:, 0],
+        "primal_residual": out.numbers[:, 1],
+        "dual_residual": out.numbers[:, 2],
+        "duality_gap": out.numbers[:, 3],
+        "status": out.status,
+        "iterations": out.iterations,
+    }
 
 
 def derive(

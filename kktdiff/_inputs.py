@@ -113,8 +113,7 @@ def check(arrays: dict[str, Any], backend: str | None) -> Given:
             raise TypeError(
                 f"{name} is None: it is required, of shape (..., {', '.join(CORE[name])})"
             )
-    arrays = {name: backends.adopt(array, name) for name, array in arrays.items()}
-    home = _same_library(arrays)
+    arrays, home = _adopted(arrays)
     forms = [(k, tuple(v.shape), v.dtype) for k, v in arrays.items() if v is not None]
     work = home if backend is None else backends.get(backend)
     return Given(arrays, *_layout(type(arrays["Q"]).__name__, *forms), home, work)
@@ -168,29 +167,36 @@ def _broadcasts(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     return all(own in (1, other) for own, other in pairs)
 
 
-def _same_library(arrays: dict[str, Any]) -> Backend:
+def _adopted(arrays: dict[str, Any]) -> tuple[dict[str, Any], Backend]:
+    """Adopt foreign arrays; return all and the one library that they are of."""
+    out = dict(arrays)
     home = device = None
     for name, array in arrays.items():
         if array is None:
             continue
-        try:
-            known = home is not None and home.owns(array)
-            found = home if known else backends.for_array(array)
-        except TypeError as error:
-            raise TypeError(f"{name}: {error}") from None
-        if home is None:
-            home, device = found, array.device
-        if found is not home and found != home:
-            raise TypeError(
-                f"{name} is a {type(array).__name__}, but Q is a {type(arrays['Q']).__name__}: "
-                "convert all arrays to one library"
-            )
+        if home is None or not home.owns(array):
+            array = out[name] = backends.adopt(array, name)
+            found = _library(name, array)
+            if home is None:
+                home, device = found, array.device
+            elif found != home:
+                raise TypeError(
+                    f"{name} is a {type(array).__name__}, but Q is a {type(out['Q']).__name__}: "
+                    "convert all arrays to one library"
+                )
         if array.device != device:
             raise TypeError(
                 f"{name} is on device {array.device}, but Q is on {device}: move all arrays to "
                 "one device"
             )
-    return home  # type: ignore[return-value]  # Q is never None here
+    return out, home  # type: ignore[return-value]  # Q is never None here
+
+
+def _library(name: str, array: Any) -> Backend:
+    try:
+        return backends.for_array(array)
+    except TypeError as error:
+        raise TypeError(f"{name}: {error}") from None
 
 
 Form = tuple[str, tuple[int, ...], Any]  # an array's name, shape and dtype

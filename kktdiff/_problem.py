@@ -75,7 +75,8 @@ def build(given: Given, soft: dict[str, Array] | None = None) -> Problem:
     if soft is not None:
         rows = [soft[name] for name in ("h", "lb", "ub") if name in soft]
         qp = qp._replace(soft=concat(rows, axis=1) if rows else None, soft_nu=soft.get("b"))
-    sound = crossing is None and given.backend.bounded((Q, p, G, A, b), d, INFINITE)
+    finite = [v for v in (a["Q"], p, a["G"], a["A"], a["b"]) if v is not None]
+    sound = crossing is None and given.backend.bounded(finite, d, INFINITE)
     return Problem(given, qp, None if sound else _faults(qp, d, crossing, given.length))
 
 

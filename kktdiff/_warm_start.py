@@ -19,15 +19,15 @@ def nearby_point(problem: Problem, solution: Solution) -> Point:
     wanted = {"x": n, "lam": m, "nu": k, "lam_lb": n, "lam_ub": n}
     flat = {}
     for name, size in wanted.items():
-        array = getattr(solution, name)
-        if tuple(array.shape) != (*given.batch, size):
+        array, shape = getattr(solution, name), (*given.batch, size)
+        if array.shape != shape:
             raise ValueError(
-                f"warm_start.{name} has shape {tuple(array.shape)}: expected "
-                f"{(*given.batch, size)}, as this problem has"
+                f"warm_start.{name} has shape {tuple(array.shape)}: expected {shape}, as this "
+                "problem has"
             )
         flat[name] = given.receive(array, (problem.length, size))
     xp = namespace(qp.p)
     sides = [v for v, rows in zip((flat["lam_lb"], flat["lam_ub"]), qp.bounds, strict=True) if rows]
-    lam = xp.concat([flat["lam"], *sides], axis=1)
+    lam = xp.concat([flat["lam"], *sides], axis=1) if sides else flat["lam"]
     x = flat["x"] if qp.fixed is None else xp.where(qp.fixed, qp.value, flat["x"])
-    return Point(x, xp.zeros_like(lam), xp.where(qp.present, lam, 0.0), flat["nu"])
+    return Point(x, 0 * lam, xp.where(qp.present, lam, 0.0), flat["nu"])

@@ -173,7 +173,7 @@ def gradients(
     xp, x, u_x = namespace(point.x), point.x, u.x[..., 0]
     rows, lower, upper = qp.split(_with_value(u, u.c, lam))
     u_nu = _with_value(u, u.nu, point.nu)
-    half = _with_value(u, u.x, x / 2) / 2  # x x'/2 is symmetric already: half of it on each side
+    half = _with_value(u, u.x, x, 0.5) / 2  # x x'/2 is symmetric already: half of it on each side
     pairs = {
         "Q": (half, x, x, half),
         "G": (qp.split(lam)[0], u_x, rows, x),
@@ -191,10 +191,10 @@ def gradients(
     return found
 
 
-def _with_value(u: Adjoint, part: Array, by_value: Array) -> Array:
+def _with_value(u: Adjoint, part: Array, by_value: Array, share: float = 1.0) -> Array:
     """Return a part of `u` plus what the cotangent of the objective adds to it."""
     part = part[..., 0]
-    return part if u.value is None else part + u.value[..., 0] * by_value
+    return part if u.value is None else part + share * u.value[..., 0] * by_value
 
 
 class Product(NamedTuple):

@@ -145,6 +145,6 @@ def _call(
     outputs: tuple[Array | None, ...],
     operations: float,  # of each element
 ) -> None:
-    given = (None if v is None else np.ascontiguousarray(v) for v in inputs)
+    given = [None if v is None else np.ascontiguousarray(v) for v in inputs]
     workers = kernels.threads(sizes[0] * operations / _PER_SECOND)
     kernels.call(name, sizes, options, (*given, *outputs), workers)

@@ -1,7 +1,7 @@
 """Tensors to arrays and back, without a copy: NumPy on the CPU, CuPy on CUDA."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,15 +21,13 @@ def to_array(tensor: Tensor | None) -> Array | None:
     """The array that shares a tensor's memory; of CUDA tensors within `on_stream` alone."""
     if tensor is None:
         return None
-    tensor = tensor.detach()
     if tensor._is_zerotensor():  # torch's zeros that have no memory
         tensor = tensor.clone()
-    tensor = tensor.resolve_neg()  # DLPack loses a sign that is to come
-    if tensor.device.type == "cuda":
+    if tensor.is_cuda:
         import cupy  # type: ignore[import-not-found, unused-ignore]
 
-        return cupy.from_dlpack(tensor)
-    return tensor.numpy()
+        return cupy.from_dlpack(tensor.detach().resolve_neg())  # a sign to come would be lost
+    return tensor.numpy(force=True)
 
 
 def to_tensor(array: Array) -> Tensor:
@@ -40,8 +38,7 @@ def to_tensor(array: Array) -> Tensor:
     return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 
-@contextlib.contextmanager
-def on_stream(tensors: Sequence[Tensor | None]) -> Iterator[None]:
+def on_stream(tensors: Sequence[Tensor | None]) -> contextlib.AbstractContextManager[Any]:
     """CuPy's work goes to the stream that torch is at, on the device of the tensors.
 
     Both belong to the thread, and torch has threads of its own for the backward: whatever
@@ -54,13 +51,11 @@ def on_stream(tensors: Sequence[Tensor | None]) -> Iterator[None]:
     """
     device = next(t for t in tensors if t is not None).device
     if device.type != "cuda":
-        yield
-        return
+        return contextlib.nullcontext()
     reason = backends.available()["cupy"]
     if reason is not None:
         raise TypeError(f"the tensors are on {device}, but {reason}")
-    with _streams.on(device.index, torch.cuda.current_stream(device).cuda_stream):
-        yield
+    return _streams.on(device.index, torch.cuda.current_stream(device).cuda_stream)
 
 
 def checked(arguments: dict[str, Any]) -> list[Tensor | None]:
@@ -75,6 +70,7 @@ def checked(arguments: dict[str, Any]) -> list[Tensor | None]:
         if arguments[name] is None:
             raise TypeError(f"{name} is None: it is required")
     first, device = next((n, v.device) for n, v in arguments.items() if isinstance(v, Tensor))
+    known = device.type in ("cpu", "cuda")
     for name, value in arguments.items():
         if value is None:
             continue
@@ -87,22 +83,22 @@ def checked(arguments: dict[str, Any]) -> list[Tensor | None]:
             raise TypeError(
                 f"{name} is on {value.device}, but {first} is on {device}: move all to one device"
             )
-        if value.device.type not in ("cpu", "cuda"):
-            raise TypeError(f"{name} is on {value.device}: expected a tensor on the CPU or on CUDA")
-    tensors = dict(zip(arguments, _one_dtype(list(arguments.values())), strict=True))
-    for name, tensor in tensors.items():
+        if not known:
+            raise TypeError(f"{name} is on {device}: expected a tensor on the CPU or on CUDA")
+    tensors = list(arguments.values())
+    if torch.is_autocast_enabled(device.type):
+        tensors = _one_dtype(tensors)
+    for name, tensor in zip(arguments, tensors, strict=True):
         if tensor is not None and tensor.dtype == torch.bfloat16:  # NumPy has none
             raise TypeError(
                 f"{name} has dtype bfloat16: expected float64 or float32; convert it first"
             )
-    return list(tensors.values())
+    return tensors
 
 
 def _one_dtype(tensors: list[Tensor | None]) -> list[Tensor | None]:
     """Undo autocast: cast all tensors to float64 if any is float64, else to float32."""
     given = [t for t in tensors if t is not None]
-    if not (given and torch.is_autocast_enabled(given[0].device.type)):
-        return tensors
     if not any(t.dtype in _LOW for t in given):
         return tensors
     double = any(t.dtype == torch.float64 for t in given)

@@ -9,6 +9,8 @@ Each calls one method of `kktdiff.Solution`, and its own derivatives are the oth
 which makes two derivatives, in any mix of modes. Hvp and Second are the last.
 """
 
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,10 +44,17 @@ class Call:
     solution: Any = field(default=None, repr=False)  # the kktdiff.Solution, once it is there
 
 
+def _signed(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """Store the signature of `forward`, which torch asks for at every call, to be found at once."""
+    forward.__signature__ = inspect.signature(forward)  # type: ignore[attr-defined]
+    return forward
+
+
 class Solve(torch.autograd.Function):
     """(call, eight inputs) -> the fields of the solution; those of SHIFTS if there are any."""
 
     @staticmethod
+    @_signed
     def forward(call: Call, *inputs: Tensor | None) -> tuple[Tensor, ...]:
         with on_stream(inputs):
             solution = kktdiff.solve_qp(*map(to_array, inputs), **call.options)
@@ -90,6 +99,7 @@ class Vjp(_Derivative):
     """Tensors: inputs, cotangents of FLOATS."""
 
     @staticmethod
+    @_signed
     def forward(call: Call, solution: Any, wanted: Names, *t: Tensor | None) -> Any:
         with on_stream(t):
             grads = solution.vjp(
@@ -134,6 +144,7 @@ class Jvp(_Derivative):
     """Tensors: inputs, tangents of INPUTS. Gives the tangents of FLOATS."""
 
     @staticmethod
+    @_signed
     def forward(call: Call, solution: Any, _: Names, *t: Tensor | None) -> Any:
         with on_stream(t):
             moved = solution.jvp(
@@ -187,6 +198,7 @@ class Hvp(_Last):
     """Tensors: inputs, cotangents of FLOATS, tangents of INPUTS. Gives gradients."""
 
     @staticmethod
+    @_signed
     def forward(call: Call, solution: Any, wanted: Names, *t: Tensor | None) -> Any:
         with on_stream(t):
             g, d = _named(FLOATS, t[N : N + M]), _named(INPUTS, t[N + M :])
@@ -202,6 +214,7 @@ class Second(_Last):
     """Tensors: inputs, two directions of INPUTS. Gives the second tangents of FLOATS."""
 
     @staticmethod
+    @_signed
     def forward(call: Call, solution: Any, _: Names, *t: Tensor | None) -> Any:
         with on_stream(t):
             d, e = _named(INPUTS, t[N : 2 * N]), _named(INPUTS, t[2 * N :])

@@ -39,8 +39,10 @@ class QP(NamedTuple):
     @property
     def length(self) -> int:
         """Number of elements."""
-        lengths = (v.shape[0] for v in self[:-1] if v is not None)
-        return next((length for length in lengths if length != 1), 1)
+        for v in self[:-1]:
+            if v is not None and v.shape[0] != 1:
+                return int(v.shape[0])
+        return 1
 
     def take(self, index: Array) -> "QP":
         """Return the elements `index` of the batch."""

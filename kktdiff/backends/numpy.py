@@ -56,12 +56,14 @@ class NumPyBackend:
 
     def bounded(self, arrays: Sequence[Array], d: Array, limit: float) -> bool:
         """By a sum of squares, which takes no memory for a mask."""
-        squares = sum(np.vdot(array, array) for array in arrays)
-        return bool(squares < limit**2 and (not d.size or d.min() > -limit))
+        squares = 0.0
+        for array in arrays:
+            squares += np.vdot(array, array)
+        return bool(squares < limit**2 and (not d.size or np.minimum.reduce(d, axis=None) > -limit))
 
     def symmetric(self, Q: Array) -> Array:
         """A copy only where it is needed: the system clears the memory that it gives."""
-        return Q if (Q.mT == Q).all() else (Q + Q.mT) / 2
+        return Q if np.logical_and.reduce(Q.mT == Q, axis=None) else (Q + Q.mT) / 2
 
     def cholesky(self, a: Array) -> Cholesky:
         """LAPACK's ``dpotrf``, or NumPy's loop over it where the call itself would dominate.

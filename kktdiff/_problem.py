@@ -53,7 +53,6 @@ def build(given: Given, soft: dict[str, Array] | None = None) -> Problem:
     n = given.sizes["n"]
     p = a["p"]
     xp = namespace(p)
-
     none = a["Q"][:1, :0, :], p[:1, :0]
     G, h = none if a["G"] is None else (a["G"], a["h"])
     A, b = none if a["A"] is None else (a["A"], a["b"])

@@ -83,8 +83,8 @@ def _forms(problem: Problem, places: Array) -> Iterator[tuple[Array, bool]]:
 
 def _chunks(problem: Problem, places: Array) -> Iterator[Array]:
     """Split places into chunks of bounded memory."""
-    step = chunk_size(problem.qp, problem.given.backend)
     count = places.shape[0]
+    step = chunk_size(problem.qp, problem.given.backend) if count else 1
     for first in range(0, count, step):
         yield places[first : min(first + step, count)]
 

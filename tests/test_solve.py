@@ -5,7 +5,7 @@ import pytest
 
 import kktdiff
 from tests.checks import answer_of, assert_answer, assert_near, element, residuals
-from tests.problems import COMBINATIONS, Sizes, known, workload
+from tests.problems import COMBINATIONS, FULL, Sizes, known, workload
 from tests.tolerances import (
     ANSWER,
     COMPLEMENTARITY,
@@ -98,3 +98,16 @@ def test_the_published_workload_takes_few_iterations():
     assert np.all(solution.status == kktdiff.Status.SOLVED)
     assert np.mean(solution.iterations) <= ITERATIONS_W1_MEAN
     assert np.max(solution.iterations) <= ITERATIONS_MOST
+
+
+@pytest.mark.parametrize("batch", [(), (3,), (2, 2)])
+def test_writing_on_results_changes_no_gradient(batch):
+    data = known(np.random.default_rng(16), FULL, batch=batch).data
+    solution = kktdiff.solve_qp(*data)
+    g = np.ones(solution.x.shape)
+    before = vars(solution.vjp(x=g))
+    for name in ("x", "s", "lam", "nu", "lam_lb", "lam_ub"):
+        getattr(solution, name)[...] = 0.0
+    after = vars(solution.vjp(x=g))
+    for name, value in before.items():
+        np.testing.assert_array_equal(after[name], value, err_msg=name)

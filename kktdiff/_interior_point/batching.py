@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from kktdiff._arrays import broadcast, namespace, take
-from kktdiff._interior_point.compiled import KeptGroup, Piece, solve_compiled
+from kktdiff._interior_point.compiled import KeptGroup, Piece, Proof, solve_compiled
 from kktdiff._interior_point.driver import solve_chunk
 from kktdiff._interior_point.gather import Proofs, collect
 from kktdiff._interior_point.parts import Part
@@ -12,6 +12,7 @@ from kktdiff._interior_point.program import separable_elements
 from kktdiff._problem import Problem
 from kktdiff._records import QP, Point
 from kktdiff._settings import Settings
+from kktdiff._status import Status
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
 from kktdiff.kernels import method
@@ -37,23 +38,24 @@ def run(problem: Problem, warm: Point | None, settings: Settings) -> BatchResult
     if faults is not None:
         places = xp.nonzero(~(faults.invalid | faults.contradictory))[0]
     pieces: list[Piece] = []
+    proofs: list[Proof] = []
     kept: list[KeptGroup] = []
     parts: list[Part] = []
     compiled = backend.compiled and method.supports(problem.qp)
     for index, separable in _forms(problem, places):
         if compiled:
             qp, near = _elements(problem, warm, index)
-            piece, own, index = solve_compiled(
-                qp, index, near, settings, backend, separable=separable
-            )
-            if own.index.shape[0]:
-                pieces, kept = [*pieces, piece], [*kept, own]
+            found = solve_compiled(qp, index, near, settings, backend, separable=separable)
+            index = found.left
+            pieces, proofs = [*pieces, found.piece], [*proofs, found.proof]
+            kept += [found.kept] if found.kept.index.shape[0] else []
         for some in _chunks(problem, index):
             qp, near = _elements(problem, warm, some)
             done, more = solve_chunk(qp, some, near, settings, backend, separable=separable)
             parts, kept = parts + done, kept + list(more)
-    fields, proofs = collect(problem, parts, pieces, settings.tol)
-    return BatchResult(fields, faults is None and not parts, tuple(kept), proofs)
+    fields, more_proofs = collect(problem, parts, pieces, settings.tol)
+    solved = bool(xp.all(fields["status"] == int(Status.SOLVED)))
+    return BatchResult(fields, solved, tuple(kept), (*proofs, *more_proofs))
 
 
 def _elements(problem: Problem, warm: Point | None, index: Array) -> tuple[QP, Point | None]:

@@ -1,11 +1,12 @@
 """The method by compiled kernels: many problems side by side in the lanes of vectors.
 
-They follow the stages of the driver and polish as it does. What polishing does not reach there is
-left to the array code: proofs of infeasibility, and points that are judged by their residuals.
+They follow the stages of the driver, and polish and prove as it does. What has neither a solution
+nor a proof there is left to the array code, which judges points by their residuals.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from kktdiff import _kkt as kkt
 from kktdiff._arrays import namespace, take
@@ -83,6 +84,16 @@ KeptGroup = Kept | CompiledKept
 
 
 Piece = tuple[Array, dict[str, Array]]  # places of some elements, and their fields, each (b, ...)
+Proof = tuple[Array, Point]  # places of elements without a solution, and why
+
+
+class Compiled(NamedTuple):
+    """What the kernels have found for some elements."""
+
+    piece: Piece  # of those that are solved, or have no solution
+    kept: CompiledKept  # of those that are solved
+    proof: Proof
+    left: Array  # (b,): places of the others
 
 
 def solve_compiled(
@@ -93,21 +104,44 @@ def solve_compiled(
     backend: Backend,
     *,
     separable: bool,
-) -> tuple[Piece, CompiledKept, Array]:
-    """Solve what the kernels can; also return the places of the elements that are left."""
+) -> Compiled:
+    """Solve what the kernels can."""
     if settings.curvature > CURVATURE["float64"]:
         qp = without_noise(qp, settings.curvature, backend)
     out = method.solve(
-        qp, warm, settings.max_iter, separable=separable, traced=settings.report is not None
+        qp,
+        warm,
+        settings.max_iter,
+        tol=settings.tol,
+        separable=separable,
+        traced=settings.report is not None,
     )
     if settings.report is not None:
         report_trace(out.trace, settings.report)
-    left = index[:0]
-    if out.failures:
-        xp = namespace(index)
-        solved = out.status == int(Status.SOLVED)
-        done, left = xp.nonzero(solved)[0], take(index, xp.nonzero(~solved)[0])
-        qp, index, out = qp.take(done), take(index, done), out.take(done)
+    none = index[:0]
+    if not out.failures:
+        kept = _kept(qp, index, out, backend, separable=separable)
+        return Compiled((index, method.fields(qp, out)), kept, (none, kept.point.take(none)), none)
+    xp = namespace(index)
+    settled, solved, without = (
+        xp.nonzero(mask)[0]
+        for mask in (
+            out.status >= 0,
+            out.status == int(Status.SOLVED),
+            (out.status == int(Status.PRIMAL_INFEASIBLE))
+            | (out.status == int(Status.DUAL_INFEASIBLE)),
+        )
+    )
+    piece = take(index, settled), method.fields(qp.take(settled), out.take(settled))
+    kept = _kept(
+        qp.take(solved), take(index, solved), out.take(solved), backend, separable=separable
+    )
+    proof = take(index, without), Point(out.x, out.s, out.lam, out.nu).take(without)
+    return Compiled(piece, kept, proof, take(index, xp.nonzero(out.status < 0)[0]))
+
+
+def _kept(
+    qp: QP, index: Array, out: method.Solved, backend: Backend, *, separable: bool
+) -> CompiledKept:
     point = Point(out.x, out.s, out.lam, out.nu)
-    kept = CompiledKept(index, qp, point, out.active, out.scaling, separable, backend)
-    return (index, method.fields(qp, out)), kept, left
+    return CompiledKept(index, qp, point, out.active, out.scaling, separable, backend)

@@ -90,13 +90,16 @@ def solve(
 
 
 def fields(qp: QP, out: Solved) -> dict[str, Array]:
-    """Return the fields of a `Solution` but `solved`, each (B, ...), in memory of their own."""
+    """Return the fields of a `Solution` but `solved`, each (B, ...), in memory of their own.
+
+    Numbers are NaN where there is no solution.
+    """
     m, (lower, upper), lam = qp.G.shape[1], qp.bounds, out.lam.copy()
     rows, lam_lb, lam_ub = lam[:, :m], lam[:, m : m + lower], lam[:, m + lower :]
     if qp.fixed is not None:
         lam_lb = np.where(qp.fixed & (out.y < 0), -out.y, lam_lb)
         lam_ub = np.where(qp.fixed & (out.y > 0), out.y, lam_ub)
-    return {
+    found = {
         "x": out.x.copy(),
         "s": np.where(qp.present[:, :m], out.s[:, :m], np.inf),
         "lam": rows,
@@ -107,9 +110,11 @@ def fields(qp: QP, out: Solved) -> dict[str, Array]:
         "primal_residual": out.numbers[:, 1],
         "dual_residual": out.numbers[:, 2],
         "duality_gap": out.numbers[:, 3],
-        "status": out.status,
-        "iterations": out.iterations,
     }
+    if out.failures:
+        for values in found.values():
+            values[out.status != 0] = np.nan
+    return found | {"status": out.status, "iterations": out.iterations}
 
 
 def derive(

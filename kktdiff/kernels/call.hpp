@@ -3,7 +3,13 @@
 // Plain types, and functions in an anonymous namespace: of other inline functions, compiled with
 // every instruction set, the linker would keep any one copy for all.
 #pragma once
+#if defined(__CUDACC_RTC__)  // without the standard library
+namespace std {
+typedef long long int64_t;
+}
+#else
 #include <cstdint>
+#endif
 
 namespace kktdiff {
 
@@ -28,7 +34,9 @@ struct Table {
   Size solve_scratch, derive_scratch;
 };
 
+#if !defined(__CUDACC__)
 extern const Table table_baseline, table_avx2, table_avx512;
+#endif
 
 namespace {
 

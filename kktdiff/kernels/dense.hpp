@@ -5,9 +5,12 @@
 #pragma once
 #include "linear.hpp"
 
-#if !defined(__CUDACC__)
 namespace kktdiff {
 namespace {
+
+#if defined(__CUDACC__)
+constexpr int PANEL = TILE;
+#else
 
 constexpr int ROWS = LANES == 8 ? 6 : LANES == 4 ? 4 : 3;  // of a tile of 2 vectors
 
@@ -165,6 +168,7 @@ inline void backward(int n, const double *U, double *v) {
     v[i] = (v[i] - dot_rows(n - i - 1, U + i * n + i + 1, v + i + 1)) * U[i * n + i];
 }
 
+#endif
+
 }  // namespace
 }  // namespace kktdiff
-#endif

@@ -108,6 +108,7 @@ void derive_all(const Call &call, std::int64_t first, std::int64_t last) {
   }
 }
 
+#if !defined(__CUDACC__)
 void derive(const Call &call, std::int64_t first, std::int64_t last) {
   in_lanes(call.sizes) ? derive_all<Pack>(call, first, last) : derive_all<double>(call, first, last);
 }
@@ -115,6 +116,7 @@ void derive(const Call &call, std::int64_t first, std::int64_t last) {
 std::int64_t derive_doubles(const std::int64_t *sizes) {
   return in_lanes(sizes) ? doubles_of<Derivation<Pack>>(sizes) : doubles_of<Derivation<double>>(sizes);
 }
+#endif
 
 }  // namespace
 }  // namespace kktdiff

@@ -8,6 +8,8 @@
 #pragma once
 
 #if defined(__CUDACC__)
+#define LANES 1
+#define __builtin_inf() __longlong_as_double(0x7FF0000000000000ll)
 #define KKTDIFF_INLINE [[maybe_unused]] static __device__ __forceinline__
 #define KKTDIFF_MEMBER __device__ __forceinline__
 #define KKTDIFF_UNROLL _Pragma("unroll")

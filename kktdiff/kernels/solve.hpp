@@ -194,6 +194,7 @@ inline bool in_lanes(const std::int64_t *sizes) {
   return (2 * z.n + z.m + z.k) * (long long)z.n * LANES * 8 <= LANES_BYTES;
 }
 
+#if !defined(__CUDACC__)
 void solve(const Call &call, std::int64_t first, std::int64_t last) {
   in_lanes(call.sizes) ? solve_all<Pack>(call, first, last) : solve_all<double>(call, first, last);
 }
@@ -201,6 +202,7 @@ void solve(const Call &call, std::int64_t first, std::int64_t last) {
 std::int64_t solve_doubles(const std::int64_t *sizes) {
   return in_lanes(sizes) ? doubles_of<Solver<Pack>>(sizes) : doubles_of<Solver<double>>(sizes);
 }
+#endif
 
 }  // namespace
 }  // namespace kktdiff

@@ -11,13 +11,15 @@ namespace {
 constexpr int TILE = LANES == 8 ? 4 : 3;  // as many tiles of accumulators as there are registers
 
 // Call f<R>(...) with R = min(TILE, rest).
-#define KKTDIFF_WITH_SIZE(rest, call)                           \
-  switch ((rest) < TILE ? (rest) : TILE) {                \
-    case 1: { constexpr int R = 1; call; break; }       \
-    case 2: { constexpr int R = 2; call; break; }       \
-    case 3: { constexpr int R = 3; call; break; }       \
-    default: { constexpr int R = TILE; call; break; }   \
+// clang-format off
+#define KKTDIFF_WITH_SIZE(rest, call)                 \
+  switch ((rest) < TILE ? (rest) : TILE) {            \
+    case 1: { constexpr int R = 1; call; break; }     \
+    case 2: { constexpr int R = 2; call; break; }     \
+    case 3: { constexpr int R = 3; call; break; }     \
+    default: { constexpr int R = TILE; call; break; } \
   }
+// clang-format on
 
 template <int R, class T>
 KKTDIFF_INLINE void times_rows(int n, const T *A, const T *x, T *out) {

@@ -3,6 +3,7 @@
 //
 // Nothing of the standard library, and no include but that of the vector instructions: a CUDA device
 // compiles this with T = double.
+//
 // Nothing here depends on how a product is rounded except fma, which is one operation where the
 // instruction set has it, and two elsewhere.
 #pragma once

@@ -40,7 +40,8 @@ inline std::int64_t M_columns(SizeArray s) { return M(s) * s[7]; }
 inline std::int64_t k_columns(SizeArray s) { return k(s) * s[7]; }
 
 const Signature signatures[] = {
-    {"solve", &Table::solve, 9, 1, 23,  // sizes: ..., stages, iterations at most; options: tol
+    // sizes: ..., stages, iterations at most; options: tol
+    {"solve", &Table::solve, 9, 1, 23,
      {{"Q", Type::float64, Use::input, nn},
       {"p", Type::float64, Use::input, n},
       {"G", Type::float64, Use::input, mn},
@@ -65,7 +66,8 @@ const Signature signatures[] = {
       {"iterations", Type::int64, Use::output, one},
       {"trace", Type::float64, Use::optional_output, trace}},
      &Table::solve_scratch},
-    {"derive", &Table::derive, 8, 1, 13,  // sizes: ..., columns; options: relative residual aimed at
+    // sizes: ..., columns; options: relative residual aimed at
+    {"derive", &Table::derive, 8, 1, 13,
      {{"Q", Type::float64, Use::input, nn},
       {"G", Type::float64, Use::input, mn},
       {"A", Type::float64, Use::input, kn},
@@ -80,7 +82,8 @@ const Signature signatures[] = {
       {"error", Type::float64, Use::output, one},
       {"singular", Type::boolean, Use::output, one}},
      &Table::derive_scratch},
-    {"outer", &Table::outer, 3, 0, 5,  // sizes: count, rows, cols
+    // sizes: count, rows, cols
+    {"outer", &Table::outer, 3, 0, 5,
      {{"a", Type::float64, Use::input, [](const std::int64_t *s) { return s[1]; }},
       {"b", Type::float64, Use::input, [](const std::int64_t *s) { return s[2]; }},
       {"c", Type::float64, Use::input, [](const std::int64_t *s) { return s[1]; }},

@@ -1,4 +1,5 @@
-// From an interior point to the solution: solve for the active set; see _interior_point/active_set.py.
+// From an interior point to the solution: solve for the active set; see
+// _interior_point/active_set.py.
 #pragma once
 #include "mehrotra.hpp"
 
@@ -11,7 +12,7 @@ struct Polish {  // workspace and result
   Residuals<T> r, trial_r;
   Mask<T> *active, *wanted;  // (M)
   Mask<T> clean, is_signed;
-  T *sizes;                  // (max(n, M, k))
+  T *sizes;  // (max(n, M, k))
 
   Polish(Arena &a, Sizes z) : point(a, z), trial(a, z), r(a, z), trial_r(a, z) {
     active = a.take<Mask<T>>(z.rows()), wanted = a.take<Mask<T>>(z.rows());
@@ -32,7 +33,8 @@ void one_side(const Problem<T> &q, const T *lam, Mask<T> *active) {
 
 // Weigh active rows as equalities; a fixed variable's equality stands on the bound of y's sign.
 template <class T>
-void weigh_active(const Problem<T> &q, const Units<T> &u, const Mask<T> *active, const T *y, Weights<T> &w) {
+void weigh_active(const Problem<T> &q, const Units<T> &u, const Mask<T> *active, const T *y,
+                  Weights<T> &w) {
   const auto [n, m, k, lower, upper] = q.size;
   const T infinite = __builtin_inf();
   for (int i = 0; i < q.size.rows(); i++) w.w[i] = select(active[i], infinite, T(0.0));
@@ -73,17 +75,20 @@ T error_relative_to(const T *size, const Units<T> &u, const T *norm) {
 
 // Relative error of the active set's equations.
 template <class T>
-T equation_error(const Problem<T> &q, const Units<T> &u, const Mask<T> *active, const Residuals<T> &r) {
+T equation_error(const Problem<T> &q, const Units<T> &u, const Mask<T> *active,
+                 const Residuals<T> &r) {
   T primal = norm_inf(q.size.k, r.nu);
-  for (int i = 0; i < q.size.rows(); i++) primal = max(select(active[i], abs(r.c[i]), T(0.0)), primal);
+  for (int i = 0; i < q.size.rows(); i++)
+    primal = max(select(active[i], abs(r.c[i]), T(0.0)), primal);
   const T floor = TERM_FLOOR;
   return primal / (floor * u.x + r.size[0]) + r.dual / (floor * u.price + r.size[1]) +
-     r.gap / (floor * u.x * u.price + r.size[2]);
+         r.gap / (floor * u.x * u.price + r.size[2]);
 }
 
 // The solution of the active set's linear equations, by Newton steps with refinement, to p.point.
 template <class T>
-void solve_active_set(const Problem<T> &q, const Units<T> &u, Mask<T> live, Newton<T> &w, Polish<T> &p) {
+void solve_active_set(const Problem<T> &q, const Units<T> &u, Mask<T> live, Newton<T> &w,
+                      Polish<T> &p) {
   const Sizes z = q.size;
   onto_active_set(q, p.active, p.point);
   evaluate(q, p.point, p.r);
@@ -149,7 +154,8 @@ Mask<T> is_rounding(const Problem<T> &q, const Units<T> &u, Polish<T> &p) {
 
 // Solve the optimality conditions near `at` with the rows p.active as equalities.
 template <class T>
-void polish(const Problem<T> &q, const Units<T> &u, const Point<T> &at, Mask<T> live, Newton<T> &w, Polish<T> &p) {
+void polish(const Problem<T> &q, const Units<T> &u, const Point<T> &at, Mask<T> live, Newton<T> &w,
+            Polish<T> &p) {
   const Sizes z = q.size;
   const Mask<T> all = mask<T>(true);
   assign(z, all, at, p.point);
@@ -161,7 +167,8 @@ void polish(const Problem<T> &q, const Units<T> &u, const Point<T> &at, Mask<T> 
   Mask<T> wrong = mask<T>(false);
   for (int i = 0; i < z.rows(); i++) size = max(abs(p.point.lam[i]), size);
   for (int i = 0; i < z.rows(); i++) {
-    p.wanted[i] = q.present[i] & ((p.active[i] & (p.point.lam[i] > 0.0)) | (!p.active[i] & (p.point.s[i] < 0.0)));
+    p.wanted[i] = q.present[i] &
+                  ((p.active[i] & (p.point.lam[i] > 0.0)) | (!p.active[i] & (p.point.s[i] < 0.0)));
     wrong = wrong | (p.active[i] & (p.point.lam[i] < T(-ROUNDING / 16) * size));
     p.point.s[i] = max(p.point.s[i], T(0.0)), p.point.lam[i] = max(p.point.lam[i], T(0.0));
   }

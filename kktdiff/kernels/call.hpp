@@ -14,7 +14,7 @@ typedef long long int64_t;
 namespace kktdiff {
 
 struct Call {
-  const std::int64_t *sizes;    // sizes[0] is the number of elements in the batch
+  const std::int64_t *sizes;  // sizes[0] is the number of elements in the batch
   const double *options;
   void *const *arrays;          // NULL where None was given
   const std::int64_t *strides;  // entries from one element to the next; 0 where all share one

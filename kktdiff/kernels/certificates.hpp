@@ -10,9 +10,9 @@ namespace {
 
 template <class T>
 struct Proof {
-  T *x, *lam, *nu;           // (n), (M), (k): scaled to an objective of one unit
+  T *x, *lam, *nu;  // (n), (M), (k): scaled to an objective of one unit
   Mask<T> holds;
-  T *flat;                   // (n, n): a Q of zeros
+  T *flat;                          // (n, n): a Q of zeros
   T *force, *rough, *Qx, *Cx, *Ax;  // workspace: (n) x 3, (M), (k)
   T *lam_change, *nu_change, *x_change;
 
@@ -58,7 +58,8 @@ T balance_on_bounds(const Problem<T> &q, Proof<T> &p, T &proof, T &terms) {
 
 // Combine the constraints with weights lam and nu, for points of the size of x.
 template <class T>
-Contradiction<T> combine(const Problem<T> &q, const Units<T> &u, const T *lam, const T *nu, const T *x, Proof<T> &p) {
+Contradiction<T> combine(const Problem<T> &q, const Units<T> &u, const T *lam, const T *nu,
+                         const T *x, Proof<T> &p) {
   const auto [n, m, k, lower, upper] = q.size;
   T proof = 0.0, terms = 0.0, limits = norm_inf(k, q.b), size = 0.0;
   for (int j = 0; j < n; j++) p.force[j] = p.rough[j] = 0.0;
@@ -92,7 +93,8 @@ Mask<T> is_farkas(const Contradiction<T> &c) {
 
 // Keep a proof of the lanes `found` for good, scaled to one unit.
 template <class T>
-void keep_proof(const Sizes &z, Mask<T> found, const T *x, const T *lam, const T *nu, T unit, Point<T> &out) {
+void keep_proof(const Sizes &z, Mask<T> found, const T *x, const T *lam, const T *nu, T unit,
+                Point<T> &out) {
   const T scale = select(found, unit, T(1.0));
   for (int j = 0; j < z.n; j++) out.x[j] = select(found, x ? x[j] / scale : T(0.0), out.x[j]);
   for (int i = 0; i < z.rows(); i++) {
@@ -104,8 +106,9 @@ void keep_proof(const Sizes &z, Mask<T> found, const T *x, const T *lam, const T
 
 // Move the multipliers onto C'lam + A'nu = 0, in the metric s/lam: p.lam_change and p.nu_change.
 template <class T>
-void project_multipliers(const Problem<T> &q, const Units<T> &u, const Point<T> &at, Weights<T> &w, Factors<T> &f,
-                         Rhs<T> &rhs, Rhs<T> &out, Refinement<T> &work, Proof<T> &p) {
+void project_multipliers(const Problem<T> &q, const Units<T> &u, const Point<T> &at, Weights<T> &w,
+                         Factors<T> &f, Rhs<T> &rhs, Rhs<T> &out, Refinement<T> &work,
+                         Proof<T> &p) {
   const Sizes z = q.size;
   Problem<T> flat = q;
   flat.Q = p.flat;
@@ -135,15 +138,16 @@ T obstacles(const Problem<T> &q, const Units<T> &u, const T *Qx, const T *Cx, co
 
 // Check the direction x as a proof of unboundedness; p.x holds it, 0 for fixed variables.
 template <class T>
-Mask<T> is_ray(const Problem<T> &q, const Units<T> &u, const T *x, const Point<T> &at, Proof<T> &p, T &descent) {
+Mask<T> is_ray(const Problem<T> &q, const Units<T> &u, const T *x, const Point<T> &at, Proof<T> &p,
+               T &descent) {
   const auto [n, m, k, lower, upper] = q.size;
   for (int j = 0; j < n; j++) p.x[j] = select(q.fixed[j], T(0.0), x[j]);
   times(n, n, q.Q, p.x, p.Qx), rows_of(q, p.x, p.Cx), times(k, n, q.A, p.x, p.Ax);
   descent = -dot(n, q.p, p.x);
   const T size = norm_inf(n, p.x), off = obstacles(q, u, p.Qx, p.Cx, p.Ax);
   const T reach = u.price + max(norm_inf(q.size.rows(), at.lam), norm_inf(k, at.nu));
-  return (descent > T(STEEP) * norm_inf(n, q.p) * size) & (norm_inf(n, p.Qx) <= T(EXACT) * u.bend * size) &
-         (off * reach <= T(EXACT) * descent);
+  return (descent > T(STEEP) * norm_inf(n, q.p) * size) &
+         (norm_inf(n, p.Qx) <= T(EXACT) * u.bend * size) & (off * reach <= T(EXACT) * descent);
 }
 
 template <class T>
@@ -155,8 +159,8 @@ void changes(const Sizes &z, const Point<T> &now, const Point<T> &before, Proof<
 
 // Lanes of which x or its change is a ray; their proofs go to `out`.
 template <class T>
-Mask<T> unbounded(const Problem<T> &q, const Units<T> &u, const Residuals<T> &r, const Loop<T> &loop, Mask<T> look,
-                  Proof<T> &p, Point<T> &out) {
+Mask<T> unbounded(const Problem<T> &q, const Units<T> &u, const Residuals<T> &r,
+                  const Loop<T> &loop, Mask<T> look, Proof<T> &p, Point<T> &out) {
   const Sizes z = q.size;
   for (int i = 0; i < z.k; i++) p.Ax[i] = r.nu[i] + q.b[i];
   T descent = -dot(z.n, q.p, loop.point.x);
@@ -177,9 +181,9 @@ Mask<T> unbounded(const Problem<T> &q, const Units<T> &u, const Residuals<T> &r,
 
 // Lanes whose multipliers, their change, or both balanced are a Farkas proof.
 template <class T>
-Mask<T> infeasible(const Problem<T> &q, const Units<T> &u, const Residuals<T> &r, const Loop<T> &loop, Mask<T> look,
-                   Weights<T> &w, Factors<T> &f, Rhs<T> &rhs, Rhs<T> &step, Refinement<T> &work, Proof<T> &p,
-                   Point<T> &out) {
+Mask<T> infeasible(const Problem<T> &q, const Units<T> &u, const Residuals<T> &r,
+                   const Loop<T> &loop, Mask<T> look, Weights<T> &w, Factors<T> &f, Rhs<T> &rhs,
+                   Rhs<T> &step, Refinement<T> &work, Proof<T> &p, Point<T> &out) {
   const Sizes z = q.size;
   const Point<T> &at = loop.point;
   T force = 0.0;
@@ -190,7 +194,8 @@ Mask<T> infeasible(const Problem<T> &q, const Units<T> &u, const Residuals<T> &r
   changes(z, at, loop.before, p);
   for (int i = 0; i < 3 && any(look & !found); i++) {
     if (i == 2) project_multipliers(q, u, at, w, f, rhs, step, work, p);
-    const Contradiction<T> c = combine(q, u, i ? p.lam_change : at.lam, i ? p.nu_change : at.nu, at.x, p);
+    const Contradiction<T> c =
+        combine(q, u, i ? p.lam_change : at.lam, i ? p.nu_change : at.nu, at.x, p);
     const Mask<T> own = look & !found & is_farkas(c);
     keep_proof<T>(z, own, nullptr, p.lam, p.nu, c.proof, out);
     found = found | own;
@@ -201,14 +206,15 @@ Mask<T> infeasible(const Problem<T> &q, const Units<T> &u, const Residuals<T> &r
 // Lanes in which no point near x violates the constraints by much less than x, which does so by
 // `violation`, above tol, in the caller's units: by about as much as rounding may.
 template <class T>
-Mask<T> least_violated(const Problem<T> &q, const Units<T> &u, const Residuals<T> &r, const Loop<T> &loop,
-                       Mask<T> look, T violation, double tol, Proof<T> &p) {
+Mask<T> least_violated(const Problem<T> &q, const Units<T> &u, const Residuals<T> &r,
+                       const Loop<T> &loop, Mask<T> look, T violation, double tol, Proof<T> &p) {
   look = look & (violation > tol) & (r.primal <= T(4 * CONTRADICTION));
   if (!any(look)) return look;
   changes(q.size, loop.point, loop.before, p);
   const Contradiction<T> c = combine(q, u, p.lam_change, p.nu_change, loop.point.x, p);
-  return look & (c.proof > 0.0) & (T(NEARBY) * c.left <= c.proof) & (c.rounding <= T(SURE) * c.proof) &
-         (c.proof <= T(2 * CONTRADICTION) * c.size) & (r.primal * c.size <= T(2.0) * c.proof);
+  return look & (c.proof > 0.0) & (T(NEARBY) * c.left <= c.proof) &
+         (c.rounding <= T(SURE) * c.proof) & (c.proof <= T(2 * CONTRADICTION) * c.size) &
+         (r.primal * c.size <= T(2.0) * c.proof);
 }
 
 }  // namespace

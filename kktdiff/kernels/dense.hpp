@@ -51,7 +51,8 @@ inline double dot_rows(int n, const double *a, const double *b) {
 // out += factor * row
 KKTDIFF_INLINE void add_row(int n, double factor, const double *row, double *out) {
   int j = 0;
-  for (; j + LANES <= n; j += LANES) write(out + j, fma(Pack(factor), read(row + j), read(out + j)), LANES);
+  for (; j + LANES <= n; j += LANES)
+    write(out + j, fma(Pack(factor), read(row + j), read(out + j)), LANES);
   for (; j < n; j++) out[j] = fma(factor, row[j], out[j]);
 }
 
@@ -65,7 +66,8 @@ inline void add_transposed(int m, int n, const double *A, const double *z, doubl
 
 // The tile H(i.., j..) += sum_q left(q, i..) right(q, j..), R rows and C vectors; rows of length n.
 template <int R, int C>
-KKTDIFF_INLINE void update_tile(int depth, const double *left, const double *right, int n, double *H, int width) {
+KKTDIFF_INLINE void update_tile(int depth, const double *left, const double *right, int n,
+                                double *H, int width) {
   Pack sums[R][C];
   KKTDIFF_UNROLL for (int r = 0; r < R; r++)
     KKTDIFF_UNROLL for (int c = 0; c < C; c++) sums[r][c] = read(H + r * n + c * LANES);

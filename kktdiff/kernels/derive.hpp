@@ -9,8 +9,19 @@ namespace kktdiff {
 namespace {
 
 enum DeriveArray {
-  OF_Q, OF_G, OF_A, OF_SCALING, OF_ACTIVE, RHS_X, RHS_C, RHS_NU,
-  SOLUTION_X, SOLUTION_C, SOLUTION_NU, RELATIVE_RESIDUAL, SINGULAR_ELEMENT
+  OF_Q,
+  OF_G,
+  OF_A,
+  OF_SCALING,
+  OF_ACTIVE,
+  RHS_X,
+  RHS_C,
+  RHS_NU,
+  SOLUTION_X,
+  SOLUTION_C,
+  SOLUTION_NU,
+  RELATIVE_RESIDUAL,
+  SINGULAR_ELEMENT
 };
 
 template <class T>
@@ -45,8 +56,7 @@ void prepare(const Group<T> &g, Derivation<T> &d) {
       q.Q[i * n + j] = d.scaling.cost * (d.scaling.cols[i] * q.Q[i * n + j] * d.scaling.cols[j]);
   times_rows_and_columns(m, n, d.scaling.rows, d.scaling.cols, q.G);
   times_rows_and_columns(k, n, d.scaling.eqs, d.scaling.cols, q.A);
-  for (int i = 0; i < q.size.rows(); i++)
-    w.w[i] = select(d.active[i], T(__builtin_inf()), T(0.0));
+  for (int i = 0; i < q.size.rows(); i++) w.w[i] = select(d.active[i], T(__builtin_inf()), T(0.0));
   for (int j = 0; j < n; j++) {
     w.held[j] = mask<T>(false);
     if (lower) w.held[j] = w.held[j] | d.active[m + j];
@@ -76,7 +86,8 @@ T derive_column(const Group<T> &g, int column, int columns, double target, Deriv
   const Sizes z = d.problem.size;
   const Scaling<T> &s = d.scaling;
   Newton<T> &w = d.newton;
-  for (int j = 0; j < z.n; j++) w.rhs.x[j] = s.cost * s.cols[j] * entry<T>(g, RHS_X, j, column, columns);
+  for (int j = 0; j < z.n; j++)
+    w.rhs.x[j] = s.cost * s.cols[j] * entry<T>(g, RHS_X, j, column, columns);
   for (int i = 0; i < z.rows(); i++)
     w.rhs.c[i] = row_weight(z, s, i) * entry<T>(g, RHS_C, i, column, columns);
   for (int i = 0; i < z.k; i++) w.rhs.nu[i] = s.eqs[i] * entry<T>(g, RHS_NU, i, column, columns);
@@ -84,7 +95,8 @@ T derive_column(const Group<T> &g, int column, int columns, double target, Deriv
   for (int j = 0; j < z.n; j++) put(g, SOLUTION_X, j, column, columns, s.cols[j] * w.out.x[j]);
   for (int i = 0; i < z.rows(); i++)
     put(g, SOLUTION_C, i, column, columns, row_weight(z, s, i) * w.out.c[i] / s.cost);
-  for (int i = 0; i < z.k; i++) put(g, SOLUTION_NU, i, column, columns, s.eqs[i] * w.out.nu[i] / s.cost);
+  for (int i = 0; i < z.k; i++)
+    put(g, SOLUTION_NU, i, column, columns, s.eqs[i] * w.out.nu[i] / s.cost);
   return error;
 }
 
@@ -110,11 +122,13 @@ void derive_all(const Call &call, std::int64_t first, std::int64_t last) {
 
 #if !defined(__CUDACC__)
 void derive(const Call &call, std::int64_t first, std::int64_t last) {
-  in_lanes(call.sizes) ? derive_all<Pack>(call, first, last) : derive_all<double>(call, first, last);
+  in_lanes(call.sizes) ? derive_all<Pack>(call, first, last)
+                       : derive_all<double>(call, first, last);
 }
 
 std::int64_t derive_doubles(const std::int64_t *sizes) {
-  return in_lanes(sizes) ? doubles_of<Derivation<Pack>>(sizes) : doubles_of<Derivation<double>>(sizes);
+  return in_lanes(sizes) ? doubles_of<Derivation<Pack>>(sizes)
+                         : doubles_of<Derivation<double>>(sizes);
 }
 #endif
 

@@ -6,7 +6,7 @@ namespace kktdiff {
 namespace {
 
 constexpr Stage STAGES[] = {
-  {1e-6, false, 2, 1e-4}, {1e-9, true, 0, 0}, {1e-9, true, 2, 0}, {1e-15, true, 2, 0}};
+    {1e-6, false, 2, 1e-4}, {1e-9, true, 0, 0}, {1e-9, true, 2, 0}, {1e-15, true, 2, 0}};
 constexpr int CORRECTIONS = 2, WARM_CORRECTIONS = 4, ACTIVE_SET_CHANGE_DIVISOR = 4;
 
 // Records of what each lane went through, where the caller wants them.
@@ -33,13 +33,13 @@ struct Solver {
   Mask<T> *shown;   // (M)
   Mask<T> *active;  // (M): of the solution
   Proof<T> proof;
-  Mask<T> done;      // solved to rounding, or proven to have no solution
-  T verdict;         // Status of those
+  Mask<T> done;  // solved to rounding, or proven to have no solution
+  T verdict;     // Status of those
   Trace trace;
 
   Solver(Arena &a, Sizes z)
-    : problem(a, z), scaling(a, z), balance(a, z), lowest(a, z), loop(a, z), newton(a, z), residuals(a, z),
-     polished(a, z), start(a, z), solution(a, z), proof(a, z) {
+      : problem(a, z), scaling(a, z), balance(a, z), lowest(a, z), loop(a, z), newton(a, z),
+        residuals(a, z), polished(a, z), start(a, z), solution(a, z), proof(a, z) {
     shown = a.take<Mask<T>>(z.rows()), active = a.take<Mask<T>>(z.rows());
   }
 };
@@ -87,7 +87,8 @@ void find_start(Solver<T> &s) {
 template <class T>
 void begin(const Sizes &z, const Point<T> &from, Loop<T> &loop) {
   const Mask<T> all = mask<T>(true);
-  assign(z, all, from, loop.point), assign(z, all, from, loop.before), assign(z, all, from, loop.best);
+  assign(z, all, from, loop.point), assign(z, all, from, loop.before),
+      assign(z, all, from, loop.best);
   loop.best_error = BIG, loop.progress = loop.iterations, loop.boost = 1.0;
   loop.short_steps = loop.restarts = loop.step = 0.0;
   for (int i = 0; i < 4; i++) loop.least[i] = BIG;
@@ -97,9 +98,11 @@ void begin(const Sizes &z, const Point<T> &from, Loop<T> &loop) {
 
 // Largest violation of a constraint in the caller's units.
 template <class T>
-T given_violation(const Problem<T> &q, const Scaling<T> &s, const Point<T> &at, const Residuals<T> &r) {
+T given_violation(const Problem<T> &q, const Scaling<T> &s, const Point<T> &at,
+                  const Residuals<T> &r) {
   T out = 0.0;
-  for (int i = 0; i < q.size.rows(); i++) out = max((r.Cx[i] - q.d[i]) / row_weight(q.size, s, i), out);
+  for (int i = 0; i < q.size.rows(); i++)
+    out = max((r.Cx[i] - q.d[i]) / row_weight(q.size, s, i), out);
   for (int i = 0; i < q.size.k; i++) out = max(abs(r.nu[i]) / s.eqs[i], out);
   for (int j = 0; j < q.size.n; j++)
     out = max(select(q.fixed[j], abs(at.x[j] - q.value[j]) * s.cols[j], T(0.0)), out);
@@ -108,7 +111,8 @@ T given_violation(const Problem<T> &q, const Scaling<T> &s, const Point<T> &at, 
 
 // Objective and residuals in the caller's units, in which the powers of two change no digit.
 template <class T>
-void numbers(const Problem<T> &q, const Scaling<T> &s, const Point<T> &at, Residuals<T> &r, T *out) {
+void numbers(const Problem<T> &q, const Scaling<T> &s, const Point<T> &at, Residuals<T> &r,
+             T *out) {
   const auto [n, m, k, lower, upper] = q.size;
   evaluate(q, at, r);
   out[0] = (dot(n, at.x, r.Qx) / T(2.0) + dot(n, at.x, q.p)) / s.cost;
@@ -119,7 +123,8 @@ void numbers(const Problem<T> &q, const Scaling<T> &s, const Point<T> &at, Resid
 
 // Record the lanes `some` at a point; `running` of them go on.
 template <class T>
-void record(Solver<T> &s, double phase, const Point<T> &at, Mask<T> some, Mask<T> running, T mu, T step) {
+void record(Solver<T> &s, double phase, const Point<T> &at, Mask<T> some, Mask<T> running, T mu,
+            T step) {
   if (!s.trace.row[0]) return;
   T out[4];
   numbers(s.problem, s.scaling, at, s.polished.trial_r, out);
@@ -140,12 +145,14 @@ Mask<T> check(Solver<T> &s, const Errors<T> &e, const Stage &stage, int max_iter
   const Problem<T> &q = s.problem;
   Newton<T> &w = s.newton;
   Loop<T> &loop = s.loop;
-  const Mask<T> running = loop.status == T(RUNNING), slow = running & (e.primal > loop.least[0] / T(2.0));
+  const Mask<T> running = loop.status == T(RUNNING),
+                slow = running & (e.primal > loop.least[0] / T(2.0));
   const T violation = given_violation(q, s.scaling, loop.point, s.residuals);
-  const Mask<T> hopeless = least_violated(q, s.unit, s.residuals, loop, slow, violation, s.tol, s.proof);
+  const Mask<T> hopeless =
+      least_violated(q, s.unit, s.residuals, loop, slow, violation, s.tol, s.proof);
   const Mask<T> no_bound = unbounded(q, s.unit, s.residuals, loop, running, s.proof, s.solution);
-  const Mask<T> no_point = infeasible(q, s.unit, s.residuals, loop, running, w.weights, w.factors, w.rhs, w.out,
-                                      w.refinement, s.proof, s.solution);
+  const Mask<T> no_point = infeasible(q, s.unit, s.residuals, loop, running, w.weights, w.factors,
+                                      w.rhs, w.out, w.refinement, s.proof, s.solution);
   check_termination(q, s.unit, s.residuals, e, stage, max_iter, hopeless, no_bound, no_point, loop);
   return hopeless;
 }
@@ -163,9 +170,11 @@ Mask<T> run(Solver<T> &s, const Stage &stage, int max_iter, Mask<T> todo) {
     const Mask<T> before = s.loop.status == T(RUNNING);
     hopeless = hopeless | check(s, e, stage, max_iter);
     const Mask<T> running = s.loop.status == T(RUNNING);
-    record(s, 0, s.loop.point, before, running, mean_product(q, s.loop.point.s, s.loop.point.lam), s.loop.step);
+    record(s, 0, s.loop.point, before, running, mean_product(q, s.loop.point.s, s.loop.point.lam),
+           s.loop.step);
     if (!any(running)) return hopeless & mask<T>(stage.careful);
-    advance(q, s.unit, s.linear, s.residuals, e, stage, s.newton, s.polished.trial, s.shown, s.loop);
+    advance(q, s.unit, s.linear, s.residuals, e, stage, s.newton, s.polished.trial, s.shown,
+            s.loop);
   }
 }
 
@@ -182,7 +191,8 @@ void polish_and_correct(Solver<T> &s, int corrections, Mask<T> todo) {
     polish(s.problem, s.unit, at, todo, s.newton, p);
     record(s, 1, p.point, todo, !p.clean, T(0.0), T(1.0));
     T wrong = 0.0;
-    for (int i = 0; i < z.rows(); i++) wrong = wrong + select(p.wanted[i] ^ p.active[i], T(1.0), T(0.0));
+    for (int i = 0; i < z.rows(); i++)
+      wrong = wrong + select(p.wanted[i] ^ p.active[i], T(1.0), T(0.0));
     Mask<T> off = !(p.clean & p.is_signed) & (wrong > 0.0) & (wrong < most);
     if (left == 0) off = mask<T>(false);
     const Mask<T> good = todo & p.clean & !off;
@@ -215,7 +225,8 @@ void follow(Solver<T> &s, int stages, int max_iter) {
     begin(s.problem.size, i ? s.loop.best : s.start, s.loop);
     const Mask<T> hopeless = run(s, STAGES[i], max_iter, todo);
     const T status = s.loop.status;
-    const Mask<T> proven = todo & ((status == T(PRIMAL_INFEASIBLE)) | (status == T(DUAL_INFEASIBLE)));
+    const Mask<T> proven =
+        todo & ((status == T(PRIMAL_INFEASIBLE)) | (status == T(DUAL_INFEASIBLE)));
     s.verdict = select(proven, status, s.verdict), s.done = s.done | proven;
     polish_and_correct(s, CORRECTIONS, todo & !proven & near_solution(s));
     todo = todo & !s.done & !hopeless;

@@ -13,8 +13,8 @@ namespace {
 
 template <class T>
 struct Weights {
-  T *w;            // (M): lam/s, 0 for a row that takes no part, inf for an equality
-  Mask<T> *held;   // (n): variables that an active bound or a fixed value holds
+  T *w;           // (M): lam/s, 0 for a row that takes no part, inf for an equality
+  Mask<T> *held;  // (n): variables that an active bound or a fixed value holds
   T theta, rho, delta;
 
   Weights(Arena &a, Sizes z) { w = a.take<T>(z.rows()), held = a.take<Mask<T>>(z.n); }
@@ -29,24 +29,26 @@ struct Rhs {
 
 template <class T>
 struct Factors {
-  T *L, *S, *V;          // (n, n); (r, r); (n, r): L^-1 B'
-  T *condensed;          // (m): weights of the rows of G in H
-  T *stretch;            // (r): 1/(1 - theta/w)
-  Mask<T> *stiff;        // (m): the rows of G in the border
-  int *place;            // (m, lanes): their places, counted from k
-  int border;            // r, the largest of all lanes
-  Pivots<T> pivots;      // of H; ok: of both
+  T *L, *S, *V;      // (n, n); (r, r); (n, r): L^-1 B'
+  T *condensed;      // (m): weights of the rows of G in H
+  T *stretch;        // (r): 1/(1 - theta/w)
+  Mask<T> *stiff;    // (m): the rows of G in the border
+  int *place;        // (m, lanes): their places, counted from k
+  int border;        // r, the largest of all lanes
+  Pivots<T> pivots;  // of H; ok: of both
   Pivots<T> border_pivots;
-  T places;              // of stiff rows, in each lane
-  T *panel;              // workspace: (n + m + k, PANEL)
+  T places;                                      // of stiff rows, in each lane
+  T *panel;                                      // workspace: (n + m + k, PANEL)
   T *moved, *shift, *g, *right, *c, *rows, *nu;  // workspace of a solve: (n) x 3, (r), (M) x 2, (k)
 
   Factors(Arena &a, Sizes z) {
     const long long r = z.k + z.m;
     L = a.take<T>((long long)z.n * z.n), S = a.take<T>(r * r), V = a.take<T>(r * z.n);
     condensed = a.take<T>(z.m), stretch = a.take<T>(r), stiff = a.take<Mask<T>>(z.m);
-    place = a.take<int>((long long)z.m * Lanes<T>::count), panel = a.take<T>((long long)(z.n + z.m + z.k) * PANEL);
-    moved = a.take<T>(z.n), shift = a.take<T>(z.n), g = a.take<T>(z.n), right = a.take<T>(r), c = a.take<T>(z.rows());
+    place = a.take<int>((long long)z.m * Lanes<T>::count),
+    panel = a.take<T>((long long)(z.n + z.m + z.k) * PANEL);
+    moved = a.take<T>(z.n), shift = a.take<T>(z.n), g = a.take<T>(z.n), right = a.take<T>(r),
+    c = a.take<T>(z.rows());
     rows = a.take<T>(z.rows()), nu = a.take<T>(z.k);
   }
 };
@@ -141,7 +143,8 @@ void fill_border(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
       if (!lane(f.stiff[i], l)) continue;
       const int place = f.place[i * Lanes<T>::count + l];
       for (int j = 0; j < n; j++) set_lane(f.V[j * r + place], l, lane(q.G[i * n + j], l));
-      set_lane(f.stretch[place], l, lane(stretch, l)), set_lane(f.right[place], l, lane(diagonal, l));
+      set_lane(f.stretch[place], l, lane(stretch, l)),
+          set_lane(f.right[place], l, lane(diagonal, l));
     }
   }
   for (int j = 0; j < n; j++)
@@ -196,15 +199,15 @@ void moves_of_held(const Problem<T> &q, const Weights<T> &w, const T *c, T *out)
   const auto [n, m, k, lower, upper] = q.size;
   const T infinite = __builtin_inf();
   for (int j = 0; j < n; j++) out[j] = 0.0;
-  for (int j = 0; j < lower; j++)
-    out[j] = select(w.w[m + j] == infinite, -c[m + j], out[j]);
+  for (int j = 0; j < lower; j++) out[j] = select(w.w[m + j] == infinite, -c[m + j], out[j]);
   for (int j = 0; j < upper; j++)
     out[j] = select(w.w[m + lower + j] == infinite, out[j] + c[m + lower + j], out[j]);
 }
 
 // Bounds' multipliers: by their own row or, where held, by what stationarity leaves for them.
 template <class T>
-void bound_multipliers(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &rhs, Rhs<T> &out, T *left) {
+void bound_multipliers(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &rhs, Rhs<T> &out,
+                       T *left) {
   const auto [n, m, k, lower, upper] = q.size;
   const T infinite = __builtin_inf();
   times(n, n, q.Q, out.x, left);
@@ -285,7 +288,8 @@ void solve_blocks(const Problem<T> &q, Factors<T> &f) {
 
 // Solve the regularised system.
 template <class T>
-void solve_once(const Problem<T> &q, const Weights<T> &w, Factors<T> &f, const Rhs<T> &rhs, Rhs<T> &out) {
+void solve_once(const Problem<T> &q, const Weights<T> &w, Factors<T> &f, const Rhs<T> &rhs,
+                Rhs<T> &out) {
   const auto [n, m, k, lower, upper] = q.size;
   condense(q, w, rhs, f);
   solve_blocks(q, f);
@@ -294,7 +298,8 @@ void solve_once(const Problem<T> &q, const Weights<T> &w, Factors<T> &f, const R
     out.c[i] = f.condensed[i] * (out.c[i] - f.c[i]);
     if (f.border > k && any(f.stiff[i]))
       for (int l = 0; l < Lanes<T>::count; l++)
-        if (lane(f.stiff[i], l)) set_lane(out.c[i], l, lane(f.right[f.place[i * Lanes<T>::count + l]], l));
+        if (lane(f.stiff[i], l))
+          set_lane(out.c[i], l, lane(f.right[f.place[i * Lanes<T>::count + l]], l));
   }
   for (int i = 0; i < k; i++) out.nu[i] = f.right[i];
   for (int j = 0; j < n; j++) out.x[j] = f.g[j] + f.moved[j];
@@ -303,7 +308,8 @@ void solve_once(const Problem<T> &q, const Weights<T> &w, Factors<T> &f, const R
 
 // left = the residual of `out` in the system without proximal terms
 template <class T>
-void residual(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &rhs, const Rhs<T> &out, Rhs<T> &left) {
+void residual(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &rhs, const Rhs<T> &out,
+              Rhs<T> &left) {
   const auto [n, m, k, lower, upper] = q.size;
   const T infinite = __builtin_inf();
   times(n, n, q.Q, out.x, left.x);
@@ -353,8 +359,8 @@ struct Refinement {  // workspace of refine
 
 // Solve without proximal terms; return the relative residual.
 template <class T>
-T refine(const Problem<T> &q, const Weights<T> &w, Factors<T> &f, const Rhs<T> &rhs, double target, Rhs<T> &out,
-    Refinement<T> &work) {
+T refine(const Problem<T> &q, const Weights<T> &w, Factors<T> &f, const Rhs<T> &rhs, double target,
+         Rhs<T> &out, Refinement<T> &work) {
   const Sizes z = q.size;
   solve_once(q, w, f, rhs, out);
   residual(q, w, rhs, out, work.left);

@@ -24,23 +24,25 @@ struct Newton {  // one factored system and what solving it takes
   T *target;  // (M): aim of s_i lam_i
 
   Newton(Arena &a, Sizes z)
-    : weights(a, z), factors(a, z), rhs(a, z), out(a, z), refinement(a, z), predictor(a, z), trial(a, z),
-     found(a, z) {
+      : weights(a, z), factors(a, z), rhs(a, z), out(a, z), refinement(a, z), predictor(a, z),
+        trial(a, z), found(a, z) {
     target = a.take<T>(z.rows());
   }
 };
 
 // Find the direction that aims at lam_i s_i = target_i.
 template <class T>
-void newton_step(const Problem<T> &q, const Point<T> &at, const Residuals<T> &r, bool careful, Newton<T> &w,
-        Direction<T> &d) {
+void newton_step(const Problem<T> &q, const Point<T> &at, const Residuals<T> &r, bool careful,
+                 Newton<T> &w, Direction<T> &d) {
   const int n = q.size.n, k = q.size.k, M = q.size.rows();
   for (int j = 0; j < n; j++) w.rhs.x[j] = -r.x[j];
   for (int i = 0; i < M; i++)
     w.rhs.c[i] = select(q.present[i], at.s[i] - r.c[i] - w.target[i] / at.lam[i], T(0.0));
   for (int i = 0; i < k; i++) w.rhs.nu[i] = -r.nu[i];
-  if (careful) refine(q, w.weights, w.factors, w.rhs, STEP_ACCURACY, w.out, w.refinement);
-  else solve_once(q, w.weights, w.factors, w.rhs, w.out);
+  if (careful)
+    refine(q, w.weights, w.factors, w.rhs, STEP_ACCURACY, w.out, w.refinement);
+  else
+    solve_once(q, w.weights, w.factors, w.rhs, w.out);
   for (int j = 0; j < n; j++) d.x[j] = w.out.x[j];
   for (int i = 0; i < k; i++) d.nu[i] = w.out.nu[i];
   for (int i = 0; i < M; i++) {
@@ -65,8 +67,8 @@ T to_boundary(int count, const T *v, const T *dv, double fraction) {
 // Steps of s and lam: `fraction` of the largest that keep them above zero, at most 1; a step of
 // its own for each in linear programs only.
 template <class T>
-Steps<T> step_lengths(const Problem<T> &q, Mask<T> linear, const Point<T> &at, const Direction<T> &d,
-           double fraction) {
+Steps<T> step_lengths(const Problem<T> &q, Mask<T> linear, const Point<T> &at,
+                      const Direction<T> &d, double fraction) {
   const T primal = to_boundary(q.size.rows(), at.s, d.s, fraction);
   const T dual = to_boundary(q.size.rows(), at.lam, d.lam, fraction);
   const T both = min(primal, dual);
@@ -89,8 +91,8 @@ void assign(const Sizes &z, Mask<T> where, const Direction<T> &from, Direction<T
 
 // The predictor, which aims at mu = 0, and the rows it shows as active (Tapia's indicators).
 template <class T>
-Steps<T> predict(const Problem<T> &q, Mask<T> linear, const Point<T> &at, const Residuals<T> &r, bool careful,
-        Newton<T> &w, Mask<T> *active) {
+Steps<T> predict(const Problem<T> &q, Mask<T> linear, const Point<T> &at, const Residuals<T> &r,
+                 bool careful, Newton<T> &w, Mask<T> *active) {
   const int M = q.size.rows();
   for (int i = 0; i < M; i++) w.target[i] = 0.0;
   newton_step(q, at, r, careful, w, w.predictor);
@@ -116,12 +118,14 @@ void shorten(T &t) {
 
 // Find a direction that passes the guard: with the whole corrector, a part of it, or none.
 template <class T>
-Steps<T> find_direction(const Problem<T> &q, Mask<T> linear, const Point<T> &at, const Residuals<T> &r,
-            const Errors<T> &e, bool careful, Mask<T> todo, Newton<T> &w, Mask<T> *active) {
+Steps<T> find_direction(const Problem<T> &q, Mask<T> linear, const Point<T> &at,
+                        const Residuals<T> &r, const Errors<T> &e, bool careful, Mask<T> todo,
+                        Newton<T> &w, Mask<T> *active) {
   const int M = q.size.rows();
   const Steps<T> affine = predict(q, linear, at, r, careful, w, active);
   const T mu = mean_product(q, at.s, at.lam);
-  const T ratio = min(max(mu_after(q, at, w.predictor, affine) / select(mu > 0.0, mu, T(1.0)), T(0.0)), T(1.0));
+  const T ratio =
+      min(max(mu_after(q, at, w.predictor, affine) / select(mu > 0.0, mu, T(1.0)), T(0.0)), T(1.0));
   const T sigma = ratio * ratio * ratio, part = min(affine.primal, affine.dual);
   const Mask<T> infeasible = max(e.primal, e.dual) > T(10.0) * e.complementarity;
   Steps<T> taken{T(0.0), T(0.0)};
@@ -139,9 +143,10 @@ Steps<T> find_direction(const Problem<T> &q, Mask<T> linear, const Point<T> &at,
     if (round == 2) stop_at_lowest(q, w.trial, centre, mu, t);
     const T after = mu_after(q, at, w.trial, t);
     const Mask<T> falls = (after < (T(1.0) - T(MIN_STEP) * shorter) * mu) |
-               ((after < T(2.0) * mu) & infeasible) | (after <= T(0.0));
+                          ((after < T(2.0) * mu) & infeasible) | (after <= T(0.0));
     assign(q.size, todo, w.trial, w.found);
-    taken.primal = select(todo, t.primal, taken.primal), taken.dual = select(todo, t.dual, taken.dual);
+    taken.primal = select(todo, t.primal, taken.primal),
+    taken.dual = select(todo, t.dual, taken.dual);
     todo = todo & !((shorter > T(MIN_STEP)) & falls);
   }
   return taken;
@@ -149,7 +154,8 @@ Steps<T> find_direction(const Problem<T> &q, Mask<T> linear, const Point<T> &at,
 
 // A centred point at x; slacks are at least the worst violation and scale/10. work: (n) and (M)
 template <class T>
-void centre(const Problem<T> &q, const Units<T> &u, const T *x, T scale, T *force, T *slack, Point<T> &out) {
+void centre(const Problem<T> &q, const Units<T> &u, const T *x, T scale, T *force, T *slack,
+            Point<T> &out) {
   const int n = q.size.n, M = q.size.rows();
   T worst = 0.0;
   rows_of(q, x, slack);
@@ -178,14 +184,16 @@ void raise_products(const Problem<T> &q, Mask<T> linear, Point<T> &at) {
   }
 }
 
-// Weights lam/s, and proximal weights that fall with the error and the size of the gradient's terms.
+// Weights lam/s, and proximal weights that fall with the error and the size of the gradient's
+// terms.
 template <class T>
-void weigh(const Problem<T> &q, const Units<T> &u, const Residuals<T> &r, const Errors<T> &e, const Loop<T> &loop,
-     Weights<T> &w) {
+void weigh(const Problem<T> &q, const Units<T> &u, const Residuals<T> &r, const Errors<T> &e,
+           const Loop<T> &loop, Weights<T> &w) {
   const Point<T> &at = loop.point;
   const int M = q.size.rows();
   const T terms = max(max(r.size[1], norm_inf(M, at.lam)), norm_inf(q.size.k, at.nu)) / u.price;
-  const T reg = min(max(T(1e-6) * e.worst(), T(MIN_REGULARISATION)), T(MAX_REGULARISATION)) * loop.boost;
+  const T reg =
+      min(max(T(1e-6) * e.worst(), T(MIN_REGULARISATION)), T(MAX_REGULARISATION)) * loop.boost;
   w.theta = u.weight(), w.delta = reg, w.rho = reg * min(max(terms, T(1e-10)), T(1.0));
   for (int i = 0; i < M; i++) w.w[i] = select(q.present[i], at.lam[i] / at.s[i], T(0.0));
   for (int j = 0; j < q.size.n; j++) w.held[j] = q.fixed[j];
@@ -201,8 +209,8 @@ Mask<T> finite(const Sizes &z, const Direction<T> &d) {
 }
 
 template <class T>
-void move(const Problem<T> &q, Mask<T> linear, Mask<T> go, Steps<T> t, const Direction<T> &d, Point<T> &trial,
-     Point<T> &at) {
+void move(const Problem<T> &q, Mask<T> linear, Mask<T> go, Steps<T> t, const Direction<T> &d,
+          Point<T> &trial, Point<T> &at) {
   const Sizes z = q.size;
   for (int j = 0; j < z.n; j++) trial.x[j] = fma(t.primal, d.x[j], at.x[j]);
   for (int i = 0; i < z.k; i++) trial.nu[i] = fma(t.dual, d.nu[i], at.nu[i]);
@@ -216,9 +224,10 @@ void move(const Problem<T> &q, Mask<T> linear, Mask<T> go, Steps<T> t, const Dir
 
 // Centre anew where short steps in a row show that mu is too small for how far x has to go.
 template <class T>
-void restart(const Problem<T> &q, const Units<T> &u, Mask<T> again, T *force, T *slack, Point<T> &trial,
-      Loop<T> &loop) {
-  const T times_ten = select(loop.restarts == T(0.0), T(1.0), select(loop.restarts == T(1.0), T(10.0), T(100.0)));
+void restart(const Problem<T> &q, const Units<T> &u, Mask<T> again, T *force, T *slack,
+             Point<T> &trial, Loop<T> &loop) {
+  const T times_ten =
+      select(loop.restarts == T(0.0), T(1.0), select(loop.restarts == T(1.0), T(10.0), T(100.0)));
   for (int i = 0; i < q.size.k; i++) trial.nu[i] = loop.point.nu[i];
   centre(q, u, loop.point.x, norm_inf(q.size.n, loop.point.x) * times_ten, force, slack, trial);
   assign(q.size, again, trial, loop.point);
@@ -231,8 +240,9 @@ void restart(const Problem<T> &q, const Units<T> &u, Mask<T> again, T *force, T 
 
 // Take one guarded step of every running lane.
 template <class T>
-void advance(const Problem<T> &q, const Units<T> &u, Mask<T> linear, const Residuals<T> &r, const Errors<T> &e,
-      const Stage &stage, Newton<T> &w, Point<T> &trial, Mask<T> *shown, Loop<T> &loop) {
+void advance(const Problem<T> &q, const Units<T> &u, Mask<T> linear, const Residuals<T> &r,
+             const Errors<T> &e, const Stage &stage, Newton<T> &w, Point<T> &trial, Mask<T> *shown,
+             Loop<T> &loop) {
   const Sizes z = q.size;
   const Mask<T> running = loop.status == T(RUNNING);
   weigh(q, u, r, e, loop, w.weights);
@@ -241,13 +251,16 @@ void advance(const Problem<T> &q, const Units<T> &u, Mask<T> linear, const Resid
   const Mask<T> good = w.factors.pivots.ok & finite(z, w.found), go = good & running;
   const T length = min(t.primal, t.dual);
   const T count = select(length < SHORT_FOR_RESTART, loop.short_steps + T(1.0), T(0.0));
-  const Mask<T> again = running & (count >= 3.0) & (e.worst() > T(stage.tol > stage.near ? stage.tol : stage.near)) & (loop.restarts < T(stage.restarts));
+  const Mask<T> again = running & (count >= 3.0) &
+                        (e.worst() > T(stage.tol > stage.near ? stage.tol : stage.near)) &
+                        (loop.restarts < T(stage.restarts));
   assign(z, running, loop.point, loop.before);
   move(q, linear, go, t, w.found, trial, loop.point);
   for (int i = 0; i < z.rows(); i++) loop.active[i] = (go & shown[i]) | (!go & loop.active[i]);
   loop.iterations = select(running, loop.iterations + T(1.0), loop.iterations);
   loop.short_steps = count, loop.step = select(go, length, T(0.0));
-  loop.expected[0] = select(go & !again, (T(1.0) - t.primal / T(2.0)) * norm_inf(z.k, r.nu), T(BIG));
+  loop.expected[0] =
+      select(go & !again, (T(1.0) - t.primal / T(2.0)) * norm_inf(z.k, r.nu), T(BIG));
   loop.expected[1] = select(go & !again, (T(1.0) - t.dual / T(2.0)) * r.dual, T(BIG));
   loop.boost = select(good, max(loop.boost / T(10.0), T(1.0)), T(100.0) * loop.boost);
   if (any(again & go)) restart(q, u, again & go, w.rhs.x, w.rhs.c, trial, loop);

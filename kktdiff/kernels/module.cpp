@@ -74,8 +74,9 @@ bool take(const Signature &kernel, const Array &array, PyObject *given, const st
   const int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (written ? PyBUF_WRITABLE : 0);
   if (PyObject_GetBuffer(given, &buffer, flags)) {
     PyErr_Clear();
-    PyErr_Format(PyExc_ValueError, "%s: %s: expected a C-contiguous%s %s array, got %R that is none",
-                 kernel.name, array.name, written ? ", writable" : "", title(array.type),
+    PyErr_Format(PyExc_ValueError,
+                 "%s: %s: expected a C-contiguous%s %s array, got %R that is none", kernel.name,
+                 array.name, written ? ", writable" : "", title(array.type),
                  reinterpret_cast<PyObject *>(Py_TYPE(given)));
     return false;
   }
@@ -88,8 +89,10 @@ bool take(const Signature &kernel, const Array &array, PyObject *given, const st
   const std::int64_t found = buffer.len / buffer.itemsize, one = array.entries(sizes);
   const bool each = one ? found % one == 0 && found / one == sizes[0] : found == 0;
   if (!each && (written || found != one)) {
-    PyErr_Format(PyExc_ValueError, "%s: %s: expected %lld entries for each of %lld elements%s, "
-                 "got %lld in all", kernel.name, array.name, static_cast<long long>(one),
+    PyErr_Format(PyExc_ValueError,
+                 "%s: %s: expected %lld entries for each of %lld elements%s, "
+                 "got %lld in all",
+                 kernel.name, array.name, static_cast<long long>(one),
                  static_cast<long long>(sizes[0]), written ? "" : " or for all",
                  static_cast<long long>(found));
     return false;
@@ -168,7 +171,8 @@ PyObject *call(PyObject *, PyObject *arguments) {
     if (!take(*kernel, kernel->array[i], PyTuple_GetItem(arrays_given, i), sizes, buffers,
               pointers[i], strides[i]))
       return nullptr;
-  const int worked = released(*table, *kernel, {sizes, options, pointers, strides, nullptr}, threads);
+  const int worked =
+      released(*table, *kernel, {sizes, options, pointers, strides, nullptr}, threads);
   return worked ? PyLong_FromLong(worked) : PyErr_NoMemory();
 }
 
@@ -195,8 +199,8 @@ PyModuleDef_Slot slots[] = {
     {0, nullptr},
 };
 
-PyModuleDef module = {PyModuleDef_HEAD_INIT, "_native", nullptr, 0, methods, slots,
-                      nullptr, nullptr, nullptr};
+PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, "_native", nullptr, 0, methods, slots, nullptr, nullptr, nullptr};
 
 }  // namespace
 

@@ -1,8 +1,8 @@
-// The number types of a kernel: `Pack`, LANES problems side by side in one vector, and `double`, one
-// problem. Kernels are templates over the type T, and every function here is there for both.
+// The number types of a kernel: `Pack`, LANES problems side by side in one vector, and `double`,
+// one problem. Kernels are templates over the type T, and every function here is there for both.
 //
-// Nothing of the standard library, and no include but that of the vector instructions: a CUDA device
-// compiles this with T = double.
+// Nothing of the standard library, and no include but that of the vector instructions: a CUDA
+// device compiles this with T = double.
 //
 // Nothing here depends on how a product is rounded except fma, which is one operation where the
 // instruction set has it, and two elsewhere.
@@ -194,7 +194,7 @@ KKTDIFF_INLINE T power_of_two(T v) {
   const T m = from_bits((bits & 0xFFFFFFFFFFFFFull) | one);
   const T shift = select(subnormal, T(1023 + 64), T(1023));
   const T e = (from_bits(biased | integer) - 0x1p52) - shift;
-  const T parity = from_bits((biased & 1ull) | integer) - 0x1p52;  // 1 where e is even
+  const T parity = from_bits((biased & 1ull) | integer) - 0x1p52;     // 1 where e is even
   const T above = (m - 0x1.6A09E667F3BCCp0) - 0x1.21165F626CDD5p-53;  // m - sqrt(2)
   const T size = from_bits(to_bits(e + 0.5) & 0x7FF0000000000000ull);
   const T tie = size * (0.98025814346854723 * 0x1p-53);

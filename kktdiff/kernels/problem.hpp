@@ -31,13 +31,13 @@ struct Sizes {
 template <class T>
 struct Problem {
   Sizes size;
-  T *Q, *p, *G, *A, *b, *d;    // (n, n), (n), (m, n), (k, n), (k), (M)
-  T *value;                    // (n): of each fixed variable, 0 elsewhere
-  T *idle;                     // (m): slack of a row of G that nothing can move, else -1
-  Mask<T> *present, *fixed;    // (M), (n)
-  T count;                     // of present rows, at least 1
-  T *AA;                       // (n, n): A'A, the triangle that is factored
-  bool separable;              // H is diagonal: Q is, clearly positive definite, and there is no G
+  T *Q, *p, *G, *A, *b, *d;  // (n, n), (n), (m, n), (k, n), (k), (M)
+  T *value;                  // (n): of each fixed variable, 0 elsewhere
+  T *idle;                   // (m): slack of a row of G that nothing can move, else -1
+  Mask<T> *present, *fixed;  // (M), (n)
+  T count;                   // of present rows, at least 1
+  T *AA;                     // (n, n): A'A, the triangle that is factored
+  bool separable;            // H is diagonal: Q is, clearly positive definite, and there is no G
 
   Problem(Arena &a, Sizes z) : size(z) {
     Q = a.take<T>(z.n * z.n), p = a.take<T>(z.n), G = a.take<T>(z.m * z.n);
@@ -119,13 +119,13 @@ T norm_one(int n, const T *a, const T *b) {  // sum of |a_i b_i|
 // Residuals of the optimality conditions, and the sizes of their terms.
 template <class T>
 struct Residuals {
-  T *x, *c, *nu;       // Qx + p + C'lam + A'nu, 0 for fixed variables; Cx + s - d; Ax - b
-  T *y;                // (n): multiplier of each fixed variable's equality, 0 elsewhere
-  T *Qx, *Cx, *force;  // (n), (M), (n): C'lam + A'nu
-  T primal, dual, gap; // largest violation of a constraint, largest entry of x, duality gap
-  T size[3];           // of the terms whose difference each of the three is
-  T value;             // |x'Qx| + |p'x|
-  T *scratch;          // (n)
+  T *x, *c, *nu;        // Qx + p + C'lam + A'nu, 0 for fixed variables; Cx + s - d; Ax - b
+  T *y;                 // (n): multiplier of each fixed variable's equality, 0 elsewhere
+  T *Qx, *Cx, *force;   // (n), (M), (n): C'lam + A'nu
+  T primal, dual, gap;  // largest violation of a constraint, largest entry of x, duality gap
+  T size[3];            // of the terms whose difference each of the three is
+  T value;              // |x'Qx| + |p'x|
+  T *scratch;           // (n)
 
   Residuals(Arena &a, Sizes z) {
     x = a.take<T>(z.n), c = a.take<T>(z.rows()), nu = a.take<T>(z.k), y = a.take<T>(z.n);
@@ -193,7 +193,7 @@ void evaluate(const Problem<T> &q, const Point<T> &at, Residuals<T> &r) {
   r.value = abs(curved) + abs(linear);
   r.gap = abs(curved + linear + dot(M, at.lam, q.d) + dot(k, at.nu, q.b) + dot(n, r.y, q.value));
   r.size[2] = norm_one(n, at.x, r.Qx) + norm_one(n, at.x, q.p) + norm_one(M, at.lam, q.d) +
-        norm_one(k, at.nu, q.b) + norm_one(n, r.y, q.value);
+              norm_one(k, at.nu, q.b) + norm_one(n, r.y, q.value);
   T poison = 0.0;
   for (int j = 0; j < n; j++) poison = poison + r.x[j];
   for (int i = 0; i < M; i++) poison = poison + r.c[i];

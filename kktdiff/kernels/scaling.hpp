@@ -144,7 +144,8 @@ T box_sizes(const Problem<T> &q, const Scaling<T> &s, const Balance<T> &first, T
   for (int pass = 0; pass < 2; pass++)  // the unit, then the sizes
     for (int j = 0; j < n; j++) {
       const Mask<T> low = q.present[m + j], high = q.present[m + lower + j];
-      const T below = select(low, abs(q.d[m + j]), T(0.0)), above = select(high, abs(q.d[m + lower + j]), T(0.0));
+      const T below = select(low, abs(q.d[m + j]), T(0.0)),
+              above = select(high, abs(q.d[m + lower + j]), T(0.0));
       const T box = select(low & high, max(below, above), T(0.0)), bend = abs(q.Q[j * n + j]);
       T near = bend * inverse(abs(s.cost * q.p[j])), held = 0.0;
       for (int i = 0; i < n; i++) held = max(abs(q.Q[i * n + j]), held);
@@ -189,7 +190,8 @@ void use_box_units(const Problem<T> &q, Scaling<T> &s, Balance<T> &work) {
     s.cols[j] = s.cols[j] * power_of_two(positive(boxes[j] / unit));
   }
   if (!any(some)) return;
-  lift_rows(m, n, q.G, s.cols, some, work.G, s.rows), lift_rows(k, n, q.A, s.cols, some, work.A, s.eqs);
+  lift_rows(m, n, q.G, s.cols, some, work.G, s.rows),
+      lift_rows(k, n, q.A, s.cols, some, work.A, s.eqs);
 }
 
 // Scale q in place. The objective and each row are normalised first, so that a power of two in
@@ -231,7 +233,8 @@ void drop_idle_rows(Problem<T> &q) {
     for (int j = 0; j < n; j++)
       touches = touches | (!q.fixed[j] & ((q.G[i * n + j] < 0.0) | (q.G[i * n + j] > 0.0)));
     const T sum = dot(n, q.G + i * n, q.value), slack = q.d[i] - sum;
-    const Mask<T> drop = q.present[i] & !touches & (slack >= T(-ROUNDING) * (abs(q.d[i]) + abs(sum)));
+    const Mask<T> drop =
+        q.present[i] & !touches & (slack >= T(-ROUNDING) * (abs(q.d[i]) + abs(sum)));
     q.idle[i] = select(drop, max(slack, T(0.0)), T(-1.0));
     q.d[i] = select(drop, T(0.0), q.d[i]);
     q.present[i] = q.present[i] & !drop;
@@ -298,7 +301,8 @@ Units<T> units(const Problem<T> &q, T free) {
   free = select(free > 0.0, free, infinite);
   const Mask<T> bounded = free < infinite;
   T sides = max(norm_inf(q.size.k, q.b), norm_inf(q.size.n, q.value)), asked = sides;
-  for (int i = 0; i < q.size.rows(); i++) sides = max(select(q.present[i], abs(q.d[i]), T(0.0)), sides);
+  for (int i = 0; i < q.size.rows(); i++)
+    sides = max(select(q.present[i], abs(q.d[i]), T(0.0)), sides);
   const T size = max(sides, select(bounded, free, T(0.0)));
   const T noise = select(size > UNIT_NOISE, T(UNIT_NOISE), T(0.0));
   T limit = infinite;

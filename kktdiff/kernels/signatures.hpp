@@ -41,7 +41,11 @@ inline std::int64_t k_columns(SizeArray s) { return k(s) * s[7]; }
 
 const Signature signatures[] = {
     // sizes: ..., stages, iterations at most; options: tol
-    {"solve", &Table::solve, 9, 1, 23,
+    {"solve",
+     &Table::solve,
+     9,
+     1,
+     23,
      {{"Q", Type::float64, Use::input, nn},
       {"p", Type::float64, Use::input, n},
       {"G", Type::float64, Use::input, mn},
@@ -67,7 +71,11 @@ const Signature signatures[] = {
       {"trace", Type::float64, Use::optional_output, trace}},
      &Table::solve_scratch},
     // sizes: ..., columns; options: relative residual aimed at
-    {"derive", &Table::derive, 8, 1, 13,
+    {"derive",
+     &Table::derive,
+     8,
+     1,
+     13,
      {{"Q", Type::float64, Use::input, nn},
       {"G", Type::float64, Use::input, mn},
       {"A", Type::float64, Use::input, kn},
@@ -83,7 +91,11 @@ const Signature signatures[] = {
       {"singular", Type::boolean, Use::output, one}},
      &Table::derive_scratch},
     // sizes: count, rows, cols
-    {"outer", &Table::outer, 3, 0, 5,
+    {"outer",
+     &Table::outer,
+     3,
+     0,
+     5,
      {{"a", Type::float64, Use::input, [](const std::int64_t *s) { return s[1]; }},
       {"b", Type::float64, Use::input, [](const std::int64_t *s) { return s[2]; }},
       {"c", Type::float64, Use::input, [](const std::int64_t *s) { return s[1]; }},

@@ -47,17 +47,37 @@ void store_array(const Group<T> &g, int which, int count, const T *values) {
 }
 
 enum SolveArray {
-  IN_Q, IN_P, IN_G, IN_A, IN_B, IN_D, IN_PRESENT, IN_FIXED, IN_VALUE,
-  WARM_X, WARM_LAM, WARM_NU,
-  OUT_X, OUT_S, OUT_LAM, OUT_NU, OUT_Y, OUT_NUMBERS, OUT_SCALING, OUT_ACTIVE, OUT_STATUS,
-  OUT_ITERATIONS, OUT_TRACE
+  IN_Q,
+  IN_P,
+  IN_G,
+  IN_A,
+  IN_B,
+  IN_D,
+  IN_PRESENT,
+  IN_FIXED,
+  IN_VALUE,
+  WARM_X,
+  WARM_LAM,
+  WARM_NU,
+  OUT_X,
+  OUT_S,
+  OUT_LAM,
+  OUT_NU,
+  OUT_Y,
+  OUT_NUMBERS,
+  OUT_SCALING,
+  OUT_ACTIVE,
+  OUT_STATUS,
+  OUT_ITERATIONS,
+  OUT_TRACE
 };
 
 template <class T>
 void load_problem(const Group<T> &g, Problem<T> &q) {
   const auto [n, m, k, lower, upper] = q.size;
   load_array(g, IN_Q, n * n, q.Q), load_array(g, IN_P, n, q.p), load_array(g, IN_G, m * n, q.G);
-  load_array(g, IN_A, k * n, q.A), load_array(g, IN_B, k, q.b), load_array(g, IN_D, q.size.rows(), q.d);
+  load_array(g, IN_A, k * n, q.A), load_array(g, IN_B, k, q.b),
+      load_array(g, IN_D, q.size.rows(), q.d);
   load_array(g, IN_VALUE, n, q.value);
   load_mask(g, IN_PRESENT, q.size.rows(), q.present), load_mask(g, IN_FIXED, n, q.fixed);
 }
@@ -68,7 +88,8 @@ void try_warm_start(const Group<T> &g, Solver<T> &s) {
   const Problem<T> &q = s.problem;
   const Sizes z = q.size;
   Point<T> &at = s.loop.best;
-  load_array(g, WARM_X, z.n, at.x), load_array(g, WARM_LAM, z.rows(), at.lam), load_array(g, WARM_NU, z.k, at.nu);
+  load_array(g, WARM_X, z.n, at.x), load_array(g, WARM_LAM, z.rows(), at.lam),
+      load_array(g, WARM_NU, z.k, at.nu);
   T sum = 0.0;
   for (int j = 0; j < z.n; j++) at.x[j] = at.x[j] / s.scaling.cols[j], sum = sum + abs(at.x[j]);
   for (int i = 0; i < z.k; i++)
@@ -157,17 +178,21 @@ void solve_group(const Group<T> &g, Solver<T> &s, int stages, int max_iter) {
   follow(s, stages, max_iter);
   T out[4];
   numbers(q, s.scaling, s.solution, s.residuals, out);
-  for (int j = 0; j < n; j++) s.residuals.y[j] = s.residuals.y[j] / (s.scaling.cost * s.scaling.cols[j]);
+  for (int j = 0; j < n; j++)
+    s.residuals.y[j] = s.residuals.y[j] / (s.scaling.cost * s.scaling.cols[j]);
   to_given(q, s.scaling, s.solution);
   scale_proofs(s);
-  store_array(g, OUT_X, n, s.solution.x), store_array(g, OUT_S, M, s.solution.s), store_array(g, OUT_LAM, M, s.solution.lam);
-  store_array(g, OUT_NU, k, s.solution.nu), store_array(g, OUT_Y, n, s.residuals.y), store_array(g, OUT_NUMBERS, 4, out);
+  store_array(g, OUT_X, n, s.solution.x), store_array(g, OUT_S, M, s.solution.s),
+      store_array(g, OUT_LAM, M, s.solution.lam);
+  store_array(g, OUT_NU, k, s.solution.nu), store_array(g, OUT_Y, n, s.residuals.y),
+      store_array(g, OUT_NUMBERS, 4, out);
   store_scaling(g, s), store_active(g, s);
   for (int l = 0; l < g.count(); l++) {
     const std::int64_t element = g.element(l);
     *array<std::int64_t>(g.call, OUT_STATUS, element) =
-      lane(s.lowest.convex, l) ? std::int64_t(lane(s.verdict, l)) : std::int64_t(NONCONVEX);
-    *array<std::int64_t>(g.call, OUT_ITERATIONS, element) = std::int64_t(lane(s.loop.iterations, l));
+        lane(s.lowest.convex, l) ? std::int64_t(lane(s.verdict, l)) : std::int64_t(NONCONVEX);
+    *array<std::int64_t>(g.call, OUT_ITERATIONS, element) =
+        std::int64_t(lane(s.loop.iterations, l));
   }
 }
 

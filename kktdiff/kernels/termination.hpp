@@ -6,14 +6,21 @@ namespace kktdiff {
 namespace {
 
 enum Status {
-  RUNNING = -1, SOLVED = 0, PRIMAL_INFEASIBLE = 2, DUAL_INFEASIBLE = 3, MAX_ITER = 4, NUMERICAL_ERROR = 5,
+  RUNNING = -1,
+  SOLVED = 0,
+  PRIMAL_INFEASIBLE = 2,
+  DUAL_INFEASIBLE = 3,
+  MAX_ITER = 4,
+  NUMERICAL_ERROR = 5,
   NONCONVEX = 6
 };
 
 template <class T>
 struct Errors {
   T primal, dual, complementarity;
-  T worst() const { return max(max(primal, dual), complementarity) + T(0.0) * primal; }  // NaN stays
+  T worst() const {
+    return max(max(primal, dual), complementarity) + T(0.0) * primal;
+  }  // NaN stays
 };
 
 template <class T>
@@ -23,7 +30,8 @@ T within(T size, T unit, T ceiling) {
 
 // Primal, dual and complementarity errors, relative to their terms; the first row by row.
 template <class T>
-Errors<T> errors(const Problem<T> &q, const Units<T> &u, const Point<T> &at, const Residuals<T> &r) {
+Errors<T> errors(const Problem<T> &q, const Units<T> &u, const Point<T> &at,
+                 const Residuals<T> &r) {
   const int n = q.size.n, k = q.size.k, M = q.size.rows();
   const T size = norm_inf(n, at.x), reach = within(size, u.x, u.far);
   T row = 0.0, products = 0.0;
@@ -51,10 +59,13 @@ T relative_gap(const Units<T> &u, const Residuals<T> &r) {
 template <class T>
 struct Loop {
   Point<T> point, before, best;  // before: one iteration ago
-  T best_error, least[4], progress, boost, status, iterations, short_steps, restarts, step, expected[2];
+  T best_error, least[4], progress, boost, status, iterations, short_steps, restarts, step,
+      expected[2];
   Mask<T> *active;  // (M): the rows that the last predictor shows as active
 
-  Loop(Arena &a, Sizes z) : point(a, z), before(a, z), best(a, z) { active = a.take<Mask<T>>(z.rows()); }
+  Loop(Arena &a, Sizes z) : point(a, z), before(a, z), best(a, z) {
+    active = a.take<Mask<T>>(z.rows());
+  }
 };
 
 struct Stage {
@@ -67,7 +78,8 @@ struct Stage {
 template <class T>
 void note_progress(const Problem<T> &q, const Units<T> &u, const Errors<T> &e, Loop<T> &loop) {
   const T mu = max(mean_product(q, loop.point.s, loop.point.lam), T(LEAST_MU) * u.x * u.price);
-  const T tiny = 1e-14, now[4] = {max(e.primal, tiny), max(e.dual, tiny), max(e.complementarity, tiny), mu};
+  const T tiny = 1e-14,
+          now[4] = {max(e.primal, tiny), max(e.dual, tiny), max(e.complementarity, tiny), mu};
   for (int i = 0; i < 4; i++) {
     const Mask<T> halved = now[i] < loop.least[i] / T(2.0);
     loop.least[i] = select(halved, now[i], loop.least[i]);
@@ -78,9 +90,9 @@ void note_progress(const Problem<T> &q, const Units<T> &u, const Errors<T> &e, L
 // Keep each lane's best point; end those that are accurate, proven to have no solution, out of
 // iterations or stuck, as those are that are `hopeless`.
 template <class T>
-void check_termination(const Problem<T> &q, const Units<T> &u, const Residuals<T> &r, const Errors<T> &e,
-                       const Stage &stage, int max_iter, Mask<T> hopeless, Mask<T> no_bound, Mask<T> no_point,
-                       Loop<T> &loop) {
+void check_termination(const Problem<T> &q, const Units<T> &u, const Residuals<T> &r,
+                       const Errors<T> &e, const Stage &stage, int max_iter, Mask<T> hopeless,
+                       Mask<T> no_bound, Mask<T> no_point, Loop<T> &loop) {
   const T worst = e.worst(), quality = max(relative_gap(u, r), worst);  // NaN stays
   const Mask<T> running = loop.status == T(RUNNING), better = running & (quality < loop.best_error);
   assign(q.size, better, loop.point, loop.best);

@@ -50,8 +50,7 @@ inline int run(Kernel kernel, const Call &call, int lanes, int threads, double *
       double *own = scratch + doubles * std::int64_t(others.size() + 1);
       others.emplace_back([&batch, own] { batch.work(own); });
     }
-  } catch (const std::exception &) {
-  }
+  } catch (const std::exception &) {}
   batch.work(scratch);
   for (std::thread &other : others) other.join();
   return int(others.size()) + 1;

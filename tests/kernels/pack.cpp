@@ -11,9 +11,21 @@ static void apply(int operation, long count, const double *a, const double *b, c
     const int some = count - i < lanes ? int(count - i) : lanes;
     const T x = load<T>(a + i, 1, some), y = load<T>(b + i, 1, some), z = load<T>(c + i, 1, some);
     const T yes = T(1.0), no = T(0.0);
-    const T results[] = {x + y, x - y, x * y, x / y, fma(x, y, z), sqrt(x), abs(x), min(x, y),
-                         max(x, y), round(x), power_of_two(x), select(x < y, y, z),
-                         any(x < y) ? yes : no, all(x < y) ? yes : no, T(-0.0)};
+    const T results[] = {x + y,
+                         x - y,
+                         x * y,
+                         x / y,
+                         fma(x, y, z),
+                         sqrt(x),
+                         abs(x),
+                         min(x, y),
+                         max(x, y),
+                         round(x),
+                         power_of_two(x),
+                         select(x < y, y, z),
+                         any(x < y) ? yes : no,
+                         all(x < y) ? yes : no,
+                         T(-0.0)};
     store(out + i, 1, results[operation], some);
   }
 }

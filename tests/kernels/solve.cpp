@@ -18,9 +18,11 @@ static void call(bool packed, int fill, Call given, Run run) {
 }
 
 // Run a kernel in scratch memory that holds `fill` in each byte.
-extern "C" __attribute__((visibility("default"))) void run(
-    int derives, int packed, int fill, const std::int64_t *sizes, const double *options,
-    void *const *arrays, const std::int64_t *strides) {
+extern "C" __attribute__((visibility("default"))) void run(int derives, int packed, int fill,
+                                                           const std::int64_t *sizes,
+                                                           const double *options,
+                                                           void *const *arrays,
+                                                           const std::int64_t *strides) {
   const Call given{sizes, options, arrays, strides, nullptr};
   if (derives)
     call<Derivation>(packed, fill, given, packed ? derive_all<Pack> : derive_all<double>);

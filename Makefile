@@ -4,6 +4,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+CXX_SOURCES = $(wildcard kktdiff/kernels/*.?pp tests/kernels/*.cpp)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -25,15 +26,17 @@ test: .venv-test/.stamp  ## run the tests, e.g. make test ARGS="-k vjp"
 fuzz: .venv-test/.stamp  ## solve random problems of every kind, e.g. make fuzz ARGS="--count 2000"
 	OPENBLAS_NUM_THREADS=$${OPENBLAS_NUM_THREADS:-1} .venv-test/bin/python -m tests.fuzz $(ARGS)
 
-lint: .venv-dev/.stamp  ## ruff, mypy and the import direction
+lint: .venv-dev/.stamp  ## ruff, mypy, the import direction and clang-format
 	.venv-dev/bin/ruff check .
 	.venv-dev/bin/ruff format --check .
 	.venv-dev/bin/mypy
 	.venv-dev/bin/lint-imports
+	.venv-dev/bin/clang-format --dry-run --Werror $(CXX_SOURCES)
 
 format: .venv-dev/.stamp  ## rewrite the code as `make lint` wants it
 	.venv-dev/bin/ruff check --fix .
 	.venv-dev/bin/ruff format .
+	.venv-dev/bin/clang-format -i $(CXX_SOURCES)
 
 docs: .venv-dev/.stamp  ## build the documentation into site/
 	.venv-dev/bin/mkdocs build --strict

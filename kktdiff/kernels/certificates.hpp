@@ -1,7 +1,5 @@
 // Proofs that a problem has no solution, on the scaled data; see _interior_point/certificates.py.
 #pragma once
-#include <initializer_list>
-
 #include "kkt.hpp"
 #include "termination.hpp"
 

@@ -97,7 +97,8 @@ void try_warm_start(const Group<T> &g, Solver<T> &s) {
   rows_of(q, at.x, at.s);
   for (int i = 0; i < z.rows(); i++) {
     at.s[i] = select(q.present[i], max(q.d[i] - at.s[i], T(0.0)), T(1.0));
-    at.lam[i] = select(q.present[i], s.scaling.cost * at.lam[i] / row_weight(z, s.scaling, i), T(0.0));
+    at.lam[i] =
+        select(q.present[i], s.scaling.cost * at.lam[i] / row_weight(z, s.scaling, i), T(0.0));
     s.loop.active[i] = q.present[i] & (at.lam[i] > s.unit.weight() * at.s[i]);
     sum = sum + abs(at.lam[i]);
   }

@@ -1,4 +1,4 @@
-// Equilibration by powers of two, and the units of a scaled problem.
+// Equilibration by powers of two.
 //
 // The scaled data are c D Q D, c D p, E G D, E h, F A D, F b (see _interior_point/scaling.py).
 #pragma once
@@ -31,13 +31,6 @@ template <class T>
 T row_weight(const Sizes &z, const Scaling<T> &s, int i) {
   return i < z.m ? s.rows[i] : T(1.0) / s.cols[i < z.m + z.lower ? i - z.m : i - z.m - z.lower];
 }
-
-// Sizes that the unknowns of a scaled problem are expected to have.
-template <class T>
-struct Units {
-  T x, price, bend, far;
-  T weight() const { return price / x; }
-};
 
 template <class T>
 T norm_rows(int rows, int n, const T *A, const T *D, T *out) {  // max_j |A_ij| D_j, and their max
@@ -246,79 +239,6 @@ void count_rows(Problem<T> &q) {
   T count = 0.0;
   for (int i = 0; i < q.size.rows(); i++) count = count + select(q.present[i], T(1.0), T(0.0));
   q.count = max(count, T(1.0));
-}
-
-// The minimiser x, (n), of the objective alone, before scaling; flat where p has a part without
-// curvature, convex where Q is so to rounding. H: (n, n) is overwritten.
-template <class T>
-struct Lowest {
-  T *x;
-  Mask<T> flat, convex;
-
-  Lowest(Arena &a, Sizes z) { x = a.take<T>(z.n); }
-};
-
-// x becomes (unit Q + shift)^-1 x; return where the matrix is positive definite.
-template <class T>
-Mask<T> divide_by_curvature(const Problem<T> &q, T unit, T shift, T *H, T *panel, T *x) {
-  const int n = q.size.n;
-  Mask<T> positive = mask<T>(true);
-  if (q.separable) {
-    for (int j = 0; j < n; j++) {
-      const T pivot = unit * q.Q[j * n + j] + shift;
-      positive = positive & (pivot > 0.0), x[j] = x[j] / pivot;
-    }
-    return positive;
-  }
-  for (int i = 0; i < n * n; i++) H[i] = unit * q.Q[i];
-  for (int j = 0; j < n; j++) H[j * n + j] = H[j * n + j] + shift;
-  positive = cholesky(n, H, panel).ok;
-  forward_one(n, H, x), backward(n, H, x);
-  return positive;
-}
-
-template <class T>
-void find_lowest(const Problem<T> &q, T *H, T *panel, Lowest<T> &out) {
-  const int n = q.size.n;
-  const T bend = norm_inf(n * n, q.Q), unit = T(1.0) / power_of_two(positive(bend));
-  const T shift = T(CURVATURE) * (unit * bend), linear = unit * norm_inf(n, q.p);
-  for (int j = 0; j < n; j++) out.x[j] = unit * q.p[j];
-  out.convex = divide_by_curvature(q, unit, select(shift > 0.0, shift, T(1.0)), H, panel, out.x);
-  out.flat = !(bend > 0.0) | (norm_inf(n, out.x) * unit * bend > T(FLAT_DIRECTION) * linear);
-}
-
-template <class T>
-T size_of_lowest(int n, const Lowest<T> &low, const T *cols) {
-  T out = 0.0;
-  for (int j = 0; j < n; j++) out = max(abs(low.x[j] / cols[j]), out);
-  return select(low.flat, T(__builtin_inf()), out);
-}
-
-// Sizes of x and of the multipliers, from the scaled data; see _interior_point/scaling.py, units.
-template <class T>
-Units<T> units(const Problem<T> &q, T free) {
-  const T infinite = __builtin_inf();
-  free = select(free > 0.0, free, infinite);
-  const Mask<T> bounded = free < infinite;
-  T sides = max(norm_inf(q.size.k, q.b), norm_inf(q.size.n, q.value)), asked = sides;
-  for (int i = 0; i < q.size.rows(); i++)
-    sides = max(select(q.present[i], abs(q.d[i]), T(0.0)), sides);
-  const T size = max(sides, select(bounded, free, T(0.0)));
-  const T noise = select(size > UNIT_NOISE, T(UNIT_NOISE), T(0.0));
-  T limit = infinite;
-  for (int i = 0; i < q.size.rows(); i++) {
-    asked = max(select(q.present[i] & (q.d[i] < -noise), -q.d[i], T(0.0)), asked);
-    limit = min(select(q.present[i] & (q.d[i] > noise), q.d[i], infinite), limit);
-  }
-  const T needed = select(asked > noise, asked, T(0.0));
-  const T reach = min(min(limit, T(FAR_LIMIT) * needed), min(free, T(FAR) * needed));
-  T between = select(free > limit, sqrt(limit) * sqrt(free), free);
-  between = select(bounded, between, limit);
-  const T x = positive(select(needed > 0.0, max(needed, reach), between));
-  const T bend = norm_inf(q.size.n * q.size.n, q.Q), linear = norm_inf(q.size.n, q.p);
-  T price = max(linear, bend * needed);
-  price = positive(select(price > 0.0, price, bend * x));
-  return {x, price, bend, max(T(FARTHEST) * x, select(bounded, T(10.0) * free, T(0.0)))};
 }
 
 }  // namespace

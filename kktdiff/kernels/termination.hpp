@@ -1,6 +1,6 @@
 // Errors of an iterate, and when to stop; see _interior_point/termination.py.
 #pragma once
-#include "scaling.hpp"
+#include "units.hpp"
 
 namespace kktdiff {
 namespace {

@@ -1,0 +1,197 @@
+// The symmetric KKT system by two Cholesky factorizations; see _kkt/system.py.
+//
+//     H = Q + rho + C'wC + theta B'B,      S = B H^-1 B' + 1/(w - theta) + delta,     H = L L'
+//
+// B: A, then the rows of G of weight above STIFF. The places of these rows differ from lane to
+// lane; empty ones are rows of zeros, which change no bit of the others.
+#pragma once
+#include "constants.hpp"
+#include "problem.hpp"
+
+namespace kktdiff {
+namespace {
+
+template <class T>
+struct Weights {
+  T *w;           // (M): lam/s, 0 for a row that takes no part, inf for an equality
+  Mask<T> *held;  // (n): variables that an active bound or a fixed value holds
+  T theta, rho, delta;
+
+  Weights(Arena &a, Sizes z) { w = a.take<T>(z.rows()), held = a.take<Mask<T>>(z.n); }
+};
+
+template <class T>
+struct Rhs {
+  T *x, *c, *nu;  // (n), (M), (k)
+
+  Rhs(Arena &a, Sizes z) { x = a.take<T>(z.n), c = a.take<T>(z.rows()), nu = a.take<T>(z.k); }
+};
+
+template <class T>
+struct Factors {
+  T *L, *S, *V;      // (n, n); (r, r); (n, r): L^-1 B'
+  T *condensed;      // (m): weights of the rows of G in H
+  T *stretch;        // (r): 1/(1 - theta/w)
+  Mask<T> *stiff;    // (m): the rows of G in the border
+  int *place;        // (m, lanes): their places, counted from k
+  int border;        // r, the largest of all lanes
+  Pivots<T> pivots;  // of H; ok: of both
+  Pivots<T> border_pivots;
+  T places;                                      // of stiff rows, in each lane
+  T *panel;                                      // workspace: (n + m + k, PANEL)
+  T *moved, *shift, *g, *right, *c, *rows, *nu;  // workspace of a solve: (n) x 3, (r), (M) x 2, (k)
+
+  Factors(Arena &a, Sizes z) {
+    const long long r = z.k + z.m;
+    L = a.take<T>((long long)z.n * z.n), S = a.take<T>(r * r), V = a.take<T>(r * z.n);
+    condensed = a.take<T>(z.m), stretch = a.take<T>(r), stiff = a.take<Mask<T>>(z.m);
+    place = a.take<int>((long long)z.m * Lanes<T>::count),
+    panel = a.take<T>((long long)(z.n + z.m + z.k) * PANEL);
+    moved = a.take<T>(z.n), shift = a.take<T>(z.n), g = a.take<T>(z.n), right = a.take<T>(r),
+    c = a.take<T>(z.rows());
+    rows = a.take<T>(z.rows()), nu = a.take<T>(z.k);
+  }
+};
+
+// Diagonal of the proximal term and of the bounds' weights; 1 for held variables.
+template <class T>
+T diagonal_of_H(const Problem<T> &q, const Weights<T> &w, int j, T curvature) {
+  const auto [n, m, k, lower, upper] = q.size;
+  T own = curvature + w.rho * w.theta;
+  if (lower) own = own + w.w[m + j];
+  if (upper) own = own + w.w[m + lower + j];
+  return select(w.held[j], T(1.0), own);
+}
+
+// Factor H where it is diagonal: L is, and f.L holds the inverses of its entries.
+template <class T>
+void factor_diagonal_H(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
+  const int n = q.size.n;
+  f.pivots = {mask<T>(true), T(__builtin_inf()), T(0.0)};
+  for (int j = 0; j < n; j++) {
+    const T pivot = diagonal_of_H(q, w, j, q.Q[j * n + j]);
+    f.pivots.ok = f.pivots.ok & (pivot > 0.0);
+    f.pivots.low = min(pivot, f.pivots.low), f.pivots.high = max(pivot, f.pivots.high);
+    f.L[j] = T(1.0) / sqrt(pivot);
+  }
+}
+
+// Assemble and factor H.
+template <class T>
+void factor_H(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
+  const auto [n, m, k, lower, upper] = q.size;
+  for (int i = 0; i < n * n; i++) f.L[i] = k ? fma(w.theta, q.AA[i], q.Q[i]) : q.Q[i];
+  add_gram(m, n, q.G, f.condensed, f.panel, f.L);
+  Mask<T> some = mask<T>(false);
+  for (int j = 0; j < n; j++) {
+    f.L[j * n + j] = diagonal_of_H(q, w, j, f.L[j * n + j]);
+    some = some | w.held[j];
+  }
+  if (any(some))
+    for (int i = 0; i < n; i++)
+      for (int j = 0; j < n; j++)
+        if (j != i) f.L[i * n + j] = select(w.held[i] | w.held[j], T(0.0), f.L[i * n + j]);
+  f.pivots = cholesky(n, f.L, f.panel);
+}
+
+// v, (n), becomes L^-1 v.
+template <class T>
+void half_solve(const Problem<T> &q, const Factors<T> &f, T *v) {
+  if (!q.separable) return forward_one(q.size.n, f.L, v);
+  for (int j = 0; j < q.size.n; j++) v[j] = f.L[j] * v[j];
+}
+
+// v, (n), becomes L'^-1 v.
+template <class T>
+void other_half_solve(const Problem<T> &q, const Factors<T> &f, T *v) {
+  if (!q.separable) return backward(q.size.n, f.L, v);
+  for (int j = 0; j < q.size.n; j++) v[j] = f.L[j] * v[j];
+}
+
+// Give each stiff row its place in the border, from k on; the places of a lane follow each other.
+template <class T>
+void place_stiff_rows(const Problem<T> &q, Factors<T> &f) {
+  constexpr int lanes = Lanes<T>::count;
+  int count[lanes] = {}, most = 0;
+  for (int i = 0; i < q.size.m; i++) {
+    if (!any(f.stiff[i])) continue;
+    for (int l = 0; l < lanes; l++)
+      if (lane(f.stiff[i], l)) f.place[i * lanes + l] = q.size.k + count[l]++;
+  }
+  for (int l = 0; l < lanes; l++) {
+    set_lane(f.places, l, count[l]);
+    most = count[l] > most ? count[l] : most;
+  }
+  f.border = q.size.k + most;
+}
+
+// f.V = B', and f.right the diagonal of S; empty places are zero, with 1 on the diagonal.
+template <class T>
+void fill_border(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
+  const auto [n, m, k, lower, upper] = q.size;
+  const int r = f.border;
+  for (int j = 0; j < n; j++) {
+    for (int i = 0; i < k; i++) f.V[j * r + i] = q.A[i * n + j];
+    for (int i = k; i < r; i++) f.V[j * r + i] = 0.0;
+  }
+  for (int i = 0; i < r; i++) f.stretch[i] = 1.0, f.right[i] = i < k ? w.delta / w.theta : T(1.0);
+  for (int i = 0; i < m && r > k; i++) {
+    if (!any(f.stiff[i])) continue;
+    const T stretch = T(1.0) / (T(1.0) - w.theta / w.w[i]);
+    const T diagonal = w.delta / w.theta + T(1.0) / (w.w[i] - w.theta);
+    for (int l = 0; l < Lanes<T>::count; l++) {
+      if (!lane(f.stiff[i], l)) continue;
+      const int place = f.place[i * Lanes<T>::count + l];
+      for (int j = 0; j < n; j++) set_lane(f.V[j * r + place], l, lane(q.G[i * n + j], l));
+      set_lane(f.stretch[place], l, lane(stretch, l)),
+          set_lane(f.right[place], l, lane(diagonal, l));
+    }
+  }
+  for (int j = 0; j < n; j++)
+    for (int i = 0; i < r; i++) f.V[j * r + i] = select(w.held[j], T(0.0), f.V[j * r + i]);
+}
+
+// Factor the system; rows of weight above STIFF go to the border if `careful`.
+template <class T>
+void factor(const Problem<T> &q, const Weights<T> &w, bool careful, Factors<T> &f) {
+  const int n = q.size.n;
+  for (int i = 0; i < q.size.m; i++) {
+    f.stiff[i] = (w.w[i] > T(STIFF) * w.theta) & mask<T>(careful);
+    f.condensed[i] = select(f.stiff[i], w.theta, w.w[i]);
+  }
+  q.separable ? factor_diagonal_H(q, w, f) : factor_H(q, w, f);
+  place_stiff_rows(q, f);
+  fill_border(q, w, f);
+  const int r = f.border;
+  for (int i = 0; i < r * r; i++) f.S[i] = 0.0;
+  for (int i = 0; i < r; i++) f.S[i * r + i] = f.right[i];
+  if (q.separable)
+    for (int j = 0; j < n; j++)
+      for (int i = 0; i < r; i++) f.V[j * r + i] = f.L[j] * f.V[j * r + i];
+  else
+    forward(n, f.L, r, f.V, f.panel);
+  add_gram(n, r, f.V, static_cast<T *>(nullptr), f.panel, f.S);
+  f.border_pivots = cholesky(r, f.S, f.panel);
+  f.pivots.ok = f.pivots.ok & f.border_pivots.ok;
+}
+
+template <class T>
+Mask<T> small_pivots(T low, T high) {
+  return low <= T(SINGULAR) * high;
+}
+
+// Where a pivot is no larger than what the proximal terms leave.
+template <class T>
+Mask<T> is_singular(const Problem<T> &q, const Factors<T> &f) {
+  const int k = q.size.k, r = f.border;
+  T low = __builtin_inf(), high = 0.0;
+  for (int i = 0; i < r; i++) {
+    const T pivot = T(1.0) / (f.S[i * r + i] * f.S[i * r + i]);
+    const Mask<T> used = T(double(i - k)) < f.places;
+    low = select(used, min(pivot, low), low), high = select(used, max(pivot, high), high);
+  }
+  return small_pivots(f.pivots.low, f.pivots.high) | (small_pivots(low, high) & (high > 0.0));
+}
+
+}  // namespace
+}  // namespace kktdiff

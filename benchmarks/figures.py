@@ -22,9 +22,7 @@ def save(found: Record, path: Path) -> None:
         for name in dict.fromkeys(verdicts.name_of(r) for r in records):
             own = name.startswith("kktdiff")
             mine = [r for r in records if verdicts.name_of(r) == name]
-            times = [verdicts.time_of(r) for r in mine]
-            at, width = [r[series] for r in mine], 2.2 if own else 1.1
-            axes.plot(at, times, "o-", ms=3, lw=width, label=name)
+            axes.plot(*curve(mine, series), "o-", ms=3, lw=2.2 if own else 1.1, label=name)
         axes.set(title=title, xlabel=xlabel, xscale="log", yscale="log")
         axes.set_ylabel("ms per problem, forward + backward")
         axes.spines[["top", "right"]].set_visible(False)
@@ -34,3 +32,9 @@ def save(found: Record, path: Path) -> None:
         else:
             axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center")
     figure.savefig(path, dpi=130)
+
+
+def curve(records: list[Record], series: str) -> tuple[list[float], list[float]]:
+    """Return the sizes, increasing, and the time at each."""
+    records = sorted(records, key=lambda r: r[series])
+    return [r[series] for r in records], [verdicts.time_of(r) for r in records]

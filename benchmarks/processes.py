@@ -1,6 +1,7 @@
 """Processes of their own for measurements, with an end to patience."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,7 @@ def run(job: Record, *, patience: float | None) -> Record:
     Parameters
     ----------
     job
-        Which library, workload, batch.
+        Which library, workload, batch; variables of the environment under ``environment``.
     patience
         Seconds; None: for ever.
     """
@@ -29,6 +30,7 @@ def run(job: Record, *, patience: float | None) -> Record:
             done = subprocess.run(
                 command,
                 cwd=ROOT,
+                env=os.environ | job.get("environment", {}),
                 capture_output=True,
                 text=True,
                 check=False,

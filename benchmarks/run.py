@@ -12,15 +12,21 @@ right up to 1e-6 relative, as wrong above 1e-2; the reference is dense linear al
 
 import argparse
 import json
+import os
 from importlib import util
 from pathlib import Path
 from typing import Any
 
 from benchmarks import figures, peers, processes, verdicts
-from kktdiff import bench
+from kktdiff import bench, kernels
 
 Record = dict[str, Any]
-OURS = (("arrays", verdicts.OURS), ("torch", "torch tensors"))
+Environment = dict[str, str]
+OURS = (  # the way to call it, the title, and the environment
+    ("arrays", verdicts.OURS, {}),
+    ("torch", "torch tensors", {}),
+    ("arrays", verdicts.NO_KERNELS, {"KKTDIFF_KERNELS": "off"}),
+)
 MOST_FOR_PEERS = 2048  # of W1 in a batch: their graphs take gigabytes from there on
 NAME = "performance"
 README, RESULTS = processes.ROOT / "README.md", processes.ROOT / "docs" / "results"
@@ -32,19 +38,21 @@ BEGIN, END = (
 
 def measure(args: argparse.Namespace) -> Record:
     """Every record, and where it was made."""
-    records = []
+    records, load = [], os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     for name in args.workloads:
         batch = args.batch
         if args.quick:
             batch = min(2, bench.WORKLOADS[name].batch)
         records += everyone(name, batch, args)
     machine = next((r["machine"] for r in records if "machine" in r), {})
-    return {"machine": machine, "repeats": args.repeats, "records": records}
+    return {"machine": machine | {"load": load}, "repeats": args.repeats, "records": records}
 
 
 def everyone(name: str, batch: int | None, args: argparse.Namespace) -> list[Record]:
     """All libraries and configurations on one workload, ours first."""
-    found = [ours(name, batch, way, title, args) for way, title in OURS if can(way)]
+    found = [
+        ours(name, batch, *configuration, args) for configuration in OURS if can(*configuration)
+    ]
     for peer in args.peers:
         try:
             configurations = peers.load(peer).CONFIGURATIONS
@@ -58,17 +66,25 @@ def everyone(name: str, batch: int | None, args: argparse.Namespace) -> list[Rec
     return found
 
 
-def can(way: str) -> bool:
-    """Whether kktdiff can be called so here."""
+def can(way: str, _: str, environment: Environment) -> bool:
+    """Return True if kktdiff can be called so here, and not the same as without `environment`."""
+    if environment and kernels.available() is not None:
+        return False
     return way != "torch" or util.find_spec("torch") is not None
 
 
 def ours(
-    name: str, batch: int | None, way: str, title: str, args: argparse.Namespace, **more: Any
+    name: str,
+    batch: int | None,
+    way: str,
+    title: str,
+    environment: Environment,
+    args: argparse.Namespace,
+    **more: Any,
 ) -> Record:
     """kktdiff alone."""
     job = {"peer": None, "way": way, "workload": name, "batch": batch}
-    job |= {"repeats": args.repeats, "seconds": args.seconds}
+    job |= {"repeats": args.repeats, "seconds": args.seconds, "environment": environment}
     record = processes.run(job, patience=None)
     record |= {"library": "kktdiff", "configuration": title, "workload": name}
     return _said(record | more)
@@ -107,9 +123,9 @@ def growth(records: list[Record], args: argparse.Namespace) -> list[Record]:
         for name, batch in points:
             if batch > args.largest_batch:
                 continue
-            for way, title in OURS:
-                if way == "arrays":
-                    found.append(ours(name, batch, way, title, args, series=series))
+            for configuration in OURS:
+                if configuration[0] == "arrays" and can(*configuration):
+                    found.append(ours(name, batch, *configuration, args, series=series))
             for record in chosen if batch <= MOST_FOR_PEERS else ():
                 pair = (record["library"], record["configuration"])
                 found.append(beside(*pair, name, batch, args, series=series))
@@ -130,11 +146,17 @@ def publish(found: Record, folder: Path) -> None:
 
 
 def together(sources: list[Path]) -> Record:
-    """The records of several files; the machine is that of the first."""
+    """The records of several files; the machine, and of equal records the one, is of the first."""
     parts = [json.loads(source.read_text(encoding="utf-8")) for source in sources]
-    records = [record for part in parts for record in part["records"]]
+    names = ("library", "configuration", "workload", "batch", "series")
+    latest = {
+        tuple(record.get(name) for name in names): record
+        for part in reversed(parts)
+        for record in part["records"]
+    }
     order = list(bench.WORKLOADS)
-    return parts[0] | {"records": sorted(records, key=lambda r: order.index(r["workload"]))}
+    records = sorted(latest.values(), key=lambda r: order.index(r["workload"]))
+    return parts[0] | {"records": records}
 
 
 def quote(summary: str) -> None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import pair, peers, processes, verdicts
+from benchmarks import figures, pair, peers, processes, verdicts
 from benchmarks import run as against
 from kktdiff import bench
 from tests.commands import command
@@ -58,6 +58,17 @@ def test_patience_ends():
     assert record == {"failed": "takes longer than 1 s"}
 
 
+def test_a_job_has_its_environment():
+    own = job(None, peer=None, way="arrays", environment={"KKTDIFF_KERNELS": "off"})
+    assert processes.run(own, patience=None)["machine"]["kernels"] is None
+
+
+def test_curves_are_drawn_from_the_smallest_size_on():
+    times = {"forward_seconds": [1.0], "backward_seconds": [1.0], "batch": 1}
+    records = [times | {"n": n} for n in (500, 10, 1000)]
+    assert figures.curve(records, "n") == ([10, 500, 1000], [2000.0] * 3)
+
+
 def test_a_process_that_dies_is_a_sentence():
     record = processes.run(job("dies"), patience=None)
     assert record["failed"].startswith("the process ends with status 3")
@@ -104,7 +115,8 @@ def test_the_comparison_runs_and_is_drawn_again(repository, tmp_path):
     found = json.loads(numbers.read_text())
     assert {"processor", "cores", "versions", "date", "commit"} <= set(found["machine"])
     assert [len(r["forward_seconds"]) for r in found["records"]] == [1] * len(found["records"])
-    against.main(["--from", str(numbers), "--out", str(tmp_path / "b")])
+    twice = [str(numbers)] * 2  # equal records count once
+    against.main(["--from", *twice, "--out", str(tmp_path / "b")])
     for ending in (".json", ".md", "-summary.md", "-memory.md"):
         first, again = (tmp_path / folder / f"performance{ending}" for folder in "ab")
         assert first.read_text() == again.read_text()

@@ -74,7 +74,7 @@ class Solution:
     ) -> Grads:
         """Return the gradient of a loss in every input, from its gradient in the outputs.
 
-        One solve with the factors that the forward solve left; the derivation is in
+        One solve of the KKT system of the active constraints; the derivation is in
         `kktdiff._sensitivity.first_order`.
 
         Parameters
@@ -192,7 +192,7 @@ class Solution:
         """Return the derivative of ``vjp(**cotangents)`` along `tangents`: second order, reverse.
 
         The product of `tangents` with the Hessian, in the inputs, of the sum of the outputs times
-        their cotangents. Two more solves with the kept factors; the derivation is in
+        their cotangents. Three solves of the same KKT system; the derivation is in
         `kktdiff._sensitivity.second_order`.
 
         Parameters

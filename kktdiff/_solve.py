@@ -113,7 +113,7 @@ def solve_qp(
     Notes
     -----
     A proximal-regularised Mehrotra predictor-corrector (Mehrotra 1992; Schwan et al. 2023,
-    arXiv 2304.00290) followed by a solve for the active set, whose factors serve the
+    arXiv 2304.00290) followed by a solve for the active set, whose KKT system gives the
     derivatives (Amos & Kolter 2017, arXiv 1703.00443).
 
     Examples

@@ -1,1 +1,1 @@
-"""Derivatives of a solution, from the factors that the solve left."""
+"""Derivatives of a solution, from the KKT system of its active set."""

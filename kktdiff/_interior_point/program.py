@@ -22,7 +22,7 @@ from kktdiff._interior_point.scaling import (
     to_given,
     units,
 )
-from kktdiff._kkt import cho_solve, is_separable
+from kktdiff._kkt import cho_solve, has_diagonal_form, is_separable
 from kktdiff._records import QP, Point, Scaling
 from kktdiff._settings import CURVATURE, ROUNDING
 from kktdiff._typing import Array
@@ -152,6 +152,7 @@ def without_noise(qp: QP, rounding: float, backend: Backend) -> QP:
 
 def separable_elements(given: QP) -> Array:  # (B or 1,) bool
     """Return True for elements whose H is diagonal in any scaling."""
-    if given.G.shape[-2]:
-        return is_separable(given)
+    form = has_diagonal_form(given)
+    if not bool(namespace(form).any(form)):
+        return form
     return is_separable(scaled(given, equilibrate(given)))

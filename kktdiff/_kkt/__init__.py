@@ -2,7 +2,7 @@
 
 from kktdiff._kkt.factors import Factors, Weights
 from kktdiff._kkt.solve import cho_solve, refine, relative_residual, solve_once
-from kktdiff._kkt.system import STIFF, factor, is_separable
+from kktdiff._kkt.system import STIFF, factor, has_diagonal_form, is_separable
 
 __all__ = [
     "STIFF",
@@ -10,6 +10,7 @@ __all__ = [
     "Weights",
     "cho_solve",
     "factor",
+    "has_diagonal_form",
     "is_separable",
     "refine",
     "relative_residual",

@@ -32,13 +32,18 @@ STIFF = 1e6  # weight, in units of theta, above which a row belongs to the borde
 
 def is_separable(qp: QP) -> Array:  # (B or 1,) bool
     """Return True where H is diagonal: Q is, clearly positive definite, and there is no G."""
+    xp, diagonal = namespace(qp.Q), namespace(qp.Q).linalg.diagonal(qp.Q)
+    low, high = xp.min(diagonal, axis=-1), xp.max(diagonal, axis=-1)
+    return has_diagonal_form(qp) & (low > 1e-3 * high)
+
+
+def has_diagonal_form(qp: QP) -> Array:  # (B or 1,) bool
+    """Return True where Q is diagonal and there is no G, in any scaling."""
     xp = namespace(qp.Q)
     if qp.G.shape[-2]:
         return xp.zeros((1,), dtype=xp.bool, device=qp.Q.device)
     off = ~xp.eye(qp.Q.shape[-1], dtype=xp.bool, device=qp.Q.device)
-    diagonal = xp.linalg.diagonal(qp.Q)
-    low, high = xp.min(diagonal, axis=-1), xp.max(diagonal, axis=-1)
-    return xp.all((qp.Q == 0) | ~off, axis=(1, 2)) & (low > 1e-3 * high)
+    return ~xp.any(off & (qp.Q != 0), axis=(1, 2))
 
 
 def factor(

@@ -54,6 +54,7 @@ void prepare(Solver<T> &s) {
   square_equalities(q, s.newton.factors.panel);
   count_rows(q);
   s.unit = units(q, size_of_lowest(q.size.n, s.lowest, s.scaling.cols));
+  if (!q.size.rows()) s.unit.x = s.unit.price = 1.0;  // nothing is natural but Q itself
   s.linear = s.unit.bend == T(0.0);
   s.done = mask<T>(false), s.verdict = RUNNING;
   for (int i = 0; i < q.size.rows(); i++) s.active[i] = mask<T>(false);
@@ -206,6 +207,16 @@ void polish_and_correct(Solver<T> &s, int corrections, Mask<T> todo) {
     most = wrong;
     one_side(s.problem, at.lam, p.active);
   }
+}
+
+// Without inequalities the active set is known: polish from the origin.
+template <class T>
+void solve_equations(Solver<T> &s) {
+  const Sizes z = s.problem.size;
+  s.loop.iterations = 0.0;
+  for (int j = 0; j < z.n; j++) s.loop.best.x[j] = 0.0;
+  for (int i = 0; i < z.k; i++) s.loop.best.nu[i] = 0.0;
+  polish_and_correct(s, 0, s.lowest.convex);
 }
 
 // Where polishing is worth a try: the best point's error is small.

@@ -46,10 +46,13 @@ class Solved(NamedTuple):
 
 
 def supports(qp: QP) -> bool:
-    """Return True if `qp` is of a form and size that the kernels are for."""
-    sizes = qp.sizes
-    soft = qp.soft is not None or qp.soft_nu is not None
-    return bool(qp.d.shape[1]) and not soft and sum(sizes) <= _LARGEST
+    """Return True if `qp` is of a form and size that the kernels are for.
+
+    Without inequalities the array code factors once what all elements share.
+    """
+    if qp.soft is not None or qp.soft_nu is not None or sum(qp.sizes) > _LARGEST:
+        return False
+    return qp.d.shape[1] > 0 or qp.length == max(len(qp.Q), len(qp.A))
 
 
 def solve(

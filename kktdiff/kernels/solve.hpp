@@ -175,7 +175,10 @@ void solve_group(const Group<T> &g, Solver<T> &s, int stages, int max_iter) {
     s.trace.left[l] = wanted ? trace_rows(max_iter) : 0;
   }
   prepare(s);
-  if (g.call.arrays[WARM_X]) try_warm_start(g, s);
+  if (!M)
+    solve_equations(s);
+  else if (g.call.arrays[WARM_X])
+    try_warm_start(g, s);
   follow(s, stages, max_iter);
   T out[4];
   numbers(q, s.scaling, s.solution, s.residuals, out);

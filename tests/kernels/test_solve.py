@@ -116,6 +116,27 @@ def test_every_remainder_of_the_register_tiles(n):
         assert max(found.dual_residual.max(), found.duality_gap.max()) < TIGHT_ANSWER
 
 
+@pytest.mark.parametrize("k", [0, 1, 3])
+@pytest.mark.parametrize("n", [4, 7, 90])
+def test_equations_alone_take_no_iteration(n, k):
+    rng = np.random.default_rng([n, k])
+    L, A = rng.normal(size=(9, n, n)), rng.normal(size=(9, k, n))
+    rows = (A, rng.normal(size=(9, k))) if k else (None, None)
+    data = (L @ L.mT + np.eye(n), rng.normal(size=(9, n)), None, None, *rows)
+    assert np.array_equal(statuses_of_kernels(lambda: solve(data)), np.zeros(9))
+    found, expected = solve_both(data)
+    assert not found.iterations.any()
+    assert_near(found.x, expected.x, ANSWER, "x")
+    assert_near(found.nu, expected.nu, ANSWER, "nu")
+    grads = found.vjp(x=np.ones((9, n))), expected.vjp(x=np.ones((9, n)))
+    assert_near(grads[0].Q, grads[1].Q, ANSWER, "Q")
+
+
+def test_what_all_elements_share_is_factored_once_by_the_array_code():
+    p = np.random.default_rng(8).normal(size=(9, 4))
+    assert not statuses_of_kernels(lambda: solve((np.eye(4), p))).size
+
+
 @pytest.mark.parametrize("sizes", [(100, 100, 0), (60, 30, 20), (97, 3, 50)])
 def test_problems_too_large_for_lanes(sizes):
     problem = known(np.random.default_rng(5), Sizes(*sizes, True, False), (3,))

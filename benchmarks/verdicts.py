@@ -144,9 +144,12 @@ def machine(found: Record) -> str:
     known = facts.get("load") is not None
     load = f", load average {facts['load']:.1f} at the start" if known else ""
     kernels = facts.get("kernels") or "none"
+    environment = facts.get("environment", {}).items()
+    threads = "".join(f"; {k}={v}" for k, v in environment if k.endswith("_NUM_THREADS"))
     return (
         f"{facts['processor']}, {facts['cores']} cores{load}, {facts['date']}{commit}; kernels: "
-        f"{kernels}; float64; medians of {found['repeats']} repeats at most.\n{versions}.\n"
+        f"{kernels}{threads}; float64; medians of {found['repeats']} repeats at most.\n"
+        f"{versions}.\n"
     )
 
 

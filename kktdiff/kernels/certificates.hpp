@@ -140,7 +140,7 @@ Mask<T> is_ray(const Problem<T> &q, const Units<T> &u, const T *x, const Point<T
                T &descent) {
   const auto [n, m, k, lower, upper] = q.size;
   for (int j = 0; j < n; j++) p.x[j] = select(q.fixed[j], T(0.0), x[j]);
-  times(n, n, q.Q, p.x, p.Qx), rows_of(q, p.x, p.Cx), times(k, n, q.A, p.x, p.Ax);
+  times_Q(q, p.x, p.Qx), rows_of(q, p.x, p.Cx), times(k, n, q.A, p.x, p.Ax);
   descent = -dot(n, q.p, p.x);
   const T size = norm_inf(n, p.x), off = obstacles(q, u, p.Qx, p.Cx, p.Ax);
   const T reach = u.price + max(norm_inf(q.size.rows(), at.lam), norm_inf(k, at.nu));

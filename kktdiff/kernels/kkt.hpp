@@ -22,7 +22,7 @@ void bound_multipliers(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &r
                        T *left) {
   const auto [n, m, k, lower, upper] = q.size;
   const T infinite = __builtin_inf();
-  times(n, n, q.Q, out.x, left);
+  times_Q(q, out.x, left);
   for (int j = 0; j < n; j++) left[j] = rhs.x[j] - left[j];
   for (int side = 0; side < 2; side++) {
     const int first = side ? m + lower : m, count = side ? upper : lower;
@@ -51,7 +51,7 @@ void take_out_held(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &rhs, 
   for (int i = 0; i < k; i++) f.nu[i] = rhs.nu[i];
   if (!(lower + upper)) return;
   moves_of_held(q, w, rhs.c, f.moved);
-  times(n, n, q.Q, f.moved, f.shift);
+  times_Q(q, f.moved, f.shift);
   for (int j = 0; j < n; j++) f.g[j] = f.g[j] - f.shift[j];
   rows_of(q, f.moved, f.rows);
   for (int i = 0; i < q.size.rows(); i++) f.c[i] = f.c[i] - f.rows[i];
@@ -124,7 +124,7 @@ void residual(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &rhs, const
               Rhs<T> &left) {
   const auto [n, m, k, lower, upper] = q.size;
   const T infinite = __builtin_inf();
-  times(n, n, q.Q, out.x, left.x);
+  times_Q(q, out.x, left.x);
   add_columns_of(q, out.c, left.x), add_transposed(k, n, q.A, out.nu, left.x);
   for (int j = 0; j < n; j++) {
     Mask<T> bound = mask<T>(false);

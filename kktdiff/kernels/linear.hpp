@@ -36,13 +36,19 @@ void times(int m, int n, const T *A, const T *x, T *out) {
   for (int i = 0; i < m; i += TILE) KKTDIFF_WITH_SIZE(m - i, times_rows<R>(n, A + i * n, x, out + i))
 }
 
+template <int R, class T>
+KKTDIFF_INLINE void add_rows(int n, const T *A, const T *z, T *out) {
+  for (int j = 0; j < n; j++) {
+    T sum = out[j];
+    KKTDIFF_UNROLL for (int r = 0; r < R; r++) sum = fma(A[r * n + j], z[r], sum);
+    out[j] = sum;
+  }
+}
+
 // out += A' z, A: (m, n)
 template <class T>
 void add_transposed(int m, int n, const T *A, const T *z, T *out) {
-  for (int i = 0; i < m; i++) {
-    const T factor = z[i];
-    for (int j = 0; j < n; j++) out[j] = fma(A[i * n + j], factor, out[j]);
-  }
+  for (int i = 0; i < m; i += TILE) KKTDIFF_WITH_SIZE(m - i, add_rows<R>(n, A + i * n, z + i, out))
 }
 
 template <int R, int C, class T>

@@ -164,7 +164,7 @@ void centre(const Problem<T> &q, const Units<T> &u, const T *x, T scale, T *forc
     worst = max(-slack[i], worst);
   }
   const T least = max(worst, T(1e-1) * scale);
-  times(n, n, q.Q, x, force);
+  times_Q(q, x, force);
   T price = u.price;
   for (int j = 0; j < n; j++) price = max(abs(force[j] + q.p[j]), price), out.x[j] = x[j];
   for (int i = 0; i < M; i++) {

@@ -57,6 +57,14 @@ void square_equalities(Problem<T> &q, T *panel) {
   add_gram(q.size.k, n, q.A, static_cast<T *>(nullptr), panel, q.AA);
 }
 
+// out = Q x
+template <class T>
+void times_Q(const Problem<T> &q, const T *x, T *out) {
+  const int n = q.size.n;
+  if (!q.separable) return times(n, n, q.Q, x, out);
+  for (int j = 0; j < n; j++) out[j] = q.Q[j * n + j] * x[j];
+}
+
 // out = C x
 template <class T>
 void rows_of(const Problem<T> &q, const T *x, T *out) {
@@ -138,7 +146,7 @@ template <class T>
 void stationarity(const Problem<T> &q, const Point<T> &at, Residuals<T> &r) {
   const int n = q.size.n;
   T *forces = r.scratch, biggest = 0.0;
-  times(n, n, q.Q, at.x, r.Qx);
+  times_Q(q, at.x, r.Qx);
   for (int j = 0; j < n; j++) forces[j] = 0.0;
   add_columns_of(q, at.lam, forces);
   for (int j = 0; j < n; j++) {

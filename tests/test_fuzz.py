@@ -45,7 +45,14 @@ def test_a_variable_that_is_a_thousand_units_from_its_bound_gets_there(seed):
 
 
 @pytest.mark.parametrize(
-    ("kind", "seed"), [("repeated_rows", 5024), ("diagonal", 101), ("diagonal", 9000)]
+    ("kind", "seed"),
+    [
+        ("repeated_rows", 5024),
+        ("diagonal", 101),
+        ("diagonal", 9000),
+        ("far_limits", 884151507),
+        ("variable_units", 424257),
+    ],
 )
 def test_bounds_tell_the_unit_of_a_variable_where_coefficients_are_noise_or_absent(kind, seed):
     tallies = fuzz.run(fuzz.BATCH, seed, (kind,))

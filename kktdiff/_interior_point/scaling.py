@@ -55,7 +55,7 @@ def equilibrate(qp: QP) -> Scaling:
     E, F = (1 / power_of_two(top(M)) for M in (G, A))
     Q, G, A = cost[:, None, None] * Q, E[..., None] * G, F[..., None] * A
     D, rows, eqs = (power_of_two(v) for v in _ruiz(Q, G, A))
-    if all(qp.bounds):
+    if any(qp.bounds):
         D, rows, eqs = _in_box_units(qp, (Q, G, A), (D, rows, eqs))
     size = norm_inf(norm_inf(Q * D[:, None, :]) * D)
     if bool(xp.any(size == 0)):  # else the weight is shared where Q is
@@ -125,15 +125,21 @@ def _boxes(qp: QP, D: Array, empty: Array) -> tuple[Array, Array]:  # (B, n), (B
     no matrix holds (`empty`) ends at the bound that its price selects.
     """
     xp = namespace(D)
-    (h, *limits), (_, *present) = qp.split(xp.abs(qp.d)), qp.split(qp.present)
-    lower, upper = (xp.where(has, v, 0.0) for v, has in zip(limits, present, strict=True))
-    box = xp.where(present[0] & present[1], xp.maximum(lower, upper), 0.0)
+    h, *limits = qp.split(xp.abs(qp.d))
+    lower, upper = (  # 0 where absent
+        v if v.shape[1] else xp.zeros_like(qp.p) for v in limits
+    )
+    box = xp.zeros_like(qp.p)
+    if all(qp.bounds):
+        _, has_lower, has_upper = qp.split(qp.present)
+        box = xp.where(has_lower & has_upper, xp.maximum(lower, upper), 0.0)
     near = largest(
         top(xp.abs(qp.G) * _inverse(h)[..., None], axis=1),
         top(xp.abs(qp.A) * _inverse(xp.abs(qp.b))[..., None], axis=1),
         xp.linalg.diagonal(xp.abs(qp.Q)) * _inverse(xp.abs(qp.p)),
     )
-    sizes = _inverse(xp.where(near > 0, xp.maximum(near, _inverse(box)), 0.0)) / D
+    nearest = largest(near, _inverse(lower), _inverse(upper))
+    sizes = _inverse(xp.where(near > 0, nearest, 0.0)) / D
     unit = top(sizes)[:, None]
     end = xp.where(qp.p > 0, lower, xp.where(qp.p < 0, upper, 0.0))
     boxes = xp.where(empty, end, xp.where(box < unit * D, box, 0.0)) / D

@@ -136,9 +136,10 @@ T box_sizes(const Problem<T> &q, const Scaling<T> &s, const Balance<T> &first, T
   T unit = 0.0;
   for (int pass = 0; pass < 2; pass++)  // the unit, then the sizes
     for (int j = 0; j < n; j++) {
-      const Mask<T> low = q.present[m + j], high = q.present[m + lower + j];
-      const T below = select(low, abs(q.d[m + j]), T(0.0)),
-              above = select(high, abs(q.d[m + lower + j]), T(0.0));
+      const Mask<T> low = lower ? q.present[m + j] : mask<T>(false),
+                    high = upper ? q.present[m + lower + j] : mask<T>(false);
+      const T below = lower ? abs(q.d[m + j]) : T(0.0),  // 0 where absent
+          above = upper ? abs(q.d[m + lower + j]) : T(0.0);
       const T box = select(low & high, max(below, above), T(0.0)), bend = abs(q.Q[j * n + j]);
       T near = bend * inverse(abs(s.cost * q.p[j])), held = 0.0;
       for (int i = 0; i < n; i++) held = max(abs(q.Q[i * n + j]), held);
@@ -151,7 +152,8 @@ T box_sizes(const Problem<T> &q, const Scaling<T> &s, const Balance<T> &first, T
         near = max(abs(q.A[i * n + j]) * inverse(first.first_A[i] * abs(q.b[i])), near);
       }
       if (pass == 0) {
-        unit = max(inverse(select(near > 0.0, max(near, inverse(box)), T(0.0))) / s.cols[j], unit);
+        const T nearest = max(near, max(inverse(below), inverse(above)));
+        unit = max(inverse(select(near > 0.0, nearest, T(0.0))) / s.cols[j], unit);
         continue;
       }
       const T end = select(q.p[j] > 0.0, below, select(q.p[j] < 0.0, above, T(0.0)));
@@ -199,7 +201,7 @@ void equilibrate(Problem<T> &q, Scaling<T> &s, Balance<T> &work) {
   for (int i = 0; i < m; i++) s.rows[i] = 1.0;
   for (int i = 0; i < k; i++) s.eqs[i] = 1.0;
   balance(q, s, work);
-  if (lower && upper) use_box_units(q, s, work);
+  if (lower || upper) use_box_units(q, s, work);
   times_rows_and_columns(n, n, s.cols, s.cols, q.Q);
   times_rows_and_columns(m, n, s.rows, s.cols, q.G);
   times_rows_and_columns(k, n, s.eqs, s.cols, q.A);

@@ -41,5 +41,5 @@ KIND_OBJECTIVE = 1e-7  # a relative gap of 1e-8, and rounding of the terms
 KIND_RESIDUAL = 1e-6  # row by row, where the default tol of 1e-8 bounds a norm of all rows
 KIND_PRICE = 1e-15  # rounding of the largest term of a stationarity, relative to it
 KIND_ROUNDING = 1e-12  # limits that cross by more may end as ALMOST_SOLVED
-FRESH_UNSOLVED = 1  # batch of 100: of 2,700, one is not solved (rows that meet but for 1e-11)
+FRESH_UNSOLVED = 1  # batch of 100: of 5,000, one is not solved
 LAW = 1e-9  # the same x in other units: rounding, times a condition of 1e3 and more

@@ -59,4 +59,5 @@ clean:  ## remove environments, caches and everything built
 		{ echo "kktdiff needs Python 3.11 or newer; $(PYTHON) is not: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[$(EXTRAS)]"
+	@$(@D)/bin/python -m kktdiff info | grep '^kernels'
 	@touch $@

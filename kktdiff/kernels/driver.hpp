@@ -9,10 +9,10 @@ constexpr Stage STAGES[] = {
     {1e-6, false, 2, 1e-4}, {1e-9, true, 0, 0}, {1e-9, true, 2, 0}, {1e-15, true, 2, 0}};
 constexpr int CORRECTIONS = 2, WARM_CORRECTIONS = 4, ACTIVE_SET_CHANGE_DIVISOR = 4;
 
-// Records of what each lane went through, where the caller wants them.
+// Records of what each lane went through, where the caller wants them: rows of phase, iteration,
+// running, primal, dual, gap, mu, step.
 struct Trace {
-  static constexpr int FIELDS = 8;  // phase, iteration, running, primal, dual, gap, mu, step
-  double *row[LANES] = {};          // the next one of each lane, or null
+  double *row[LANES] = {};  // the next one of each lane, or null
   int left[LANES] = {};
 };
 
@@ -226,7 +226,7 @@ Mask<T> near_solution(Solver<T> &s) {
   return errors(s.problem, s.unit, s.loop.best, s.residuals).worst() <= POLISH_TRY;
 }
 
-// Follow the first stages from a cold start; s.done says which lanes are solved to rounding.
+// Follow the first stages from a cold start; s.done says which lanes are solved or proven.
 template <class T>
 void follow(Solver<T> &s, int stages, int max_iter) {
   Mask<T> todo = s.lowest.convex & !s.done;

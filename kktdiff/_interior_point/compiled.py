@@ -33,6 +33,7 @@ class CompiledKept:
     point: Point  # in the caller's units
     active: Array  # (B, M) bool: rows that hold as equalities
     scaling: Array  # (B, n + m + k + 2): of the kernels
+    kernel_factors: Array | None  # (B, ...): of the kernels; None: not kept
     separable: bool  # H is diagonal
     backend: Backend
 
@@ -55,15 +56,15 @@ class CompiledKept:
             self.point.take(index),
             take(self.active, index),
             take(self.scaling, index),
+            None,
             self.separable,
             self.backend,
         )
 
     def refine(self, rhs: Rhs, target: float, backend: Backend) -> tuple[Rhs, Array, Array]:
         """Solve in the caller's units; return the relative residual and what is singular, (B,)."""
-        return method.derive(
-            self.qp, self.scaling, self.active, rhs, target, separable=self.separable
-        )
+        system = self.qp, self.scaling, self.active, rhs, target
+        return method.derive(*system, factors=self.kernel_factors, separable=self.separable)
 
     @cached_property
     def program(self) -> Program:
@@ -144,4 +145,4 @@ def _kept(
     qp: QP, index: Array, out: method.Solved, backend: Backend, *, separable: bool
 ) -> CompiledKept:
     point = Point(out.x, out.s, out.lam, out.nu)
-    return CompiledKept(index, qp, point, out.active, out.scaling, separable, backend)
+    return CompiledKept(index, qp, point, out.active, out.scaling, out.factors, separable, backend)

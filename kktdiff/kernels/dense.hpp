@@ -29,39 +29,64 @@ KKTDIFF_INLINE void write(double *to, Pack value, int count) {
     for (int l = 0; l < count; l++) to[l] = value.v[l];
 }
 
+// The entries of a row from `from` on, and 0 beyond its end, `count` entries on.
+KKTDIFF_INLINE Pack read_some(const double *from, int count) {
+  Pack out = 0.0;
+  for (int l = 0; l < LANES; l++)
+    if (l < count) out.v[l] = from[l];
+  return out;
+}
+
 KKTDIFF_INLINE double sum(Pack a) {
-  double out = a.v[0];
-  for (int l = 1; l < LANES; l++) out += a.v[l];
-  return out;
+  double half[LANES];
+  __builtin_memcpy(half, &a, sizeof half);
+  KKTDIFF_UNROLL for (int width = LANES / 2; width > 0; width /= 2)
+    KKTDIFF_UNROLL for (int l = 0; l < width; l++) half[l] += half[l + width];
+  return half[0];
 }
 
-// sum_j a_j b_j
-inline double dot_rows(int n, const double *a, const double *b) {
-  Pack sums[2] = {0.0, 0.0};
+constexpr int DEPTH = 4;  // rows that one pass over a vector takes
+
+// out[r] = sum_j A[r, j] x_j for R rows
+template <int R>
+KKTDIFF_INLINE void dot_rows(int n, const double *A, int stride, const double *x, double *out) {
+  Pack sums[R];
+  KKTDIFF_UNROLL for (int r = 0; r < R; r++) sums[r] = 0.0;
   int j = 0;
-  for (; j + 2 * LANES <= n; j += 2 * LANES) {
-    sums[0] = fma(read(a + j), read(b + j), sums[0]);
-    sums[1] = fma(read(a + j + LANES), read(b + j + LANES), sums[1]);
+  for (; j + LANES <= n; j += LANES) {
+    const Pack own = read(x + j);
+    KKTDIFF_UNROLL for (int r = 0; r < R; r++) sums[r] = fma(read(A + r * stride + j), own, sums[r]);
   }
-  double out = sum(sums[0] + sums[1]);
-  for (; j < n; j++) out = fma(a[j], b[j], out);
-  return out;
+  if (j < n) {
+    const Pack own = read_some(x + j, n - j);
+    KKTDIFF_UNROLL for (int r = 0; r < R; r++) sums[r] = fma(read_some(A + r * stride + j, n - j), own, sums[r]);
+  }
+  KKTDIFF_UNROLL for (int r = 0; r < R; r++) out[r] = sum(sums[r]);
 }
 
-// out += factor * row
-KKTDIFF_INLINE void add_row(int n, double factor, const double *row, double *out) {
+// out += sum_r factors[r] A[r, :] for R rows
+template <int R>
+KKTDIFF_INLINE void add_rows(int n, const double *factors, const double *A, int stride, double *out) {
   int j = 0;
-  for (; j + LANES <= n; j += LANES)
-    write(out + j, fma(Pack(factor), read(row + j), read(out + j)), LANES);
-  for (; j < n; j++) out[j] = fma(factor, row[j], out[j]);
+  for (; j + LANES <= n; j += LANES) {
+    Pack own = read(out + j);
+    KKTDIFF_UNROLL for (int r = 0; r < R; r++) own = fma(Pack(factors[r]), read(A + r * stride + j), own);
+    write(out + j, own, LANES);
+  }
+  for (; j < n; j++)
+    KKTDIFF_UNROLL for (int r = 0; r < R; r++) out[j] = fma(factors[r], A[r * stride + j], out[j]);
 }
 
 inline void times(int m, int n, const double *A, const double *x, double *out) {
-  for (int i = 0; i < m; i++) out[i] = dot_rows(n, A + i * n, x);
+  int i = 0;
+  for (; i + DEPTH <= m; i += DEPTH) dot_rows<DEPTH>(n, A + i * n, n, x, out + i);
+  for (; i < m; i++) dot_rows<1>(n, A + i * n, n, x, out + i);
 }
 
 inline void add_transposed(int m, int n, const double *A, const double *z, double *out) {
-  for (int i = 0; i < m; i++) add_row(n, z[i], A + i * n, out);
+  int i = 0;
+  for (; i + DEPTH <= m; i += DEPTH) add_rows<DEPTH>(n, z + i, A + i * n, n, out);
+  for (; i < m; i++) add_rows<1>(n, z + i, A + i * n, n, out);
 }
 
 // The tile H(i.., j..) += sum_q left(q, i..) right(q, j..), R rows and C vectors; rows of length n.
@@ -98,6 +123,11 @@ void update_some(int rows, int depth, const double *left, const double *right, i
 
 constexpr int BLOCK = 1 << 15;  // entries of G that stay in the cache for all tiles of H
 
+// Columns i to i + ROWS of rows of length n, times factor: panel (ROWS); reads and writes beyond.
+KKTDIFF_INLINE void pack_row(double factor, const double *row, double *panel) {
+  KKTDIFF_UNROLL for (int r = 0; r < ROWS; r += LANES) write(panel + r, Pack(factor) * read(row + r), LANES);
+}
+
 // The upper triangle of H += G' diag(w) G; w: (m) or null for ones, panel: (m, ROWS)
 inline void add_gram(int m, int n, const double *G, const double *w, double *panel, double *H) {
   const int step = n > 0 && BLOCK / n > 32 ? BLOCK / n : 32;
@@ -106,30 +136,50 @@ inline void add_gram(int m, int n, const double *G, const double *w, double *pan
     const double *own = G + first * n;
     for (int i = 0; i < n; i += ROWS) {
       const int rows = n - i < ROWS ? n - i : ROWS;
-      for (int q = 0; q < depth; q++)
-        for (int r = 0; r < rows; r++)
-          panel[q * ROWS + r] = (w ? w[first + q] : 1.0) * own[q * n + i + r];
+      for (int q = 0; q < depth; q++) pack_row(w ? w[first + q] : 1.0, own + q * n + i, panel + q * ROWS);
       update_some(rows, depth, panel, own, n, i, H + i * n);
     }
   }
 }
 
 // panel = the entries -U(q, i..) of the rows q < i, (i, ROWS)
-inline void negated_columns(int n, const double *U, int i, int rows, double *panel) {
-  for (int q = 0; q < i; q++)
-    for (int r = 0; r < rows; r++) panel[q * ROWS + r] = -U[q * n + i + r];
+inline void negated_columns(int n, const double *U, int i, double *panel) {
+  for (int q = 0; q < i; q++) pack_row(-1.0, U + q * n + i, panel + q * ROWS);
 }
 
-// Rows i to i + rows - 1 of U, once the rows before have been taken from them.
-inline void finish_rows(int n, int i, int rows, double *H, Pivots<double> &pivots) {
-  for (int r = i; r < i + rows; r++) {
-    for (int q = i; q < r; q++) add_row(n - r, -H[q * n + r], H + q * n + r, H + r * n + r);
-    const bool good = H[r * n + r] > 0.0;
-    const double pivot = good ? H[r * n + r] : 1.0, inverse = 1.0 / sqrt(pivot);
+// R rows of B, (R, stride), from column j on become L^-1 B; U: (R, n), the triangle L'.
+template <int R>
+KKTDIFF_INLINE void solve_rows(int n, const double *U, int stride, int j, int count, double *B) {
+  for (; j < count; j += LANES) {
+    Pack v[R];
+    KKTDIFF_UNROLL for (int r = 0; r < R; r++) {
+      v[r] = read(B + r * stride + j);
+      KKTDIFF_UNROLL for (int q = 0; q < r; q++) v[r] = fma(Pack(-U[q * n + r]), v[q], v[r]);
+      v[r] = v[r] * Pack(U[r * n + r]);
+      write(B + r * stride + j, v[r], count - j);
+    }
+  }
+}
+
+// The same for `rows` rows, at most R.
+template <int R = ROWS>
+void solve_some(int rows, int n, const double *U, int stride, int j, int count, double *B) {
+  if constexpr (R > 1)
+    if (rows < R) return solve_some<R - 1>(rows, n, U, stride, j, count, B);
+  solve_rows<R>(n, U, stride, j, count, B);
+}
+
+// The triangle of `rows` rows of U on the diagonal, once the rows before have been taken from them.
+inline void factor_triangle(int n, int rows, double *U, Pivots<double> &pivots) {
+  for (int r = 0; r < rows; r++) {
+    for (int q = 0; q < r; q++)
+      for (int c = r; c < rows; c++) U[r * n + c] = fma(-U[q * n + r], U[q * n + c], U[r * n + c]);
+    const bool good = U[r * n + r] > 0.0;
+    const double pivot = good ? U[r * n + r] : 1.0, inverse = 1.0 / sqrt(pivot);
     pivots.ok = pivots.ok && good;
     pivots.low = min(pivots.low, pivot), pivots.high = max(pivots.high, pivot);
-    for (int j = r + 1; j < n; j++) H[r * n + j] *= inverse;
-    H[r * n + r] = inverse;
+    for (int c = r + 1; c < rows; c++) U[r * n + c] *= inverse;
+    U[r * n + r] = inverse;
   }
 }
 
@@ -137,37 +187,54 @@ inline Pivots<double> cholesky(int n, double *H, double *panel) {
   Pivots<double> pivots{true, __builtin_inf(), 0.0};
   for (int i = 0; i < n; i += ROWS) {
     const int rows = n - i < ROWS ? n - i : ROWS;
-    negated_columns(n, H, i, rows, panel);
-    update_some(rows, i, panel, H, n, i, H + i * n);
-    finish_rows(n, i, rows, H, pivots);
+    double *own = H + i * n;
+    negated_columns(n, H, i, panel);
+    update_some(rows, i, panel, H, n, i, own);
+    factor_triangle(n, rows, own + i, pivots);
+    solve_some(rows, n, own + i, n, i + rows, n, own);
   }
   return pivots;
-}
-
-// y, (n), becomes L^-1 y.
-inline void forward_one(int n, const double *U, double *y) {
-  for (int q = 0; q < n; q++) {
-    y[q] *= U[q * n + q];
-    add_row(n - q - 1, -y[q], U + q * n + q + 1, y + q + 1);
-  }
 }
 
 // B, (n, count), becomes L^-1 B.
 inline void forward(int n, const double *U, int count, double *B, double *panel) {
   for (int i = 0; i < n; i += ROWS) {
     const int rows = n - i < ROWS ? n - i : ROWS;
-    negated_columns(n, U, i, rows, panel);
+    negated_columns(n, U, i, panel);
     update_some(rows, i, panel, B, count, 0, B + i * count);
-    for (int r = i; r < i + rows; r++) {
-      for (int q = i; q < r; q++) add_row(count, -U[q * n + r], B + q * count, B + r * count);
-      for (int c = 0; c < count; c++) B[r * count + c] *= U[r * n + r];
-    }
+    solve_some(rows, n, U + i * n + i, count, 0, count, B + i * count);
   }
 }
 
+// y, (n), becomes L^-1 y.
+inline void forward_one(int n, const double *U, double *y) {
+  for (int i = 0; i < n; i += DEPTH) {
+    const int rows = n - i < DEPTH ? n - i : DEPTH, next = i + rows;
+    const double *own = U + i * n;
+    double taken[DEPTH];
+    for (int r = 0; r < rows; r++) {
+      for (int q = 0; q < r; q++) y[i + r] = fma(taken[q], own[q * n + i + r], y[i + r]);
+      y[i + r] *= own[r * n + i + r];
+      taken[r] = -y[i + r];
+    }
+    if (rows == DEPTH) add_rows<DEPTH>(n - next, taken, own + next, n, y + next);
+  }
+}
+
+// v, (n), becomes L'^-1 v.
 inline void backward(int n, const double *U, double *v) {
-  for (int i = n - 1; i >= 0; i--)
-    v[i] = (v[i] - dot_rows(n - i - 1, U + i * n + i + 1, v + i + 1)) * U[i * n + i];
+  for (int end = n; end > 0; end -= DEPTH) {
+    const int rows = end < DEPTH ? end : DEPTH, i = end - rows;
+    const double *own = U + i * n;
+    double sums[DEPTH] = {};
+    if (rows == DEPTH) dot_rows<DEPTH>(n - end, own + end, n, v + end, sums);
+    else
+      for (int r = 0; r < rows; r++) dot_rows<1>(n - end, own + r * n + end, n, v + end, sums + r);
+    for (int r = rows - 1; r >= 0; r--) {
+      for (int q = r + 1; q < rows; q++) sums[r] = fma(own[r * n + i + q], v[i + q], sums[r]);
+      v[i + r] = (v[i + r] - sums[r]) * own[r * n + i + r];
+    }
+  }
 }
 
 #endif

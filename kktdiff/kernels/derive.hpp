@@ -14,6 +14,7 @@ enum DeriveArray {
   OF_A,
   OF_SCALING,
   OF_ACTIVE,
+  OF_FACTORS,
   RHS_X,
   RHS_C,
   RHS_NU,
@@ -36,6 +37,16 @@ struct Derivation {
     active = a.take<Mask<T>>(z.rows()), weights = a.take<T>(z.n + z.m + z.k + 2);
   }
 };
+
+// Take the factors that `solve` has kept, or factor.
+template <class T>
+void factor_or_take(const Group<T> &g, const Problem<T> &q, Newton<T> &w) {
+  Factors<T> &f = w.factors;
+  place_kept(g, OF_FACTORS, f);
+  if (!f.kept) return factor(q, w.weights, true, f);
+  choose_border(q, w.weights, true, f);
+  f.pivots = {mask<T>(true), T(f.kept[0]), T(f.kept[1])};
+}
 
 // Load matrices and scaling, and factor the system of the active set.
 template <class T>
@@ -63,8 +74,8 @@ void prepare(const Group<T> &g, Derivation<T> &d) {
     if (upper) w.held[j] = w.held[j] | d.active[m + lower + j];
   }
   q.separable = g.call.sizes[6] != 0;
-  square_equalities(q, d.newton.factors.panel);
-  factor(q, w, true, d.newton.factors);
+  if (!g.call.arrays[OF_FACTORS]) square_equalities(q, d.newton.factors.panel);
+  factor_or_take(g, q, d.newton);
 }
 
 // Entry `i` of column `column`.

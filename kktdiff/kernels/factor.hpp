@@ -37,8 +37,9 @@ struct Factors {
   int border;        // r, the largest of all lanes
   Pivots<T> pivots;  // of H; ok: of both
   Pivots<T> border_pivots;
-  T places;                                      // of stiff rows, in each lane
-  T *panel;                                      // workspace: (n + m + k, PANEL)
+  T places;                // of stiff rows, in each lane
+  double *kept = nullptr;  // range of H's pivots, beside factors that are kept
+  T *panel;                // workspace: (n + m + k, PANEL), and a vector more
   T *moved, *shift, *g, *right, *c, *rows, *nu;  // workspace of a solve: (n) x 3, (r), (M) x 2, (k)
 
   Factors(Arena &a, Sizes z) {
@@ -46,7 +47,7 @@ struct Factors {
     L = a.take<T>((long long)z.n * z.n), S = a.take<T>(r * r), V = a.take<T>(r * z.n);
     condensed = a.take<T>(z.m), stretch = a.take<T>(r), stiff = a.take<Mask<T>>(z.m);
     place = a.take<int>((long long)z.m * Lanes<T>::count),
-    panel = a.take<T>((long long)(z.n + z.m + z.k) * PANEL);
+    panel = a.take<T>((long long)(z.n + z.m + z.k) * PANEL + LANES);
     moved = a.take<T>(z.n), shift = a.take<T>(z.n), g = a.take<T>(z.n), right = a.take<T>(r),
     c = a.take<T>(z.rows());
     rows = a.take<T>(z.rows()), nu = a.take<T>(z.k);
@@ -125,7 +126,37 @@ void place_stiff_rows(const Problem<T> &q, Factors<T> &f) {
   f.border = q.size.k + most;
 }
 
-// f.V = B', and f.right the diagonal of S; empty places are zero, with 1 on the diagonal.
+// f.stretch, and f.right: the diagonal of S; empty places have 1.
+template <class T>
+void weigh_border(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
+  const int k = q.size.k, r = f.border;
+  for (int i = 0; i < r; i++) f.stretch[i] = 1.0, f.right[i] = i < k ? w.delta / w.theta : T(1.0);
+  for (int i = 0; i < q.size.m && r > k; i++) {
+    if (!any(f.stiff[i])) continue;
+    const T stretch = T(1.0) / (T(1.0) - w.theta / w.w[i]);
+    const T diagonal = w.delta / w.theta + T(1.0) / (w.w[i] - w.theta);
+    for (int l = 0; l < Lanes<T>::count; l++) {
+      if (!lane(f.stiff[i], l)) continue;
+      const int place = f.place[i * Lanes<T>::count + l];
+      set_lane(f.stretch[place], l, lane(stretch, l)),
+          set_lane(f.right[place], l, lane(diagonal, l));
+    }
+  }
+}
+
+// Decide which rows of G are condensed into H, with which weights, and which form the border: if
+// `careful`, those of weight above STIFF.
+template <class T>
+void choose_border(const Problem<T> &q, const Weights<T> &w, bool careful, Factors<T> &f) {
+  for (int i = 0; i < q.size.m; i++) {
+    f.stiff[i] = (w.w[i] > T(STIFF) * w.theta) & mask<T>(careful);
+    f.condensed[i] = select(f.stiff[i], w.theta, w.w[i]);
+  }
+  place_stiff_rows(q, f);
+  weigh_border(q, w, f);
+}
+
+// f.V = B'; empty places are zero.
 template <class T>
 void fill_border(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
   const auto [n, m, k, lower, upper] = q.size;
@@ -134,33 +165,23 @@ void fill_border(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
     for (int i = 0; i < k; i++) f.V[j * r + i] = q.A[i * n + j];
     for (int i = k; i < r; i++) f.V[j * r + i] = 0.0;
   }
-  for (int i = 0; i < r; i++) f.stretch[i] = 1.0, f.right[i] = i < k ? w.delta / w.theta : T(1.0);
-  for (int i = 0; i < m && r > k; i++) {
-    if (!any(f.stiff[i])) continue;
-    const T stretch = T(1.0) / (T(1.0) - w.theta / w.w[i]);
-    const T diagonal = w.delta / w.theta + T(1.0) / (w.w[i] - w.theta);
-    for (int l = 0; l < Lanes<T>::count; l++) {
-      if (!lane(f.stiff[i], l)) continue;
-      const int place = f.place[i * Lanes<T>::count + l];
-      for (int j = 0; j < n; j++) set_lane(f.V[j * r + place], l, lane(q.G[i * n + j], l));
-      set_lane(f.stretch[place], l, lane(stretch, l)),
-          set_lane(f.right[place], l, lane(diagonal, l));
-    }
-  }
+  for (int i = 0; i < m && r > k; i++)
+    if (any(f.stiff[i]))
+      for (int l = 0; l < Lanes<T>::count; l++)
+        if (lane(f.stiff[i], l)) {
+          const int place = f.place[i * Lanes<T>::count + l];
+          for (int j = 0; j < n; j++) set_lane(f.V[j * r + place], l, lane(q.G[i * n + j], l));
+        }
   for (int j = 0; j < n; j++)
     for (int i = 0; i < r; i++) f.V[j * r + i] = select(w.held[j], T(0.0), f.V[j * r + i]);
 }
 
-// Factor the system; rows of weight above STIFF go to the border if `careful`.
+// Factor the system.
 template <class T>
 void factor(const Problem<T> &q, const Weights<T> &w, bool careful, Factors<T> &f) {
   const int n = q.size.n;
-  for (int i = 0; i < q.size.m; i++) {
-    f.stiff[i] = (w.w[i] > T(STIFF) * w.theta) & mask<T>(careful);
-    f.condensed[i] = select(f.stiff[i], w.theta, w.w[i]);
-  }
+  choose_border(q, w, careful, f);
   q.separable ? factor_diagonal_H(q, w, f) : factor_H(q, w, f);
-  place_stiff_rows(q, f);
   fill_border(q, w, f);
   const int r = f.border;
   for (int i = 0; i < r * r; i++) f.S[i] = 0.0;
@@ -173,6 +194,12 @@ void factor(const Problem<T> &q, const Weights<T> &w, bool careful, Factors<T> &
   add_gram(n, r, f.V, static_cast<T *>(nullptr), f.panel, f.S);
   f.border_pivots = cholesky(r, f.S, f.panel);
   f.pivots.ok = f.pivots.ok & f.border_pivots.ok;
+}
+
+// Have the factors of one problem in the memory of `derive`: L, V, S, then the range of H's pivots.
+inline void place_factors(double *memory, Sizes z, Factors<double> &f) {
+  const long long n = z.n, r = z.k + z.m;
+  f.L = memory, f.V = f.L + n * n, f.S = f.V + n * r, f.kept = f.S + r * r;
 }
 
 template <class T>

@@ -12,6 +12,8 @@ from kktdiff._typing import Array
 _TRACE_ROWS = 24  # of stages and polishing, beside iterations
 STAGES = 4  # of the driver, in the array code and here
 _MOST_ITERATIONS = 1000  # an element that needs more is left to the array code
+_IN_LANES = 1 << 14  # entries of Q, G, A and H up to which problems go into lanes everywhere
+_MOST_KEPT = 1 << 28  # bytes of factors that a batch keeps for its derivatives
 _LARGEST = 1200  # n + m + k: beyond it LAPACK is faster
 _PER_SECOND = 5e9  # operations of one thread, for its share of the work
 _ITERATIONS = 10  # for the same
@@ -34,6 +36,7 @@ class Solved(NamedTuple):
     status: Array  # (B,): a Status, or -1 for what the array code is to decide
     iterations: Array  # (B,)
     trace: Array | None  # (B, rows, 8): phase, iteration, running, primal, dual, gap, mu, step
+    factors: Array | None  # (B, ...): of the active sets' systems; None: not kept
 
     @property
     def failures(self) -> int:
@@ -41,8 +44,8 @@ class Solved(NamedTuple):
         return int(np.count_nonzero(self.status))
 
     def take(self, index: Array) -> "Solved":
-        """Return the elements `index` of the batch."""
-        return Solved._make([None if v is None else v[index] for v in self])
+        """Return the elements `index` of the batch, without their factors."""
+        return Solved._make([None if v is None else v[index] for v in self[:-1]] + [None])
 
 
 def supports(qp: QP) -> bool:
@@ -83,6 +86,7 @@ def solve(
             np.empty(batch, dtype=np.int64),
             np.empty(batch, dtype=np.int64),
             np.full((batch, max_iter + _TRACE_ROWS, 8), np.nan) if traced else None,
+            np.empty((batch, _factors_size(qp))) if _keeps_factors(qp) else None,
         ]
     )
     given = (qp.Q, qp.p, qp.G, qp.A, qp.b, qp.d, qp.present, qp.fixed, qp.value)
@@ -121,9 +125,18 @@ def fields(qp: QP, out: Solved) -> dict[str, Array]:
 
 
 def derive(
-    qp: QP, scaling: Array, active: Array, rhs: Rhs, target: float, *, separable: bool = False
+    qp: QP,
+    scaling: Array,
+    active: Array,
+    rhs: Rhs,
+    target: float,
+    *,
+    factors: Array | None = None,
+    separable: bool = False,
 ) -> tuple[Rhs, Array, Array]:
     """Solve the KKT systems of active sets for ``rhs``, (B, ..., r), in the caller's units.
+
+    Without the `factors` that `solve` has kept the systems are factored again, to the same bits.
 
     Returns
     -------
@@ -133,10 +146,27 @@ def derive(
     batch, _, columns = rhs.x.shape
     out = Rhs(*(np.empty(v.shape) for v in rhs))
     error, singular = np.empty(batch), np.empty(batch, dtype=bool)
-    given = (qp.Q, qp.G, qp.A, scaling, active, *rhs)
+    given = (qp.Q, qp.G, qp.A, scaling, active, factors, *rhs)
     sizes = (batch, *qp.sizes, *qp.bounds, int(separable), columns)
-    _call("derive", sizes, (target,), given, (*out, error, singular), _operations(qp))
+    operations = _operations(qp) if factors is None else _operations(qp) / 4
+    _call("derive", sizes, (target,), given, (*out, error, singular), operations)
     return out, error, singular
+
+
+def _factors_size(qp: QP) -> int:
+    """Return the number of entries that one problem's factors take."""
+    n, m, k = qp.sizes
+    return n * n + (m + k) * (n + m + k) + 8
+
+
+def _keeps_factors(qp: QP) -> bool:
+    """Return True if factors are worth their memory: there is enough, and it is no lane's problem.
+
+    A gradient is the same to the bit either way.
+    """
+    n, m, k = qp.sizes
+    large = (2 * n + m + k) * n > _IN_LANES
+    return large and 8 * qp.length * _factors_size(qp) <= _MOST_KEPT
 
 
 def _operations(qp: QP) -> float:

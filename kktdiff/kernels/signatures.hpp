@@ -35,6 +35,10 @@ inline std::int64_t kn(SizeArray s) { return s[3] * s[1]; }
 inline std::int64_t trace(SizeArray s) { return (s[8] + 24) * 8; }
 inline std::int64_t four(SizeArray) { return 4; }
 inline std::int64_t scaling(SizeArray s) { return s[1] + s[2] + s[3] + 2; }
+// L, V and S of factor.hpp, the range of pivots, and a vector beyond.
+inline std::int64_t factors(SizeArray s) {
+  return nn(s) + (s[2] + s[3]) * (s[1] + s[2] + s[3]) + 8;
+}
 inline std::int64_t n_columns(SizeArray s) { return n(s) * s[7]; }
 inline std::int64_t M_columns(SizeArray s) { return M(s) * s[7]; }
 inline std::int64_t k_columns(SizeArray s) { return k(s) * s[7]; }
@@ -45,7 +49,7 @@ const Signature signatures[] = {
      &Table::solve,
      9,
      1,
-     23,
+     24,
      {{"Q", Type::float64, Use::input, nn},
       {"p", Type::float64, Use::input, n},
       {"G", Type::float64, Use::input, mn},
@@ -68,19 +72,21 @@ const Signature signatures[] = {
       {"active", Type::boolean, Use::output, M},
       {"status", Type::int64, Use::output, one},
       {"iterations", Type::int64, Use::output, one},
-      {"trace", Type::float64, Use::optional_output, trace}},
+      {"trace", Type::float64, Use::optional_output, trace},
+      {"factors", Type::float64, Use::optional_output, factors}},
      &Table::solve_scratch},
     // sizes: ..., columns; options: relative residual aimed at
     {"derive",
      &Table::derive,
      8,
      1,
-     13,
+     14,
      {{"Q", Type::float64, Use::input, nn},
       {"G", Type::float64, Use::input, mn},
       {"A", Type::float64, Use::input, kn},
       {"scaling", Type::float64, Use::input, scaling},
       {"active", Type::boolean, Use::input, M},
+      {"factors", Type::float64, Use::optional_input, factors},
       {"rhs.x", Type::float64, Use::input, n_columns},
       {"rhs.c", Type::float64, Use::input, M_columns},
       {"rhs.nu", Type::float64, Use::input, k_columns},

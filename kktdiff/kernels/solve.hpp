@@ -69,7 +69,8 @@ enum SolveArray {
   OUT_ACTIVE,
   OUT_STATUS,
   OUT_ITERATIONS,
-  OUT_TRACE
+  OUT_TRACE,
+  OUT_FACTORS
 };
 
 template <class T>
@@ -161,12 +162,22 @@ void store_active(const Group<T> &g, Solver<T> &s) {
 // Rows that the records of an element may take: stages and their corrections beside iterations.
 inline int trace_rows(int max_iter) { return max_iter + 24; }
 
+// Lanes keep no factors: they are of several problems side by side.
+template <class T>
+void place_kept(const Group<T> &, int, Factors<T> &) {}
+template <>
+inline void place_kept(const Group<double> &g, int which, Factors<double> &f) {
+  double *memory = array<double>(g.call, which, g.first);
+  if (memory) place_factors(memory, sizes_of(g.call.sizes), f);
+}
+
 template <class T>
 void solve_group(const Group<T> &g, Solver<T> &s, int stages, int max_iter) {
   Problem<T> &q = s.problem;
   const auto [n, m, k, lower, upper] = q.size;
   const int M = q.size.rows();
   load_problem(g, q);
+  place_kept(g, OUT_FACTORS, s.newton.factors);
   s.tol = g.call.options[0];
   q.separable = g.call.sizes[6] != 0;
   for (int l = 0; l < g.lanes; l++) {  // none for lanes that repeat the last element
@@ -191,6 +202,9 @@ void solve_group(const Group<T> &g, Solver<T> &s, int stages, int max_iter) {
   store_array(g, OUT_NU, k, s.solution.nu), store_array(g, OUT_Y, n, s.residuals.y),
       store_array(g, OUT_NUMBERS, 4, out);
   store_scaling(g, s), store_active(g, s);
+  if (double *range = s.newton.factors.kept)
+    range[0] = lane(s.newton.factors.pivots.low, 0),
+    range[1] = lane(s.newton.factors.pivots.high, 0);
   for (int l = 0; l < g.count(); l++) {
     const std::int64_t element = g.element(l);
     *array<std::int64_t>(g.call, OUT_STATUS, element) =

@@ -76,6 +76,58 @@ def test_a_problem_too_large_for_lanes():
     assert_solves(known(np.random.default_rng(21), LARGE, (3,)).data, columns=4)
 
 
+def large(kind):
+    """A problem whose factors are kept: plain, with held variables, or with a diagonal H."""
+    rng = np.random.default_rng(33)
+    if kind == "diagonal":
+        data = known(rng, Sizes(n=170, m=0, k=9, lower=True, upper=True), (3,)).data
+        return data._replace(Q=np.eye(170) * rng.uniform(1, 2, (3, 170, 1)))
+    data = known(rng, LARGE._replace(lower=True), (3,)).data
+    if kind == "fixed variables":
+        data.ub[:, :7] = data.lb[:, :7]
+    return data
+
+
+@pytest.mark.parametrize("kind", ["plain", "fixed variables", "diagonal"])
+def test_kept_factors_give_the_bits_that_factoring_again_gives(kind):
+    qp = qp_of(large(kind))
+    separable = kind == "diagonal"
+    out = method.solve(qp, None, 100, separable=separable)
+    assert out.factors is not None
+    assert not out.status.any()
+    rhs = right_hand_side(np.random.default_rng(0), qp, 2)
+    system = qp, out.scaling, out.active, rhs, TARGET
+    found, *rest = method.derive(*system, factors=out.factors, separable=separable)
+    again, *others = method.derive(*system, separable=separable)
+    for own, other in zip((*found, *rest), (*again, *others), strict=True):
+        assert np.array_equal(own, other)
+
+
+def test_factors_are_kept_within_bounds(monkeypatch):
+    """Neither in lanes nor beyond a limit; gradients are the same to the bit."""
+    assert (
+        method.solve(qp_of(known(np.random.default_rng(34), FULL, (3,)).data), None, 100).factors
+        is None
+    )
+    data = large("plain")
+    g = np.random.default_rng(0).normal(size=data.p.shape)
+    kept = grads_of(kktdiff.solve_qp(*data).vjp(g))
+    monkeypatch.setattr(method, "_MOST_KEPT", 3 * 8 * method._factors_size(qp_of(data)) - 1)
+    assert method.solve(qp_of(data), None, 100).factors is None
+    for own, other in zip(kept, grads_of(kktdiff.solve_qp(*data).vjp(g)), strict=True):
+        assert own is other is None or np.array_equal(own, other)
+
+
+def test_a_large_element_without_a_solution_changes_no_gradient_beside_it():
+    data = large("plain")
+    g = np.random.default_rng(0).normal(size=data.p.shape)
+    expected = grads_of(kktdiff.solve_qp(*data).vjp(g))
+    data.lb[1, 0], data.ub[1, 0] = 1.0, 0.0
+    found = grads_of(kktdiff.solve_qp(*data, on_failure="ignore").vjp(g))
+    for own, other in zip(found, expected, strict=True):
+        assert own is other is None or np.array_equal(own[[0, 2]], other[[0, 2]])
+
+
 @pytest.mark.parametrize("columns", [0, 1, 9])
 def test_any_number_of_columns(columns):
     assert_solves(known(np.random.default_rng(22), FULL, (5,)).data, columns)

@@ -30,6 +30,7 @@ class QP(NamedTuple):
     soft_nu: Array | None  # (B, k): the same for A
     AA: Array | None  # (B, n, n): A'A, where it is at hand
     bounds: tuple[int, int]  # rows of the lower and of the upper bounds: 0 or n each
+    slack_rows: Array | None = None  # (q,): the last variables are slacks, and stand in these rows
 
     @property
     def sizes(self) -> tuple[int, int, int]:
@@ -39,14 +40,19 @@ class QP(NamedTuple):
     @property
     def length(self) -> int:
         """Number of elements."""
-        for v in self[:-1]:
+        for v in self[:-2]:
             if v is not None and v.shape[0] != 1:
                 return int(v.shape[0])
         return 1
 
     def take(self, index: Array) -> "QP":
         """Return the elements `index` of the batch."""
-        return QP._make([*taken(self[:-1], index, shared=True), self.bounds])
+        return QP._make([*taken(self[:-2], index, shared=True), *self[-2:]])
+
+    @property
+    def core(self) -> int:
+        """Number of variables that are no slacks."""
+        return self.p.shape[-1] - (0 if self.slack_rows is None else self.slack_rows.shape[0])
 
     def limits(self, lam: Array, nu: Array) -> tuple[Array, Array]:  # (B, M), (B, k)
         """Return d and b with the shifts that the multipliers of soft rows cause."""

@@ -23,7 +23,7 @@ struct Polish {  // workspace and result
 // Keep at most one active bound per variable, of the larger multiplier.
 template <class T>
 void one_side(const Problem<T> &q, const T *lam, Mask<T> *active) {
-  const auto [n, m, k, lower, upper] = q.size;
+  const auto [n, m, k, lower, upper, core] = q.size;
   for (int j = 0; j < n && lower && upper; j++) {
     const int low = m + j, high = m + lower + j;
     const Mask<T> both = active[low] & active[high], higher = lam[low] <= lam[high];
@@ -35,7 +35,7 @@ void one_side(const Problem<T> &q, const T *lam, Mask<T> *active) {
 template <class T>
 void weigh_active(const Problem<T> &q, const Units<T> &u, const Mask<T> *active, const T *y,
                   Weights<T> &w) {
-  const auto [n, m, k, lower, upper] = q.size;
+  const auto [n, m, k, lower, upper, core] = q.size;
   const T infinite = __builtin_inf();
   for (int i = 0; i < q.size.rows(); i++) w.w[i] = select(active[i], infinite, T(0.0));
   for (int j = 0; j < n; j++) {
@@ -117,24 +117,27 @@ void solve_active_set(const Problem<T> &q, const Units<T> &u, Mask<T> live, Newt
 // Sizes of the terms' own terms, which may be far larger than their sums.
 template <class T>
 void full_sizes(const Problem<T> &q, const Point<T> &at, const Residuals<T> &r, T *work, T *size) {
-  const auto [n, m, k, lower, upper] = q.size;
+  const auto [n, m, k, lower, upper, core] = q.size;
   T gap = 0.0, dual = 0.0, primal = r.size[0];
   for (int j = 0; j < n; j++) {
     work[j] = abs(q.p[j]) + abs(r.y[j]);
     if (lower) work[j] = work[j] + abs(at.lam[m + j]);
     if (upper) work[j] = work[j] + abs(at.lam[m + lower + j]);
-    for (int i = 0; i < n; i++) work[j] = fma(abs(q.Q[j * n + i]), abs(at.x[i]), work[j]);
+    for (int i = 0; j < core && i < core; i++)
+      work[j] = fma(abs(q.Q[j * core + i]), abs(at.x[i]), work[j]);
+    if (j >= core) work[j] = work[j] + abs(at.lam[q.slack_rows[j - core]]);
   }
   for (int i = 0; i < m + k; i++) {
-    const T *row = i < m ? q.G + i * n : q.A + (i - m) * n;
+    const T *row = i < m ? q.G + i * core : q.A + (i - m) * core;
     const T own = abs(i < m ? at.lam[i] : at.nu[i - m]);
     T sum = 0.0;
-    for (int j = 0; j < n; j++) {
+    for (int j = 0; j < core; j++) {
       sum = fma(abs(row[j]), abs(at.x[j]), sum);
       work[j] = fma(abs(row[j]), own, work[j]);
     }
     primal = max(sum, primal);
   }
+  for (int j = core; j < n; j++) primal = max(abs(at.x[j]), primal);
   for (int j = 0; j < n; j++) gap = gap + abs(at.x[j]) * work[j], dual = max(work[j], dual);
   size[0] = primal, size[1] = dual, size[2] = gap + r.size[2];
 }

@@ -10,12 +10,13 @@ template <class T>
 struct Proof {
   T *x, *lam, *nu;  // (n), (M), (k): scaled to an objective of one unit
   Mask<T> holds;
-  T *flat;                          // (n, n): a Q of zeros
+  T *flat;                          // (core, core): a Q of zeros
   T *force, *rough, *Qx, *Cx, *Ax;  // workspace: (n) x 3, (M), (k)
   T *lam_change, *nu_change, *x_change;
 
   Proof(Arena &a, Sizes z) {
-    x = a.take<T>(z.n), lam = a.take<T>(z.rows()), nu = a.take<T>(z.k), flat = a.take<T>(z.n * z.n);
+    x = a.take<T>(z.n), lam = a.take<T>(z.rows()), nu = a.take<T>(z.k),
+    flat = a.take<T>(z.core * z.core);
     force = a.take<T>(z.n), rough = a.take<T>(z.n), Qx = a.take<T>(z.n), Cx = a.take<T>(z.rows());
     Ax = a.take<T>(z.k), lam_change = a.take<T>(z.rows()), nu_change = a.take<T>(z.k);
     x_change = a.take<T>(z.n);
@@ -31,7 +32,7 @@ struct Contradiction {
 // Put what is left of C'lam + A'nu on finite bounds; add to proof and to the size of its terms.
 template <class T>
 T balance_on_bounds(const Problem<T> &q, Proof<T> &p, T &proof, T &terms) {
-  const auto [n, m, k, lower, upper] = q.size;
+  const auto [n, m, k, lower, upper, core] = q.size;
   T left = 0.0;
   for (int j = 0; j < n; j++) {
     T rest = p.force[j];
@@ -58,7 +59,7 @@ T balance_on_bounds(const Problem<T> &q, Proof<T> &p, T &proof, T &terms) {
 template <class T>
 Contradiction<T> combine(const Problem<T> &q, const Units<T> &u, const T *lam, const T *nu,
                          const T *x, Proof<T> &p) {
-  const auto [n, m, k, lower, upper] = q.size;
+  const auto [n, m, k, lower, upper, core] = q.size;
   T proof = 0.0, terms = 0.0, limits = norm_inf(k, q.b), size = 0.0;
   for (int j = 0; j < n; j++) p.force[j] = p.rough[j] = 0.0;
   for (int i = 0; i < q.size.rows(); i++) {
@@ -66,12 +67,13 @@ Contradiction<T> combine(const Problem<T> &q, const Units<T> &u, const T *lam, c
     proof = proof - p.lam[i] * q.d[i], terms = terms + abs(p.lam[i] * q.d[i]);
     limits = max(select(p.lam[i] > 0.0, abs(q.d[i]), T(0.0)), limits);
   }
-  add_columns_of(q, p.lam, p.force), add_transposed(k, n, q.A, nu, p.force);
+  add_columns_of(q, p.lam, p.force), add_columns_of_A(q, nu, p.force);
   for (int i = 0; i < m + k; i++) {
-    const T *row = i < m ? q.G + i * n : q.A + (i - m) * n;
+    const T *row = i < m ? q.G + i * core : q.A + (i - m) * core;
     const T weight = abs(i < m ? p.lam[i] : nu[i - m]);
-    for (int j = 0; j < n; j++) p.rough[j] = fma(abs(row[j]), weight, p.rough[j]);
+    for (int j = 0; j < core; j++) p.rough[j] = fma(abs(row[j]), weight, p.rough[j]);
   }
+  for (int j = core; j < n; j++) p.rough[j] = p.lam[q.slack_rows[j - core]];
   for (int i = 0; i < k; i++) {
     p.nu[i] = nu[i];
     proof = proof - nu[i] * q.b[i], terms = terms + abs(nu[i] * q.b[i]), size = size + abs(nu[i]);
@@ -110,7 +112,7 @@ void project_multipliers(const Problem<T> &q, const Units<T> &u, const Point<T> 
   const Sizes z = q.size;
   Problem<T> flat = q;
   flat.Q = p.flat;
-  for (int i = 0; i < z.n * z.n; i++) p.flat[i] = 0.0;
+  for (int i = 0; i < z.core * z.core; i++) p.flat[i] = 0.0;
   for (int i = 0; i < z.rows(); i++) {
     w.w[i] = select(q.present[i], at.lam[i] / at.s[i], T(0.0));
     rhs.c[i] = 0.0;
@@ -119,7 +121,7 @@ void project_multipliers(const Problem<T> &q, const Units<T> &u, const Point<T> 
   for (int i = 0; i < z.k; i++) rhs.nu[i] = 0.0;
   w.theta = u.weight(), w.rho = w.delta = 1e-12;
   factor(flat, w, false, f);
-  add_columns_of(q, at.lam, rhs.x), add_transposed(z.k, z.n, q.A, at.nu, rhs.x);
+  add_columns_of(q, at.lam, rhs.x), add_columns_of_A(q, at.nu, rhs.x);
   for (int j = 0; j < z.n; j++) rhs.x[j] = -rhs.x[j];
   refine(flat, w, f, rhs, 1e-16, out, work);
   for (int i = 0; i < z.rows(); i++) p.lam_change[i] = at.lam[i] + out.c[i];
@@ -138,9 +140,9 @@ T obstacles(const Problem<T> &q, const Units<T> &u, const T *Qx, const T *Cx, co
 template <class T>
 Mask<T> is_ray(const Problem<T> &q, const Units<T> &u, const T *x, const Point<T> &at, Proof<T> &p,
                T &descent) {
-  const auto [n, m, k, lower, upper] = q.size;
+  const auto [n, m, k, lower, upper, core] = q.size;
   for (int j = 0; j < n; j++) p.x[j] = select(q.fixed[j], T(0.0), x[j]);
-  times_Q(q, p.x, p.Qx), rows_of(q, p.x, p.Cx), times(k, n, q.A, p.x, p.Ax);
+  times_Q(q, p.x, p.Qx), rows_of(q, p.x, p.Cx), times_A(q, p.x, p.Ax);
   descent = -dot(n, q.p, p.x);
   const T size = norm_inf(n, p.x), off = obstacles(q, u, p.Qx, p.Cx, p.Ax);
   const T reach = u.price + max(norm_inf(q.size.rows(), at.lam), norm_inf(k, at.nu));

@@ -14,6 +14,7 @@ enum DeriveArray {
   OF_A,
   OF_SCALING,
   OF_ACTIVE,
+  OF_SLACK_ROWS,
   OF_FACTORS,
   RHS_X,
   RHS_C,
@@ -53,8 +54,10 @@ template <class T>
 void prepare(const Group<T> &g, Derivation<T> &d) {
   Problem<T> &q = d.problem;
   Weights<T> &w = d.newton.weights;
-  const auto [n, m, k, lower, upper] = q.size;
-  load_array(g, OF_Q, n * n, q.Q), load_array(g, OF_G, m * n, q.G), load_array(g, OF_A, k * n, q.A);
+  const auto [n, m, k, lower, upper, core] = q.size;
+  q.slack_rows = array<const std::int64_t>(g.call, OF_SLACK_ROWS, 0);
+  load_array(g, OF_Q, core * core, q.Q), load_array(g, OF_G, m * core, q.G),
+      load_array(g, OF_A, k * core, q.A);
   load_array(g, OF_SCALING, n + m + k + 2, d.weights);
   load_mask(g, OF_ACTIVE, q.size.rows(), d.active);
   for (int j = 0; j < n; j++) d.scaling.cols[j] = d.weights[j];
@@ -62,11 +65,12 @@ void prepare(const Group<T> &g, Derivation<T> &d) {
   for (int i = 0; i < k; i++) d.scaling.eqs[i] = d.weights[n + m + i];
   d.scaling.cost = d.weights[n + m + k], w.theta = d.weights[n + m + k + 1];
   w.rho = w.delta = PROXIMAL;
-  for (int i = 0; i < n; i++)
-    for (int j = 0; j < n; j++)
-      q.Q[i * n + j] = d.scaling.cost * (d.scaling.cols[i] * q.Q[i * n + j] * d.scaling.cols[j]);
-  times_rows_and_columns(m, n, d.scaling.rows, d.scaling.cols, q.G);
-  times_rows_and_columns(k, n, d.scaling.eqs, d.scaling.cols, q.A);
+  for (int i = 0; i < core; i++)
+    for (int j = 0; j < core; j++)
+      q.Q[i * core + j] =
+          d.scaling.cost * (d.scaling.cols[i] * q.Q[i * core + j] * d.scaling.cols[j]);
+  times_rows_and_columns(m, core, d.scaling.rows, d.scaling.cols, q.G);
+  times_rows_and_columns(k, core, d.scaling.eqs, d.scaling.cols, q.A);
   for (int i = 0; i < q.size.rows(); i++) w.w[i] = select(d.active[i], T(__builtin_inf()), T(0.0));
   for (int j = 0; j < n; j++) {
     w.held[j] = mask<T>(false);
@@ -115,7 +119,7 @@ template <class T>
 void derive_all(const Call &call, std::int64_t first, std::int64_t last) {
   Arena arena{reinterpret_cast<char *>(call.scratch)};
   Derivation<T> d(arena, sizes_of(call.sizes));
-  const int columns = int(call.sizes[7]);
+  const int columns = int(call.sizes[8]);
   for (; first < last; first += Lanes<T>::count) {
     const Group<T> g{call, first, last};
     prepare(g, d);

@@ -53,7 +53,7 @@ void prepare(Solver<T> &s) {
   drop_idle_rows(q);
   square_equalities(q, s.newton.factors.panel);
   count_rows(q);
-  s.unit = units(q, size_of_lowest(q.size.n, s.lowest, s.scaling.cols));
+  s.unit = units(q, size_of_lowest(q.size.core, s.lowest, s.scaling.cols));
   if (!q.size.rows()) s.unit.x = s.unit.price = 1.0;  // nothing is natural but Q itself
   s.linear = s.unit.bend == T(0.0);
   s.done = mask<T>(false), s.verdict = RUNNING;
@@ -114,7 +114,7 @@ T given_violation(const Problem<T> &q, const Scaling<T> &s, const Point<T> &at,
 template <class T>
 void numbers(const Problem<T> &q, const Scaling<T> &s, const Point<T> &at, Residuals<T> &r,
              T *out) {
-  const auto [n, m, k, lower, upper] = q.size;
+  const auto [n, m, k, lower, upper, core] = q.size;
   evaluate(q, at, r);
   out[0] = (dot(n, at.x, r.Qx) / T(2.0) + dot(n, at.x, q.p)) / s.cost;
   T dual = 0.0;

@@ -29,7 +29,9 @@ struct Rhs {
 
 template <class T>
 struct Factors {
-  T *L, *S, *V;      // (n, n); (r, r); (n, r): L^-1 B'
+  T *L, *S, *V;      // (core, core); (r, r); (core, r): L^-1 B'
+  T *weight;         // (m): of the rows of G, their slacks eliminated
+  T *slack_weight;   // (slacks): of the slacks alone; inf where held
   T *condensed;      // (m): weights of the rows of G in H
   T *stretch;        // (r): 1/(1 - theta/w)
   Mask<T> *stiff;    // (m): the rows of G in the border
@@ -41,13 +43,15 @@ struct Factors {
   double *kept = nullptr;  // range of H's pivots, beside factors that are kept
   T *panel;                // workspace: (n + m + k, PANEL), and a vector more
   T *moved, *shift, *g, *right, *c, *rows, *nu;  // workspace of a solve: (n) x 3, (r), (M) x 2, (k)
+  T *limit;                                      // (slacks): for the same
 
   Factors(Arena &a, Sizes z) {
     const long long r = z.k + z.m;
-    L = a.take<T>((long long)z.n * z.n), S = a.take<T>(r * r), V = a.take<T>(r * z.n);
+    L = a.take<T>((long long)z.core * z.core), S = a.take<T>(r * r), V = a.take<T>(r * z.core);
+    weight = a.take<T>(z.m), slack_weight = a.take<T>(z.slacks()), limit = a.take<T>(z.slacks());
     condensed = a.take<T>(z.m), stretch = a.take<T>(r), stiff = a.take<Mask<T>>(z.m);
     place = a.take<int>((long long)z.m * Lanes<T>::count),
-    panel = a.take<T>((long long)(z.n + z.m + z.k) * PANEL + LANES);
+    panel = a.take<T>((long long)(z.core + z.m + z.k) * PANEL + LANES);
     moved = a.take<T>(z.n), shift = a.take<T>(z.n), g = a.take<T>(z.n), right = a.take<T>(r),
     c = a.take<T>(z.rows());
     rows = a.take<T>(z.rows()), nu = a.take<T>(z.k);
@@ -57,7 +61,7 @@ struct Factors {
 // Diagonal of the proximal term and of the bounds' weights; 1 for held variables.
 template <class T>
 T diagonal_of_H(const Problem<T> &q, const Weights<T> &w, int j, T curvature) {
-  const auto [n, m, k, lower, upper] = q.size;
+  const auto [n, m, k, lower, upper, core] = q.size;
   T own = curvature + w.rho * w.theta;
   if (lower) own = own + w.w[m + j];
   if (upper) own = own + w.w[m + lower + j];
@@ -67,7 +71,7 @@ T diagonal_of_H(const Problem<T> &q, const Weights<T> &w, int j, T curvature) {
 // Factor H where it is diagonal: L is, and f.L holds the inverses of its entries.
 template <class T>
 void factor_diagonal_H(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
-  const int n = q.size.n;
+  const int n = q.size.core;
   f.pivots = {mask<T>(true), T(__builtin_inf()), T(0.0)};
   for (int j = 0; j < n; j++) {
     const T pivot = diagonal_of_H(q, w, j, q.Q[j * n + j]);
@@ -80,33 +84,33 @@ void factor_diagonal_H(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) 
 // Assemble and factor H.
 template <class T>
 void factor_H(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
-  const auto [n, m, k, lower, upper] = q.size;
-  for (int i = 0; i < n * n; i++) f.L[i] = k ? fma(w.theta, q.AA[i], q.Q[i]) : q.Q[i];
-  add_gram(m, n, q.G, f.condensed, f.panel, f.L);
+  const auto [n, m, k, lower, upper, core] = q.size;
+  for (int i = 0; i < core * core; i++) f.L[i] = k ? fma(w.theta, q.AA[i], q.Q[i]) : q.Q[i];
+  add_gram(m, core, q.G, f.condensed, f.panel, f.L);
   Mask<T> some = mask<T>(false);
-  for (int j = 0; j < n; j++) {
-    f.L[j * n + j] = diagonal_of_H(q, w, j, f.L[j * n + j]);
+  for (int j = 0; j < core; j++) {
+    f.L[j * core + j] = diagonal_of_H(q, w, j, f.L[j * core + j]);
     some = some | w.held[j];
   }
   if (any(some))
-    for (int i = 0; i < n; i++)
-      for (int j = 0; j < n; j++)
-        if (j != i) f.L[i * n + j] = select(w.held[i] | w.held[j], T(0.0), f.L[i * n + j]);
-  f.pivots = cholesky(n, f.L, f.panel);
+    for (int i = 0; i < core; i++)
+      for (int j = 0; j < core; j++)
+        if (j != i) f.L[i * core + j] = select(w.held[i] | w.held[j], T(0.0), f.L[i * core + j]);
+  f.pivots = cholesky(core, f.L, f.panel);
 }
 
-// v, (n), becomes L^-1 v.
+// v, (core), becomes L^-1 v.
 template <class T>
 void half_solve(const Problem<T> &q, const Factors<T> &f, T *v) {
-  if (!q.separable) return forward_one(q.size.n, f.L, v);
-  for (int j = 0; j < q.size.n; j++) v[j] = f.L[j] * v[j];
+  if (!q.separable) return forward_one(q.size.core, f.L, v);
+  for (int j = 0; j < q.size.core; j++) v[j] = f.L[j] * v[j];
 }
 
-// v, (n), becomes L'^-1 v.
+// v, (core), becomes L'^-1 v.
 template <class T>
 void other_half_solve(const Problem<T> &q, const Factors<T> &f, T *v) {
-  if (!q.separable) return backward(q.size.n, f.L, v);
-  for (int j = 0; j < q.size.n; j++) v[j] = f.L[j] * v[j];
+  if (!q.separable) return backward(q.size.core, f.L, v);
+  for (int j = 0; j < q.size.core; j++) v[j] = f.L[j] * v[j];
 }
 
 // Give each stiff row its place in the border, from k on; the places of a lane follow each other.
@@ -126,6 +130,23 @@ void place_stiff_rows(const Problem<T> &q, Factors<T> &f) {
   f.border = q.size.k + most;
 }
 
+// Weights of the rows with their slacks eliminated: a row of weight w and its slack, of weight v,
+// give way one after the other, 1/w + 1/v.
+template <class T>
+void eliminate_slacks(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
+  const auto [n, m, k, lower, upper, core] = q.size;
+  for (int i = 0; i < m; i++) f.weight[i] = w.w[i];
+  for (int j = core; j < n; j++) {
+    T own = w.rho * w.theta;
+    if (lower) own = own + w.w[m + j];
+    if (upper) own = own + w.w[m + lower + j];
+    own = select(w.held[j], T(__builtin_inf()), own);
+    T &row = f.weight[q.slack_rows[j - core]];
+    row = T(1.0) / (T(1.0) / row + T(1.0) / own);
+    f.slack_weight[j - core] = own;
+  }
+}
+
 // f.stretch, and f.right: the diagonal of S; empty places have 1.
 template <class T>
 void weigh_border(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
@@ -133,8 +154,8 @@ void weigh_border(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
   for (int i = 0; i < r; i++) f.stretch[i] = 1.0, f.right[i] = i < k ? w.delta / w.theta : T(1.0);
   for (int i = 0; i < q.size.m && r > k; i++) {
     if (!any(f.stiff[i])) continue;
-    const T stretch = T(1.0) / (T(1.0) - w.theta / w.w[i]);
-    const T diagonal = w.delta / w.theta + T(1.0) / (w.w[i] - w.theta);
+    const T stretch = T(1.0) / (T(1.0) - w.theta / f.weight[i]);
+    const T diagonal = w.delta / w.theta + T(1.0) / (f.weight[i] - w.theta);
     for (int l = 0; l < Lanes<T>::count; l++) {
       if (!lane(f.stiff[i], l)) continue;
       const int place = f.place[i * Lanes<T>::count + l];
@@ -148,9 +169,10 @@ void weigh_border(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
 // `careful`, those of weight above STIFF.
 template <class T>
 void choose_border(const Problem<T> &q, const Weights<T> &w, bool careful, Factors<T> &f) {
+  eliminate_slacks(q, w, f);
   for (int i = 0; i < q.size.m; i++) {
-    f.stiff[i] = (w.w[i] > T(STIFF) * w.theta) & mask<T>(careful);
-    f.condensed[i] = select(f.stiff[i], w.theta, w.w[i]);
+    f.stiff[i] = (f.weight[i] > T(STIFF) * w.theta) & mask<T>(careful);
+    f.condensed[i] = select(f.stiff[i], w.theta, f.weight[i]);
   }
   place_stiff_rows(q, f);
   weigh_border(q, w, f);
@@ -159,10 +181,10 @@ void choose_border(const Problem<T> &q, const Weights<T> &w, bool careful, Facto
 // f.V = B'; empty places are zero.
 template <class T>
 void fill_border(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
-  const auto [n, m, k, lower, upper] = q.size;
+  const auto [n, m, k, lower, upper, core] = q.size;
   const int r = f.border;
-  for (int j = 0; j < n; j++) {
-    for (int i = 0; i < k; i++) f.V[j * r + i] = q.A[i * n + j];
+  for (int j = 0; j < core; j++) {
+    for (int i = 0; i < k; i++) f.V[j * r + i] = q.A[i * core + j];
     for (int i = k; i < r; i++) f.V[j * r + i] = 0.0;
   }
   for (int i = 0; i < m && r > k; i++)
@@ -170,16 +192,17 @@ void fill_border(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
       for (int l = 0; l < Lanes<T>::count; l++)
         if (lane(f.stiff[i], l)) {
           const int place = f.place[i * Lanes<T>::count + l];
-          for (int j = 0; j < n; j++) set_lane(f.V[j * r + place], l, lane(q.G[i * n + j], l));
+          for (int j = 0; j < core; j++)
+            set_lane(f.V[j * r + place], l, lane(q.G[i * core + j], l));
         }
-  for (int j = 0; j < n; j++)
+  for (int j = 0; j < core; j++)
     for (int i = 0; i < r; i++) f.V[j * r + i] = select(w.held[j], T(0.0), f.V[j * r + i]);
 }
 
 // Factor the system.
 template <class T>
 void factor(const Problem<T> &q, const Weights<T> &w, bool careful, Factors<T> &f) {
-  const int n = q.size.n;
+  const int n = q.size.core;
   choose_border(q, w, careful, f);
   q.separable ? factor_diagonal_H(q, w, f) : factor_H(q, w, f);
   fill_border(q, w, f);
@@ -198,7 +221,7 @@ void factor(const Problem<T> &q, const Weights<T> &w, bool careful, Factors<T> &
 
 // Have the factors of one problem in the memory of `derive`: L, V, S, then the range of H's pivots.
 inline void place_factors(double *memory, Sizes z, Factors<double> &f) {
-  const long long n = z.n, r = z.k + z.m;
+  const long long n = z.core, r = z.k + z.m;
   f.L = memory, f.V = f.L + n * n, f.S = f.V + n * r, f.kept = f.S + r * r;
 }
 

@@ -8,7 +8,7 @@ namespace {
 // out = the values that held variables take, from their bounds' right-hand sides c: (M)
 template <class T>
 void moves_of_held(const Problem<T> &q, const Weights<T> &w, const T *c, T *out) {
-  const auto [n, m, k, lower, upper] = q.size;
+  const auto [n, m, k, lower, upper, core] = q.size;
   const T infinite = __builtin_inf();
   for (int j = 0; j < n; j++) out[j] = 0.0;
   for (int j = 0; j < lower; j++) out[j] = select(w.w[m + j] == infinite, -c[m + j], out[j]);
@@ -20,7 +20,7 @@ void moves_of_held(const Problem<T> &q, const Weights<T> &w, const T *c, T *out)
 template <class T>
 void bound_multipliers(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &rhs, Rhs<T> &out,
                        T *left) {
-  const auto [n, m, k, lower, upper] = q.size;
+  const auto [n, m, k, lower, upper, core] = q.size;
   const T infinite = __builtin_inf();
   times_Q(q, out.x, left);
   for (int j = 0; j < n; j++) left[j] = rhs.x[j] - left[j];
@@ -34,7 +34,7 @@ void bound_multipliers(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &r
     }
   }
   for (int j = 0; j < n; j++) left[j] = -left[j];
-  add_transposed(m, n, q.G, out.c, left), add_transposed(k, n, q.A, out.nu, left);
+  add_columns_of_G(q, out.c, left), add_columns_of_A(q, out.nu, left);
   for (int j = 0; j < n; j++) left[j] = -left[j];
   for (int j = 0; j < lower; j++)
     out.c[m + j] = select(w.w[m + j] == infinite, -left[j], out.c[m + j]);
@@ -45,7 +45,7 @@ void bound_multipliers(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &r
 // f.c and f.nu: the right-hand side without what held variables contribute; f.g: that of dx.
 template <class T>
 void take_out_held(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &rhs, Factors<T> &f) {
-  const auto [n, m, k, lower, upper] = q.size;
+  const auto [n, m, k, lower, upper, core] = q.size;
   for (int j = 0; j < n; j++) f.moved[j] = 0.0, f.g[j] = rhs.x[j];
   for (int i = 0; i < q.size.rows(); i++) f.c[i] = rhs.c[i];
   for (int i = 0; i < k; i++) f.nu[i] = rhs.nu[i];
@@ -55,34 +55,59 @@ void take_out_held(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &rhs, 
   for (int j = 0; j < n; j++) f.g[j] = f.g[j] - f.shift[j];
   rows_of(q, f.moved, f.rows);
   for (int i = 0; i < q.size.rows(); i++) f.c[i] = f.c[i] - f.rows[i];
-  times(k, n, q.A, f.moved, f.right);
+  times_A(q, f.moved, f.right);
   for (int i = 0; i < k; i++) f.nu[i] = f.nu[i] - f.right[i];
+}
+
+// Take the slacks' right-hand sides, f.g beyond the core, into those of their rows, f.c; f.limit
+// keeps the rows' own. A held slack has none.
+template <class T>
+void condense_slacks(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
+  for (int j = q.size.core; j < q.size.n; j++) {
+    const int s = j - q.size.core;
+    T &row = f.c[q.slack_rows[s]];
+    f.limit[s] = row;
+    row = row + select(w.held[j], T(0.0), f.g[j] / f.slack_weight[s]);
+  }
+}
+
+// The slacks, f.g beyond the core: each divides the distance of its row between itself and the row.
+template <class T>
+void expand_slacks(const Problem<T> &q, const Weights<T> &w, const T *Gx, Factors<T> &f) {
+  for (int j = q.size.core; j < q.size.n; j++) {
+    const int s = j - q.size.core, i = q.slack_rows[s];
+    const T excess = Gx[i] - f.limit[s], row = w.w[i], own = f.slack_weight[s];
+    const Mask<T> hard = row == T(__builtin_inf());
+    const T both = (select(hard, T(0.0), row) * excess + f.g[j]) / select(hard, T(1.0), row + own);
+    f.g[j] = select(w.held[j], T(0.0), select(hard, excess, both));
+  }
 }
 
 // Condense the right-hand side to f.g.
 template <class T>
 void condense(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &rhs, Factors<T> &f) {
-  const auto [n, m, k, lower, upper] = q.size;
+  const auto [n, m, k, lower, upper, core] = q.size;
   const T infinite = __builtin_inf();
   take_out_held(q, w, rhs, f);
-  for (int i = 0; i < q.size.rows(); i++) {
-    const T weight = i < m ? f.condensed[i] : select(w.w[i] < infinite, w.w[i], T(0.0));
-    f.rows[i] = weight * f.c[i];
-  }
-  add_columns_of(q, f.rows, f.g);
+  for (int i = m; i < q.size.rows(); i++)
+    f.rows[i] = select(w.w[i] < infinite, w.w[i], T(0.0)) * f.c[i];
+  add_from_bounds(q, f.rows, f.g);
+  condense_slacks(q, w, f);
+  for (int i = 0; i < m; i++) f.rows[i] = f.condensed[i] * f.c[i];
+  add_transposed(m, core, q.G, f.rows, f.g);
   for (int i = 0; i < k; i++) f.right[i] = w.theta * f.nu[i];
-  if (!q.separable) add_transposed(k, n, q.A, f.right, f.g);
-  for (int j = 0; j < n; j++) f.g[j] = select(w.held[j], T(0.0), f.g[j]);
+  if (!q.separable) add_columns_of_A(q, f.right, f.g);
+  for (int j = 0; j < core; j++) f.g[j] = select(w.held[j], T(0.0), f.g[j]);
 }
 
 // f.g becomes dx, f.right the multipliers of the border.
 template <class T>
 void solve_blocks(const Problem<T> &q, Factors<T> &f) {
-  const auto [n, m, k, lower, upper] = q.size;
+  const auto [n, m, k, lower, upper, core] = q.size;
   const int r = f.border;
   half_solve(q, f, f.g);
   for (int i = 0; i < r; i++) f.right[i] = 0.0;
-  add_transposed(n, r, f.V, f.g, f.right);
+  add_transposed(core, r, f.V, f.g, f.right);
   for (int i = 0; i < k; i++) f.right[i] = f.right[i] - f.nu[i];
   for (int i = 0; i < m && r > k; i++)
     if (any(f.stiff[i]))
@@ -92,8 +117,8 @@ void solve_blocks(const Problem<T> &q, Factors<T> &f) {
           set_lane(own, l, lane(own, l) - lane(f.c[i], l));
         }
   forward_one(r, f.S, f.right), backward(r, f.S, f.right);
-  times(n, r, f.V, f.right, f.shift);
-  for (int j = 0; j < n; j++) f.g[j] = f.g[j] - f.shift[j];
+  times(core, r, f.V, f.right, f.shift);
+  for (int j = 0; j < core; j++) f.g[j] = f.g[j] - f.shift[j];
   other_half_solve(q, f, f.g);
   for (int i = 0; i < r; i++) f.right[i] = f.stretch[i] * f.right[i];
 }
@@ -102,10 +127,11 @@ void solve_blocks(const Problem<T> &q, Factors<T> &f) {
 template <class T>
 void solve_once(const Problem<T> &q, const Weights<T> &w, Factors<T> &f, const Rhs<T> &rhs,
                 Rhs<T> &out) {
-  const auto [n, m, k, lower, upper] = q.size;
+  const auto [n, m, k, lower, upper, core] = q.size;
   condense(q, w, rhs, f);
   solve_blocks(q, f);
-  times(m, n, q.G, f.g, out.c);
+  times(m, core, q.G, f.g, out.c);
+  expand_slacks(q, w, out.c, f);
   for (int i = 0; i < m; i++) {
     out.c[i] = f.condensed[i] * (out.c[i] - f.c[i]);
     if (f.border > k && any(f.stiff[i]))
@@ -122,10 +148,10 @@ void solve_once(const Problem<T> &q, const Weights<T> &w, Factors<T> &f, const R
 template <class T>
 void residual(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &rhs, const Rhs<T> &out,
               Rhs<T> &left) {
-  const auto [n, m, k, lower, upper] = q.size;
+  const auto [n, m, k, lower, upper, core] = q.size;
   const T infinite = __builtin_inf();
   times_Q(q, out.x, left.x);
-  add_columns_of(q, out.c, left.x), add_transposed(k, n, q.A, out.nu, left.x);
+  add_columns_of(q, out.c, left.x), add_columns_of_A(q, out.nu, left.x);
   for (int j = 0; j < n; j++) {
     Mask<T> bound = mask<T>(false);
     if (lower) bound = bound | (w.w[m + j] == infinite);
@@ -138,7 +164,7 @@ void residual(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &rhs, const
     const T inverse = T(1.0) / select(in, w.w[i], infinite);
     left.c[i] = select(in, rhs.c[i] - left.c[i] + inverse * out.c[i], T(0.0));
   }
-  times(k, n, q.A, out.x, left.nu);
+  times_A(q, out.x, left.nu);
   for (int i = 0; i < k; i++) left.nu[i] = rhs.nu[i] - left.nu[i];
 }
 

@@ -89,9 +89,10 @@ def solve(
             np.empty((batch, _factors_size(qp))) if _keeps_factors(qp) else None,
         ]
     )
-    given = (qp.Q, qp.p, qp.G, qp.A, qp.b, qp.d, qp.present, qp.fixed, qp.value)
+    Q, G, A, slack_rows = _matrices(qp)
+    given = (Q, qp.p, G, A, qp.b, qp.d, qp.present, qp.fixed, qp.value, slack_rows)
     start = (None,) * 3 if warm is None else (warm.x, warm.lam, warm.nu)
-    sizes = (batch, n, m, k, *qp.bounds, int(separable), STAGES, max_iter)
+    sizes = (batch, n, m, k, *qp.bounds, int(separable), n - qp.core, STAGES, max_iter)
     _call("solve", sizes, (tol,), (*given, *start), out, _ITERATIONS * _operations(qp))
     return out
 
@@ -146,16 +147,26 @@ def derive(
     batch, _, columns = rhs.x.shape
     out = Rhs(*(np.empty(v.shape) for v in rhs))
     error, singular = np.empty(batch), np.empty(batch, dtype=bool)
-    given = (qp.Q, qp.G, qp.A, scaling, active, factors, *rhs)
-    sizes = (batch, *qp.sizes, *qp.bounds, int(separable), columns)
+    Q, G, A, slack_rows = _matrices(qp)
+    given = (Q, G, A, scaling, active, slack_rows, factors, *rhs)
+    sizes = (batch, *qp.sizes, *qp.bounds, int(separable), qp.sizes[0] - qp.core, columns)
     operations = _operations(qp) if factors is None else _operations(qp) / 4
     _call("derive", sizes, (target,), given, (*out, error, singular), operations)
     return out, error, singular
 
 
+def _matrices(qp: QP) -> tuple[Array, Array, Array, Array | None]:
+    """Return Q, G and A without the columns of slacks, and the rows of these."""
+    core = qp.core
+    if qp.slack_rows is None:
+        return qp.Q, qp.G, qp.A, None
+    rows = qp.slack_rows.astype(np.int64)[None, :]
+    return qp.Q[:, :core, :core], qp.G[:, :, :core], qp.A[:, :, :core], rows
+
+
 def _factors_size(qp: QP) -> int:
     """Return the number of entries that one problem's factors take."""
-    n, m, k = qp.sizes
+    n, (_, m, k) = qp.core, qp.sizes
     return n * n + (m + k) * (n + m + k) + 8
 
 
@@ -164,14 +175,14 @@ def _keeps_factors(qp: QP) -> bool:
 
     A gradient is the same to the bit either way.
     """
-    n, m, k = qp.sizes
+    n, (_, m, k) = qp.core, qp.sizes
     large = (2 * n + m + k) * n > _IN_LANES
     return large and 8 * qp.length * _factors_size(qp) <= _MOST_KEPT
 
 
 def _operations(qp: QP) -> float:
     """Return about how many operations it takes to factor the system once."""
-    n, m, k = qp.sizes
+    n, (_, m, k) = qp.core, qp.sizes
     return 1000 + n * n * (n / 3 + m + k) + 20 * n * (n + m + k)
 
 

@@ -4,7 +4,11 @@
 //
 // The rows of -I (lower bounds) and I (upper bounds) are there or not as a whole; they are never
 // formed. Absent rows have d = 0, s = 1 and lam = 0. A fixed variable is an equality of its own.
+//
+// The last variables may be slacks: each stands in one row of C, with -1, and in nothing else. The
+// columns that G would have for them are not stored.
 #pragma once
+#include "call.hpp"
 #include "dense.hpp"
 
 namespace kktdiff {
@@ -25,25 +29,28 @@ struct Arena {
 
 struct Sizes {
   int n, m, k, lower, upper;  // lower, upper: rows of the bounds, 0 or n each
+  int core;                   // variables that matrices have columns for; the others are slacks
   int rows() const { return m + lower + upper; }
+  int slacks() const { return n - core; }
 };
 
 template <class T>
 struct Problem {
   Sizes size;
-  T *Q, *p, *G, *A, *b, *d;  // (n, n), (n), (m, n), (k, n), (k), (M)
-  T *value;                  // (n): of each fixed variable, 0 elsewhere
+  T *Q, *p, *G, *A, *b, *d;                  // (core, core), (n), (m, core), (k, core), (k), (M)
+  const std::int64_t *slack_rows = nullptr;  // (slacks): the row of G in which each stands
+  T *value;                                  // (n): of each fixed variable, 0 elsewhere
   T *idle;                   // (m): slack of a row of G that nothing can move, else -1
   Mask<T> *present, *fixed;  // (M), (n)
   T count;                   // of present rows, at least 1
-  T *AA;                     // (n, n): A'A, the triangle that is factored
+  T *AA;                     // (core, core): A'A, the triangle that is factored
   bool separable;            // H is diagonal: Q is, clearly positive definite, and there is no G
 
   Problem(Arena &a, Sizes z) : size(z) {
-    Q = a.take<T>(z.n * z.n), p = a.take<T>(z.n), G = a.take<T>(z.m * z.n);
-    A = a.take<T>(z.k * z.n), b = a.take<T>(z.k), d = a.take<T>(z.rows());
+    Q = a.take<T>(z.core * z.core), p = a.take<T>(z.n), G = a.take<T>(z.m * z.core);
+    A = a.take<T>(z.k * z.core), b = a.take<T>(z.k), d = a.take<T>(z.rows());
     value = a.take<T>(z.n), idle = a.take<T>(z.m);
-    AA = a.take<T>(z.k ? z.n * z.n : 0);
+    AA = a.take<T>(z.k ? z.core * z.core : 0);
     present = a.take<Mask<T>>(z.rows()), fixed = a.take<Mask<T>>(z.n);
   }
 };
@@ -51,25 +58,42 @@ struct Problem {
 // Form A'A, which each factorization adds to H. panel: (k, PANEL)
 template <class T>
 void square_equalities(Problem<T> &q, T *panel) {
-  const int n = q.size.n;
+  const int core = q.size.core;
   if (!q.size.k || q.separable) return;
-  for (int i = 0; i < n * n; i++) q.AA[i] = 0.0;
-  add_gram(q.size.k, n, q.A, static_cast<T *>(nullptr), panel, q.AA);
+  for (int i = 0; i < core * core; i++) q.AA[i] = 0.0;
+  add_gram(q.size.k, core, q.A, static_cast<T *>(nullptr), panel, q.AA);
 }
 
 // out = Q x
 template <class T>
 void times_Q(const Problem<T> &q, const T *x, T *out) {
-  const int n = q.size.n;
-  if (!q.separable) return times(n, n, q.Q, x, out);
-  for (int j = 0; j < n; j++) out[j] = q.Q[j * n + j] * x[j];
+  const int core = q.size.core;
+  for (int j = core; j < q.size.n; j++) out[j] = 0.0;
+  if (!q.separable) return times(core, core, q.Q, x, out);
+  for (int j = 0; j < core; j++) out[j] = q.Q[j * core + j] * x[j];
+}
+
+// out = A x
+template <class T>
+void times_A(const Problem<T> &q, const T *x, T *out) {
+  times(q.size.k, q.size.core, q.A, x, out);
+}
+
+// out += A' nu
+template <class T>
+void add_columns_of_A(const Problem<T> &q, const T *nu, T *out) {
+  add_transposed(q.size.k, q.size.core, q.A, nu, out);
 }
 
 // out = C x
 template <class T>
 void rows_of(const Problem<T> &q, const T *x, T *out) {
-  const auto [n, m, k, lower, upper] = q.size;
-  times(m, n, q.G, x, out);
+  const auto [n, m, k, lower, upper, core] = q.size;
+  times(m, core, q.G, x, out);
+  for (int j = core; j < n; j++) {
+    T &own = out[q.slack_rows[j - core]];
+    own = own - x[j];
+  }
   for (int j = 0; j < lower; j++) out[m + j] = -x[j];
   for (int j = 0; j < upper; j++) out[m + lower + j] = x[j];
 }
@@ -77,15 +101,22 @@ void rows_of(const Problem<T> &q, const T *x, T *out) {
 // out += the bounds' part of C' z; z: (M)
 template <class T>
 void add_from_bounds(const Problem<T> &q, const T *z, T *out) {
-  const auto [n, m, k, lower, upper] = q.size;
+  const auto [n, m, k, lower, upper, core] = q.size;
   for (int j = 0; j < lower; j++) out[j] = out[j] - z[m + j];
   for (int j = 0; j < upper; j++) out[j] = out[j] + z[m + lower + j];
+}
+
+// out += the part of C' z that the rows of G have; z: (M) or (m)
+template <class T>
+void add_columns_of_G(const Problem<T> &q, const T *z, T *out) {
+  add_transposed(q.size.m, q.size.core, q.G, z, out);
+  for (int j = q.size.core; j < q.size.n; j++) out[j] = out[j] - z[q.slack_rows[j - q.size.core]];
 }
 
 // out += C' z
 template <class T>
 void add_columns_of(const Problem<T> &q, const T *z, T *out) {
-  add_transposed(q.size.m, q.size.n, q.G, z, out);
+  add_columns_of_G(q, z, out);
   add_from_bounds(q, z, out);
 }
 
@@ -154,7 +185,7 @@ void stationarity(const Problem<T> &q, const Point<T> &at, Residuals<T> &r) {
     r.x[j] = r.Qx[j] + q.p[j] + forces[j];
     r.force[j] = forces[j], forces[j] = 0.0;
   }
-  add_transposed(q.size.k, n, q.A, at.nu, forces);
+  add_columns_of_A(q, at.nu, forces);
   r.dual = 0.0;
   for (int j = 0; j < n; j++) {
     biggest = max(abs(forces[j]), biggest);
@@ -169,7 +200,7 @@ void stationarity(const Problem<T> &q, const Point<T> &at, Residuals<T> &r) {
 
 template <class T>
 void feasibility(const Problem<T> &q, const Point<T> &at, Residuals<T> &r) {
-  const auto [n, m, k, lower, upper] = q.size;
+  const auto [n, m, k, lower, upper, core] = q.size;
   T biggest = 0.0, worst = 0.0;
   rows_of(q, at.x, r.Cx);
   for (int i = 0; i < q.size.rows(); i++) {
@@ -179,7 +210,7 @@ void feasibility(const Problem<T> &q, const Point<T> &at, Residuals<T> &r) {
     biggest = max(max(abs(r.Cx[i]), abs(q.d[i])), biggest);
     worst = max(excess, worst);
   }
-  times(k, n, q.A, at.x, r.nu);
+  times_A(q, at.x, r.nu);
   for (int i = 0; i < k; i++) {
     biggest = max(max(abs(r.nu[i]), abs(q.b[i])), biggest);
     r.nu[i] = r.nu[i] - q.b[i];
@@ -193,7 +224,7 @@ void feasibility(const Problem<T> &q, const Point<T> &at, Residuals<T> &r) {
 // Evaluate the residuals of the optimality conditions; NaN anywhere makes the gap NaN.
 template <class T>
 void evaluate(const Problem<T> &q, const Point<T> &at, Residuals<T> &r) {
-  const auto [n, m, k, lower, upper] = q.size;
+  const auto [n, m, k, lower, upper, core] = q.size;
   const int M = q.size.rows();
   stationarity(q, at, r);
   feasibility(q, at, r);

@@ -82,22 +82,22 @@ void rebalance(int count, Mask<T> off, const T *norm, T *w) {
 // Ruiz's passes (Ruiz 2001): weights that balance rows against columns.
 template <class T>
 void balance(const Problem<T> &q, Scaling<T> &s, Balance<T> &norm) {
-  const auto [n, m, k, lower, upper] = q.size;
+  const auto [n, m, k, lower, upper, core] = q.size;
   for (int pass = 0; pass < EQUILIBRATION_PASSES; pass++) {
-    norm_rows(n, n, q.Q, s.cols, norm.Q);
-    norm_columns(m, n, q.G, s.rows, norm.Q);
-    norm_columns(k, n, q.A, s.eqs, norm.Q);
-    norm_rows(m, n, q.G, s.cols, norm.G), norm_rows(k, n, q.A, s.cols, norm.A);
-    for (int j = 0; j < n; j++) norm.Q[j] = norm.Q[j] * s.cols[j];
+    norm_rows(core, core, q.Q, s.cols, norm.Q);
+    norm_columns(m, core, q.G, s.rows, norm.Q);
+    norm_columns(k, core, q.A, s.eqs, norm.Q);
+    norm_rows(m, core, q.G, s.cols, norm.G), norm_rows(k, core, q.A, s.cols, norm.A);
+    for (int j = 0; j < core; j++) norm.Q[j] = norm.Q[j] * s.cols[j];
     for (int i = 0; i < m; i++) norm.G[i] = norm.G[i] * s.rows[i];
     for (int i = 0; i < k; i++) norm.A[i] = norm.A[i] * s.eqs[i];
-    Mask<T> off = out_of_balance(n, norm.Q, mask<T>(false));
+    Mask<T> off = out_of_balance(core, norm.Q, mask<T>(false));
     off = out_of_balance(k, norm.A, out_of_balance(m, norm.G, off));
     if (!any(off)) break;
-    rebalance(n, off, norm.Q, s.cols), rebalance(m, off, norm.G, s.rows);
+    rebalance(core, off, norm.Q, s.cols), rebalance(m, off, norm.G, s.rows);
     rebalance(k, off, norm.A, s.eqs);
   }
-  for (int j = 0; j < n; j++) s.cols[j] = power_of_two(positive(s.cols[j]));
+  for (int j = 0; j < core; j++) s.cols[j] = power_of_two(positive(s.cols[j]));
   for (int i = 0; i < m; i++) s.rows[i] = power_of_two(positive(s.rows[i]));
   for (int i = 0; i < k; i++) s.eqs[i] = power_of_two(positive(s.eqs[i]));
 }
@@ -112,7 +112,7 @@ void normalise(int rows, int n, const T *ones, T *A, T *weight) {
 
 template <class T>
 void scale_sides(Problem<T> &q, const Scaling<T> &s) {
-  const auto [n, m, k, lower, upper] = q.size;
+  const auto [n, m, k, lower, upper, core] = q.size;
   for (int j = 0; j < n; j++) {
     q.p[j] = s.cost * s.cols[j] * q.p[j];
     q.value[j] = q.value[j] / s.cols[j];
@@ -128,28 +128,28 @@ T inverse(T v) {  // 0 where v is not positive
   return select(v > 0.0, T(1.0) / select(v > 0.0, v, T(1.0)), T(0.0));
 }
 
-// Sizes that bounds give to variables far below the unit of x, (n), 0 for the others, scaled by D;
-// return the unit. Matrices and s.cost are those of normalised rows, p, d and b as given.
+// Sizes that bounds give to variables far below the unit of x, (core), 0 for the others, scaled by
+// D; return the unit. Matrices and s.cost are those of normalised rows, p, d and b as given.
 template <class T>
 T box_sizes(const Problem<T> &q, const Scaling<T> &s, const Balance<T> &first, T *boxes) {
-  const auto [n, m, k, lower, upper] = q.size;
+  const auto [n, m, k, lower, upper, core] = q.size;
   T unit = 0.0;
   for (int pass = 0; pass < 2; pass++)  // the unit, then the sizes
-    for (int j = 0; j < n; j++) {
+    for (int j = 0; j < core; j++) {
       const Mask<T> low = lower ? q.present[m + j] : mask<T>(false),
                     high = upper ? q.present[m + lower + j] : mask<T>(false);
       const T below = lower ? abs(q.d[m + j]) : T(0.0),  // 0 where absent
           above = upper ? abs(q.d[m + lower + j]) : T(0.0);
-      const T box = select(low & high, max(below, above), T(0.0)), bend = abs(q.Q[j * n + j]);
+      const T box = select(low & high, max(below, above), T(0.0)), bend = abs(q.Q[j * core + j]);
       T near = bend * inverse(abs(s.cost * q.p[j])), held = 0.0;
-      for (int i = 0; i < n; i++) held = max(abs(q.Q[i * n + j]), held);
+      for (int i = 0; i < core; i++) held = max(abs(q.Q[i * core + j]), held);
       for (int i = 0; i < m; i++) {
-        held = max(abs(q.G[i * n + j]), held);
-        near = max(abs(q.G[i * n + j]) * inverse(first.first_G[i] * abs(q.d[i])), near);
+        held = max(abs(q.G[i * core + j]), held);
+        near = max(abs(q.G[i * core + j]) * inverse(first.first_G[i] * abs(q.d[i])), near);
       }
       for (int i = 0; i < k; i++) {
-        held = max(abs(q.A[i * n + j]), held);
-        near = max(abs(q.A[i * n + j]) * inverse(first.first_A[i] * abs(q.b[i])), near);
+        held = max(abs(q.A[i * core + j]), held);
+        near = max(abs(q.A[i * core + j]) * inverse(first.first_A[i] * abs(q.b[i])), near);
       }
       if (pass == 0) {
         const T nearest = max(near, max(inverse(below), inverse(above)));
@@ -176,58 +176,62 @@ void lift_rows(int rows, int n, const T *A, const T *D, Mask<T> where, T *norm, 
 // Put variables that their bounds keep far within their rows in units of their bounds.
 template <class T>
 void use_box_units(const Problem<T> &q, Scaling<T> &s, Balance<T> &work) {
-  const auto [n, m, k, lower, upper] = q.size;
+  const auto [n, m, k, lower, upper, core] = q.size;
   T *boxes = work.Q;
   Mask<T> some = mask<T>(false);
   const T unit = box_sizes(q, s, work, boxes);
-  for (int j = 0; j < n; j++) {
+  for (int j = 0; j < core; j++) {
     some = some | (boxes[j] > 0.0);
     s.cols[j] = s.cols[j] * power_of_two(positive(boxes[j] / unit));
   }
   if (!any(some)) return;
-  lift_rows(m, n, q.G, s.cols, some, work.G, s.rows),
-      lift_rows(k, n, q.A, s.cols, some, work.A, s.eqs);
+  lift_rows(m, core, q.G, s.cols, some, work.G, s.rows),
+      lift_rows(k, core, q.A, s.cols, some, work.A, s.eqs);
 }
 
-// Scale q in place. The objective and each row are normalised first, so that a power of two in
-// either changes nothing but exponents.
+// Scale q in place. A slack has the unit of its row, so that its coefficient stays -1. The
+// objective and each row are normalised first, so that a power of two in either changes nothing but
+// exponents.
 template <class T>
 void equilibrate(Problem<T> &q, Scaling<T> &s, Balance<T> &work) {
-  const auto [n, m, k, lower, upper] = q.size;
+  const auto [n, m, k, lower, upper, core] = q.size;
   for (int j = 0; j < n; j++) work.ones[j] = s.cols[j] = 1.0;
-  s.cost = T(1.0) / power_of_two(positive(norm_inf(n * n, q.Q)));
-  for (int i = 0; i < n * n; i++) q.Q[i] = s.cost * q.Q[i];
-  normalise(m, n, work.ones, q.G, work.first_G), normalise(k, n, work.ones, q.A, work.first_A);
+  s.cost = T(1.0) / power_of_two(positive(norm_inf(core * core, q.Q)));
+  for (int i = 0; i < core * core; i++) q.Q[i] = s.cost * q.Q[i];
+  normalise(m, core, work.ones, q.G, work.first_G),
+      normalise(k, core, work.ones, q.A, work.first_A);
   for (int i = 0; i < m; i++) s.rows[i] = 1.0;
   for (int i = 0; i < k; i++) s.eqs[i] = 1.0;
   balance(q, s, work);
   if (lower || upper) use_box_units(q, s, work);
-  times_rows_and_columns(n, n, s.cols, s.cols, q.Q);
-  times_rows_and_columns(m, n, s.rows, s.cols, q.G);
-  times_rows_and_columns(k, n, s.eqs, s.cols, q.A);
-  T size = norm_inf(n * n, q.Q), linear = 0.0;
-  for (int j = 0; j < n; j++) linear = max(abs(q.p[j] * s.cols[j]), linear);
-  const T last = power_of_two(positive(select(size > 0.0, size, linear)));
-  for (int i = 0; i < n * n; i++) q.Q[i] = q.Q[i] / last;
-  s.cost = s.cost / last;
+  times_rows_and_columns(core, core, s.cols, s.cols, q.Q);
+  times_rows_and_columns(m, core, s.rows, s.cols, q.G);
+  times_rows_and_columns(k, core, s.eqs, s.cols, q.A);
   for (int i = 0; i < m; i++) s.rows[i] = s.rows[i] * work.first_G[i];
   for (int i = 0; i < k; i++) s.eqs[i] = s.eqs[i] * work.first_A[i];
+  for (int j = core; j < n; j++) s.cols[j] = T(1.0) / s.rows[q.slack_rows[j - core]];
+  T size = norm_inf(core * core, q.Q), linear = 0.0;
+  for (int j = 0; j < n; j++) linear = max(abs(q.p[j] * s.cols[j]), linear);
+  const T last = power_of_two(positive(select(size > 0.0, size, linear)));
+  for (int i = 0; i < core * core; i++) q.Q[i] = q.Q[i] / last;
+  s.cost = s.cost / last;
   scale_sides(q, s);
 }
 
 // Drop the rows that touch fixed variables only and are met; q.idle keeps their slack, a constant.
 template <class T>
 void drop_idle_rows(Problem<T> &q) {
-  const auto [n, m, k, lower, upper] = q.size;
+  const auto [n, m, k, lower, upper, core] = q.size;
   Mask<T> some = mask<T>(false);
   for (int j = 0; j < n; j++) some = some | q.fixed[j];
   for (int i = 0; i < m; i++) {
     q.idle[i] = T(-1.0);
     if (!any(some)) continue;
     Mask<T> touches = !some;
-    for (int j = 0; j < n; j++)
-      touches = touches | (!q.fixed[j] & ((q.G[i * n + j] < 0.0) | (q.G[i * n + j] > 0.0)));
-    const T sum = dot(n, q.G + i * n, q.value), slack = q.d[i] - sum;
+    for (int j = 0; j < core; j++)
+      touches = touches | (!q.fixed[j] & ((q.G[i * core + j] < 0.0) | (q.G[i * core + j] > 0.0)));
+    for (int j = core; j < n; j++) touches = touches | mask<T>(q.slack_rows[j - core] == i);
+    const T sum = dot(core, q.G + i * core, q.value), slack = q.d[i] - sum;
     const Mask<T> drop =
         q.present[i] & !touches & (slack >= T(-ROUNDING) * (abs(q.d[i]) + abs(sum)));
     q.idle[i] = select(drop, max(slack, T(0.0)), T(-1.0));

@@ -25,31 +25,33 @@ struct Signature {
 typedef const std::int64_t *SizeArray;
 inline std::int64_t one(SizeArray) { return 1; }
 // Sizes of `solve` and `derive`: count, n, m, k, rows of lower and of upper bounds, 1 if H is
-// diagonal, then more.
+// diagonal, slacks, then more. Matrices have no columns for slacks.
 inline std::int64_t n(SizeArray s) { return s[1]; }
 inline std::int64_t k(SizeArray s) { return s[3]; }
 inline std::int64_t M(SizeArray s) { return s[2] + s[4] + s[5]; }
-inline std::int64_t nn(SizeArray s) { return s[1] * s[1]; }
-inline std::int64_t mn(SizeArray s) { return s[2] * s[1]; }
-inline std::int64_t kn(SizeArray s) { return s[3] * s[1]; }
-inline std::int64_t trace(SizeArray s) { return (s[8] + 24) * 8; }
+inline std::int64_t slacks(SizeArray s) { return s[7]; }
+inline std::int64_t core(SizeArray s) { return s[1] - s[7]; }
+inline std::int64_t nn(SizeArray s) { return core(s) * core(s); }
+inline std::int64_t mn(SizeArray s) { return s[2] * core(s); }
+inline std::int64_t kn(SizeArray s) { return s[3] * core(s); }
+inline std::int64_t trace(SizeArray s) { return (s[9] + 24) * 8; }
 inline std::int64_t four(SizeArray) { return 4; }
 inline std::int64_t scaling(SizeArray s) { return s[1] + s[2] + s[3] + 2; }
 // L, V and S of factor.hpp, the range of pivots, and a vector beyond.
 inline std::int64_t factors(SizeArray s) {
-  return nn(s) + (s[2] + s[3]) * (s[1] + s[2] + s[3]) + 8;
+  return nn(s) + (s[2] + s[3]) * (core(s) + s[2] + s[3]) + 8;
 }
-inline std::int64_t n_columns(SizeArray s) { return n(s) * s[7]; }
-inline std::int64_t M_columns(SizeArray s) { return M(s) * s[7]; }
-inline std::int64_t k_columns(SizeArray s) { return k(s) * s[7]; }
+inline std::int64_t n_columns(SizeArray s) { return n(s) * s[8]; }
+inline std::int64_t M_columns(SizeArray s) { return M(s) * s[8]; }
+inline std::int64_t k_columns(SizeArray s) { return k(s) * s[8]; }
 
 const Signature signatures[] = {
     // sizes: ..., stages, iterations at most; options: tol
     {"solve",
      &Table::solve,
-     9,
+     10,
      1,
-     24,
+     25,
      {{"Q", Type::float64, Use::input, nn},
       {"p", Type::float64, Use::input, n},
       {"G", Type::float64, Use::input, mn},
@@ -59,6 +61,7 @@ const Signature signatures[] = {
       {"present", Type::boolean, Use::input, M},
       {"fixed", Type::boolean, Use::optional_input, n},
       {"value", Type::float64, Use::optional_input, n},
+      {"slack_rows", Type::int64, Use::optional_input, slacks},
       {"warm.x", Type::float64, Use::optional_input, n},
       {"warm.lam", Type::float64, Use::optional_input, M},
       {"warm.nu", Type::float64, Use::optional_input, k},
@@ -78,14 +81,15 @@ const Signature signatures[] = {
     // sizes: ..., columns; options: relative residual aimed at
     {"derive",
      &Table::derive,
-     8,
+     9,
      1,
-     14,
+     15,
      {{"Q", Type::float64, Use::input, nn},
       {"G", Type::float64, Use::input, mn},
       {"A", Type::float64, Use::input, kn},
       {"scaling", Type::float64, Use::input, scaling},
       {"active", Type::boolean, Use::input, M},
+      {"slack_rows", Type::int64, Use::optional_input, slacks},
       {"factors", Type::float64, Use::optional_input, factors},
       {"rhs.x", Type::float64, Use::input, n_columns},
       {"rhs.c", Type::float64, Use::input, M_columns},

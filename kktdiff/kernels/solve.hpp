@@ -8,10 +8,10 @@ namespace {
 
 constexpr long long LANES_BYTES = 1 << 20;  // of Q, G, A and H of a group
 
-// Sizes of a call: elements, n, m, k, rows of lower and of upper bounds, 1 if H is diagonal, then
-// what the kernel alone takes.
+// Sizes of a call: elements, n, m, k, rows of lower and of upper bounds, 1 if H is diagonal,
+// slacks, then what the kernel alone takes.
 inline Sizes sizes_of(const std::int64_t *s) {
-  return {int(s[1]), int(s[2]), int(s[3]), int(s[4]), int(s[5])};
+  return {int(s[1]), int(s[2]), int(s[3]), int(s[4]), int(s[5]), int(s[1] - s[7])};
 }
 
 // The elements of one group: the last one again in lanes that have none.
@@ -56,6 +56,7 @@ enum SolveArray {
   IN_PRESENT,
   IN_FIXED,
   IN_VALUE,
+  IN_SLACK_ROWS,
   WARM_X,
   WARM_LAM,
   WARM_NU,
@@ -75,9 +76,11 @@ enum SolveArray {
 
 template <class T>
 void load_problem(const Group<T> &g, Problem<T> &q) {
-  const auto [n, m, k, lower, upper] = q.size;
-  load_array(g, IN_Q, n * n, q.Q), load_array(g, IN_P, n, q.p), load_array(g, IN_G, m * n, q.G);
-  load_array(g, IN_A, k * n, q.A), load_array(g, IN_B, k, q.b),
+  const auto [n, m, k, lower, upper, core] = q.size;
+  q.slack_rows = array<const std::int64_t>(g.call, IN_SLACK_ROWS, 0);
+  load_array(g, IN_Q, core * core, q.Q), load_array(g, IN_P, n, q.p),
+      load_array(g, IN_G, m * core, q.G);
+  load_array(g, IN_A, k * core, q.A), load_array(g, IN_B, k, q.b),
       load_array(g, IN_D, q.size.rows(), q.d);
   load_array(g, IN_VALUE, n, q.value);
   load_mask(g, IN_PRESENT, q.size.rows(), q.present), load_mask(g, IN_FIXED, n, q.fixed);
@@ -110,7 +113,7 @@ void try_warm_start(const Group<T> &g, Solver<T> &s) {
 // Scale a point back in place.
 template <class T>
 void to_given(const Problem<T> &q, const Scaling<T> &s, Point<T> &at) {
-  const auto [n, m, k, lower, upper] = q.size;
+  const auto [n, m, k, lower, upper, core] = q.size;
   for (int j = 0; j < n; j++) at.x[j] = s.cols[j] * at.x[j];
   for (int i = 0; i < k; i++) at.nu[i] = s.eqs[i] * at.nu[i] / s.cost;
   for (int i = 0; i < q.size.rows(); i++) {
@@ -134,7 +137,7 @@ void scale_proofs(Solver<T> &s) {
 // The weights of the scaling, and theta: what `derive` needs beside the active set.
 template <class T>
 void store_scaling(const Group<T> &g, const Solver<T> &s) {
-  const auto [n, m, k, lower, upper] = s.problem.size;
+  const auto [n, m, k, lower, upper, core] = s.problem.size;
   for (int l = 0; l < g.count(); l++) {
     double *to = array<double>(g.call, OUT_SCALING, g.element(l));
     for (int j = 0; j < n; j++) *to++ = lane(s.scaling.cols[j], l);
@@ -147,7 +150,7 @@ void store_scaling(const Group<T> &g, const Solver<T> &s) {
 // The active rows: those of polishing, and each fixed variable's equality on the bound of y's sign.
 template <class T>
 void store_active(const Group<T> &g, Solver<T> &s) {
-  const auto [n, m, k, lower, upper] = s.problem.size;
+  const auto [n, m, k, lower, upper, core] = s.problem.size;
   for (int j = 0; j < n && lower && upper; j++) {
     const Mask<T> fixed = s.problem.fixed[j], negative = s.residuals.y[j] < T(0.0);
     s.active[m + j] = s.active[m + j] | (fixed & negative);
@@ -174,7 +177,7 @@ inline void place_kept(const Group<double> &g, int which, Factors<double> &f) {
 template <class T>
 void solve_group(const Group<T> &g, Solver<T> &s, int stages, int max_iter) {
   Problem<T> &q = s.problem;
-  const auto [n, m, k, lower, upper] = q.size;
+  const auto [n, m, k, lower, upper, core] = q.size;
   const int M = q.size.rows();
   load_problem(g, q);
   place_kept(g, OUT_FACTORS, s.newton.factors);
@@ -220,7 +223,7 @@ void solve_all(const Call &call, std::int64_t first, std::int64_t last) {
   Arena arena{reinterpret_cast<char *>(call.scratch)};
   Solver<T> solver(arena, sizes_of(call.sizes));
   for (; first < last; first += Lanes<T>::count)
-    solve_group(Group<T>{call, first, last}, solver, int(call.sizes[7]), int(call.sizes[8]));
+    solve_group(Group<T>{call, first, last}, solver, int(call.sizes[8]), int(call.sizes[9]));
 }
 
 // Doubles that a solver takes, and one vector that is read beyond the end.
@@ -234,7 +237,7 @@ std::int64_t doubles_of(const std::int64_t *sizes) {
 // Problems go into lanes if the matrices of all of them fit into the cache together.
 inline bool in_lanes(const std::int64_t *sizes) {
   const Sizes z = sizes_of(sizes);
-  return (2 * z.n + z.m + z.k) * (long long)z.n * LANES * 8 <= LANES_BYTES;
+  return (2 * z.core + z.m + z.k) * (long long)z.core * LANES * 8 <= LANES_BYTES;
 }
 
 #if !defined(__CUDACC__)

@@ -13,20 +13,20 @@ struct Units {
   T weight() const { return price / x; }
 };
 
-// The minimiser x, (n), of the objective alone, before scaling; flat where p has a part without
-// curvature, convex where Q is so to rounding. H: (n, n) is overwritten.
+// The minimiser x, (core), of the objective alone, before scaling; flat where p has a part without
+// curvature, convex where Q is so to rounding. H: (core, core) is overwritten.
 template <class T>
 struct Lowest {
   T *x;
   Mask<T> flat, convex;
 
-  Lowest(Arena &a, Sizes z) { x = a.take<T>(z.n); }
+  Lowest(Arena &a, Sizes z) { x = a.take<T>(z.core); }
 };
 
 // x becomes (unit Q + shift)^-1 x; return where the matrix is positive definite.
 template <class T>
 Mask<T> divide_by_curvature(const Problem<T> &q, T unit, T shift, T *H, T *panel, T *x) {
-  const int n = q.size.n;
+  const int n = q.size.core;
   Mask<T> positive = mask<T>(true);
   if (q.separable) {
     for (int j = 0; j < n; j++) {
@@ -44,7 +44,7 @@ Mask<T> divide_by_curvature(const Problem<T> &q, T unit, T shift, T *H, T *panel
 
 template <class T>
 void find_lowest(const Problem<T> &q, T *H, T *panel, Lowest<T> &out) {
-  const int n = q.size.n;
+  const int n = q.size.core;
   const T bend = norm_inf(n * n, q.Q), unit = T(1.0) / power_of_two(positive(bend));
   const T shift = T(CURVATURE) * (unit * bend), linear = unit * norm_inf(n, q.p);
   for (int j = 0; j < n; j++) out.x[j] = unit * q.p[j];
@@ -80,7 +80,7 @@ Units<T> units(const Problem<T> &q, T free) {
   T between = select(free > limit, sqrt(limit) * sqrt(free), free);
   between = select(bounded, between, limit);
   const T x = positive(select(needed > 0.0, max(needed, reach), between));
-  const T bend = norm_inf(q.size.n * q.size.n, q.Q), linear = norm_inf(q.size.n, q.p);
+  const T bend = norm_inf(q.size.core * q.size.core, q.Q), linear = norm_inf(q.size.n, q.p);
   T price = max(linear, bend * needed);
   price = positive(select(price > 0.0, price, bend * x));
   return {x, price, bend, max(T(FARTHEST) * x, select(bounded, T(10.0) * free, T(0.0)))};

@@ -123,7 +123,8 @@ void full_sizes(const Problem<T> &q, const Point<T> &at, const Residuals<T> &r, 
     work[j] = abs(q.p[j]) + abs(r.y[j]);
     if (lower) work[j] = work[j] + abs(at.lam[m + j]);
     if (upper) work[j] = work[j] + abs(at.lam[m + lower + j]);
-    for (int i = 0; j < core && i < core; i++)
+    if (q.separable) work[j] = fma(abs(q.Q[j]), abs(at.x[j]), work[j]);
+    for (int i = 0; !q.separable && j < core && i < core; i++)
       work[j] = fma(abs(q.Q[j * core + i]), abs(at.x[i]), work[j]);
     if (j >= core) work[j] = work[j] + abs(at.lam[q.slack_rows[j - core]]);
   }

@@ -56,8 +56,8 @@ void prepare(const Group<T> &g, Derivation<T> &d) {
   Weights<T> &w = d.newton.weights;
   const auto [n, m, k, lower, upper, core] = q.size;
   q.slack_rows = array<const std::int64_t>(g.call, OF_SLACK_ROWS, 0);
-  load_array(g, OF_Q, core * core, q.Q), load_array(g, OF_G, m * core, q.G),
-      load_array(g, OF_A, k * core, q.A);
+  q.separable = g.call.sizes[6] != 0;
+  load_Q(g, OF_Q, q), load_array(g, OF_G, m * core, q.G), load_array(g, OF_A, k * core, q.A);
   load_array(g, OF_SCALING, n + m + k + 2, d.weights);
   load_mask(g, OF_ACTIVE, q.size.rows(), d.active);
   for (int j = 0; j < n; j++) d.scaling.cols[j] = d.weights[j];
@@ -65,10 +65,8 @@ void prepare(const Group<T> &g, Derivation<T> &d) {
   for (int i = 0; i < k; i++) d.scaling.eqs[i] = d.weights[n + m + i];
   d.scaling.cost = d.weights[n + m + k], w.theta = d.weights[n + m + k + 1];
   w.rho = w.delta = PROXIMAL;
-  for (int i = 0; i < core; i++)
-    for (int j = 0; j < core; j++)
-      q.Q[i * core + j] =
-          d.scaling.cost * (d.scaling.cols[i] * q.Q[i * core + j] * d.scaling.cols[j]);
+  scale_Q(d.scaling.cols, q);
+  for (int i = 0; i < q.entries_of_Q(); i++) q.Q[i] = d.scaling.cost * q.Q[i];
   times_rows_and_columns(m, core, d.scaling.rows, d.scaling.cols, q.G);
   times_rows_and_columns(k, core, d.scaling.eqs, d.scaling.cols, q.A);
   for (int i = 0; i < q.size.rows(); i++) w.w[i] = select(d.active[i], T(__builtin_inf()), T(0.0));
@@ -77,7 +75,6 @@ void prepare(const Group<T> &g, Derivation<T> &d) {
     if (lower) w.held[j] = w.held[j] | d.active[m + j];
     if (upper) w.held[j] = w.held[j] | d.active[m + lower + j];
   }
-  q.separable = g.call.sizes[6] != 0;
   if (!g.call.arrays[OF_FACTORS]) square_equalities(q, d.newton.factors.panel);
   factor_or_take(g, q, d.newton);
 }

@@ -37,6 +37,7 @@ struct Factors {
   Mask<T> *stiff;    // (m): the rows of G in the border
   int *place;        // (m, lanes): their places, counted from k
   int border;        // r, the largest of all lanes
+  bool holds;        // an active bound holds a variable, in some lane
   Pivots<T> pivots;  // of H; ok: of both
   Pivots<T> border_pivots;
   T places;                // of stiff rows, in each lane
@@ -74,7 +75,7 @@ void factor_diagonal_H(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) 
   const int n = q.size.core;
   f.pivots = {mask<T>(true), T(__builtin_inf()), T(0.0)};
   for (int j = 0; j < n; j++) {
-    const T pivot = diagonal_of_H(q, w, j, q.Q[j * n + j]);
+    const T pivot = diagonal_of_H(q, w, j, q.Q[j]);
     f.pivots.ok = f.pivots.ok & (pivot > 0.0);
     f.pivots.low = min(pivot, f.pivots.low), f.pivots.high = max(pivot, f.pivots.high);
     f.L[j] = T(1.0) / sqrt(pivot);
@@ -174,6 +175,9 @@ void choose_border(const Problem<T> &q, const Weights<T> &w, bool careful, Facto
     f.stiff[i] = (f.weight[i] > T(STIFF) * w.theta) & mask<T>(careful);
     f.condensed[i] = select(f.stiff[i], w.theta, f.weight[i]);
   }
+  Mask<T> some = mask<T>(false);
+  for (int i = q.size.m; i < q.size.rows(); i++) some = some | (w.w[i] == T(__builtin_inf()));
+  f.holds = any(some);
   place_stiff_rows(q, f);
   weigh_border(q, w, f);
 }
@@ -196,7 +200,8 @@ void fill_border(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
             set_lane(f.V[j * r + place], l, lane(q.G[i * core + j], l));
         }
   for (int j = 0; j < core; j++)
-    for (int i = 0; i < r; i++) f.V[j * r + i] = select(w.held[j], T(0.0), f.V[j * r + i]);
+    if (any(w.held[j]))
+      for (int i = 0; i < r; i++) f.V[j * r + i] = select(w.held[j], T(0.0), f.V[j * r + i]);
 }
 
 // Factor the system.

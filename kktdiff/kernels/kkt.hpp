@@ -16,30 +16,30 @@ void moves_of_held(const Problem<T> &q, const Weights<T> &w, const T *c, T *out)
     out[j] = select(w.w[m + lower + j] == infinite, out[j] + c[m + lower + j], out[j]);
 }
 
-// Bounds' multipliers: by their own row or, where held, by what stationarity leaves for them.
+// Multipliers of the bounds that hold variables: what stationarity leaves for them.
 template <class T>
-void bound_multipliers(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &rhs, Rhs<T> &out,
-                       T *left) {
+void holding_multipliers(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &rhs, Rhs<T> &out,
+                         T *left) {
   const auto [n, m, k, lower, upper, core] = q.size;
   const T infinite = __builtin_inf();
   times_Q(q, out.x, left);
-  for (int j = 0; j < n; j++) left[j] = rhs.x[j] - left[j];
-  for (int side = 0; side < 2; side++) {
-    const int first = side ? m + lower : m, count = side ? upper : lower;
-    for (int j = 0; j < count; j++) {
-      const int i = first + j;
-      const T own = select(w.w[i] < infinite, w.w[i], T(0.0));
-      out.c[i] = own * ((side ? out.x[j] : -out.x[j]) - rhs.c[i]);
-      left[j] = side ? left[j] - out.c[i] : left[j] + out.c[i];
-    }
-  }
-  for (int j = 0; j < n; j++) left[j] = -left[j];
-  add_columns_of_G(q, out.c, left), add_columns_of_A(q, out.nu, left);
-  for (int j = 0; j < n; j++) left[j] = -left[j];
+  for (int j = 0; j < n; j++) left[j] = left[j] - rhs.x[j];
+  add_columns_of(q, out.c, left), add_columns_of_A(q, out.nu, left);
   for (int j = 0; j < lower; j++)
-    out.c[m + j] = select(w.w[m + j] == infinite, -left[j], out.c[m + j]);
+    out.c[m + j] = select(w.w[m + j] == infinite, left[j], out.c[m + j]);
   for (int j = 0; j < upper; j++)
-    out.c[m + lower + j] = select(w.w[m + lower + j] == infinite, left[j], out.c[m + lower + j]);
+    out.c[m + lower + j] = select(w.w[m + lower + j] == infinite, -left[j], out.c[m + lower + j]);
+}
+
+// Bounds' multipliers: by their own row, 0 where they hold a variable.
+template <class T>
+void bound_multipliers(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &rhs, Rhs<T> &out) {
+  const auto [n, m, k, lower, upper, core] = q.size;
+  for (int i = m; i < q.size.rows(); i++) {
+    const T own = select(w.w[i] < T(__builtin_inf()), w.w[i], T(0.0));
+    const T x = i < m + lower ? -out.x[i - m] : out.x[i - m - lower];
+    out.c[i] = own * (x - rhs.c[i]);
+  }
 }
 
 // f.c and f.nu: the right-hand side without what held variables contribute; f.g: that of dx.
@@ -49,7 +49,7 @@ void take_out_held(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &rhs, 
   for (int j = 0; j < n; j++) f.moved[j] = 0.0, f.g[j] = rhs.x[j];
   for (int i = 0; i < q.size.rows(); i++) f.c[i] = rhs.c[i];
   for (int i = 0; i < k; i++) f.nu[i] = rhs.nu[i];
-  if (!(lower + upper)) return;
+  if (!f.holds) return;
   moves_of_held(q, w, rhs.c, f.moved);
   times_Q(q, f.moved, f.shift);
   for (int j = 0; j < n; j++) f.g[j] = f.g[j] - f.shift[j];
@@ -141,7 +141,8 @@ void solve_once(const Problem<T> &q, const Weights<T> &w, Factors<T> &f, const R
   }
   for (int i = 0; i < k; i++) out.nu[i] = f.right[i];
   for (int j = 0; j < n; j++) out.x[j] = f.g[j] + f.moved[j];
-  if (lower + upper) bound_multipliers(q, w, rhs, out, f.g);
+  bound_multipliers(q, w, rhs, out);
+  if (f.holds) holding_multipliers(q, w, rhs, out, f.g);
 }
 
 // left = the residual of `out` in the system without proximal terms

@@ -37,14 +37,15 @@ struct Sizes {
 template <class T>
 struct Problem {
   Sizes size;
-  T *Q, *p, *G, *A, *b, *d;                  // (core, core), (n), (m, core), (k, core), (k), (M)
+  T *Q, *p, *G, *A, *b, *d;  // (core, core) or its diagonal, (n), (m, core), (k, core), (k), (M)
   const std::int64_t *slack_rows = nullptr;  // (slacks): the row of G in which each stands
   T *value;                                  // (n): of each fixed variable, 0 elsewhere
   T *idle;                   // (m): slack of a row of G that nothing can move, else -1
   Mask<T> *present, *fixed;  // (M), (n)
   T count;                   // of present rows, at least 1
   T *AA;                     // (core, core): A'A, the triangle that is factored
-  bool separable;            // H is diagonal: Q is, clearly positive definite, and there is no G
+  bool separable;            // H is diagonal, and Q its own diagonal, clearly positive; no G
+  int entries_of_Q() const { return separable ? size.core : size.core * size.core; }
 
   Problem(Arena &a, Sizes z) : size(z) {
     Q = a.take<T>(z.core * z.core), p = a.take<T>(z.n), G = a.take<T>(z.m * z.core);
@@ -70,7 +71,7 @@ void times_Q(const Problem<T> &q, const T *x, T *out) {
   const int core = q.size.core;
   for (int j = core; j < q.size.n; j++) out[j] = 0.0;
   if (!q.separable) return times(core, core, q.Q, x, out);
-  for (int j = 0; j < core; j++) out[j] = q.Q[j * core + j] * x[j];
+  for (int j = 0; j < core; j++) out[j] = q.Q[j] * x[j];
 }
 
 // out = A x

@@ -57,6 +57,18 @@ void times_rows_and_columns(int rows, int n, const T *E, const T *D, T *A) {
 }
 
 template <class T>
+void norm_rows_of_Q(const Problem<T> &q, const T *D, T *out) {
+  if (!q.separable) norm_rows(q.size.core, q.size.core, q.Q, D, out);
+  for (int j = 0; q.separable && j < q.size.core; j++) out[j] = abs(q.Q[j]) * D[j];
+}
+
+template <class T>
+void scale_Q(const T *D, Problem<T> &q) {
+  if (!q.separable) times_rows_and_columns(q.size.core, q.size.core, D, D, q.Q);
+  for (int j = 0; q.separable && j < q.size.core; j++) q.Q[j] = D[j] * q.Q[j] * D[j];
+}
+
+template <class T>
 struct Balance {  // workspace of equilibrate: norms of rows, and the weights that rows have first
   T *Q, *G, *A, *ones, *first_G, *first_A;
 
@@ -84,7 +96,7 @@ template <class T>
 void balance(const Problem<T> &q, Scaling<T> &s, Balance<T> &norm) {
   const auto [n, m, k, lower, upper, core] = q.size;
   for (int pass = 0; pass < EQUILIBRATION_PASSES; pass++) {
-    norm_rows(core, core, q.Q, s.cols, norm.Q);
+    norm_rows_of_Q(q, s.cols, norm.Q);
     norm_columns(m, core, q.G, s.rows, norm.Q);
     norm_columns(k, core, q.A, s.eqs, norm.Q);
     norm_rows(m, core, q.G, s.cols, norm.G), norm_rows(k, core, q.A, s.cols, norm.A);
@@ -140,9 +152,10 @@ T box_sizes(const Problem<T> &q, const Scaling<T> &s, const Balance<T> &first, T
                     high = upper ? q.present[m + lower + j] : mask<T>(false);
       const T below = lower ? abs(q.d[m + j]) : T(0.0),  // 0 where absent
           above = upper ? abs(q.d[m + lower + j]) : T(0.0);
-      const T box = select(low & high, max(below, above), T(0.0)), bend = abs(q.Q[j * core + j]);
-      T near = bend * inverse(abs(s.cost * q.p[j])), held = 0.0;
-      for (int i = 0; i < core; i++) held = max(abs(q.Q[i * core + j]), held);
+      const T box = select(low & high, max(below, above), T(0.0)),
+              bend = q.separable ? abs(q.Q[j]) : abs(q.Q[j * core + j]);
+      T near = bend * inverse(abs(s.cost * q.p[j])), held = bend;
+      for (int i = 0; i < core && !q.separable; i++) held = max(abs(q.Q[i * core + j]), held);
       for (int i = 0; i < m; i++) {
         held = max(abs(q.G[i * core + j]), held);
         near = max(abs(q.G[i * core + j]) * inverse(first.first_G[i] * abs(q.d[i])), near);
@@ -196,24 +209,24 @@ template <class T>
 void equilibrate(Problem<T> &q, Scaling<T> &s, Balance<T> &work) {
   const auto [n, m, k, lower, upper, core] = q.size;
   for (int j = 0; j < n; j++) work.ones[j] = s.cols[j] = 1.0;
-  s.cost = T(1.0) / power_of_two(positive(norm_inf(core * core, q.Q)));
-  for (int i = 0; i < core * core; i++) q.Q[i] = s.cost * q.Q[i];
+  s.cost = T(1.0) / power_of_two(positive(norm_inf(q.entries_of_Q(), q.Q)));
+  for (int i = 0; i < q.entries_of_Q(); i++) q.Q[i] = s.cost * q.Q[i];
   normalise(m, core, work.ones, q.G, work.first_G),
       normalise(k, core, work.ones, q.A, work.first_A);
   for (int i = 0; i < m; i++) s.rows[i] = 1.0;
   for (int i = 0; i < k; i++) s.eqs[i] = 1.0;
   balance(q, s, work);
   if (lower || upper) use_box_units(q, s, work);
-  times_rows_and_columns(core, core, s.cols, s.cols, q.Q);
+  scale_Q(s.cols, q);
   times_rows_and_columns(m, core, s.rows, s.cols, q.G);
   times_rows_and_columns(k, core, s.eqs, s.cols, q.A);
   for (int i = 0; i < m; i++) s.rows[i] = s.rows[i] * work.first_G[i];
   for (int i = 0; i < k; i++) s.eqs[i] = s.eqs[i] * work.first_A[i];
   for (int j = core; j < n; j++) s.cols[j] = T(1.0) / s.rows[q.slack_rows[j - core]];
-  T size = norm_inf(core * core, q.Q), linear = 0.0;
+  T size = norm_inf(q.entries_of_Q(), q.Q), linear = 0.0;
   for (int j = 0; j < n; j++) linear = max(abs(q.p[j] * s.cols[j]), linear);
   const T last = power_of_two(positive(select(size > 0.0, size, linear)));
-  for (int i = 0; i < core * core; i++) q.Q[i] = q.Q[i] / last;
+  for (int i = 0; i < q.entries_of_Q(); i++) q.Q[i] = q.Q[i] / last;
   s.cost = s.cost / last;
   scale_sides(q, s);
 }

@@ -32,6 +32,15 @@ void load_array(const Group<T> &g, int which, int count, T *out) {
     out[i] = from ? load<T>(from + i, g.call.strides[which], g.count()) : T(0.0);
 }
 
+// Load Q, or its diagonal where H is one.
+template <class T>
+void load_Q(const Group<T> &g, int which, Problem<T> &q) {
+  const int core = q.size.core, step = q.separable ? core + 1 : 1;
+  const double *from = array<const double>(g.call, which, g.first);
+  for (int i = 0; i < q.entries_of_Q(); i++)
+    q.Q[i] = load<T>(from + (long long)i * step, g.call.strides[which], g.count());
+}
+
 template <class T>
 void load_mask(const Group<T> &g, int which, int count, Mask<T> *out) {
   for (int l = 0; l < g.lanes; l++) {
@@ -78,8 +87,7 @@ template <class T>
 void load_problem(const Group<T> &g, Problem<T> &q) {
   const auto [n, m, k, lower, upper, core] = q.size;
   q.slack_rows = array<const std::int64_t>(g.call, IN_SLACK_ROWS, 0);
-  load_array(g, IN_Q, core * core, q.Q), load_array(g, IN_P, n, q.p),
-      load_array(g, IN_G, m * core, q.G);
+  load_Q(g, IN_Q, q), load_array(g, IN_P, n, q.p), load_array(g, IN_G, m * core, q.G);
   load_array(g, IN_A, k * core, q.A), load_array(g, IN_B, k, q.b),
       load_array(g, IN_D, q.size.rows(), q.d);
   load_array(g, IN_VALUE, n, q.value);
@@ -179,10 +187,10 @@ void solve_group(const Group<T> &g, Solver<T> &s, int stages, int max_iter) {
   Problem<T> &q = s.problem;
   const auto [n, m, k, lower, upper, core] = q.size;
   const int M = q.size.rows();
+  q.separable = g.call.sizes[6] != 0;
   load_problem(g, q);
   place_kept(g, OUT_FACTORS, s.newton.factors);
   s.tol = g.call.options[0];
-  q.separable = g.call.sizes[6] != 0;
   for (int l = 0; l < g.lanes; l++) {  // none for lanes that repeat the last element
     const bool wanted = g.call.arrays[OUT_TRACE] && l < g.count();
     s.trace.row[l] = wanted ? array<double>(g.call, OUT_TRACE, g.element(l)) : nullptr;

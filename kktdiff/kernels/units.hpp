@@ -30,7 +30,7 @@ Mask<T> divide_by_curvature(const Problem<T> &q, T unit, T shift, T *H, T *panel
   Mask<T> positive = mask<T>(true);
   if (q.separable) {
     for (int j = 0; j < n; j++) {
-      const T pivot = unit * q.Q[j * n + j] + shift;
+      const T pivot = unit * q.Q[j] + shift;
       positive = positive & (pivot > 0.0), x[j] = x[j] / pivot;
     }
     return positive;
@@ -45,7 +45,7 @@ Mask<T> divide_by_curvature(const Problem<T> &q, T unit, T shift, T *H, T *panel
 template <class T>
 void find_lowest(const Problem<T> &q, T *H, T *panel, Lowest<T> &out) {
   const int n = q.size.core;
-  const T bend = norm_inf(n * n, q.Q), unit = T(1.0) / power_of_two(positive(bend));
+  const T bend = norm_inf(q.entries_of_Q(), q.Q), unit = T(1.0) / power_of_two(positive(bend));
   const T shift = T(CURVATURE) * (unit * bend), linear = unit * norm_inf(n, q.p);
   for (int j = 0; j < n; j++) out.x[j] = unit * q.p[j];
   out.convex = divide_by_curvature(q, unit, select(shift > 0.0, shift, T(1.0)), H, panel, out.x);
@@ -80,7 +80,7 @@ Units<T> units(const Problem<T> &q, T free) {
   T between = select(free > limit, sqrt(limit) * sqrt(free), free);
   between = select(bounded, between, limit);
   const T x = positive(select(needed > 0.0, max(needed, reach), between));
-  const T bend = norm_inf(q.size.core * q.size.core, q.Q), linear = norm_inf(q.size.n, q.p);
+  const T bend = norm_inf(q.entries_of_Q(), q.Q), linear = norm_inf(q.size.n, q.p);
   T price = max(linear, bend * needed);
   price = positive(select(price > 0.0, price, bend * x));
   return {x, price, bend, max(T(FARTHEST) * x, select(bounded, T(10.0) * free, T(0.0)))};

@@ -8,6 +8,7 @@ array([1., 2.])
 array([-1.,  0.])
 """
 
+from kktdiff import _interrupt as _interrupt  # first: it is for while the rest is imported
 from kktdiff._errors import SolveError, SolveWarning
 from kktdiff._results import Certificate, Diagnostics, Grads, Tangents
 from kktdiff._solution import Solution

@@ -1,6 +1,8 @@
 """``kktdiff bench``: its problems, what answers are held against, and the command."""
 
+import argparse
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import pytest
 import kktdiff
 from benchmarks import verdicts
 from kktdiff import bench
+from kktdiff.bench import _run as run_
 from kktdiff.bench._machine import memory_of
 from tests.checks import assert_near, assert_one_sentence
 from tests.reference import CENTRAL, STEP, weighted
@@ -178,6 +181,37 @@ def test_bench_prints_a_table_and_writes_the_numbers(run, tmp_path):
     assert [r["workload"] for r in found["records"]] == ["single", "W2"]
     assert bench.tables(found) in out
     assert found["records"][1]["batch"] == 2
+
+
+@pytest.mark.parametrize("missing", [(), ("tqdm",)], ids=["with a bar", "without"])
+def test_the_table_of_bench_grows(monkeypatch, missing):
+    """A row is there before the next measurement begins."""
+    options = argparse.Namespace(
+        workloads=("small", "W2"), large=False, call=("arrays",), json=None
+    )
+    vars(options).update(batch=None, repeats=1, dtype="float64", quick=True)
+    for name in missing:
+        monkeypatch.setitem(sys.modules, name, None)
+    said, seen, real = [], [], run_.run_one
+
+    def measured(*arguments, **more):
+        seen.append(len(said))
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(run_, "run_one", measured)
+    bench.command(options, said.append)
+    assert seen == [1, 2]
+    head, *rows = said
+    assert head.splitlines()[-2].startswith("| workload | batch |")
+    assert [row.split(" | ")[0] for row in rows] == ["| small", "| W2"]
+
+
+def test_bench_shows_its_progress(run):
+    code, out, error = run("bench", "--quick", "--call", "arrays", "--workloads", "small,W2")
+    assert code == 0
+    assert "small, arrays" in error
+    assert "2/2" in error
+    assert "2/2" not in out
 
 
 def test_bench_takes_float32(run):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import kktdiff
-from kktdiff import _cli
+from kktdiff import _files, kernels
+from kktdiff._cli import _info
 from tests.checks import assert_one_sentence, residuals
 from tests.problems import FULL, Data, known
 from tests.tolerances import PUBLIC_RESIDUAL
@@ -78,7 +79,7 @@ def solve(run, tmp_path):
     def call(arrays, *more):
         path = tmp_path / "qp.npz"
         np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
-        return run("solve", path, *more)
+        return run("solve", path, "--force", *more)
 
     return call
 
@@ -111,6 +112,18 @@ def test_solve_says_how_a_batch_ended(solve, tmp_path):
         np.testing.assert_array_equal(np.flatnonzero(file["status"]), [2, 5])
 
 
+def test_solve_shows_x_and_the_head_of_what_is_long(solve):
+    _, out, _ = solve({"Q": np.eye(2), "p": np.array([-1.5, 1e-9])})
+    assert re.search(r"^x +1.5  -1e-09$", out, re.M)
+    _, out, _ = solve({"Q": np.eye(12), "p": -np.arange(12.0)})
+    assert re.search(r"^x +0  1  2  3  4  5  6  7  8  9  \.\.\.  \(12 entries\)$", out, re.M)
+    _, out, _ = solve({"Q": np.eye(1), "p": -np.arange(7.0)[:, None]})
+    assert [line.split()[1:] for line in out.splitlines() if line.startswith("x ")] == [
+        *(["at", str(i), str(i)] for i in range(5)),
+        ["at", "...", "the", "others", "are", "in", "the", "output"],
+    ]
+
+
 def test_solve_fails_where_there_is_no_solution(solve):
     code, out, _ = solve({"Q": np.eye(1), "p": np.ones(1), "lb": np.ones(1), "ub": -np.ones(1)})
     assert code == 1
@@ -133,7 +146,7 @@ def test_solve_passes_its_options_on(solve):
         ({"P": np.eye(2)}, ["P", "Q, p, G, h, A, b, lb, ub"]),
         ({"Q": None}, ["no array Q"]),
         ({"Q": np.eye(3)}, ["Q", "(3, 3)"]),
-        ({"Q": np.eye(2, dtype=int)}, ["Q", "int64"]),
+        ({"Q": np.eye(2, dtype=complex)}, ["Q", "complex128"]),
         ({"G": np.eye(2)}, ["G", "h"]),
     ],
     ids=["unknown", "missing", "shape", "dtype", "half"],
@@ -149,7 +162,7 @@ def test_solve_says_where_it_cannot_write(solve, tmp_path):
 
 
 def test_every_argument_of_solve_qp_may_stand_in_a_file():
-    assert Data._fields == _cli.DATA
+    assert Data._fields == _files.DATA
 
 
 # --------------------------------------------------------------------------- info and the rest
@@ -166,9 +179,30 @@ def test_info_names_versions_and_backends(run):
         assert re.search(rf"^  {name} +{re.escape(reason or 'available')}$", out, re.M)
 
 
+def test_info_says_why_these_kernels(run, monkeypatch):
+    if kernels.variant() is None:
+        pytest.skip("there are no kernels here")
+    monkeypatch.delenv("KKTDIFF_KERNELS", raising=False)
+    monkeypatch.delenv("KKTDIFF_THREADS", raising=False)
+    assert "the best that this processor runs; threads: one for each processor" in run("info")[1]
+    monkeypatch.setenv("KKTDIFF_KERNELS", kernels.variant())
+    monkeypatch.setenv("KKTDIFF_THREADS", "1")
+    monkeypatch.setattr(kernels, "processors", lambda: 2)
+    out = run("info")[1]
+    assert "as KKTDIFF_KERNELS says; threads: as KKTDIFF_THREADS says" in out
+
+
+def test_a_distribution_without_metadata_is_of_unknown_version(run, monkeypatch):
+    def fail(name):
+        raise _info.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(_info.metadata, "version", fail)
+    assert re.search(r"^numpy +of unknown version$", run("info")[1], re.M)
+
+
 def test_a_package_that_is_not_there_is_said_to_be_missing(run, monkeypatch):
-    monkeypatch.setattr(_cli.metadata, "packages_distributions", dict)
-    assert re.search(r"^  matplotlib +not installed$", run("info")[1], re.M)
+    monkeypatch.setattr(_info.metadata, "packages_distributions", dict)
+    assert re.search(r"^  matplotlib +not installed; .*kktdiff\[demo\]", run("info")[1], re.M)
 
 
 def test_help_lists_the_commands(run):

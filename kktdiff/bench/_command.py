@@ -3,11 +3,15 @@
 import argparse
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from importlib import util
 from pathlib import Path
 from typing import Any
 
+from kktdiff._files import replacing, shown
+from kktdiff._progress import aside, bar
 from kktdiff.bench import _report as report
+from kktdiff.bench._machine import machine
 from kktdiff.bench._ours import WAYS, ways
 from kktdiff.bench._run import USUAL, run
 from kktdiff.bench._workloads import WORKLOADS
@@ -38,7 +42,7 @@ def add_options(commands: Any, at_least: Callable[[int], Callable[[str], int]]) 
 
 
 def command(options: argparse.Namespace, say: Callable[[str], None]) -> None:
-    """Measure, say what came out, write it.
+    """Measure, say line by line what came out, write it.
 
     Raises
     ------
@@ -49,21 +53,43 @@ def command(options: argparse.Namespace, say: Callable[[str], None]) -> None:
     """
     if options.call and "torch" in options.call and util.find_spec("torch") is None:
         raise ValueError("torch not found: pip install 'kktdiff[torch]'")
-    if options.json:
-        options.json.touch()  # complain now, not after the measurements
+    if options.json is None:
+        _measure(options, say)
+        return
+    with replacing(options.json) as new:  # complain now, not after the measurements
+        found = _measure(options, say)
+        new.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    say(f"written to {shown(options.json)}")
+
+
+def _measure(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
+    """Measure with a progress bar, where tqdm is installed, and a table that grows."""
     names = [*options.workloads, *(["W5L"] if options.large else [])]
-    found = run(
-        names,
-        batch=options.batch,
-        repeats=options.repeats,
-        dtype=options.dtype,
-        ways_to_call=options.call or ways(),
-        quick=options.quick,
-    )
-    say(report.tables(found))
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        say(f"written to {options.json}")
+    calls = options.call or ways()
+    say(f"{report.intro(machine())}{report.heading(report.COLUMNS)}".rstrip())
+    total = len(names) * len(calls)
+    with bar(total=total, unit="workload") if util.find_spec("tqdm") else nullcontext() as progress:
+
+        def begin(name: str, way: str) -> None:
+            if progress is not None:
+                progress.set_description(f"{name}, {way}")
+
+        def end(record: dict[str, Any]) -> None:
+            with aside(progress):
+                say(report.line(report.row(record)).rstrip())
+            if progress is not None:
+                progress.update()
+
+        return run(
+            names,
+            batch=options.batch,
+            repeats=options.repeats,
+            dtype=options.dtype,
+            ways_to_call=calls,
+            quick=options.quick,
+            on_begin=begin,
+            on_record=end,
+        )
 
 
 def some_of(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:

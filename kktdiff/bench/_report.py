@@ -1,5 +1,6 @@
 """Tables from records."""
 
+from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
@@ -30,11 +31,14 @@ def accuracy_of(record: Record) -> tuple[float | None, str, float | None]:
 
 def tables(found: Record) -> str:
     """Format the results of `run` as Markdown."""
-    rows = [row(record) for record in found["records"]]
-    facts = found["machine"]
+    return intro(found["machine"]) + table([row(record) for record in found["records"]])
+
+
+def intro(facts: Record) -> str:
+    """Return the lines before the table: the machine, and the unit."""
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     head = f"{facts['processor']}, {facts['cores']} cores, {facts['date']}; {versions}"
-    return f"{head}\nms per problem, medians\n\n{table(rows)}"
+    return f"{head}\nms per problem, medians\n\n"
 
 
 def row(record: Record) -> dict[str, str]:
@@ -60,5 +64,14 @@ def number(value: float | None) -> str:
 
 def table(rows: Rows) -> str:
     """Format rows as a Markdown table; its columns are the keys of the first row."""
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(r.values()) for r in rows)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return heading(list(rows[0])) + "".join(map(line, rows))
+
+
+def heading(columns: Sequence[str]) -> str:
+    """Return the first two lines of a Markdown table."""
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (columns, ["---"] * len(columns)))
+
+
+def line(row: dict[str, str]) -> str:
+    """Return a line of a Markdown table."""
+    return f"| {' | '.join(row.values())} |\n"

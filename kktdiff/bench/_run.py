@@ -27,6 +27,7 @@ def run(
     dtype: str = "float64",
     ways_to_call: Sequence[str] | None = None,
     quick: bool = False,
+    on_begin: Callable[[str, str], None] = lambda *_: None,
     on_record: Callable[[Record], None] = lambda _: None,
 ) -> Record:
     """Measure workloads, one after the other.
@@ -45,6 +46,8 @@ def run(
         Of `WAYS`; all that can be used if None.
     quick
         One repeat with two problems, to see that it works.
+    on_begin
+        Gets the workload and the way to call before each measurement.
     on_record
         Gets each record as soon as it is there.
 
@@ -59,6 +62,7 @@ def run(
         size = min(QUICK_BATCH, workload.batch) if quick else batch or workload.batch
         problem = make(name, size).cast(dtype)
         for way in ways_to_call or ways():
+            on_begin(name, way)
             count = QUICK_REPEATS if quick else repeats
             records.append(run_one(problem, way, repeats=count))
             on_record(records[-1])

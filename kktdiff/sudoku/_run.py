@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kktdiff import backends
+from kktdiff._files import replacing
 from kktdiff.sudoku import _layer as layer
 from kktdiff.sudoku import _report as report
 from kktdiff.sudoku._boards import Boards, Split, split
@@ -164,9 +165,14 @@ def _train(
 
 
 def _write(folder: Path, trained: Trained, parts: Split, example: Example, batch: int) -> None:
-    np.savez(folder / "layer.npz", **trained.parameters._asdict())
-    with (folder / "epochs.csv").open("w", newline="", encoding="utf-8") as file:
+    with replacing(folder / "layer.npz") as new:
+        np.savez(new, **trained.parameters._asdict())
+    with (
+        replacing(folder / "epochs.csv") as new,
+        new.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(Epoch._fields)
         writer.writerows(trained.epochs)
-    save_figure(folder / "learning.png", trained, parts, example, batch)
+    with replacing(folder / "learning.png") as new:
+        save_figure(new, trained, parts, example, batch)

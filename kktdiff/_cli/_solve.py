@@ -1,0 +1,153 @@
+"""``kktdiff solve``: the quadratic programs of a file."""
+
+import argparse
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import kktdiff
+from kktdiff import Solution, Status, _interrupt
+from kktdiff._cli._terminal import OutputLostError, complain, say
+from kktdiff._files import DATA, UsageError, check_output, example, read_problem, shown, write
+
+WRITTEN = (
+    *("x", "s", "lam", "nu", "lam_lb", "lam_ub", "objective", "status", "iterations"),
+    *("primal_residual", "dual_residual", "duality_gap"),
+)
+_SHOWN_ENTRIES, _SHOWN_PROBLEMS, _SHOWN_NOTES = 10, 5, 5
+
+
+def add_options(commands: Any, at_least: Callable[[int], Callable[[str], int]]) -> Any:
+    """Add the subcommand's parser."""
+    about = "solve the quadratic programs of a file"
+    parser = commands.add_parser(
+        "solve",
+        help=about,
+        description="Solve the quadratic programs of a file: minimise 1/2 x'Qx + p'x subject to "
+        "Gx <= h, Ax = b, lb <= x <= ub. The exit status is 1 if a problem is not solved.",
+    )
+    add = parser.add_argument
+    add(
+        "file",
+        type=Path,
+        nargs="?",
+        metavar="FILE",
+        help=f"an .npz file of arrays {', '.join(DATA)}, of which Q and p must be there, or of "
+        "qpsolvers' names; or a .qps or .mps file (with the extra qps)",
+    )
+    text = "write a small problem to FILE.npz, to try and to look at, and solve nothing"
+    add("--example", type=Path, metavar="FILE.npz", help=text)
+    add(
+        "--output",
+        type=Path,
+        metavar="OUT.npz",
+        help="for x, the multipliers and the residuals (default: FILE-solution.npz)",
+    )
+    add("--force", action="store_true", help="replace the output if it is there")
+    add("--backend", metavar="NAME", help="where the work is done; see `kktdiff info`")
+    add("--tol", type=float, help="bound on the residuals (default: 1e-8, 1e-5 for float32)")
+    add("--max-iter", type=at_least(0), default=100, metavar="N", help="(default: 100)")
+    add("--verbose", action="store_true", help="show the iterations")
+    return parser
+
+
+def command(options: argparse.Namespace) -> bool:
+    """Solve, write, and show what came out; return True if all is solved.
+
+    Raises
+    ------
+    UsageError
+        Of the file, the options or the output.
+    """
+    if (options.file is None) == (options.example is None):
+        raise UsageError("expected a FILE to solve, or --example FILE.npz to write one")
+    if options.example is not None:
+        return _write_example(options.example, options.force)
+    source = options.file
+    output = options.output or source.with_name(f"{source.stem}-solution.npz")
+    found = read_problem(source)
+    check_output(output, source, force=options.force)
+    for note in found.notes[:_SHOWN_NOTES]:
+        complain(f"kktdiff solve: {shown(source)}: {shown(note)}")
+    solution = _solve(found.arrays, options)
+    objective = found.sign * solution.objective + found.offset
+    lines = _single(solution, objective) if solution.status.ndim == 0 else _batch(solution)
+    arrays = {name: getattr(solution, name) for name in WRITTEN} | {"objective": objective}
+    try:
+        write(output, arrays, source, force=options.force)
+    except UsageError:
+        say("\n".join(lines))  # of what may have taken hours
+        raise
+    lines.append(f"{'written to':17s} {shown(output)}: {', '.join(WRITTEN)}")
+    say("\n".join(lines))
+    return bool(np.all(solution.solved))
+
+
+def _write_example(path: Path, force: bool) -> bool:
+    check_output(path, force=force)
+    write(path, example(), force=force)
+    say(f"written to {shown(path)}: {', '.join(example())}\nkktdiff solve {shown(path)} solves it")
+    return True
+
+
+def _solve(arrays: dict[str, Any], options: argparse.Namespace) -> Solution:
+    """Solve in a thread, so that Ctrl-C ends this process even while compiled code is at work."""
+    settings = {k: getattr(options, k) for k in ("backend", "tol", "max_iter", "verbose")}
+    try:
+        with _interrupt.handled_by(_interrupt.leave), ThreadPoolExecutor(1) as pool:
+            call = pool.submit(kktdiff.solve_qp, **arrays, **settings, on_failure="ignore")
+            return call.result()
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{shown(options.file)}: {error}") from error
+    except MemoryError as error:
+        raise UsageError(f"{shown(options.file)} needs more memory than there is") from error
+    except OSError as error:  # of --verbose
+        raise OutputLostError from error
+
+
+def _single(solution: Solution, objective: Any) -> list[str]:
+    return [
+        f"{'status':17s} {Status(int(solution.status)).name}",
+        f"{'iterations':17s} {int(solution.iterations)}",
+        f"{'objective':17s} {float(objective):.10g}",
+        *_residuals(solution, np.ones((), dtype=bool)),
+        f"{'x':17s} {_entries(solution.x)}",
+    ]
+
+
+def _batch(solution: Solution) -> list[str]:
+    lines = [f"{'problems':17s} {solution.status.size}"]
+    for status in np.unique(solution.status):
+        places = [tuple(map(int, place)) for place in np.argwhere(solution.status == status)]
+        shown_ = ", ".join(map(_place, places[:5]))
+        at = f" (at {shown_}{', ...' if len(places) > 5 else ''})" if status else ""
+        lines.append(f"{Status(int(status)).name:17s} {len(places)}{at}")
+    if np.any(solution.solved):
+        most = int(np.max(solution.iterations[solution.solved]))
+        lines += ["largest among the solved", f"{'iterations':17s} {most}"]
+        lines += _residuals(solution, solution.solved)
+    for flat in range(min(solution.status.size, _SHOWN_PROBLEMS)):
+        place = tuple(map(int, np.unravel_index(flat, solution.status.shape)))
+        lines.append(f"{f'x at {_place(place)}':17s} {_entries(solution.x[place])}")
+    if solution.status.size > _SHOWN_PROBLEMS:
+        lines.append(f"{'x at ...':17s} the others are in the output")
+    return lines
+
+
+def _place(place: tuple[int, ...]) -> str:
+    return str(place[0] if len(place) == 1 else place)
+
+
+def _entries(x: Any) -> str:
+    head = "  ".join(f"{value:.6g}" for value in x[:_SHOWN_ENTRIES])
+    return head + (f"  ...  ({len(x)} entries)" if len(x) > _SHOWN_ENTRIES else "")
+
+
+def _residuals(solution: Solution, where: Any) -> list[str]:
+    return [
+        f"{name.replace('_', ' '):17s} {float(np.max(getattr(solution, name)[where])):.2e}"
+        for name in ("primal_residual", "dual_residual", "duality_gap")
+    ]

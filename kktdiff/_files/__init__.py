@@ -1,0 +1,20 @@
+"""Files of the command line: reading what no one has to trust, writing whole files or none."""
+
+from kktdiff._files._errors import UsageError, cannot, listed, shown
+from kktdiff._files._npz import read
+from kktdiff._files._output import check_output, replacing, write
+from kktdiff._files._problems import DATA, example, read_problem
+
+__all__ = [
+    "DATA",
+    "UsageError",
+    "cannot",
+    "check_output",
+    "example",
+    "listed",
+    "read",
+    "read_problem",
+    "replacing",
+    "shown",
+    "write",
+]

@@ -1,0 +1,89 @@
+"""Quadratic programs from files: .npz with our names or those of qpsolvers, and QPS."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kktdiff._files import _npz, _qps
+from kktdiff._files._errors import UsageError, listed, shown, size
+from kktdiff._files._memory import at_hand, of_solve
+
+DATA = ("Q", "p", "G", "h", "A", "b", "lb", "ub")
+_QPSOLVERS = {"P": "Q", "q": "p"}  # the names of qpsolvers' files that differ
+
+
+class ProblemFile(NamedTuple):
+    """The problems of a file."""
+
+    arrays: dict[str, Any]  # the arguments of `kktdiff.solve_qp`
+    sign: float = 1.0  # the file's objective is sign times that of the arrays, plus the offset
+    offset: float = 0.0
+    notes: tuple[str, ...] = ()  # on what the reader left out
+
+
+def read_problem(path: Path) -> ProblemFile:
+    """Read the quadratic programs of a file.
+
+    Integers become floats, and one bound for all variables becomes an array.
+
+    Raises
+    ------
+    UsageError
+        As `read` and `kktdiff._files._qps.read`; or the file holds other arrays, or too few; or a
+        solve would take more memory than there is.
+    """
+    if path.suffix.lower() in _qps.SUFFIXES:
+        found = ProblemFile(*_qps.read(path))
+    else:
+        found = ProblemFile(_from_npz(path))
+    needed = of_solve(found.arrays)
+    if needed > at_hand():
+        raise UsageError(
+            f"{shown(path)}: a solve takes at least {size(needed)}, and there are "
+            f"{size(at_hand())} of memory at hand"
+        )
+    return found
+
+
+def example() -> dict[str, Any]:
+    """Return a small problem: three shares that add up to 1, of which two are at most 0.7."""
+    return {
+        "Q": np.array([[2.0, 0.5, 0.0], [0.5, 1.0, 0.3], [0.0, 0.3, 1.5]]),
+        "p": np.array([-1.0, -0.8, -0.5]),
+        "G": np.array([[1.0, 1.0, 0.0]]),
+        "h": np.array([0.7]),
+        "A": np.ones((1, 3)),
+        "b": np.ones(1),
+        "lb": np.array(0.0),
+    }
+
+
+def _from_npz(path: Path) -> dict[str, Any]:
+    def choose(names: list[str]) -> list[str]:
+        known = DATA if {"Q", "p"} & set(names) else (*_QPSOLVERS, *DATA[2:])
+        known = known if _QPSOLVERS.keys() & set(names) else DATA
+        unknown = sorted(set(names) - set(known))
+        if unknown:
+            facts = f"unknown array {listed(unknown)}; known are {', '.join(known)}"
+            raise UsageError(f"{shown(path)}: {facts}")
+        return names
+
+    given = _npz.read(path, choose)
+    arrays = {_QPSOLVERS.get(name, name): array for name, array in given.items()}
+    missing = [name for name in ("Q", "p") if name not in arrays]
+    if missing:
+        raise UsageError(f"{shown(path)}: there is no array {' and '.join(missing)}")
+    return _with_bounds(_in_floats(arrays))
+
+
+def _in_floats(arrays: dict[str, Any]) -> dict[str, Any]:
+    floats = [array.dtype for array in arrays.values() if array.ndim and array.dtype.kind == "f"]
+    dtype = np.result_type(*floats) if floats else np.dtype(np.float64)
+    return {k: v.astype(dtype) if v.dtype.kind in "iu" else v for k, v in arrays.items()}
+
+
+def _with_bounds(arrays: dict[str, Any]) -> dict[str, Any]:
+    p = arrays["p"]
+    scalars = [k for k in ("lb", "ub") if k in arrays and not arrays[k].ndim] if p.ndim else []
+    return arrays | {k: np.full(p.shape[-1], arrays[k], p.dtype) for k in scalars}

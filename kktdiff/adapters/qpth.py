@@ -10,12 +10,14 @@
 (tensor([[1., 2.]], dtype=torch.float64), tensor([-1.,  0.], dtype=torch.float64))
 """
 
+import warnings
 from enum import Enum
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from kktdiff import Status
+from kktdiff import SolveWarning, Status
 from kktdiff.adapters.torch import Solution, solve_qp
 
 __all__ = ["QPFunction", "QPSolvers"]
@@ -38,7 +40,10 @@ class QPSolvers(Enum):
 
 
 class QPFunction:
-    """A differentiable QP layer with the arguments of qpth's; nothing is printed, nothing warns.
+    """A differentiable QP layer with the arguments of qpth's.
+
+    Nothing is printed. One `kktdiff.SolveWarning` for each call says how many of its elements were
+    not solved, if any were not.
 
     Parameters
     ----------
@@ -46,7 +51,7 @@ class QPFunction:
         Accepted, and without effect: solutions are as accurate as with `kktdiff.solve_qp`'s own
         tolerance, in most cases to rounding.
     verbose : int
-        Accepted, and without effect.
+        Accepted, and without effect; Python's `warnings` has filters for what warns.
     notImprovedLim : int
         Accepted, and without effect: an element that makes no progress gets a status.
     maxIter : int
@@ -74,15 +79,18 @@ class QPFunction:
 
     Examples
     --------
-    >>> import torch, kktdiff
+    >>> import torch, warnings
     >>> from kktdiff.adapters.qpth import QPFunction
     >>> function, none = QPFunction(), torch.Tensor()
     >>> h = torch.tensor([[1.0, 1.0], [-2.0, 1.0]])  # the second: x <= -2 and x >= -1
-    >>> function(torch.eye(1), torch.zeros(1), torch.tensor([[1.0], [-1.0]]), h, none, none)
-    tensor([[0.],
-            [nan]])
-    >>> [kktdiff.Status(int(status)).name for status in function.last.status]
-    ['SOLVED', 'PRIMAL_INFEASIBLE']
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     x = function(torch.eye(1), torch.zeros(1), torch.tensor([[1.0], [-1.0]]), h, none, none)
+    >>> print(caught[0].message)
+    1 of 2 problems not solved: 1 PRIMAL_INFEASIBLE. Their gradients are zero; see `last.status`.
+    >>> x  # the second violates either limit by as much
+    tensor([[ 0.0000],
+            [-1.5000]])
     """
 
     def __init__(
@@ -120,9 +128,16 @@ class QPFunction:
         Returns
         -------
         Tensor
-            x, (B, n); B is 1 if nothing has a batch dimension. Where an element was not solved,
-            NaN or (if it ran out of iterations) the best iterate, with a gradient of 0. What
-            elements share gets the sum of their gradients.
+            x, (B, n); B is 1 if nothing has a batch dimension. What elements share gets the sum of
+            their gradients. An element that was not solved has a gradient of 0, and for x the best
+            iterate, or the point that violates the constraints least if they contradict each
+            other, or NaN where there is neither: if Q is indefinite, the objective is unbounded, or
+            the data hold NaN.
+
+        Warns
+        -----
+        kktdiff.SolveWarning
+            Once, if elements were not solved.
 
         Raises
         ------
@@ -146,16 +161,37 @@ class QPFunction:
             p = p.unsqueeze(0)  # so that there is a batch dimension in any case
         G, h = _unless_empty(G, h)
         A, b = _unless_empty(A, b)
-        solution = solve_qp(Q, p, G, h, A, b, max_iter=self.max_iter, on_failure="ignore")
+        arrays = Q, p, G, h, A, b
+        options: dict[str, Any] = {"max_iter": self.max_iter, "on_failure": "ignore"}
+        solution = solve_qp(*arrays, **options)
         self.last = Solution(*map(_detached, solution))
         # In a vmap the fields stand for one element each, and have no value to branch on.
         status = solution.status if solution.core is None else solution.core.status
         if self.check_Q_spd and (status == int(Status.NONCONVEX)).any():
             raise RuntimeError("Q is not SPD.")
-        return solution.x
+        if not (status > int(Status.ALMOST_SOLVED)).any():
+            return solution.x
+        warnings.warn(_describe(status), SolveWarning, stacklevel=2)
+        if not (status == int(Status.PRIMAL_INFEASIBLE)).any():
+            return solution.x
+        closest = solve_qp(*map(_detached, arrays), infeasible="closest", **options).x
+        infeasible = solution.status == int(Status.PRIMAL_INFEASIBLE)
+        return torch.where(infeasible[..., None], closest, solution.x)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "last": None}  # so that a module that holds one can be copied
+
+
+def _describe(status: Any) -> str:
+    """Return the sentence that counts the elements that were not solved, by status."""
+    kinds = [kind for kind in Status if kind > Status.ALMOST_SOLVED]
+    counts = {kind.name: int((status == int(kind)).sum()) for kind in kinds}
+    listed = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    total = status.numel() if isinstance(status, Tensor) else status.size
+    return (
+        f"{sum(counts.values())} of {total} problems not solved: {listed}. Their gradients are "
+        "zero; see `last.status`."
+    )
 
 
 def _unless_empty(matrix: Any, side: Any) -> tuple[Any, Any]:

@@ -29,7 +29,7 @@ def shell(repository):
         done = subprocess.run(
             ["bash", "-o", "pipefail", "-c", line.replace("kktdiff", " ".join(COMMAND), 1)],
             cwd=repository,
-            env=os.environ | environment,
+            env=os.environ | {"PYTHONUNBUFFERED": ""} | environment,
             capture_output=True,
             text=True,
             check=False,
@@ -106,7 +106,8 @@ def test_a_command_that_is_to_ignore_ctrl_c_ignores_it(shell, qp):
 
 @unix
 @pytest.mark.parametrize(
-    "command", ["info", "solve QP --verbose", "bench --quick --workloads small --call arrays"]
+    "command",
+    ["info", "--help", "solve QP --verbose", "bench --quick --workloads small --call arrays"],
 )
 def test_a_reader_that_is_gone_is_no_error(shell, qp, command):
     code, _, error = shell(f"kktdiff {command.replace('QP', str(qp))} | true")
@@ -123,7 +124,7 @@ def test_a_solution_is_kept_whoever_reads_what_is_said_of_it(shell, qp):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
-@pytest.mark.parametrize("command", ["info", "solve QP", "solve QP --verbose"])
+@pytest.mark.parametrize("command", ["info", "--help", "solve QP", "solve QP --verbose"])
 def test_a_full_disk_is_a_sentence(shell, qp, command):
     code, _, error = shell(f"kktdiff {command.replace('QP', str(qp))} > /dev/full")
     assert code == 1

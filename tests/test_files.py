@@ -17,6 +17,21 @@ from tests.hostile_files import FILES, GOOD
 MOST = 64 * 2**20  # bytes that a refusal may take, of a file that asks for gigabytes
 
 
+FACTS = {  # of some kinds, what is said apart from the file's name
+    "300 GB": "(200000, 200000), 320 GB, but the file holds 0 bytes",
+    "text": "dtype <U1",
+    "objects": "Python objects",
+    "bzip2": "compressed in a way that NumPy does not write",
+    "lzma": "compressed in a way that NumPy does not write",
+    "a password": "encrypted",
+    "a bomb": "would expand to 1.09 GB",
+    "many entries": "not an .npz file",
+    "an array twice": "holds Q more than once",
+    "a huge batch": "a solve takes at least",
+    "a pipe": "a pipe or a device",
+}
+
+
 @pytest.fixture
 def good(tmp_path):
     path = tmp_path / "qp.npz"
@@ -37,7 +52,7 @@ def test_a_hostile_file_is_a_sentence_and_takes_no_memory(run, tmp_path, kind):
         most = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert_one_sentence(found, path)
+    assert_one_sentence(found, path, FACTS.get(kind, ""))
     assert_printable(found[2])
     assert most < MOST
     assert [p.name for p in tmp_path.iterdir()] == ["file.npz"]
@@ -135,6 +150,11 @@ def test_bytes_in_another_order_and_columns_first_are_taken(run, good):
     found = solved(run, good, Q=Q, p=np.array([-1.0, 1.0], ">f8"))
     expected = np.linalg.solve([[2.0, 0.25], [0.25, 1.0]], [1.0, -1.0])
     np.testing.assert_allclose(found["x"], expected, atol=1e-8)
+
+
+def test_a_file_of_no_array_is_a_sentence(run, good):
+    np.savez(good)
+    assert_one_sentence(run("solve", good), "there is no array Q and p")
 
 
 def test_none_is_an_absent_array(run, good):

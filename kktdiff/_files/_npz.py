@@ -14,6 +14,7 @@ import pickletools
 import stat
 import warnings
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -92,9 +93,9 @@ def _read(
     with zipfile.ZipFile(stream) as archive:
         infos = archive.infolist()
         names = [info.filename.removesuffix(".npy") for info in infos]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise UsageError(f"{shown(path)} holds {shown(twice)} more than once")
+        (often, count), *_ = Counter(names).most_common(1) or [("", 0)]
+        if count > 1:
+            raise UsageError(f"{shown(path)} holds {shown(often)} more than once")
         wanted = choose(names)
         found = {
             name: _entry(path, name, archive, info)
@@ -183,7 +184,5 @@ def _check_size(path: Path, end: int, infos: list[zipfile.ZipInfo]) -> None:
 
 def _array(archive: zipfile.ZipFile, entry: Entry) -> Array:
     with archive.open(entry.info) as stream:
-        array = npy.read_array(stream, allow_pickle=False)
-        if stream.read(1):  # and so that zipfile compares the check sum
-            raise ValueError("more than the header says")
+        array = npy.read_array(stream, allow_pickle=False)  # to the end, where the check sum is
     return array.astype(entry.dtype.newbyteorder("="), copy=False)

@@ -8,6 +8,26 @@ from typing import Any
 _SECONDS = 5  # between two updates in a log
 
 
+class _Stream:
+    """A stream whose errors are kept: progress that no one sees is lost, and the work goes on."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> None:
+        """Write, if that can be."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        """Flush, if that can be."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+
 def bar(**options: Any) -> Any:
     """Return a tqdm bar; in a log, where it can't be redrawn, it shows itself only now and then.
 
@@ -20,6 +40,7 @@ def bar(**options: Any) -> Any:
 
     terminal = sys.stderr is not None and sys.stderr.isatty()
     return tqdm(
+        file=_Stream(sys.stderr),
         leave=not terminal,
         mininterval=0.1 if terminal else _SECONDS,
         dynamic_ncols=terminal,
@@ -35,8 +56,9 @@ def aside(shown: Any) -> Iterator[None]:
     if shown is None or shown.disable:
         yield
     elif shown.dynamic_ncols:  # a terminal
-        with shown.external_write_mode():
-            yield
+        shown.clear()
+        yield
+        shown.refresh()
     else:
         shown.fp.write("\n")
         yield

@@ -5,6 +5,7 @@ read standard output is gone.
 """
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from signal import default_int_handler
 
@@ -16,7 +17,7 @@ from kktdiff._cli._terminal import (
     Parser,
     complain,
     flush,
-    give_up_output,
+    give_up,
     prepare,
     say,
 )
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain("kktdiff: interrupted")
         return INTERRUPTED
     except (OutputLostError, BrokenPipeError) as error:
-        give_up_output()
+        give_up(sys.stdout)
         cause = error if isinstance(error, OSError) else error.__cause__
         if isinstance(cause, BrokenPipeError):
             return READER_GONE

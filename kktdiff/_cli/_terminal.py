@@ -6,7 +6,7 @@ import io
 import os
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from kktdiff._files import shown
 
@@ -39,7 +39,12 @@ def prepare() -> None:
 
 
 def flush() -> None:
-    """Write out what argparse printed."""
+    """Write out what argparse printed, and what is left of progress if anyone can see it."""
+    try:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+    except (OSError, ValueError):
+        give_up(sys.stderr)
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -47,11 +52,11 @@ def flush() -> None:
         raise OutputLostError from error
 
 
-def give_up_output() -> None:
-    """Keep Python from writing the rest to a standard output that is lost, and from saying so."""
+def give_up(stream: TextIO | None) -> None:
+    """Keep Python from writing the rest to a stream that is lost, and from saying so."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, sys.stdout.fileno())
+        os.dup2(null, stream.fileno())  # type: ignore[union-attr]
         os.close(null)
 
 

@@ -40,12 +40,12 @@ class Problem(NamedTuple):
         return self.given.length
 
 
-def build(given: Given, soft: dict[str, Array] | None = None) -> Problem:
+def build(given: Given, compliance: dict[str, Array] | None = None) -> Problem:
     """Build the flat batch of `given` and mark the elements that can't be attempted.
 
     Parameters
     ----------
-    soft
+    compliance
         By right-hand side ("h", "b", "lb", "ub"), (B or 1, size): a unit of a row's multiplier
         shifts it so far. Such rows can always be met, crossed bounds too.
     """
@@ -61,7 +61,7 @@ def build(given: Given, soft: dict[str, Array] | None = None) -> Problem:
     d = concat([h, *sides], axis=1) if sides else h
     absent = d >= INFINITE
     fixed = value = crossing = None
-    if lb is not None and ub is not None and soft is None and _may_meet(lb, ub):
+    if lb is not None and ub is not None and compliance is None and _may_meet(lb, ub):
         fixed, value, crossing = _fixed(lb, ub)
         never = xp.zeros(h.shape, dtype=xp.bool, device=p.device)
         absent = absent | concat([never, fixed, fixed], axis=1)
@@ -71,9 +71,10 @@ def build(given: Given, soft: dict[str, Array] | None = None) -> Problem:
     Q = given.backend.symmetric(a["Q"])
     limits = xp.where(absent, 0.0, d)
     qp = QP(Q, p, G, A, b, limits, ~absent, fixed, value, None, None, None, bounds)
-    if soft is not None:
-        rows = [soft[name] for name in ("h", "lb", "ub") if name in soft]
-        qp = qp._replace(soft=concat(rows, axis=1) if rows else None, soft_nu=soft.get("b"))
+    if compliance is not None:
+        rows = [compliance[name] for name in ("h", "lb", "ub") if name in compliance]
+        own = concat(rows, axis=1) if rows else None
+        qp = qp._replace(compliance=own, compliance_nu=compliance.get("b"))
     finite = [v for v in (a["Q"], p, a["G"], a["A"], a["b"]) if v is not None]
     sound = crossing is None and given.backend.bounded(finite, d, INFINITE)
     return Problem(given, qp, None if sound else _faults(qp, d, crossing, given.length))

@@ -26,8 +26,8 @@ class QP(NamedTuple):
     present: Array  # (B, M) bool: the row has a finite right-hand side and is no fixed bound
     fixed: Array | None  # (B, n) bool: lb and ub meet; None: nowhere
     value: Array | None  # (B, n): the value of each fixed variable, 0 elsewhere
-    soft: Array | None  # (B, M): how far a unit of multiplier shifts each row; None: not at all
-    soft_nu: Array | None  # (B, k): the same for A
+    compliance: Array | None  # (B, M): how far a unit of multiplier shifts each row; None: not at all
+    compliance_nu: Array | None  # (B, k): the same for A
     AA: Array | None  # (B, n, n): A'A, where it is at hand
     bounds: tuple[int, int]  # rows of the lower and of the upper bounds: 0 or n each
     slack_rows: Array | None = None  # (q,): the last variables are slacks, and stand in these rows
@@ -55,9 +55,9 @@ class QP(NamedTuple):
         return self.p.shape[-1] - (0 if self.slack_rows is None else self.slack_rows.shape[0])
 
     def limits(self, lam: Array, nu: Array) -> tuple[Array, Array]:  # (B, M), (B, k)
-        """Return d and b with the shifts that the multipliers of soft rows cause."""
-        d = self.d if self.soft is None else self.d + self.soft * lam
-        return d, self.b if self.soft_nu is None else self.b + self.soft_nu * nu
+        """Return d and b with the shifts that the multipliers of compliant rows cause."""
+        d = self.d if self.compliance is None else self.d + self.compliance * lam
+        return d, self.b if self.compliance_nu is None else self.b + self.compliance_nu * nu
 
     def split(self, rows: Array) -> tuple[Array, Array, Array]:  # (B, M, ...)
         """Split an inequality vector into its parts for G, lb and ub."""

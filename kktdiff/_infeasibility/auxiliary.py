@@ -17,7 +17,7 @@ Data = dict[str, Any]  # the arguments of solve_qp, each (B, ...) in float64
 def solve(
     data: Data,
     settings: Settings,
-    soft: dict[str, Array] | None = None,
+    compliance: dict[str, Array] | None = None,
     near: Solution | None = None,
 ) -> Solution:
     """Solve an auxiliary QP: no warnings, no infeasibility analysis.
@@ -26,13 +26,13 @@ def solve(
     ----------
     data
         Arguments of `solve_qp` in the backend's own arrays.
-    soft
+    compliance
         As in `build`.
     near
         The solution of a nearby problem.
     """
     given = check({name: data.get(name) for name in NAMES}, None)
-    problem = build(given, soft)
+    problem = build(given, compliance)
     warm = None if near is None else nearby_point(problem, near)
     found = run(problem, warm, settings)
     engine = Engine(problem, found.fields["status"], found.kept, found.proofs)

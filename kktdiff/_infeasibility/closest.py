@@ -6,7 +6,7 @@ Two QPs, one after the other. The first finds the least shift of the right-hand 
                                      -x - t_lb <= -lb,   x - t_ub <= ub,
 
 with positive weights W: always feasible, t unique. Its optimality says ``t = lam/w`` for each
-row, so t is no unknown of its own: the rows are *soft*, they give way by lam/w. The second is the
+row, so t is no unknown of its own: the rows are *compliant*, they give way by lam/w. The second is the
 given QP with the shifts added. A row that had to be shifted holds with equality at every point
 that the shifts admit, so the second QP has it as an equality, and the rest has an interior.
 Both are differentiable, and so is the one after the other. (The idea of ProxQP's closest feasible
@@ -77,18 +77,18 @@ def least_shift(data: Data, give: Data, settings: Settings, x: Array) -> Shifts:
     feasibility = data | {"Q": xp.zeros_like(data["Q"]), "p": xp.zeros_like(data["p"])}
     small = _is_small(_violation(data, x))
     if not bool(xp.all(small)):
-        first = solve(feasibility, settings, soft=give)
+        first = solve(feasibility, settings, compliance=give)
         x = xp.where(small[:, None], x, first.x)
         small = _is_small(_violation(data, x))
         if not bool(xp.any(small)):
             return Shifts(first, give)
     unit = xp.where(small, _violation(data, x), 1.0)[:, None]
     centre = xp.where(small[:, None], x, 0.0)
-    found = solve(feasibility | _around(data, centre, unit), settings, soft=give)
+    found = solve(feasibility | _around(data, centre, unit), settings, compliance=give)
     names = ("lam", "nu", "lam_lb", "lam_ub")
     scaled = {name: unit * getattr(found, name) for name in names}
     near = replace(found, x=centre + unit * found.x, **scaled)
-    return Shifts(solve(feasibility, settings, soft=give, near=near), give)
+    return Shifts(solve(feasibility, settings, compliance=give, near=near), give)
 
 
 def unweighted_shifts(data: Data, settings: Settings, x: Array) -> Shifts:

@@ -48,9 +48,9 @@ def active_weights(program: Program, active: Array, y: Array | None) -> Weights:
 
 
 def equalities(qp: QP, active: Array) -> Array:  # (B, M)
-    """Return the weights of active rows as equalities: inf, or 1/soft for soft rows."""
+    """Return the weights of active rows as equalities: inf, or 1/compliance."""
     xp = namespace(qp.p)
-    hard = xp.inf if qp.soft is None else 1 / qp.soft
+    hard = xp.inf if qp.compliance is None else 1 / qp.compliance
     return xp.where(active, hard + xp.zeros_like(qp.d), xp.zeros_like(qp.d))
 
 
@@ -76,8 +76,8 @@ def with_fixed(qp: QP, w: Array, y: Array | None) -> Array:  # (B, M), (B, n) ->
 
 
 def one_side(qp: QP, active: Array, point: Point) -> Array:  # (B, M) bool
-    """Keep at most one active bound per variable, of the larger multiplier; all if soft."""
-    if not (qp.bounds[0] and qp.bounds[1]) or qp.soft is not None:
+    """Keep at most one active bound per variable, of the larger multiplier; all if compliant."""
+    if not (qp.bounds[0] and qp.bounds[1]) or qp.compliance is not None:
         return active
     xp = namespace(active)
     (rows, lower, upper), (_, lam_lb, lam_ub) = qp.split(active), qp.split(point.lam)

@@ -18,7 +18,7 @@ Solve = Callable[[Array, Array, Array], tuple[Array, Array, Array]]
 def weights_at(qp: QP, point: Point, theta: Array, reg: Array) -> Weights:
     """Weights ``lam/s`` of the scaled `qp` at an interior point; reg: both proximal weights."""
     xp = namespace(reg)
-    s = point.s if qp.soft is None else point.s + qp.soft * point.lam
+    s = point.s if qp.compliance is None else point.s + qp.compliance * point.lam
     w = xp.where(qp.present, point.lam / s, 0.0)
     held = None if qp.fixed is None else xp.broadcast_to(qp.fixed, point.x.shape)
     return Weights(w, held, theta, reg, reg)

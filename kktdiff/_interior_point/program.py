@@ -74,7 +74,7 @@ def program(
         size = Units(one, one, size.bend, size.far)
     rows = xp.sum(xp.astype(qp.present, qp.p.dtype), axis=1)
     rows = xp.where(rows > 0, rows, 1.0)
-    linear = xp.all(qp.Q == 0, axis=(1, 2)) & (qp.soft is None)
+    linear = xp.all(qp.Q == 0, axis=(1, 2)) & (qp.compliance is None)
     whole = Program(given, scaling, qp, size, rows, linear, separable)
     return whole, xp.broadcast_to(convex, (qp.length,))
 

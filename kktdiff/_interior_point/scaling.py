@@ -156,13 +156,14 @@ def scaled(qp: QP, s: Scaling) -> QP:
     """Return the scaled problem; shared arrays stay shared."""
     D, cost = s.cols, s.cost
     E, _, _ = qp.split(s.rows)
-    sides: dict[str, Any] = {"value": qp.value, "soft": qp.soft, "soft_nu": qp.soft_nu}
+    names = ("value", "compliance", "compliance_nu")
+    sides: dict[str, Any] = {name: getattr(qp, name) for name in names}
     if qp.value is not None:
         sides["value"] = qp.value / D
-    if qp.soft is not None:
-        sides["soft"] = qp.soft * s.rows**2 / cost[:, None]
-    if qp.soft_nu is not None:
-        sides["soft_nu"] = qp.soft_nu * s.eqs**2 / cost[:, None]
+    if qp.compliance is not None:
+        sides["compliance"] = qp.compliance * s.rows**2 / cost[:, None]
+    if qp.compliance_nu is not None:
+        sides["compliance_nu"] = qp.compliance_nu * s.eqs**2 / cost[:, None]
     return qp._replace(
         Q=cost[:, None, None] * D[:, :, None] * qp.Q * D[:, None, :],
         p=cost[:, None] * D * qp.p,
@@ -215,8 +216,8 @@ def units(qp: QP, free: Array) -> Units:
     bend, linear = norm_inf(norm_inf(qp.Q)), norm_inf(qp.p)
     price = xp.maximum(linear, bend * needed)
     price = xp.where(price > 0, price, bend * x)
-    if qp.soft is not None or qp.soft_nu is not None:
-        price = xp.maximum(price, x / _softest(qp))
+    if qp.compliance is not None or qp.compliance_nu is not None:
+        price = xp.maximum(price, x / _most_compliant(qp))
     price = xp.where((price > 0) & (price < xp.inf), price, 1.0)
     far = xp.maximum(_FARTHEST * x, xp.where(free < xp.inf, 10 * free, 0.0))
     return Units(*(broadcast(v, (length,)) for v in (x, price, bend, far)))
@@ -227,7 +228,7 @@ def _lowest(v: Array) -> Array:  # (B, M) -> (B,)
     return xp.min(v, axis=1) if v.shape[1] else xp.sum(v, axis=1) + xp.inf
 
 
-def _softest(qp: QP) -> Array:  # (B,)
+def _most_compliant(qp: QP) -> Array:  # (B,)
     """Return the largest shift of a row per unit of its multiplier."""
-    gives = [v for v in (qp.soft, qp.soft_nu) if v is not None and v.shape[1]]
+    gives = [v for v in (qp.compliance, qp.compliance_nu) if v is not None and v.shape[1]]
     return largest(*(norm_inf(v) for v in gives))

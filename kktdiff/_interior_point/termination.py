@@ -90,9 +90,9 @@ def duality_gap(units: Units, qp: QP, point: Point, r: Residuals) -> Array:  # (
 
 
 def yielded(qp: QP, point: Point) -> Array | float:  # (B,)
-    """Return twice the price of the shifts of soft rows."""
+    """Return twice the price of the shifts of compliant rows."""
     value: Array | float = 0.0
-    for give, multiplier in ((qp.soft, point.lam), (qp.soft_nu, point.nu)):
+    for give, multiplier in ((qp.compliance, point.lam), (qp.compliance_nu, point.nu)):
         value = value if give is None else value + dot(give * multiplier, multiplier)
     return value
 
@@ -137,7 +137,7 @@ def check_termination(
         stuck = stuck | over | (loop.boost > 1e3)
     status = xp.where(stuck, int(Status.NUMERICAL_ERROR), RUNNING + 0 * loop.status)
     status = xp.where(loop.iterations < settings.max_iter, status, int(Status.MAX_ITER))
-    if some.qp.soft is None:  # soft rows can always be met
+    if some.qp.compliance is None:  # compliant rows can always be met
         for verdict, index, proof in _proofs(some, loop, r, backend):
             holds = placed(index, proof.holds, running & False)
             status = xp.where(holds, int(verdict), status)
@@ -155,7 +155,7 @@ def _hopeless(some: Program, loop: Loop, r: Residuals, error: Array, tol: float)
     """Return True where x violates a given constraint by `tol`, and can't by much less, (B,)."""
     slow = error[:, 0] > loop.least[:, 0] / 2
     index = namespace(error).nonzero(slow & (loop.status == RUNNING))[0]
-    if some.qp.soft is not None or not index.shape[0]:
+    if some.qp.compliance is not None or not index.shape[0]:
         return loop.hopeless
     qp, units, point = some.qp.take(index), some.units.take(index), loop.point.take(index)
     found = least_violated(qp, units, point, loop.before.take(index), r.take(index))

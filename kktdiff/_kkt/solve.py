@@ -98,8 +98,8 @@ def residual(qp: QP, f: Factors, rhs: Rhs, out: Rhs) -> Rhs:
     inverse = 1 / xp.where(w > 0, w, xp.inf)
     c = rhs.c - qp.C(out.x) + inverse[..., None] * out.c
     nu = rhs.nu - qp.A @ out.x
-    if qp.soft_nu is not None:
-        nu = nu + qp.soft_nu[..., None] * out.nu
+    if qp.compliance_nu is not None:
+        nu = nu + qp.compliance_nu[..., None] * out.nu
     return Rhs(x, xp.where(w[..., None] > 0, c, 0.0), nu)
 
 

@@ -63,10 +63,10 @@ def factor(
     xp, k, theta = namespace(w), qp.A.shape[-2], unit[:, None]
     w_G = qp.split(w)[0]
     stiff = w_G > STIFF * theta if border else xp.zeros_like(w_G, dtype=xp.bool)
-    hard = 0 * theta + (xp.inf if qp.soft_nu is None else 1 / qp.soft_nu)
+    hard = 0 * theta + (xp.inf if qp.compliance_nu is None else 1 / qp.compliance_nu)
     w_A = hard + xp.zeros((1, k), dtype=w.dtype, device=w.device)
     augmented = 0 * theta if separable else theta
-    if qp.soft_nu is not None and k:
+    if qp.compliance_nu is not None and k:
         augmented = xp.minimum(augmented, xp.min(w_A, axis=1, keepdims=True) / 2)
     condensed = xp.where(stiff, theta, w_G)
     Q, G, A, D = _free(qp, weights, augmented, separable=separable)

@@ -44,8 +44,8 @@ def matrix(qp: QP, rows: Activity) -> Array:  # (B, N, N)
     K[:, :n, :n] = qp.Q
     K[:, n : n + k, :n], K[:, :n, n : n + k] = qp.A, qp.A.mT
     K[:, n + k :, :n], K[:, :n, n + k :] = C, C.mT
-    if qp.soft_nu is not None:
-        K[:, n : n + k, n : n + k] = -diagonal(qp.soft_nu)
+    if qp.compliance_nu is not None:
+        K[:, n : n + k, n : n + k] = -diagonal(qp.compliance_nu)
     K[:, n + k :, n + k :] = -diagonal((1 - a) * rows.unit)
     return K
 

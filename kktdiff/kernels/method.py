@@ -53,7 +53,7 @@ def supports(qp: QP) -> bool:
 
     Without inequalities the array code factors once what all elements share.
     """
-    if qp.soft is not None or qp.soft_nu is not None or sum(qp.sizes) > _LARGEST:
+    if qp.compliance is not None or qp.compliance_nu is not None or sum(qp.sizes) > _LARGEST:
         return False
     return qp.d.shape[1] > 0 or qp.length == max(len(qp.Q), len(qp.A))
 

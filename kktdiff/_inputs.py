@@ -16,6 +16,9 @@ from kktdiff.backends import Backend
 
 # The core dimensions of each argument, in the letters of the docs.
 CORE = {"Q": "nn", "p": "n", "G": "mn", "h": "m", "A": "kn", "b": "k", "lb": "n", "ub": "n"}
+# The prices of violating a right-hand side, by the names that they have beside those of the data.
+PRICES = {"soft_h": "m", "soft_b": "k", "soft_lb": "n", "soft_ub": "n"}
+DIMENSIONS = CORE | PRICES
 _PAIRS = (("G", "h"), ("A", "b"))
 
 
@@ -43,9 +46,12 @@ class Given(NamedTuple):
         array = self.arrays[name]
         if array is None:
             return None
+        if name in PRICES and not array.ndim:
+            size = self.sizes[PRICES[name]]
+            array = namespace(array).broadcast_to(array, (size,))
         if not self.batch:
             return self.backend.receive(array, self.backend.xp.float64, None)[None, ...]
-        split = array.ndim - len(CORE[name])
+        split = array.ndim - len(DIMENSIONS[name])
         lead, tail = array.shape[:split], array.shape[split:]
         if math.prod(lead) == 1:
             return self.receive(array, (1, *tail))
@@ -85,8 +91,10 @@ class Given(NamedTuple):
         their contributions.
         """
         own = self.arrays[name].shape  # type: ignore[union-attr]
+        if not own:  # one price for all rows
+            grad = namespace(grad).sum(grad, keepdims=True)
         if name not in self.shared:
-            lead = own[: len(own) - len(CORE[name])]
+            lead = own[: len(own) - len(DIMENSIONS[name])]
             lead = (1,) * (len(self.batch) - len(lead)) + tuple(lead)
             axes = tuple(i for i, (a, b) in enumerate(zip(lead, self.batch, strict=True)) if a != b)
             if axes:
@@ -176,6 +184,9 @@ def _adopted(arrays: dict[str, Any]) -> tuple[dict[str, Any], Backend]:
     for name, array in arrays.items():
         if array is None:
             continue
+        if name in PRICES and home is not None and isinstance(array, int | float):
+            kind: Any = out["Q"].dtype
+            array = out[name] = home.xp.asarray(array, dtype=kind, device=device)
         if home is None or not home.owns(array):
             array = out[name] = backends.adopt(array, name)
             found = _library(name, array)
@@ -213,9 +224,14 @@ def _layout(
     dtype = _same_dtype({name: dtype for name, _, dtype in forms})
     sizes = _core_sizes(shapes)
     batch = _batch(shapes)
-    leads = {name: shape[: len(shape) - len(CORE[name])] for name, shape in shapes.items()}
+    leads = {name: _lead(name, shape) for name, shape in shapes.items()}
     shared = frozenset(name for name, lead in leads.items() if math.prod(lead) == 1)
     return batch, math.prod(batch), sizes, shared, dtype
+
+
+def _lead(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the batch dimensions of an array."""
+    return shape[: max(0, len(shape) - len(DIMENSIONS[name]))]
 
 
 def _same_dtype(dtypes: dict[str, Any]) -> str:
@@ -236,9 +252,9 @@ def _core_sizes(shapes: dict[str, tuple[int, ...]]) -> dict[str, int]:
     """Find n, m and k; check the core dimensions of all arrays against each other."""
     sizes: dict[str, int] = {}
     source: dict[str, str] = {}
-    for name in ("p", *(other for other in CORE if other != "p")):
-        shape, core = shapes.get(name), CORE[name]
-        if shape is None:
+    for name in ("p", *(other for other in DIMENSIONS if other != "p")):
+        shape, core = shapes.get(name), DIMENSIONS[name]
+        if shape is None or (name in PRICES and not shape):
             continue
         wanted = "(..., " + ", ".join(core) + ")"
         if len(shape) < len(core):
@@ -261,7 +277,7 @@ def _batch(shapes: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
     batch: list[int] = []
     source: list[str] = []
     for name, shape in shapes.items():
-        lead = shape[: len(shape) - len(CORE[name])]
+        lead = _lead(name, shape)
         if len(lead) > len(batch):
             grow = len(lead) - len(batch)
             batch, source = [1] * grow + batch, [name] * grow + source

@@ -26,7 +26,9 @@ class QP(NamedTuple):
     present: Array  # (B, M) bool: the row has a finite right-hand side and is no fixed bound
     fixed: Array | None  # (B, n) bool: lb and ub meet; None: nowhere
     value: Array | None  # (B, n): the value of each fixed variable, 0 elsewhere
-    compliance: Array | None  # (B, M): how far a unit of multiplier shifts each row; None: not at all
+    compliance: (
+        Array | None
+    )  # (B, M): how far a unit of multiplier shifts each row; None: not at all
     compliance_nu: Array | None  # (B, k): the same for A
     AA: Array | None  # (B, n, n): A'A, where it is at hand
     bounds: tuple[int, int]  # rows of the lower and of the upper bounds: 0 or n each

@@ -54,7 +54,8 @@ class Grads:
     """A gradient with respect to each input, in that input's own shape; None if it was None.
 
     The gradient of an input that elements share is the sum over them, by the chain rule. For Q
-    it is symmetric, since the solution depends on ``(Q + Q')/2`` only.
+    it is symmetric, since the solution depends on ``(Q + Q')/2`` only. `soft_h` is the gradient of
+    the price ``soft["h"]``, and so on.
     """
 
     Q: Array
@@ -65,11 +66,21 @@ class Grads:
     b: Array | None = None
     lb: Array | None = None
     ub: Array | None = None
+    soft_h: Array | None = None
+    soft_b: Array | None = None
+    soft_lb: Array | None = None
+    soft_ub: Array | None = None
+
+    @property
+    def soft(self) -> dict[str, Array]:
+        """The gradients of the prices that were given, by right-hand side."""
+        prices = {side: getattr(self, f"soft_{side}") for side in ("h", "b", "lb", "ub")}
+        return {side: grad for side, grad in prices.items() if grad is not None}
 
 
 @dataclass(frozen=True, eq=False)
 class Tangents:
-    """The directional derivative of each output, in that output's shape."""
+    """The directional derivative of each output, in that output's shape; None if it was None."""
 
     x: Array
     s: Array
@@ -78,6 +89,10 @@ class Tangents:
     lam_lb: Array
     lam_ub: Array
     objective: Array
+    violation_h: Array | None = None
+    violation_b: Array | None = None
+    violation_lb: Array | None = None
+    violation_ub: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,11 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from kktdiff._prices import by_name
 from kktdiff._results import Certificate, Derivatives, Diagnostics, Grads, Tangents
 from kktdiff._typing import Array
 
 __all__ = ["Solution"]
+
+
+_VIOLATIONS = ("violation_h", "violation_b", "violation_lb", "violation_ub")
+
+
+def _flat(tangents: Mapping[str, Any]) -> dict[str, Any]:
+    """Return tangents with those of the prices under names of their own, such as soft_h."""
+    own = dict(tangents)
+    return by_name(own.pop("soft", None), "the tangent of soft") | own
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +36,7 @@ class Solution:
     lam_lb, lam_ub : (..., n)
         Multipliers of the bounds, 0 where there is no bound.
     objective : (...)
-        ``1/2 x'Qx + p'x``.
+        ``1/2 x'Qx + p'x``, plus the price of what soft rows are violated by.
     status : (...)
         A `kktdiff.Status` as an integer.
     solved : (...)
@@ -37,6 +48,9 @@ class Solution:
         lam_ub``, and ``|x'Qx + p'x + h'lam + b'nu - lb'lam_lb + ub'lam_ub|``; absolute, unscaled.
     shift_h, shift_b, shift_lb, shift_ub
         With ``infeasible="closest"``: what was added to h, b, lb and ub; otherwise None.
+    violation_h, violation_b, violation_lb, violation_ub
+        For the right-hand sides that have prices in `soft`: ``max(Gx - h, 0)``, ``Ax - b`` with
+        its sign, ``max(lb - x, 0)`` and ``max(x - ub, 0)``, 0 in hard rows; otherwise None.
     """
 
     x: Array
@@ -57,6 +71,10 @@ class Solution:
     shift_b: Array | None = None
     shift_lb: Array | None = None
     shift_ub: Array | None = None
+    violation_h: Array | None = None
+    violation_b: Array | None = None
+    violation_lb: Array | None = None
+    violation_ub: Array | None = None
 
     def vjp(
         self,
@@ -68,6 +86,10 @@ class Solution:
         lam_lb: Array | None = None,
         lam_ub: Array | None = None,
         objective: Array | None = None,
+        violation_h: Array | None = None,
+        violation_b: Array | None = None,
+        violation_lb: Array | None = None,
+        violation_ub: Array | None = None,
         gradient: str = "exact",
         smoothing: float | None = None,
         wrt: tuple[str, ...] | None = None,
@@ -79,7 +101,7 @@ class Solution:
 
         Parameters
         ----------
-        x, s, lam, nu, lam_lb, lam_ub, objective
+        x, s, lam, nu, lam_lb, lam_ub, objective, violation_h, ...
             Cotangents, each of its output's shape; None for zero.
         gradient : {"exact", "smoothed", "least_squares"}
             "exact" differentiates the solution; where the KKT matrix is singular it gives the
@@ -89,8 +111,8 @@ class Solution:
         smoothing : float, optional
             The barrier parameter, ``lam_i s_i`` on the central path; 1e-4 if not given.
         wrt : tuple of str, optional
-            Names of the inputs whose gradients are wanted, for example ``("p", "h")``; the
-            others are None. All if not given.
+            Names of the inputs whose gradients are wanted, for example ``("p", "h", "soft_h")``;
+            the others are None. All if not given.
 
         Returns
         -------
@@ -112,7 +134,9 @@ class Solution:
         array([-1.,  0.])
         """
         given = {"x": x, "s": s, "lam": lam, "nu": nu, "lam_lb": lam_lb, "lam_ub": lam_ub}
-        cotangents = given | {"objective": objective}
+        soft = (violation_h, violation_b, violation_lb, violation_ub)
+        more = {k: v for k, v in zip(_VIOLATIONS, soft, strict=True) if v is not None}
+        cotangents = given | {"objective": objective} | more
         return Grads(**self._engine.vjp(cotangents, gradient, smoothing, wrt))
 
     def jvp(
@@ -126,6 +150,7 @@ class Solution:
         lb: Array | None = None,
         ub: Array | None = None,
         *,
+        soft: Mapping[str, Array] | None = None,
         gradient: str = "exact",
         smoothing: float | None = None,
     ) -> Tangents:
@@ -133,7 +158,7 @@ class Solution:
 
         Parameters
         ----------
-        Q, p, G, h, A, b, lb, ub
+        Q, p, G, h, A, b, lb, ub, soft
             Tangents, each of its input's own shape; None for zero.
         gradient, smoothing
             As in `vjp`.
@@ -151,7 +176,7 @@ class Solution:
         array([0., 1.])
         """
         given = {"Q": Q, "p": p, "G": G, "h": h, "A": A, "b": b, "lb": lb, "ub": ub}
-        return Tangents(**self._engine.jvp(given, gradient, smoothing))
+        return Tangents(**self._engine.jvp(_flat(given | {"soft": soft}), gradient, smoothing))
 
     def jacobian(
         self,
@@ -198,7 +223,7 @@ class Solution:
         Parameters
         ----------
         cotangents, tangents
-            By name, as the arguments of `vjp` and of `jvp`.
+            By name, as the arguments of `vjp` and of `jvp`; also ``soft_h`` for ``soft["h"]``.
         gradient : {"exact", "least_squares"}
         wrt
             As in `vjp`.
@@ -217,7 +242,7 @@ class Solution:
         >>> sol.hvp({"x": np.ones(1)}, {"Q": np.ones((1, 1))}).p  # the mixed derivative, 1/Q^2
         array([0.25])
         """
-        return Grads(**self._engine.hvp(dict(cotangents), dict(tangents), gradient, wrt))
+        return Grads(**self._engine.hvp(dict(cotangents), _flat(tangents), gradient, wrt))
 
     def second_jvp(
         self,
@@ -246,7 +271,7 @@ class Solution:
         >>> sol.second_jvp({"Q": np.ones((1, 1))}, {"Q": np.ones((1, 1))}).x  # -2p/Q^3
         array([0.75])
         """
-        return Tangents(**self._engine.second_jvp(dict(first), dict(second), gradient))
+        return Tangents(**self._engine.second_jvp(_flat(first), _flat(second), gradient))
 
     def diagnostics(self) -> Diagnostics:
         """Return the reliability of each element's gradient.

@@ -3,6 +3,7 @@
 import sys
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -13,13 +14,17 @@ from kktdiff._infeasibility.classify import classify
 from kktdiff._infeasibility.closest import elements
 from kktdiff._infeasibility.closest_derivatives import ClosestEngine
 from kktdiff._infeasibility.repair import Known, nearly_feasible_elements, repaired_elements
-from kktdiff._inputs import check, check_weights
+from kktdiff._inputs import Given, check, check_weights
 from kktdiff._interior_point.batching import BatchResult, run
 from kktdiff._interior_point.gather import without_points
 from kktdiff._interior_point.reports import Table
+from kktdiff._prices import price_arguments
 from kktdiff._problem import Problem, build
+from kktdiff._records import Point
+from kktdiff._results import Derivatives
 from kktdiff._sensitivity.derivatives import Engine
 from kktdiff._settings import ENOUGH_ITERATIONS, INNER_ITER, INNER_TOL, Settings, one_of
+from kktdiff._soft.solve import solve_soft
 from kktdiff._solution import Solution
 from kktdiff._status import Status
 from kktdiff._typing import Array
@@ -39,6 +44,7 @@ def solve_qp(
     ub: Array | None = None,  # (..., n)
     *,
     backend: str | None = None,
+    soft: Mapping[str, Array | float | None] | None = None,
     tol: float | None = None,
     max_iter: int = 100,
     warm_start: Solution | None = None,
@@ -72,6 +78,10 @@ def solve_qp(
         Bounds; 1e20 and beyond is absent, ``lb == ub`` fixes the variable.
     backend : str, optional
         Library that does the work; None: the arrays' own library.
+    soft : dict of str to array or number, optional
+        The price of each unit by which a row is violated, for "h", "b", "lb" or "ub": positive,
+        infinite for a hard row; it broadcasts as the right-hand side does, or is one number. The
+        objective grows by the sum of the prices times the violations. Differentiable.
     tol : float, optional
         Bound on the absolute, unscaled primal residual, dual residual and duality gap; 1e-8 if
         not given, 1e-5 for float32 inputs. The arithmetic is float64 in either case.
@@ -128,7 +138,8 @@ def solve_qp(
     one_of("infeasible", infeasible, ("report", "closest"))
     one_of("on_failure", on_failure, ("warn", "raise", "ignore"))
     arrays = {"Q": Q, "p": p, "G": G, "h": h, "A": A, "b": b, "lb": lb, "ub": ub}
-    given = check(arrays, backend)
+    prices = price_arguments(soft, arrays)
+    given = check(arrays | prices, backend)
     if not (isinstance(verbose, bool) or callable(verbose)):
         raise TypeError(f"verbose={verbose!r}: expected True, False or a callable")
     if warm_start is not None and not isinstance(warm_start, Solution):
@@ -139,18 +150,28 @@ def solve_qp(
     settings = settings_.checked(tol, max_iter, given.dtype, report)
     with given.at_work():
         weights = None if infeasible == "report" else check_weights(given, shift_weights or {})
-        problem = build(given)
-        warm = None if warm_start is None else nearby_point(problem, warm_start)
-        found = run(problem, warm, settings)
-        fields = found.fields
-        engine: Engine | ClosestEngine
-        engine = Engine(problem, fields["status"], found.kept, found.proofs)
-        if weights is not None or not found.solved:
-            fields, engine = _classified(problem, found, weights, settings)
+        if prices:
+            solve = partial(_solve, settings=settings)
+            fields, engine, solved = solve_soft(given, warm_start, weights, solve)
+        else:
+            problem = build(given)
+            warm = None if warm_start is None else nearby_point(problem, warm_start)
+            fields, engine, solved = _solve(problem, warm, weights, settings)
         solution = Solution(**{k: given.give(v) for k, v in fields.items()}, _engine=engine)
-        if not found.solved:
-            _tell(problem, fields["status"], solution, on_failure)
+        if not solved:
+            _tell(given, fields["status"], solution, on_failure)
     return solution
+
+
+def _solve(
+    problem: Problem, warm: Point | None, weights: dict[str, Array] | None, settings: Settings
+) -> tuple[dict[str, Array], Derivatives, bool]:
+    """Return the fields of a solution, its derivatives, and True if all elements are solved."""
+    found = run(problem, warm, settings)
+    if weights is not None or not found.solved:
+        return *_classified(problem, found, weights, settings), found.solved
+    engine = Engine(problem, found.fields["status"], found.kept, found.proofs)
+    return found.fields, engine, True
 
 
 def _stalled(fields: dict[str, Array]) -> Array:  # (B,) bool
@@ -202,14 +223,14 @@ def _with_proofs(
     return fields, Engine(problem, status, found.kept, proofs), known
 
 
-def _tell(problem: Problem, status: Array, solution: Solution, on_failure: str) -> None:
+def _tell(given: Given, status: Array, solution: Solution, on_failure: str) -> None:
     """Report the number and places of unsolved elements in one warning or error."""
     if on_failure == "ignore":
         return
     failed = namespace(status).nonzero(status > int(Status.ALMOST_SOLVED))[0]
     if not failed.shape[0]:
         return
-    message = describe_failures([(int(i), int(status[i])) for i in failed], problem.given.batch)
+    message = describe_failures([(int(i), int(status[i])) for i in failed], given.batch)
     if on_failure == "raise":
         raise SolveError(message, solution)
     warnings.warn(message, SolveWarning, stacklevel=_callers_level())

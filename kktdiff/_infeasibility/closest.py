@@ -6,8 +6,8 @@ Two QPs, one after the other. The first finds the least shift of the right-hand 
                                      -x - t_lb <= -lb,   x - t_ub <= ub,
 
 with positive weights W: always feasible, t unique. Its optimality says ``t = lam/w`` for each
-row, so t is no unknown of its own: the rows are *compliant*, they give way by lam/w. The second is the
-given QP with the shifts added. A row that had to be shifted holds with equality at every point
+row, so t is no unknown of its own: the rows are *compliant*, they give way by lam/w. The second is
+the given QP with the shifts added. A row that had to be shifted holds with equality at every point
 that the shifts admit, so the second QP has it as an equality, and the rest has an interior.
 Both are differentiable, and so is the one after the other. (The idea of ProxQP's closest feasible
 QP, Bambade et al. 2023.)

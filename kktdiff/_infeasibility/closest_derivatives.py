@@ -13,7 +13,8 @@ from kktdiff._infeasibility.auxiliary import Data
 from kktdiff._infeasibility.closest import Repaired, second_arguments
 from kktdiff._inputs import CORE
 from kktdiff._problem import Problem, at_work
-from kktdiff._sensitivity.derivatives import OUTPUTS, Engine
+from kktdiff._sensitivity.arguments import OUTPUTS, flat_cotangents, flat_tangents
+from kktdiff._sensitivity.derivatives import Engine
 from kktdiff._typing import Array
 
 Options = dict[str, Any]
@@ -44,7 +45,9 @@ class ClosestEngine:
     ) -> dict[str, Array | None]:
         """Return the gradients by input name, in the inputs' shapes; of `wrt` only if given."""
         total = self.main.vjp(cotangents, mode, smoothing, wrt)
-        flat = {name: v[..., 0] for name, v in self.main.flat_cotangents(cotangents).items()}
+        flat = {
+            name: v[..., 0] for name, v in flat_cotangents(self.problem.given, cotangents).items()
+        }
         g = {name: take(v, self.index) for name, v in flat.items()}
         g |= {"objective": g["objective"][:, 0]} if "objective" in g else {}
         if not g:
@@ -67,7 +70,7 @@ class ClosestEngine:
     ) -> dict[str, Array]:
         """Return the tangents by output name, in the outputs' shapes."""
         total = self.main.jvp(tangents, mode, smoothing)
-        flat = self.main.flat_tangents(tangents)
+        flat = flat_tangents(self.problem.given, tangents)
         xp = namespace(self.index)
         data = self.repaired.data
         d: Data = {name: None if v is None else xp.zeros_like(v) for name, v in data.items()}

@@ -9,23 +9,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
-from typing import Any
 
-from kktdiff import backends
 from kktdiff._arrays import namespace, spread, take_shared
-from kktdiff._inputs import CORE, Given
+from kktdiff._inputs import CORE, DIMENSIONS
 from kktdiff._interior_point.compiled import KeptGroup
 from kktdiff._interior_point.residuals import multipliers
 from kktdiff._problem import Problem, at_work
 from kktdiff._records import Point
 from kktdiff._sensitivity import first_order, second_order
+from kktdiff._sensitivity.arguments import OUTPUTS, flat_cotangents, flat_tangents
 from kktdiff._sensitivity.central_path import on_central_path
 from kktdiff._sensitivity.diagnostics import certificate, diagnostics
 from kktdiff._sensitivity.first_order import Adjoint, Cotangents, Tangent
 from kktdiff._settings import one_of
 from kktdiff._typing import Array
 
-OUTPUTS = {"x": "n", "s": "m", "lam": "m", "nu": "k", "lam_lb": "n", "lam_ub": "n", "objective": ""}
 MODES = ("exact", "smoothed", "least_squares")
 SMOOTHING = 1e-4  # barrier parameter where none is given
 
@@ -51,7 +49,7 @@ class Engine:
         wrt: tuple[str, ...] | None = None,
     ) -> dict[str, Array | None]:
         """Return the gradients by input name, in the inputs' shapes; of `wrt` only if given."""
-        g = Cotangents(**self.flat_cotangents(cotangents))
+        g = Cotangents(**flat_cotangents(self.problem.given, cotangents))
         backend = self.problem.given.backend
         pieces, groups = self._wanted(wrt), self._groups(mode, smoothing)
         for group in groups if any(v is not None for v in g) else ():
@@ -67,7 +65,7 @@ class Engine:
         self, tangents: dict[str, Array | None], mode: str, smoothing: float | None
     ) -> dict[str, Array]:
         """Return the tangents by output name, in the outputs' shapes."""
-        d = self.flat_tangents(tangents)
+        d = flat_tangents(self.problem.given, tangents)
         groups = self._groups(mode, smoothing)
         return self._outputs([(g, self._tangent(g, _of(d, g), mode)) for g in groups])
 
@@ -80,7 +78,10 @@ class Engine:
         wrt: tuple[str, ...] | None = None,
     ) -> dict[str, Array | None]:
         """Differentiate the gradients of `vjp` along `tangents`, in the inputs' shapes."""
-        g, d = Cotangents(**self.flat_cotangents(cotangents)), self.flat_tangents(tangents)
+        g, d = (
+            Cotangents(**flat_cotangents(self.problem.given, cotangents)),
+            flat_tangents(self.problem.given, tangents),
+        )
         backend, flat = self.problem.given.backend, mode == "least_squares"
         pieces, groups = self._wanted(wrt), self._at_solution(mode)
         for group in groups if any(v is not None for v in g) else ():
@@ -108,7 +109,7 @@ class Engine:
         self, first: dict[str, Array | None], second: dict[str, Array | None], mode: str
     ) -> dict[str, Array]:
         """Differentiate the tangents of `jvp` along `first` in the direction `second`."""
-        d, e = self.flat_tangents(first), self.flat_tangents(second)
+        d, e = flat_tangents(self.problem.given, first), flat_tangents(self.problem.given, second)
         backend, flat = self.problem.given.backend, mode == "least_squares"
         found = []
         for group in self._at_solution(mode):
@@ -158,7 +159,7 @@ class Engine:
         if isinstance(wrt, str):
             raise TypeError(f"wrt={wrt!r}: expected a tuple of names, as in ({wrt!r},)")
         for name in wrt or ():
-            one_of("wrt", name, tuple(CORE))
+            one_of("wrt", name, tuple(DIMENSIONS))
         return {name: [] for name in self.inputs if wrt is None or name in wrt}
 
     def _folded(self, pieces: dict[str, Pieces]) -> dict[str, Array | None]:
@@ -236,51 +237,7 @@ class Engine:
         length = self.problem.length if length is None else length
         return spread(pieces, tail, length, self.problem.qp.p)
 
-    def flat_cotangents(self, cotangents: dict[str, Array | None]) -> dict[str, Array]:
-        """Check the cotangents and flatten their batch: each (B, size, 1), None left out."""
-        given = self.problem.given
-        flat = {}
-        for name, array in cotangents.items():
-            if name not in OUTPUTS:
-                one_of("cotangent", name, tuple(OUTPUTS))
-            if array is None:
-                continue
-            shape = (*given.batch, *self.shape(OUTPUTS[name]))
-            array = _checked("cotangent", name, array, shape, given)
-            size = math.prod(self.shape(OUTPUTS[name]))
-            flat[name] = given.receive(array, (self.problem.length, size, 1))
-        return flat
-
-    def flat_tangents(self, tangents: dict[str, Array | None]) -> dict[str, Array]:
-        """Check the tangents and flatten their batch: each (B or 1, ...), None left out."""
-        given = self.problem.given
-        flat = {}
-        for name, array in tangents.items():
-            one_of("tangent", name, tuple(CORE))
-            if array is None:
-                continue
-            own = given.arrays[name]
-            if own is None:
-                raise ValueError(f"a tangent was given for {name}, which was None in the solve")
-            array = _checked("tangent", name, array, tuple(own.shape), given)
-            flat[name] = given._replace(arrays=given.arrays | {name: array}).flat(name)
-        return flat
-
 
 def _of(d: dict[str, Array], group: KeptGroup) -> dict[str, Array]:
     """Restrict a direction to a group's elements."""
     return {name: take_shared(v, group.index) for name, v in d.items()}
-
-
-def _checked(kind: str, name: str, array: Any, shape: tuple[int, ...], given: Given) -> Array:
-    array = backends.adopt(array, f"the {kind} of {name}")
-    if not given.home.owns(array):
-        raise TypeError(
-            f"the {kind} of {name} is a {type(array).__name__}: expected the array type of "
-            "the inputs"
-        )
-    if tuple(array.shape) != shape:
-        raise ValueError(
-            f"the {kind} of {name} has shape {tuple(array.shape)}: expected {shape}, as {name} has"
-        )
-    return array

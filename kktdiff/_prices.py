@@ -1,0 +1,64 @@
+"""The prices of soft rows: checked."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from kktdiff._arrays import namespace
+from kktdiff._inputs import PRICES, Given
+from kktdiff._typing import Array
+
+
+def by_name(values: Mapping[str, Any] | None, what: str = "soft") -> dict[str, Any]:
+    """Return what is given for right-hand sides under the names of their prices, such as soft_h.
+
+    Raises
+    ------
+    TypeError
+        Not a dict.
+    ValueError
+        Not a right-hand side.
+    """
+    if values is None:
+        return {}
+    if not isinstance(values, Mapping):
+        raise TypeError(f"{what}={values!r:.60}: expected a dict of prices by right-hand side")
+    for side in values:
+        if f"soft_{side}" not in PRICES:
+            raise ValueError(f"{what} has {side!r}: expected some of 'h', 'b', 'lb', 'ub'")
+    return {f"soft_{side}": value for side, value in values.items() if value is not None}
+
+
+def price_arguments(
+    soft: Mapping[str, Array | float | None] | None, arrays: dict[str, Array | None]
+) -> dict[str, Any]:
+    """Return the prices by the names of `PRICES`, those that are there.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `by_name`; or a price of a right-hand side that was not given.
+    """
+    prices = by_name(soft)
+    for name in prices:
+        side = name.removeprefix("soft_")
+        if arrays[side] is None:
+            raise ValueError(f"soft has {side!r}, but {side} is None: pass {side}, or no price")
+    return prices
+
+
+def check_prices(given: Given) -> None:
+    """Raise a ValueError that names the first price that is not positive; NaN is no wrong call."""
+    for name in PRICES:
+        price = given.flat(name) if name in given.arrays else None
+        if price is None:
+            continue
+        xp = namespace(price)
+        if not bool(xp.any(price <= 0)):
+            continue
+        place = tuple(int(i[0]) for i in xp.nonzero(price <= 0))
+        place = place if given.batch and name not in given.shared else place[1:]
+        side = name.removeprefix("soft_")
+        raise ValueError(
+            f"soft[{side!r}] has a price that is not positive, at {place}: expected positive "
+            f"prices, infinite for hard rows; a row without effect has an infinite {side}"
+        )

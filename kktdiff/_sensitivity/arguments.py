@@ -1,0 +1,58 @@
+"""The caller's cotangents and tangents: checked, with their batch flattened."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from kktdiff import backends
+from kktdiff._inputs import DIMENSIONS, Given
+from kktdiff._settings import one_of
+from kktdiff._typing import Array
+
+# The core dimensions of each output, in the letters of the docs.
+OUTPUTS = {"x": "n", "s": "m", "lam": "m", "nu": "k", "lam_lb": "n", "lam_ub": "n", "objective": ""}
+
+
+def flat_cotangents(
+    given: Given, cotangents: Mapping[str, Array | None], outputs: Mapping[str, str] = OUTPUTS
+) -> dict[str, Array]:
+    """Check the cotangents and flatten their batch: each (B, size, 1), None left out."""
+    flat = {}
+    for name, array in cotangents.items():
+        if name not in outputs:
+            one_of("cotangent", name, tuple(outputs))
+        if array is None:
+            continue
+        shape = tuple(given.sizes[letter] for letter in outputs[name])
+        array = _checked("cotangent", name, array, (*given.batch, *shape), given)
+        flat[name] = given.receive(array, (given.length, math.prod(shape), 1))
+    return flat
+
+
+def flat_tangents(given: Given, tangents: Mapping[str, Array | None]) -> dict[str, Array]:
+    """Check the tangents and flatten their batch: each (B or 1, ...), None left out."""
+    flat = {}
+    for name, array in tangents.items():
+        one_of("tangent", name, tuple(DIMENSIONS))
+        if array is None:
+            continue
+        own = given.arrays.get(name)
+        if own is None:
+            raise ValueError(f"a tangent was given for {name}, which was None in the solve")
+        array = _checked("tangent", name, array, tuple(own.shape), given)
+        flat[name] = given._replace(arrays=given.arrays | {name: array}).flat(name)
+    return flat
+
+
+def _checked(kind: str, name: str, array: Any, shape: tuple[int, ...], given: Given) -> Array:
+    array = backends.adopt(array, f"the {kind} of {name}")
+    if not given.home.owns(array):
+        raise TypeError(
+            f"the {kind} of {name} is a {type(array).__name__}: expected the array type of "
+            "the inputs"
+        )
+    if tuple(array.shape) != shape:
+        raise ValueError(
+            f"the {kind} of {name} has shape {tuple(array.shape)}: expected {shape}, as {name} has"
+        )
+    return array

@@ -1,0 +1,119 @@
+"""The form of the problem with slack variables: which entries are soft, and where things stand."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from kktdiff._arrays import concat, namespace, take, taken
+from kktdiff._inputs import DIMENSIONS, PRICES, Given
+from kktdiff._settings import INFINITE
+from kktdiff._typing import Array
+
+SIDES = ("h", "lb", "ub", "b")  # in the order of their slacks
+
+
+class Side(NamedTuple):
+    """The soft entries of a right-hand side."""
+
+    mask: Array  # (size,) bool: the soft ones
+    places: Array  # (c,): where they stand
+    ranks: Array  # (size,): which of them an entry is; 0 for a hard one
+    slack: int  # the column of the first one's slack
+    row: int  # the first one's row in the G of the problem with slacks, if it is a bound
+
+    @property
+    def soft(self) -> int:
+        """Number of soft entries, c."""
+        return int(self.places.shape[0])
+
+    def gather(self, v: Array) -> Array:  # (B, size, ...) -> (B, c, ...)
+        """Return the soft entries of `v`."""
+        return namespace(v).take(v, self.places, axis=1)
+
+    def scatter(
+        self, v: Array, hard: Array | float = 0.0
+    ) -> Array:  # (B, c, ...) -> (B, size, ...)
+        """Return `v` at the places of the soft entries, and `hard` elsewhere."""
+        xp, size = namespace(v), self.mask.shape[0]
+        if not v.shape[1]:
+            return xp.zeros((v.shape[0], size, *v.shape[2:]), dtype=v.dtype, device=v.device) + hard
+        mask = xp.reshape(self.mask, (size, *(1,) * (v.ndim - 2)))
+        return xp.where(mask, xp.take(v, self.ranks, axis=1), hard)
+
+
+class Layout(NamedTuple):
+    """The form of the problem with slacks, the same for all elements of a part of the batch.
+
+    The slacks are the last variables, q of them. Each stands in one row alone: those of "h", "lb"
+    and "ub" with -1 in the row of their inequality; those of "b" are two for each soft row of A,
+    first all with -1, then all with 1. The soft bounds are the last rows of G.
+    """
+
+    sizes: tuple[int, int, int]  # n, m, k of the given problem
+    sides: dict[str, Side]  # of the right-hand sides that have prices, in the order of SIDES
+
+    @property
+    def slacks(self) -> int:
+        """Number of slack variables, q."""
+        return sum(side.soft * (1 + (name == "b")) for name, side in self.sides.items())
+
+    @property
+    def bound_rows(self) -> int:
+        """Number of soft bounds."""
+        return sum(self.sides[name].soft for name in ("lb", "ub") if name in self.sides)
+
+
+class Part(NamedTuple):
+    """Elements of the batch whose problems have the same form."""
+
+    index: Array  # (b,): their places in the flat batch
+    data: dict[str, Array | None]  # the arguments by name, each (b or 1, ...)
+    layout: Layout
+
+
+def parts(given: Given) -> Iterator[Part]:
+    """Split the batch by the form of the problem with slacks.
+
+    The form that an element is solved in depends on itself alone, never on its batch.
+    """
+    data = {name: given.flat(name) for name in DIMENSIONS if name in given.arrays}
+    masks = [_soft_entries(data, side) for side in SIDES if data.get(f"soft_{side}") is not None]
+    mask = concat(masks, axis=1)
+    xp = namespace(mask)
+    left = xp.arange(given.length, device=mask.device)
+    if mask.shape[0] == 1 or bool(xp.all(mask == mask[:1, :])):
+        yield Part(left, data, _layout(given, xp.any(mask, axis=0)))
+        return
+    while left.shape[0]:
+        own = mask[int(left[0]), :]
+        same = xp.all(take(mask, left) == own, axis=1)
+        index = take(left, xp.nonzero(same)[0])
+        some = dict(zip(data, taken(data.values(), index, shared=True), strict=True))
+        yield Part(index, some, _layout(given, own))
+        left = take(left, xp.nonzero(~same)[0])
+
+
+def _soft_entries(data: dict[str, Array | None], side: str) -> Array:  # (B or 1, size) bool
+    """Return True where a limit has a finite price, or one that is no number."""
+    price: Array = data[f"soft_{side}"]
+    limit: Array = data[side]
+    xp = namespace(price)
+    soft = ~(price >= INFINITE)
+    if side == "b":
+        return soft
+    absent = -limit >= INFINITE if side == "lb" else limit >= INFINITE
+    return xp.isnan(price) | (soft & ~absent)
+
+
+def _layout(given: Given, mask: Array) -> Layout:
+    """Count the slacks of the soft entries `mask`, those of all right-hand sides with prices."""
+    xp, n, m = namespace(mask), given.sizes["n"], given.sizes["m"]
+    sides, first, slack, row = {}, 0, n, m
+    for name in SIDES:
+        if given.arrays.get(f"soft_{name}") is None:
+            continue
+        soft = mask[first : first + given.sizes[PRICES[f"soft_{name}"]]]
+        ranks = xp.where(soft, xp.cumulative_sum(xp.astype(soft, xp.int64)) - 1, 0)
+        side = sides[name] = Side(soft, xp.nonzero(soft)[0], ranks, slack, row)
+        first, slack = first + soft.shape[0], slack + side.soft
+        row += side.soft if name in ("lb", "ub") else 0
+    return Layout((n, m, given.sizes["k"]), sides)

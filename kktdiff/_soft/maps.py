@@ -18,51 +18,39 @@ Found = Callable[[str], Array | None]  # the same of the problem with slacks, by
 
 def output(layout: Layout, name: str, found: Found) -> Array:
     """Return an output, (B, size, ...), from those of the problem with slacks."""
-    n, m, _ = layout.sizes
-    if name in VIOLATIONS:
-        name = name.removeprefix("violation_")
-        return layout.sides[name].scatter(_of_slacks(layout.sides[name], name, found("x")))
-    if name in ("lam_lb", "lam_ub"):
-        hard: Array = found(name)[:, :n, ...]  # type: ignore[index]
-        side = layout.sides.get(name.removeprefix("lam_"))
+    n, m, k = layout.sizes
+    what, _, side_name = name.rpartition("_")
+    side = layout.sides.get(side_name)
+    if what == "violation":
+        return layout.sides[side_name].scatter(_of_slacks(layout, side_name, found("x"), -1.0))
+    if what == "lam":
+        hard = _block(found(name), n)
         return hard if side is None else side.scatter(_rows(side, found("lam")), hard)
-    if name.startswith("shift_"):
-        return _shift(layout, name.removeprefix("shift_"), found)
+    if what == "shift":
+        if found(name) is None:  # all bounds are soft
+            return namespace(hard := _block(found("x"), n)).zeros_like(hard)
+        shift = _block(found(name), {"h": m, "b": k}.get(side_name, n))
+        return shift if side is None else namespace(shift).where(side.mask, 0.0, shift)
     own: Array = found(name)
     size = {"x": n, "s": m, "lam": m}.get(name)
-    return own if size is None else own[:, :size, ...]
-
-
-def _shift(layout: Layout, name: str, found: Found) -> Array:
-    """Return the shift of a right-hand side, zero where it is soft."""
-    (n, m, k), own = layout.sizes, found(f"shift_{name}")
-    if own is None:
-        return namespace(found("x")).zeros_like(found("x"))[:, :n]
-    own = own[:, : {"h": m, "b": k}.get(name, n)]
-    side = layout.sides.get(name)
-    return own if side is None else namespace(own).where(side.mask, 0.0, own)
+    return own if size is None else _block(own, size)
 
 
 def gradient(layout: Layout, name: str, found: Found) -> Array:
     """Return the gradient of an input, (B or 1, ...), from those of the problem with slacks."""
-    n, m, _ = layout.sizes
+    n, m, k = layout.sizes
     if name.startswith("soft_"):
-        name = name.removeprefix("soft_")
-        return layout.sides[name].scatter(_of_slacks(layout.sides[name], name, found("p"), 1.0))
-    own = found(name)
-    if name in ("lb", "ub"):
-        side = layout.sides.get(name)
-        if side is None:
-            return own[:, :n]  # type: ignore[index]
-        rows = _rows(side, found("h")) if side.soft else own[:, :0]  # type: ignore[index]
-        hard = 0.0 if own is None else own[:, :n]
-        return side.scatter(-rows if name == "lb" else rows, hard)
-    assert own is not None
-    if name == "Q":
-        return own[:, :n, :n]
-    if name in ("G", "A"):
-        return own[:, : m if name == "G" else own.shape[1], :n]
-    return own[:, : {"p": n, "h": m}.get(name, own.shape[1])]
+        side_name = name.removeprefix("soft_")
+        return layout.sides[side_name].scatter(_of_slacks(layout, side_name, found("p"), 1.0))
+    own, side = found(name), layout.sides.get(name)
+    if name not in ("lb", "ub") or side is None:
+        sizes = {"Q": (n, n), "G": (m, n), "A": (k, n), "h": (m,), "b": (k,)}
+        return _block(own, *sizes.get(name, (n,)))
+    hard = 0.0 if own is None else _block(own, n)
+    if not side.soft:
+        return _block(own, n)
+    rows = _rows(side, found("h"))
+    return side.scatter(-rows if name == "lb" else rows, hard)
 
 
 def cotangents(layout: Layout, g: dict[str, Array], like: Array) -> dict[str, Array]:
@@ -97,15 +85,22 @@ def cotangents(layout: Layout, g: dict[str, Array], like: Array) -> dict[str, Ar
     return out
 
 
-def _of_slacks(side: Side, name: str, v: Array | None, other: float = -1.0) -> Array:
-    """Return the part of `v` that belongs to the slacks, the second ones of "b" times `other`."""
+def _of_slacks(layout: Layout, name: str, v: Array | None, second: float) -> Array:
+    """Return the part of `v` for the slacks of a side, the second ones of "b" times `second`."""
     assert v is not None
-    middle, end = side.slack + side.soft, side.slack + 2 * side.soft
-    first = v[:, side.slack : middle, ...]
-    return first + other * v[:, middle:end, ...] if name == "b" else first
+    first, count = layout.sides[name].slack, layout.sides[name].soft
+    own = v[:, first : first + count, ...]
+    return own + second * v[:, first + count : first + 2 * count, ...] if name == "b" else own
 
 
 def _rows(side: Side, v: Array | None) -> Array:
     """Return the part of `v` that belongs to the rows of soft bounds."""
     assert v is not None
     return v[:, side.row : side.row + side.soft, ...]
+
+
+def _block(v: Array | None, *sizes: int) -> Array:
+    """Return the first entries of `v` along the axes after the batch's, in memory of their own."""
+    assert v is not None
+    part = v[(slice(None), *(slice(size) for size in sizes), ...)]
+    return namespace(v).asarray(part, copy=True)

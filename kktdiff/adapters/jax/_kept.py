@@ -18,6 +18,7 @@ import numpy as np
 import kktdiff
 from kktdiff import backends
 from kktdiff._typing import Array
+from kktdiff.adapters._fields import arguments
 
 DIAGNOSTICS = tuple(field.name for field in dataclasses.fields(kktdiff.Diagnostics))
 REPORTS = ("status", "solved", "iterations", "primal_residual", "dual_residual", "duality_gap")
@@ -107,7 +108,9 @@ def _derivative(
     how: Any = {"gradient": call.gradient}
     if len(given) == 1:
         how["smoothing"] = call.smoothing
-        return solution.jvp(**d[0], **how) if g is None else solution.vjp(**g, **how, wrt=wanted)
+        if g is None:
+            return solution.jvp(**arguments(d[0]), **how)
+        return solution.vjp(**g, **how, wrt=wanted)
     return solution.second_jvp(*d, **how) if g is None else solution.hvp(g, *d, **how, wrt=wanted)
 
 
@@ -148,7 +151,7 @@ def _solved(call: Call, inputs: Arrays) -> kktdiff.Solution:
         weights, Q = options["shift_weights"].arrays, inputs["Q"]
         receive = backends.for_array(Q).receive  # to where the inputs are
         options["shift_weights"] = {k: receive(v, v.dtype, Q) for k, v in weights.items()}
-    return kktdiff.solve_qp(**inputs, **options)
+    return kktdiff.solve_qp(**arguments(inputs), **options)
 
 
 def _keep(number: int, new: _Kept) -> None:

@@ -25,7 +25,7 @@ from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching
 
-from kktdiff.adapters._fields import CORE, FLOATS
+from kktdiff.adapters._fields import CORE, floats
 from kktdiff.adapters.jax import _kept as kept
 from kktdiff.adapters.jax._batching import form_rule, report_rule, solve_rule
 from kktdiff.adapters.jax._calls import register
@@ -112,9 +112,10 @@ def _solve_jvp(primals: Any, tangents: Any, *, names: Names, call: Call, keep: N
     keep = _union(keep, moved)
     out = solve_p.bind(*primals, names=names, call=call, keep=keep)
     by = {"names": names, "call": call, "keep": keep, "rows": 0}
-    how = {"spaces": (("in", moved),), "result": ("out", FLOATS)}
+    outputs = floats(names)
+    how = {"spaces": (("in", moved),), "result": ("out", outputs)}
     dots = form_p.bind(out[-1], *primals, *d, **by, **how)
-    return out, [*dots, *map(_zero, out[len(FLOATS) :])]
+    return out, [*dots, *map(_zero, out[len(outputs) :])]
 
 
 def _form_jvp(primals: Any, tangents: Any, **how: Any) -> Any:
@@ -190,7 +191,7 @@ def fields_of(names: Names, call: Call) -> Names:
     """Return the names of the fields that the solve returns."""
     closest = dict(call.options).get("infeasible") == "closest"
     shifts = [f"shift_{v}" for v in ("h", "b", "lb", "ub") if closest and v in names]
-    return (*FLOATS, *REPORTS, *shifts)
+    return (*floats(names), *REPORTS, *shifts)
 
 
 def output_shapes(inputs: Any, names: Names) -> dict[str, tuple[int, ...]]:
@@ -200,7 +201,8 @@ def output_shapes(inputs: Any, names: Names) -> dict[str, tuple[int, ...]]:
     n, m, k = (shapes.get(name, (0,))[-1] for name in ("p", "h", "b"))
     tails: dict[str, tuple[int, ...]] = {"x": (n,), "s": (m,), "lam": (m,), "nu": (k,)}
     tails |= {"lam_lb": (n,), "lam_ub": (n,)} | dict.fromkeys(("objective", *REPORTS), ())
-    tails |= {"shift_h": (m,), "shift_b": (k,), "shift_lb": (n,), "shift_ub": (n,)}
+    for what in ("shift", "violation"):
+        tails |= {f"{what}_h": (m,), f"{what}_b": (k,), f"{what}_lb": (n,), f"{what}_ub": (n,)}
     return {name: (*batch, *tail) for name, tail in tails.items()}
 
 

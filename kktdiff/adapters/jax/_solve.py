@@ -1,5 +1,6 @@
 """`solve_qp` on JAX arrays."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import numpy as np
 from jax import Array
 
 import kktdiff
-from kktdiff.adapters._fields import CORE
+from kktdiff.adapters._fields import CORE, arguments, prices
 from kktdiff.adapters.jax._kept import Call, Weights
 from kktdiff.adapters.jax._primitives import fields_of, solve_p
 
@@ -17,8 +18,8 @@ from kktdiff.adapters.jax._primitives import fields_of, solve_p
 class Solution(NamedTuple):
     """The solution of a batch of QPs, as JAX arrays; the fields are those of `kktdiff.Solution`.
 
-    x, s, lam, nu, lam_lb, lam_ub and the objective are differentiable, twice, with respect to all
-    inputs. A solution is a pytree: it may leave `jax.jit` and `jax.vmap` whole.
+    x, s, lam, nu, lam_lb, lam_ub, the objective and the violations are differentiable, twice, with
+    respect to all inputs. A solution is a pytree: it may leave `jax.jit` and `jax.vmap` whole.
     """
 
     x: Array  # (..., n)
@@ -38,6 +39,10 @@ class Solution(NamedTuple):
     shift_b: Array | None = None
     shift_lb: Array | None = None
     shift_ub: Array | None = None
+    violation_h: Array | None = None
+    violation_b: Array | None = None
+    violation_lb: Array | None = None
+    violation_ub: Array | None = None
 
 
 def solve_qp(
@@ -52,6 +57,7 @@ def solve_qp(
     *,
     gradient: str = "exact",
     smoothing: float | None = None,
+    soft: Mapping[str, Array | float | None] | None = None,
     warm_start: Any = None,
     shift_weights: dict[str, Array] | None = None,
     **options: Any,
@@ -75,6 +81,8 @@ def solve_qp(
         What to differentiate, as in `kktdiff.Solution.vjp`.
     smoothing : float, optional
         The barrier parameter of "smoothed".
+    soft : dict of str to array or number, optional
+        The prices of violating rows, as in `kktdiff.solve_qp`; arrays are differentiable inputs.
     warm_start : Solution or kktdiff.Solution, optional
         The solution of a nearby problem of the same shapes; in compiled code a constant.
     shift_weights : dict of str to array, optional
@@ -105,7 +113,7 @@ def solve_qp(
     Array([-1.,  0.], dtype=float32)
     """
     given = {"Q": Q, "p": p, "G": G, "h": h, "A": A, "b": b, "lb": lb, "ub": ub}
-    options |= {"warm_start": warm_start, "shift_weights": shift_weights}
+    options |= {"soft": soft, "warm_start": warm_start, "shift_weights": shift_weights}
     arrays, call = checked(given, options, gradient, smoothing)
     names = tuple(arrays)
     out = solve_p.bind(*arrays.values(), names=names, call=call, keep=())
@@ -116,6 +124,7 @@ def checked(
     given: dict[str, Any], options: dict[str, Any], gradient: str, smoothing: float | None
 ) -> tuple[dict[str, Any], Call]:
     """Return the given arrays and the options, if `kktdiff.solve_qp` accepts them."""
+    given = given | prices(options.pop("soft", None), given, _full)
     arrays = {name: _array(name, v) for name, v in given.items() if v is not None}
     warm_start, shift_weights = options.pop("warm_start", None), options.pop("shift_weights", None)
     _check_gradient(gradient, smoothing)
@@ -135,6 +144,15 @@ def _array(name: str, value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return jnp.asarray(value)
     raise TypeError(f"{name} is a {type(value).__name__}: expected a jax.Array")
+
+
+def _full(name: str, price: Any, side: Any) -> Any:
+    """Return one price as an array, (size,); gradients flow through."""
+    if not isinstance(side, jax.Array | np.ndarray):
+        return price
+    kind = jnp.asarray(side).dtype
+    one = jnp.asarray(price, dtype=kind) if isinstance(price, int | float) else price
+    return jnp.broadcast_to(_array(name, one), side.shape[-1:])
 
 
 def _on_host(warm_start: Any) -> Any:
@@ -160,7 +178,7 @@ def _check(shapes: tuple[tuple[str, tuple[int, ...], Any], ...], options: Any) -
     for (name, shape, dtype), lead in zip(shapes, leads, strict=True):
         value = np.array(np.nan if dtype.kind == "f" else 0).astype(dtype)
         data[name] = np.broadcast_to(value, shape[len(lead) :])
-    kktdiff.solve_qp(**data, **dict(options) | {"on_failure": _how(options)})
+    kktdiff.solve_qp(**arguments(data), **dict(options) | {"on_failure": _how(options)})
 
 
 def _how(options: Any) -> Any:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 import kktdiff
-from kktdiff.adapters._fields import CORE, FLOATS, INPUTS
+from kktdiff.adapters._fields import CORE, INPUTS, arguments, floats
 from kktdiff.adapters.torch._exchange import on_stream, to_array, to_tensor
 from kktdiff.adapters.torch._functions import REPORTS
 
@@ -24,7 +24,7 @@ _numbers, _lock = itertools.count(), threading.Lock()
 
 
 def solve(inputs: list[Tensor | None], options: dict[str, Any]) -> list[Tensor]:
-    """The fields of FLOATS and REPORTS, in code that is being compiled."""
+    """The floats and REPORTS, in code that is being compiled."""
     given = [(name, t) for name, t in zip(INPUTS, inputs, strict=True) if t is not None]
     text = ", ".join(f"{name!r}: {value!r}" for name, value in options.items())
     return _solve([t for _, t in given], " ".join(name for name, _ in given), text)[:-1]
@@ -39,7 +39,8 @@ def _solve(inputs: list[Tensor], names: str, options: str) -> list[Tensor]:
             _solutions[number] = solution
             while len(_solutions) > _KEPT:
                 _solutions.popitem(last=False)
-        fields = [to_tensor(getattr(solution, name)).clone() for name in (*FLOATS, *REPORTS)]
+        there = (*floats(names.split()), *REPORTS)
+        fields = [to_tensor(getattr(solution, name)).clone() for name in there]
     return [*fields, torch.tensor(number, device="cpu")]  # whatever the default device is
 
 
@@ -49,9 +50,13 @@ def _(inputs: list[Tensor], names: str, options: str) -> list[Tensor]:
     p = by_name["p"]
     batch = torch.broadcast_shapes(*(t.shape[: t.ndim - CORE[n]] for n, t in by_name.items()))
     n, m, k = (by_name[v].shape[-1] if v in by_name else 0 for v in ("p", "h", "b"))
-    tails = [(n,), (m,), (m,), (k,), (n,), (n,), (), (), (), (), (), (), ()]
-    kinds = [p.dtype] * 7 + [torch.int64, torch.bool, torch.int64] + [p.dtype] * 3
-    fields = [p.new_empty((*batch, *t), dtype=d) for t, d in zip(tails, kinds, strict=True)]
+    tails = {"x": (n,), "s": (m,), "lam": (m,), "nu": (k,), "lam_lb": (n,), "lam_ub": (n,)}
+    tails |= {"violation_h": (m,), "violation_b": (k,), "violation_lb": (n,), "violation_ub": (n,)}
+    kinds = {"status": torch.int64, "solved": torch.bool, "iterations": torch.int64}
+    fields = [
+        p.new_empty((*batch, *tails.get(v, ())), dtype=kinds.get(v, p.dtype))
+        for v in (*floats(by_name), *REPORTS)
+    ]
     return [*fields, torch.empty((), dtype=torch.int64, device="cpu")]
 
 
@@ -95,7 +100,7 @@ def _(
 def _solved(inputs: list[Tensor], names: str, options: str) -> kktdiff.Solution:
     how = {k: v for k, v in _read(options).items() if k not in ("gradient", "smoothing")}
     arrays: dict[str, Any] = dict(zip(names.split(), map(to_array, inputs), strict=True))
-    return kktdiff.solve_qp(**arrays, **how)
+    return kktdiff.solve_qp(**arguments(arrays), **how)
 
 
 def _read(options: str) -> dict[str, Any]:
@@ -109,8 +114,9 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
 
 def _backward(ctx: Any, grads: list[Tensor | None]) -> Any:
     number, *inputs = ctx.saved_tensors
-    found = [(name, g) for name, g in zip(FLOATS, grads, strict=False) if g is not None]
     names = ctx.names.split()
+    pairs = zip(floats(names), grads, strict=False)
+    found = [(name, g) for name, g in pairs if g is not None]
     if not found:
         return [None] * len(inputs), None, None
     outputs = " ".join(name for name, _ in found)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 import kktdiff
-from kktdiff.adapters._fields import FLOATS, INPUTS
+from kktdiff.adapters._fields import INPUTS, arguments
 from kktdiff.adapters.torch._exchange import (
     Tensors,
     on_stream,
@@ -29,7 +29,7 @@ from kktdiff.adapters.torch._vmap import derivative_rule, solve_rule
 
 REPORTS = ("status", "solved", "iterations", "primal_residual", "dual_residual", "duality_gap")
 SHIFTS = ("shift_h", "shift_b", "shift_lb", "shift_ub")
-N, M = len(INPUTS), len(FLOATS)
+N = len(INPUTS)
 
 Names = tuple[str, ...]
 
@@ -39,6 +39,7 @@ class Call:
     """Arguments of a call that are not tensors. No tuple: torch.func would flatten it."""
 
     options: dict[str, Any]  # of kktdiff.solve_qp
+    floats: Names  # the outputs with derivatives
     gradient: str = "exact"
     smoothing: float | None = None
     solution: Any = field(default=None, repr=False)  # the kktdiff.Solution, once it is there
@@ -51,35 +52,35 @@ def _signed(forward: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Solve(torch.autograd.Function):
-    """(call, eight inputs) -> the fields of the solution; those of SHIFTS if there are any."""
+    """(call, INPUTS) -> the call's floats, REPORTS, and SHIFTS if there are any."""
 
     @staticmethod
     @_signed
     def forward(call: Call, *inputs: Tensor | None) -> tuple[Tensor, ...]:
         with on_stream(inputs):
-            solution = kktdiff.solve_qp(*map(to_array, inputs), **call.options)
+            solution = kktdiff.solve_qp(**arguments(_named(INPUTS, inputs)), **call.options)
             call.solution = solution
-            fields = [getattr(solution, name) for name in (*FLOATS, *REPORTS, *SHIFTS)]
+            fields = [getattr(solution, name) for name in (*call.floats, *REPORTS, *SHIFTS)]
             return tuple(to_tensor(v) for v in fields if v is not None)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         ctx.call, ctx.solution, ctx.outputs = inputs[0], inputs[0].solution, len(output)
         _keep(ctx, inputs[1:])
-        ctx.mark_non_differentiable(*output[M:])
+        ctx.mark_non_differentiable(*output[len(inputs[0].floats) :])
 
     @staticmethod
     def backward(ctx: Any, *g: Tensor | None) -> Any:
-        wanted = _asked(INPUTS, ctx.needs_input_grad[1:])
-        if not wanted or all(v is None for v in g[:M]):
+        wanted, g = _asked(INPUTS, ctx.needs_input_grad[1:]), g[: len(ctx.call.floats)]
+        if not wanted or all(v is None for v in g):
             return (None,) * (1 + N)
-        found = Vjp.apply(ctx.call, ctx.solution, wanted, *ctx.saved_tensors, *g[:M])
+        found = Vjp.apply(ctx.call, ctx.solution, wanted, *ctx.saved_tensors, *g)
         return None, *_placed(INPUTS, wanted, found)
 
     @staticmethod
     def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> Any:
         found = Jvp.apply(ctx.call, ctx.solution, (), *ctx.saved_tensors, *tangents)
-        return *found, *[None] * (ctx.outputs - M)
+        return *found, *[None] * (ctx.outputs - len(found))
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, call: Call, *inputs: Tensor | None) -> Any:
@@ -96,14 +97,14 @@ class _Derivative(torch.autograd.Function):
 
 
 class Vjp(_Derivative):
-    """Tensors: inputs, cotangents of FLOATS."""
+    """Tensors: inputs, cotangents of the floats."""
 
     @staticmethod
     @_signed
     def forward(call: Call, solution: Any, wanted: Names, *t: Tensor | None) -> Any:
         with on_stream(t):
             grads = solution.vjp(
-                **_named(FLOATS, t[N:]),
+                **_named(call.floats, t[N:]),
                 gradient=call.gradient,
                 smoothing=call.smoothing,
                 wrt=wanted,
@@ -116,7 +117,7 @@ class Vjp(_Derivative):
         need_inputs, need_g = ctx.needs_input_grad[3 : 3 + N], ctx.needs_input_grad[3 + N :]
         d = _placed(INPUTS, ctx.wanted, c)
         by_input: Any = (None,) * N
-        by_g: Any = (None,) * M
+        by_g: Any = (None,) * len(g)
         if any(v is not None for v in d):
             by_input = _hvp(ctx, _asked(INPUTS, need_inputs), inputs, g, d)
             if any(need_g):
@@ -141,16 +142,15 @@ class Vjp(_Derivative):
 
 
 class Jvp(_Derivative):
-    """Tensors: inputs, tangents of INPUTS. Gives the tangents of FLOATS."""
+    """Tensors: inputs, tangents of INPUTS. Gives the tangents of the floats."""
 
     @staticmethod
     @_signed
     def forward(call: Call, solution: Any, _: Names, *t: Tensor | None) -> Any:
         with on_stream(t):
-            moved = solution.jvp(
-                **_named(INPUTS, t[N:]), gradient=call.gradient, smoothing=call.smoothing
-            )
-            return tuple(to_tensor(getattr(moved, name)) for name in FLOATS)
+            d = arguments(_named(INPUTS, t[N:]))
+            moved = solution.jvp(**d, gradient=call.gradient, smoothing=call.smoothing)
+            return tuple(to_tensor(getattr(moved, name)) for name in call.floats)
 
     @staticmethod
     def backward(ctx: Any, *g: Tensor | None) -> Any:
@@ -195,13 +195,14 @@ class _Last(_Derivative):
 
 
 class Hvp(_Last):
-    """Tensors: inputs, cotangents of FLOATS, tangents of INPUTS. Gives gradients."""
+    """Tensors: inputs, cotangents of the floats, tangents of INPUTS. Gives gradients."""
 
     @staticmethod
     @_signed
     def forward(call: Call, solution: Any, wanted: Names, *t: Tensor | None) -> Any:
         with on_stream(t):
-            g, d = _named(FLOATS, t[N : N + M]), _named(INPUTS, t[N + M :])
+            end = N + len(call.floats)
+            g, d = _named(call.floats, t[N:end]), _named(INPUTS, t[end:])
             grads = solution.hvp(g, d, gradient=_second_mode(call), wrt=wanted)
             return tuple(to_tensor(getattr(grads, name)) for name in wanted)
 
@@ -211,7 +212,7 @@ class Hvp(_Last):
 
 
 class Second(_Last):
-    """Tensors: inputs, two directions of INPUTS. Gives the second tangents of FLOATS."""
+    """Tensors: inputs, two directions of INPUTS. Gives the second tangents of the floats."""
 
     @staticmethod
     @_signed
@@ -219,7 +220,7 @@ class Second(_Last):
         with on_stream(t):
             d, e = _named(INPUTS, t[N : 2 * N]), _named(INPUTS, t[2 * N :])
             moved = solution.second_jvp(d, e, gradient=_second_mode(call))
-            return tuple(to_tensor(getattr(moved, name)) for name in FLOATS)
+            return tuple(to_tensor(getattr(moved, name)) for name in call.floats)
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, *arguments: Any) -> Any:

@@ -1,6 +1,7 @@
 """Modules: the solve as a layer, and OptNet's layer with parameters of its own."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -42,9 +43,12 @@ class QPLayer(torch.nn.Module):
         b: Tensor | None = None,  # (..., k)
         lb: Tensor | None = None,  # (..., n)
         ub: Tensor | None = None,  # (..., n)
+        *,
+        soft: Mapping[str, Tensor | float | None] | None = None,
     ) -> Tensor:  # (..., n)
-        """The minimiser x."""
-        return solve_qp(Q, p, G, h, A, b, lb, ub, **self.options).x
+        """The minimiser x; prices `soft` take the place of those among the options."""
+        options = self.options if soft is None else self.options | {"soft": soft}
+        return solve_qp(Q, p, G, h, A, b, lb, ub, **options).x
 
     def extra_repr(self) -> str:
         """The options."""

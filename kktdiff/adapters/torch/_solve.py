@@ -1,12 +1,13 @@
 """`solve_qp` on tensors."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 import kktdiff
-from kktdiff.adapters._fields import FLOATS
+from kktdiff.adapters._fields import PRICES, floats, prices
 from kktdiff.adapters.torch import _compiled
 from kktdiff.adapters.torch._exchange import checked, on_stream, to_array, to_tensor
 from kktdiff.adapters.torch._functions import REPORTS, SHIFTS, Call, Solve
@@ -17,8 +18,8 @@ _GRADIENTS = ("exact", "smoothed", "least_squares")
 class Solution(NamedTuple):
     """The solution of a batch of QPs, as tensors; the fields are those of `kktdiff.Solution`.
 
-    x, s, lam, nu, lam_lb, lam_ub and the objective are differentiable, twice, with respect to all
-    inputs.
+    x, s, lam, nu, lam_lb, lam_ub, the objective and the violations are differentiable, twice, with
+    respect to all inputs.
     """
 
     x: Tensor  # (..., n)
@@ -38,6 +39,10 @@ class Solution(NamedTuple):
     shift_b: Tensor | None = None
     shift_lb: Tensor | None = None
     shift_ub: Tensor | None = None
+    violation_h: Tensor | None = None
+    violation_b: Tensor | None = None
+    violation_lb: Tensor | None = None
+    violation_ub: Tensor | None = None
     core: kktdiff.Solution | None = None  # the same on arrays; None in compiled code
 
     def diagnostics(self) -> kktdiff.Diagnostics:
@@ -68,6 +73,7 @@ def solve_qp(
     *,
     gradient: str = "exact",
     smoothing: float | None = None,
+    soft: Mapping[str, Tensor | float | None] | None = None,
     warm_start: Any = None,
     shift_weights: dict[str, Tensor] | None = None,
     **options: Any,
@@ -90,6 +96,8 @@ def solve_qp(
         What to differentiate, as in `kktdiff.Solution.vjp`.
     smoothing : float, optional
         The barrier parameter of "smoothed".
+    soft : dict of str to Tensor or number, optional
+        The prices of violating rows, as in `kktdiff.solve_qp`; tensors may require gradients.
     warm_start : Solution or kktdiff.Solution, optional
         The solution of a nearby problem of the same shapes.
 
@@ -115,23 +123,25 @@ def solve_qp(
     tensor([2., 1.], dtype=torch.float64)
     """
     given = {"Q": Q, "p": p, "G": G, "h": h, "A": A, "b": b, "lb": lb, "ub": ub}
+    given |= dict.fromkeys(PRICES) | prices(soft, given, _full)
     inputs = checked(given)
+    outputs = floats(name for name, tensor in given.items() if tensor is not None)
     _check_gradient(gradient, smoothing)
     if torch.compiler.is_compiling():
         if warm_start is not None or shift_weights is not None:
             raise ValueError("warm_start and shift_weights: not in code that is being compiled")
         how = {"gradient": gradient, "smoothing": smoothing}
         fields = _compiled.solve(inputs, options | how)
-        return Solution(*fields)
+        return Solution(**dict(zip((*outputs, *REPORTS), fields, strict=True)))
     if isinstance(warm_start, Solution):
         warm_start = warm_start.core
     if shift_weights is not None:
         with on_stream(inputs):
             options["shift_weights"] = {k: _weight(k, v) for k, v in shift_weights.items()}
     options["warm_start"] = warm_start
-    call = Call(options, gradient, smoothing)
+    call = Call(options, outputs, gradient, smoothing)
     fields = Solve.apply(call, *inputs)
-    names = (*FLOATS, *REPORTS, *(name for name in SHIFTS if given.get(name[6:]) is not None))
+    names = (*outputs, *REPORTS, *(name for name in SHIFTS if given.get(name[6:]) is not None))
     return Solution(**dict(zip(names, fields, strict=False)), core=call.solution)
 
 
@@ -143,6 +153,15 @@ def _check_gradient(gradient: str, smoothing: float | None) -> None:
         raise ValueError(
             f'smoothing={smoothing!r}: expected a positive number, with gradient="smoothed"'
         )
+
+
+def _full(name: str, price: Any, side: Any) -> Any:
+    """Return one price as a tensor, (size,); gradients flow through."""
+    if not isinstance(side, Tensor):
+        return price
+    if isinstance(price, Tensor):
+        return price.expand(side.shape[-1:])
+    return side.new_full(side.shape[-1:], price)
 
 
 def _weight(name: str, value: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kktdiff.adapters._fields import CORE, FLOATS, INPUTS
+from kktdiff.adapters._fields import CORE, INPUTS
 from kktdiff.adapters.torch._exchange import Tensors
 
 N = len(INPUTS)
@@ -43,7 +43,7 @@ def derivative_rule(
     physical = _physical(tensors[:N], dims[:N], info.batch_size, rank)
     at = N
     for group in groups:
-        count = N if group == "inputs" else len(FLOATS)
+        count = N if group == "inputs" else len(head[0].floats)
         part, own = tensors[at : at + count], dims[at : at + count]
         if group == "inputs":
             physical += _physical(part, own, info.batch_size, rank)

@@ -20,12 +20,13 @@ class Written(NamedTuple):
 
 
 def soft_problem(rng, sides=SIDES, batch=(), sizes=FULL):
-    """Return data whose limits are pushed in, and prices about as large as the multipliers."""
+    """Return data with the limits `sides` pushed in, and prices about as large as multipliers.
+
+    The hard limits alone have an interior: it is where the answer was before the push.
+    """
     data = known(rng, sizes, batch=batch).data
     push = {"h": -0.4, "lb": 0.4, "ub": -0.4, "b": 0.2}
-    data = data._replace(
-        **{v: getattr(data, v) + push[v] for v in SIDES if getattr(data, v) is not None}
-    )
+    data = data._replace(**{v: getattr(data, v) + push[v] for v in sides})
     prices = {v: rng.uniform(0.3, 1.5, size=getattr(data, v).shape) for v in sides}
     return data, prices
 
@@ -84,7 +85,7 @@ def outputs(w, solution, data):
     return out
 
 
-def gradients(w, g, data, prices, **options):
+def gradients(w, g, data, prices):
     """Return the gradients in the data and prices for cotangents `g` of `outputs`, by name."""
     n, m = data.p.shape[0], data.G.shape[0]
     solution = kktdiff.solve_qp(*w.data, tol=1e-12)
@@ -100,7 +101,7 @@ def gradients(w, g, data, prices, **options):
         for i, column in w.slacks[side].items():
             value = g[f"violation_{side}"][i]
             own["x"][np.array(column)] = np.array([value, -value]) if side == "b" else value
-    found = solution.vjp(**own, **options)
+    found = solution.vjp(**own)
     out = {"Q": found.Q[:n, :n], "p": found.p[:n], "G": found.G[:m, :n], "h": found.h[:m]}
     out |= {"A": found.A[:, :n], "b": found.b, "lb": found.lb[:n].copy(), "ub": found.ub[:n].copy()}
     for side, sign in (("lb", -1), ("ub", 1)):

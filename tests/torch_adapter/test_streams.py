@@ -14,7 +14,7 @@ import pytest
 
 import kktdiff
 from tests.fake_cupy import install, uninstall
-from tests.problems import Data, known
+from tests.problems import Answer, Data, known
 from tests.torch_adapter.tensors import SMALL, assert_same_fields, tensors, there
 
 torch = pytest.importorskip("torch")
@@ -23,6 +23,7 @@ from kktdiff.adapters.torch._functions import Call, Second
 
 DEVICE = torch.device("cuda", 1)
 METHODS = ("vjp", "jvp", "hvp", "second_jvp", "diagnostics", "certificate")
+NO_PRICES = [None] * 4  # the inputs of soft rows
 DATA = known(np.random.default_rng(821), SMALL, batch=(2,)).data
 
 
@@ -191,7 +192,8 @@ def test_second_tangents_are_inside(machine):
     inputs = OnCuda.of(DATA, grad=False)
     solution = solve_qp(*inputs).core
     before = len(machine.log)
-    moved = Second.apply(Call({}), solution, (), *inputs, *inputs, *inputs)
+    every = (*inputs, *NO_PRICES)
+    moved = Second.apply(Call({}, Answer._fields), solution, (), *every, *every, *every)
     assert moved[0].shape == DATA.p.shape
     assert len(machine.log) - before == 4
 
@@ -199,7 +201,7 @@ def test_second_tangents_are_inside(machine):
 def test_what_is_compiled_is_inside(machine):
     inputs = OnCuda.of(DATA)
     options = {"gradient": "exact", "smoothing": None}
-    fields = _compiled.solve(list(inputs), options)
+    fields = _compiled.solve([*inputs, *NO_PRICES], options)
     grads = torch.autograd.grad(fields[0].sum(), there(inputs))
     assert len(machine.log) == 8
     assert all(torch.isfinite(g).all() for g in grads)

@@ -142,9 +142,9 @@ def test_writing_on_results_changes_no_gradient():
 def test_tensors_are_read_without_a_copy(monkeypatch):
     seen = []
 
-    def spy(*arrays, solve=kktdiff.solve_qp, **options):
-        seen.extend(arrays)
-        return solve(*arrays, **options)
+    def spy(solve=kktdiff.solve_qp, **arguments):
+        seen.extend(v for name, v in arguments.items() if name in Data._fields)
+        return solve(**arguments)
 
     monkeypatch.setattr(kktdiff, "solve_qp", spy)
     inputs = tensors(DATA)._replace(p=expanded(tensors(DATA).p))

@@ -194,7 +194,7 @@ class Solution:
         -------
         array of shape (..., *of, *wrt)
             For example (..., n, n) for x and p, (..., n, m, n) for x and G, (..., n) for the
-            objective and p.
+            objective and p, (..., n, m) for x and soft_h.
 
         Examples
         --------

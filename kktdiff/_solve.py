@@ -134,6 +134,13 @@ def solve_qp(
     array([1., 2.])
     >>> sol.lam_ub.round(6)
     array([0., 1.])
+
+    A bound that may be violated, for 0.4 a unit:
+
+    >>> ub, soft = np.array([2.0, 2.0]), {"ub": 0.4}
+    >>> sol = kktdiff.solve_qp(np.eye(2), np.array([-1.0, -3.0]), ub=ub, soft=soft)
+    >>> sol.x.round(6), sol.violation_ub.round(6)
+    (array([1. , 2.6]), array([0. , 0.6]))
     """
     one_of("infeasible", infeasible, ("report", "closest"))
     one_of("on_failure", on_failure, ("warn", "raise", "ignore"))

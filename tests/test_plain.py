@@ -7,7 +7,7 @@ import kktdiff
 from kktdiff.adapters import plain
 from tests.checks import assert_near, assert_same_bits
 from tests.problems import FULL, Data, Sizes, feasible, known, tangent
-from tests.tolerances import ADJOINT, SUM
+from tests.tolerances import ADJOINT, ANSWER, HAND_DERIVATIVE, SUM
 
 
 def named(data):
@@ -76,3 +76,14 @@ def test_a_warning_points_at_the_caller_and_not_at_the_adapter():
     with pytest.warns(kktdiff.SolveWarning) as caught:
         plain.vjp(np.eye(1), np.full(1, np.nan))
     assert caught[0].filename == __file__
+
+
+def test_prices_of_soft_rows_are_arguments_too():
+    rows = {"G": np.eye(2), "h": np.array([1.0, -9.0])}
+    soft = {"h": np.array([0.5, 2.0])}
+    x, pullback = plain.vjp(np.eye(2), np.array([-3.0, 1.0]), **rows, soft=soft)
+    assert_near(x, np.array([2.5, -3.0]), ANSWER, "x")
+    assert_near(pullback(np.ones(2)).soft["h"], -np.ones(2), HAND_DERIVATIVE, "soft")
+    primals = {"Q": np.eye(2), "p": np.array([-3.0, 1.0]), **rows, "soft": soft}
+    x, x_dot = plain.jvp(primals, {"soft": {"h": np.array([1.0, 2.0])}})
+    assert_near(x_dot, np.array([-1.0, -2.0]), HAND_DERIVATIVE, "x_dot")

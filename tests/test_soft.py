@@ -205,6 +205,18 @@ def test_an_empty_batch_has_empty_results(prices):
     assert solution.jacobian(of="violation_h", wrt="soft_h").shape == (0, 7, 7)
 
 
+def test_results_hold_no_memory_of_the_variables_that_are_not_given():
+    data, prices = soft_problem(rng(9), batch=(3,))
+    solution = kktdiff.solve_qp(*data, soft=prices)
+    grads, t = solution.vjp(x=solution.x), solution.jvp(p=data.p)
+    vectors = [v for v in FLOATS if v != "objective"]
+    found = [getattr(record, v) for record in (solution, t) for v in vectors]
+    found += [getattr(grads, v) for v in INPUTS] + [solution.jacobian(of="lam", wrt="h")]
+    for array in found:
+        assert array.flags.c_contiguous
+        assert array.base is None or array.base.size == array.size
+
+
 def test_without_inequalities_only_equalities_are_soft():
     data, prices = soft_problem(rng(), ("b",), sizes=Sizes(n=4, k=2))
     solution = kktdiff.solve_qp(*data, soft=prices)

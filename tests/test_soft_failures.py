@@ -166,7 +166,8 @@ def closest(h, w, **more):
 def test_only_hard_rows_are_shifted_to_the_closest_problem():
     solution = closest(CROSSED.h, PRICES)
     assert solution.solved
-    assert_near(solution.shift_h, np.array([1.5, 1.5, 0, 0]), ANSWER, "shift")
+    assert_near(solution.shift_h[:2], np.array([1.5, 1.5]), ANSWER, "shift")
+    np.testing.assert_array_equal(solution.shift_h[2:], 0.0)
     met = CROSSED._replace(h=CROSSED.h + solution.shift_h)
     reference = kktdiff.solve_qp(*met, soft={"h": PRICES})
     for name in ("x", "s", "objective", "violation_h"):

@@ -35,7 +35,7 @@ def vjp(
     Parameters
     ----------
     Q, p, G, h, A, b, lb, ub, **options
-        As in `kktdiff.solve_qp`.
+        As in `kktdiff.solve_qp`; `soft` is one of the options, and has gradients too.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def jvp(
     Parameters
     ----------
     primals
-        The arguments of `kktdiff.solve_qp`, by name, or in its order.
+        The arguments of `kktdiff.solve_qp`, by name, or in its order; `soft` by name.
     tangents
         A direction in some of them, by name, or in the same order; None for zero.
     **options

@@ -9,7 +9,7 @@ Data = dict[str, Array | None]  # arguments, or their tangents, by name, each (B
 
 # What each argument is made from.
 SOURCES = {name: (name,) for name in CORE} | {
-    "p": ("p", "soft_h", "soft_lb", "soft_ub", "soft_b"),
+    "p": ("p", "soft_b", "soft_h", "soft_lb", "soft_ub"),
     "h": ("h", "lb", "ub"),
 }
 
@@ -62,9 +62,11 @@ def _linear(name: str, layout: Layout, a: Data) -> Array | None:
 
 def _with_prices(layout: Layout, a: Data) -> Array:  # (B or 1, n + q)
     """Return p with the prices of the slacks."""
-    prices = {name: side.gather(a[f"soft_{name}"]) for name, side in layout.sides.items()}
-    again = [prices["b"]] if "b" in prices else []
-    return concat([a["p"], *prices.values(), *again], axis=1)
+    prices = [a["p"]]
+    for name, side in layout.sides.items():
+        own = side.gather(a[f"soft_{name}"])
+        prices += [own, own] if name == "b" else [own]
+    return concat(prices, axis=1)
 
 
 def _with_bounds(layout: Layout, a: Data) -> Array | None:  # (B or 1, m + rows)
@@ -107,28 +109,27 @@ def _hard_bounds(
 def _inequalities(layout: Layout, like: Array) -> Array:  # (1, m + rows, n + q)
     """Return the entries of G that the soft rows have besides those given."""
     xp, (n, m, _) = namespace(like), layout.sizes
-    columns = xp.arange(n + layout.slacks, device=like.device)
-    total = _zeros((m + layout.bound_rows, n + layout.slacks), like)
-    numbers = xp.arange(total.shape[0], device=like.device)
+    numbers = xp.arange(m + layout.bound_rows, device=like.device)
+    units = _zeros((numbers.shape[0], n), like)
     for name, side in layout.sides.items():
-        if name == "b":
-            continue
-        order = xp.arange(side.soft, device=like.device)
-        own = side.places if name == "h" else side.row + order
-        row = _selection(numbers, own, like)  # (rows, c)
-        total = total - row @ _selection(side.slack + order, columns, like)
-        if name != "h":
-            sign = 1.0 if name == "ub" else -1.0
-            total = total + sign * (row @ _selection(side.places, columns, like))
-    return total[None, ...]
+        if name in ("lb", "ub"):
+            columns = _selection(side.places, xp.arange(n, device=like.device), like)
+            own = _selection(numbers, side.rows, like) @ columns
+            units = units + own if name == "ub" else units - own
+    slacks, rows = _zeros((numbers.shape[0], layout.slacks), like), layout.slack_rows
+    if rows is not None:
+        slacks[:, layout.slacks - rows.shape[0] :] = -_selection(numbers, rows, like)
+    return xp.concat([units, slacks], axis=1)[None, ...]
 
 
 def _equalities(layout: Layout, like: Array) -> Array:  # (1, k, n + q)
     """Return the entries of A for the slacks of its soft rows."""
-    side, k, xp = layout.sides["b"], layout.sizes[2], namespace(like)
-    own = _selection(xp.arange(k, device=like.device), side.places, like)
-    before = _zeros((k, side.slack), like)
-    return xp.concat([before, -own, own], axis=1)[None, ...]
+    n, _, k = layout.sizes
+    numbers = namespace(like).arange(k, device=like.device)
+    own = _selection(numbers, layout.sides["b"].places, like)
+    out = _zeros((1, k, n + layout.slacks), like)
+    out[0, :, n : n + 2 * own.shape[1]] = namespace(like).concat([-own, own], axis=1)
+    return out
 
 
 def _selection(left: Array, right: Array, like: Array) -> Array:  # (a,), (b,) -> (a, b)

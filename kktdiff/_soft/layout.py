@@ -8,7 +8,7 @@ from kktdiff._inputs import DIMENSIONS, PRICES, Given
 from kktdiff._settings import INFINITE
 from kktdiff._typing import Array
 
-SIDES = ("h", "lb", "ub", "b")  # in the order of their slacks
+SIDES = ("b", "h", "lb", "ub")  # in the order of their slacks
 
 
 class Side(NamedTuple):
@@ -24,6 +24,11 @@ class Side(NamedTuple):
     def soft(self) -> int:
         """Number of soft entries, c."""
         return int(self.places.shape[0])
+
+    @property
+    def rows(self) -> Array:  # (c,)
+        """The rows of soft bounds in the G of the problem with slacks."""
+        return self.row + namespace(self.places).arange(self.soft, device=self.places.device)
 
     def gather(self, v: Array) -> Array:  # (B, size, ...) -> (B, c, ...)
         """Return the soft entries of `v`."""
@@ -43,9 +48,9 @@ class Side(NamedTuple):
 class Layout(NamedTuple):
     """The form of the problem with slacks, the same for all elements of a part of the batch.
 
-    The slacks are the last variables, q of them. Each stands in one row alone: those of "h", "lb"
-    and "ub" with -1 in the row of their inequality; those of "b" are two for each soft row of A,
-    first all with -1, then all with 1. The soft bounds are the last rows of G.
+    The slacks are the last variables, q of them. Each stands in one row alone. Those of "b" are the
+    first, two for each soft row of A, first all with -1, then all with 1; then those of "h", "lb"
+    and "ub", with -1 in a row of G each. The soft bounds are the last rows of G.
     """
 
     sizes: tuple[int, int, int]  # n, m, k of the given problem
@@ -55,6 +60,15 @@ class Layout(NamedTuple):
     def slacks(self) -> int:
         """Number of slack variables, q."""
         return sum(side.soft * (1 + (name == "b")) for name, side in self.sides.items())
+
+    @property
+    def slack_rows(self) -> Array | None:  # (c,)
+        """The rows of G of the slacks of inequalities, the last variables; None without any."""
+        sides = {name: side for name, side in self.sides.items() if name != "b" and side.soft}
+        if not sides:
+            return None
+        xp = namespace(next(iter(sides.values())).places)
+        return xp.concat([v.places if name == "h" else v.rows for name, v in sides.items()])
 
     @property
     def bound_rows(self) -> int:
@@ -114,6 +128,6 @@ def _layout(given: Given, mask: Array) -> Layout:
         soft = mask[first : first + given.sizes[PRICES[f"soft_{name}"]]]
         ranks = xp.where(soft, xp.cumulative_sum(xp.astype(soft, xp.int64)) - 1, 0)
         side = sides[name] = Side(soft, xp.nonzero(soft)[0], ranks, slack, row)
-        first, slack = first + soft.shape[0], slack + side.soft
+        first, slack = first + soft.shape[0], slack + side.soft * (1 + (name == "b"))
         row += side.soft if name in ("lb", "ub") else 0
     return Layout((n, m, given.sizes["k"]), sides)

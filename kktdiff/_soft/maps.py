@@ -68,9 +68,11 @@ def cotangents(layout: Layout, g: dict[str, Array], like: Array) -> dict[str, Ar
 
     out: dict[str, Array] = {name: g[name] for name in ("nu", "objective") if name in g}
     if "x" in g or any(name in VIOLATIONS for name in g):
-        slacks = {v: part(f"violation_{v}", 0, side) for v, side in layout.sides.items()}
-        again = [-slacks["b"]] if "b" in slacks else []
-        out["x"] = xp.concat([part("x", n), *slacks.values(), *again], axis=1)
+        slacks = [part("x", n)]
+        for name, side in layout.sides.items():
+            own = part(f"violation_{name}", 0, side)
+            slacks += [own, -own] if name == "b" else [own]
+        out["x"] = xp.concat(slacks, axis=1)
     if "s" in g:
         out["s"] = xp.concat([g["s"], part("", layout.bound_rows)], axis=1)
     soft = [(f"lam_{v}", side) for v, side in layout.sides.items() if v in ("lb", "ub")]
@@ -79,8 +81,8 @@ def cotangents(layout: Layout, g: dict[str, Array], like: Array) -> dict[str, Ar
         out["lam"] = xp.concat([part("lam", m), *rows], axis=1)
     for name in ("lam_lb", "lam_ub"):
         if name in g:
-            side = layout.sides.get(name.removeprefix("lam_"))
-            hard = g[name] if side is None else xp.where(side.mask, 0.0, g[name])
+            priced = layout.sides.get(name.removeprefix("lam_"))
+            hard = g[name] if priced is None else xp.where(priced.mask, 0.0, g[name])
             out[name] = xp.concat([hard, part("", layout.slacks)], axis=1)
     return out
 

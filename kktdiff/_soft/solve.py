@@ -38,13 +38,19 @@ def solve_soft(
     point = None if near is None else _flat(given, near)
     solved, every = [], True
     for part in parts(given):
-        problem = build(check(arguments(part.layout, part.data), None))
+        problem = _with_slacks(part)
         warm = None if point is None else _start(part, problem, point)
         own = None if weights is None else _shift_weights(part, weights)
         found, engine, good = solve(problem, warm, own)
         solved.append(Solved(part, problem, found, engine))
         every = every and good
     return fields(given, tuple(solved)), SoftEngine(given, tuple(solved)), every
+
+
+def _with_slacks(part: Part) -> Problem:
+    """Return the problem with slacks of a part of the batch."""
+    problem = build(check(arguments(part.layout, part.data), None))
+    return problem._replace(qp=problem.qp._replace(slack_rows=part.layout.slack_rows))
 
 
 def _flat(given: Given, near: Solution) -> Values:

@@ -32,14 +32,15 @@ class Side(NamedTuple):
 
     def gather(self, v: Array) -> Array:  # (B, size, ...) -> (B, c, ...)
         """Return the soft entries of `v`."""
-        return namespace(v).take(v, self.places, axis=1)
+        all_soft = self.soft == self.mask.shape[0]
+        return v if all_soft else namespace(v).take(v, self.places, axis=1)
 
-    def scatter(
-        self, v: Array, hard: Array | float = 0.0
-    ) -> Array:  # (B, c, ...) -> (B, size, ...)
-        """Return `v` at the places of the soft entries, and `hard` elsewhere."""
+    def scatter(self, v: Array, hard: Array | float = 0.0) -> Array:  # -> (B, size, ...)
+        """Return `v`, (B, c, ...), at the places of the soft entries, and `hard` elsewhere."""
         xp, size = namespace(v), self.mask.shape[0]
-        if not v.shape[1]:
+        if self.soft == size:
+            return xp.asarray(v, copy=True)
+        if not self.soft:
             return xp.zeros((v.shape[0], size, *v.shape[2:]), dtype=v.dtype, device=v.device) + hard
         mask = xp.reshape(self.mask, (size, *(1,) * (v.ndim - 2)))
         return xp.where(mask, xp.take(v, self.ranks, axis=1), hard)
@@ -126,8 +127,10 @@ def _layout(given: Given, mask: Array) -> Layout:
         if given.arrays.get(f"soft_{name}") is None:
             continue
         soft = mask[first : first + given.sizes[PRICES[f"soft_{name}"]]]
-        ranks = xp.where(soft, xp.cumulative_sum(xp.astype(soft, xp.int64)) - 1, 0)
-        side = sides[name] = Side(soft, xp.nonzero(soft)[0], ranks, slack, row)
+        places = xp.nonzero(soft)[0]
+        ranks = xp.searchsorted(places, xp.arange(soft.shape[0], device=mask.device))
+        ranks = xp.where(soft, ranks, 0)
+        side = sides[name] = Side(soft, places, ranks, slack, row)
         first, slack = first + soft.shape[0], slack + side.soft * (1 + (name == "b"))
         row += side.soft if name in ("lb", "ub") else 0
     return Layout((n, m, given.sizes["k"]), sides)

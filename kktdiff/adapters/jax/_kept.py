@@ -10,7 +10,7 @@ import dataclasses
 import itertools
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ REPORTS = ("status", "solved", "iterations", "primal_residual", "dual_residual",
 
 KEPT = 64  # solutions that wait for their derivatives, at the most
 KEPT_BYTES = 2**30  # and what they take, estimated; the newest is kept whatever it takes
+_SMALL_BYTES = 2**14  # up to which a copy costs less than the calls that do without
 USED_BYTES = 2**27  # of those that had a derivative: most need no other, and new memory is slow
 
 Names = tuple[str, ...]
@@ -53,13 +54,12 @@ class _Kept:
     inputs: Arrays
     solution: kktdiff.Solution
     used: bool = False  # by a derivative
+    size: int = field(init=False)  # estimated, in bytes
 
-    @property
-    def size(self) -> int:
-        """Estimated size in bytes."""
+    def __post_init__(self) -> None:
         x, lam, nu = self.solution.x, self.solution.lam, self.solution.nu
         factors = 8 * self.solution.status.size * (x.shape[-1] + lam.shape[-1] + nu.shape[-1]) ** 2
-        return int(factors + sum(v.nbytes for v in self.inputs.values()))
+        self.size = int(factors + sum([v.nbytes for v in self.inputs.values()]))
 
 
 _solutions: "OrderedDict[int, _Kept]" = OrderedDict()  # the least recently used first
@@ -88,13 +88,14 @@ def derivative(
 ) -> list[Array]:
     """Return the derivatives named in `wanted`, for the given cotangents and tangents."""
     solution = _find(call, number, inputs)
+    if not rows:
+        found = _derivative(call, solution, given, wanted)
+        return [getattr(found, name) for name in wanted]
     columns = []
     for row in np.ndindex(*rows):
         one = [(kind, {name: v[row] for name, v in part.items()}) for kind, part in given]
         found = _derivative(call, solution, one, wanted)
         columns.append([getattr(found, name) for name in wanted])
-    if not rows:
-        return columns[0]
     xp = backends.for_array(inputs["Q"]).xp
     stacks = [xp.stack([xp.asarray(v) for v in c]) for c in zip(*columns, strict=True)]
     return [xp.reshape(v, (*rows, *v.shape[1:])) for v in stacks]
@@ -157,6 +158,12 @@ def _solved(call: Call, inputs: Arrays) -> kktdiff.Solution:
 def _keep(number: int, new: _Kept) -> None:
     with _lock:
         _solutions[number] = new
+        oldest = _solutions[next(iter(_solutions))]
+        if (
+            len(_solutions) == KEPT + 1 and new.size <= oldest.size <= _SMALL_BYTES
+        ):  # one for another
+            _solutions.popitem(last=False)
+            return
         count = total = of_used = 0
         for other, kept in reversed(list(_solutions.items())):  # the newest first
             taken = kept.size if kept.used else 0
@@ -175,6 +182,9 @@ def _belongs(kept: _Kept, inputs: Arrays) -> bool:
 
 def _same(left: Array, right: Array) -> bool:
     """Return True if the arrays are on one device and equal bit for bit, NaN included."""
+    if type(left) is np.ndarray is type(right) and left.nbytes <= _SMALL_BYTES:
+        same = left.dtype == right.dtype and left.shape == right.shape
+        return same and left.tobytes() == right.tobytes()
     kinds = [(type(v), v.device, v.dtype, v.shape) for v in (left, right)]
     if kinds[0] != kinds[1]:
         return False

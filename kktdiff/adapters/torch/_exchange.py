@@ -14,6 +14,8 @@ from kktdiff.adapters import _streams
 
 _LOW = (torch.float16, torch.bfloat16)
 
+_ON_HOST = contextlib.nullcontext()
+
 Tensors = Sequence[Tensor | None]
 
 
@@ -32,9 +34,10 @@ def to_array(tensor: Tensor | None) -> Array | None:
 
 def to_tensor(array: Array) -> Tensor:
     """Return the tensor that shares a result's memory."""
-    if hasattr(array, "__cuda_array_interface__"):
-        return torch.from_dlpack(array)
-    array = np.asarray(array)
+    if not isinstance(array, np.ndarray):
+        if hasattr(array, "__cuda_array_interface__"):
+            return torch.from_dlpack(array)
+        array = np.asarray(array)
     return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 
@@ -49,9 +52,10 @@ def on_stream(tensors: Sequence[Tensor | None]) -> contextlib.AbstractContextMan
     TypeError
         Tensors on CUDA where CuPy can't be used; the message says why.
     """
-    device = next(t for t in tensors if t is not None).device
-    if device.type != "cuda":
-        return contextlib.nullcontext()
+    first = next(t for t in tensors if t is not None)
+    if not first.is_cuda:
+        return _ON_HOST
+    device = first.device
     reason = backends.available()["cupy"]
     if reason is not None:
         raise TypeError(f"the tensors are on {device}, but {reason}")

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 import kktdiff
 from kktdiff.adapters._fields import INPUTS, arguments
@@ -51,6 +52,18 @@ def _signed(forward: Callable[..., Any]) -> Callable[..., Any]:
     return forward
 
 
+def is_plain() -> bool:
+    """Return True if neither a transform of torch.func nor forward mode is at work."""
+    return not torch._C._are_functorch_transforms_active() and forward_ad._current_level < 0
+
+
+def apply(function: Any, *arguments: Any) -> Any:
+    """Call ``function.apply``, without what torch does in Python for its transforms alone."""
+    if is_plain():
+        return super(torch.autograd.Function, function).apply(*arguments)
+    return function.apply(*arguments)
+
+
 class Solve(torch.autograd.Function):
     """(call, INPUTS) -> the call's floats, REPORTS, and SHIFTS if there are any."""
 
@@ -74,7 +87,9 @@ class Solve(torch.autograd.Function):
         wanted, g = _asked(INPUTS, ctx.needs_input_grad[1:]), g[: len(ctx.call.floats)]
         if not wanted or all(v is None for v in g):
             return (None,) * (1 + N)
-        found = Vjp.apply(ctx.call, ctx.solution, wanted, *ctx.saved_tensors, *g)
+        tensors = (*ctx.saved_tensors, *g)  # torch raises here if the graph was freed
+        pull = Vjp.apply if torch.is_grad_enabled() or not is_plain() else Vjp.forward
+        found = pull(ctx.call, ctx.solution, wanted, *tensors)
         return None, *_placed(INPUTS, wanted, found)
 
     @staticmethod
@@ -236,7 +251,8 @@ def _hvp(ctx: Any, wanted: Names, inputs: Tensors, g: Tensors, d: Tensors) -> li
 
 def _keep(ctx: Any, tensors: Any) -> None:
     ctx.save_for_backward(*tensors)
-    ctx.save_for_forward(*tensors)
+    if not is_plain():
+        ctx.save_for_forward(*tensors)
     ctx.set_materialize_grads(False)
 
 

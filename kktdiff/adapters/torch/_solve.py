@@ -10,7 +10,7 @@ import kktdiff
 from kktdiff.adapters._fields import PRICES, floats, prices
 from kktdiff.adapters.torch import _compiled
 from kktdiff.adapters.torch._exchange import checked, on_stream, to_array, to_tensor
-from kktdiff.adapters.torch._functions import REPORTS, SHIFTS, Call, Solve
+from kktdiff.adapters.torch._functions import REPORTS, SHIFTS, Call, Solve, apply
 
 _GRADIENTS = ("exact", "smoothed", "least_squares")
 
@@ -140,7 +140,7 @@ def solve_qp(
             options["shift_weights"] = {k: _weight(k, v) for k, v in shift_weights.items()}
     options["warm_start"] = warm_start
     call = Call(options, outputs, gradient, smoothing)
-    fields = Solve.apply(call, *inputs)
+    fields = apply(Solve, call, *inputs)
     names = (*outputs, *REPORTS, *(name for name in SHIFTS if given.get(name[6:]) is not None))
     return Solution(**dict(zip(names, fields, strict=False)), core=call.solution)
 

@@ -153,6 +153,8 @@ def reshaped(array: Array, shape: tuple[int, ...]) -> Array:
         return array[None, ...]
     if own == (1, *shape):
         return array[0, ...]
+    if shape == (1, *own, 1):
+        return array[None, ..., None]
     return namespace(array).reshape(array, shape)
 
 

@@ -69,9 +69,13 @@ class Given(NamedTuple):
             array = array[0, ...]
         elif len(self.batch) > 1:
             array = namespace(array).reshape(array, (*self.batch, *array.shape[1:]))
-        if self.dtype == "float64" and self.home is self.backend:
-            return array
         return self.send(array)
+
+    def give_all(self, fields: dict[str, Array]) -> dict[str, Array]:
+        """Apply `give` to several results."""
+        if self.batch or self.dtype != "float64" or self.home is not self.backend:
+            return {name: self.give(array) for name, array in fields.items()}
+        return {name: array[0, ...] for name, array in fields.items()}
 
     def send(self, array: Array) -> Array:
         """Return a backend array in the caller's library; floats in the caller's dtype."""

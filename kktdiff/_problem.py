@@ -5,14 +5,16 @@ batch flattened to one dimension, in float64; shared arrays keep a batch dimensi
 """
 
 from collections.abc import Callable
-from functools import wraps
+from dataclasses import dataclass
+from functools import cached_property, wraps
 from typing import Any, NamedTuple, TypeVar
 
 from kktdiff._arrays import broadcast, concat, mv, namespace
 from kktdiff._inputs import Given
-from kktdiff._records import QP
+from kktdiff._records import QP, Data
 from kktdiff._settings import CONTRADICTION, INFINITE, ROUNDING
 from kktdiff._typing import Array
+from kktdiff.backends import Backend
 
 Result = TypeVar("Result")
 
@@ -27,21 +29,9 @@ class Faults(NamedTuple):
     crossing: Array  # (B,): least violation of bounds that cross by rounding
 
 
-class Problem(NamedTuple):
-    """The caller's arrays, checked, and the flat batch that is computed with."""
-
-    given: Given
-    qp: QP
-    faults: Faults | None  # None: no element has any
-
-    @property
-    def length(self) -> int:
-        """Number of elements of the flat batch."""
-        return self.given.length
-
-
-def build(given: Given, compliance: dict[str, Array] | None = None) -> Problem:
-    """Build the flat batch of `given` and mark the elements that can't be attempted.
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """The caller's arrays, checked, and the flat batch that is computed with.
 
     Parameters
     ----------
@@ -49,14 +39,46 @@ def build(given: Given, compliance: dict[str, Array] | None = None) -> Problem:
         By right-hand side ("h", "b", "lb", "ub"), (B or 1, size): a unit of a row's multiplier
         shifts it so far. Such rows can always be met, crossed bounds too.
     """
-    a: dict[str, Any] = {name: given.flat(name) for name in NAMES}
-    n = given.sizes["n"]
-    p = a["p"]
+
+    given: Given
+    data: Data  # the flat batch as given
+    compliance: dict[str, Array] | None
+
+    @property
+    def length(self) -> int:
+        """Number of elements of the flat batch."""
+        return self.given.length
+
+    @property
+    def qp(self) -> QP:
+        """The flat batch of the array code."""
+        return self._built[0]
+
+    @property
+    def faults(self) -> Faults | None:
+        """The elements that can't be attempted; None: no element has any fault."""
+        return self._built[1]
+
+    @cached_property
+    def _built(self) -> tuple[QP, Faults | None]:
+        with self.given.backend.at(self.data.p):
+            return assemble(self.data, self.given.backend, self.compliance)
+
+
+def build(given: Given, compliance: dict[str, Array] | None = None) -> Problem:
+    """Flatten the batch of `given`; what the array code needs beside that waits until asked for."""
+    return Problem(given, Data(*(given.flat(name) for name in NAMES)), compliance)
+
+
+def assemble(
+    data: Data, backend: Backend, compliance: dict[str, Array] | None = None
+) -> tuple[QP, Faults | None]:
+    """Build the QP of the array code, and find the elements that can't be attempted."""
+    Q, p, lb, ub = data.Q, data.p, data.lb, data.ub
     xp = namespace(p)
-    none = a["Q"][:1, :0, :], p[:1, :0]
-    G, h = none if a["G"] is None else (a["G"], a["h"])
-    A, b = none if a["A"] is None else (a["A"], a["b"])
-    lb, ub = a["lb"], a["ub"]
+    none = Q[:1, :0, :], p[:1, :0]
+    G, h = none if data.h is None else (data.G, data.h)
+    A, b = none if data.b is None else (data.A, data.b)
     sides = [side for side in (None if lb is None else -lb, ub) if side is not None]
     d = concat([h, *sides], axis=1) if sides else h
     absent = d >= INFINITE
@@ -67,17 +89,16 @@ def build(given: Given, compliance: dict[str, Array] | None = None) -> Problem:
         absent = absent | concat([never, fixed, fixed], axis=1)
         if not bool(xp.any(fixed)):
             fixed = value = None
-    bounds = (0 if lb is None else n, 0 if ub is None else n)
-    Q = given.backend.symmetric(a["Q"])
-    limits = xp.where(absent, 0.0, d)
-    qp = QP(Q, p, G, A, b, limits, ~absent, fixed, value, None, None, None, bounds)
+    S, limits = backend.symmetric(Q), xp.where(absent, 0.0, d)
+    sides_of = (fixed, value, None, None, None, data.bounds, data.slack_rows)
+    qp = QP(S, p, G, A, b, limits, ~absent, *sides_of)
     if compliance is not None:
         rows = [compliance[name] for name in ("h", "lb", "ub") if name in compliance]
         own = concat(rows, axis=1) if rows else None
         qp = qp._replace(compliance=own, compliance_nu=compliance.get("b"))
-    finite = [v for v in (a["Q"], p, a["G"], a["A"], a["b"]) if v is not None]
-    sound = crossing is None and given.backend.bounded(finite, d, INFINITE)
-    return Problem(given, qp, None if sound else _faults(qp, d, crossing, given.length))
+    finite = [v for v in (Q, p, data.G, data.A, data.b) if v is not None]
+    sound = crossing is None and backend.bounded(finite, d, INFINITE)
+    return qp, None if sound else _faults(qp, d, crossing, data.length)
 
 
 def _may_meet(lb: Array, ub: Array) -> bool:
@@ -138,7 +159,7 @@ def at_work(method: Callable[..., Result]) -> Callable[..., Result]:
     @wraps(method)
     def inside(engine: Any, *arguments: Any, **options: Any) -> Result:
         problem = engine.problem
-        with problem.given.backend.at(problem.qp.p):
+        with problem.given.backend.at(problem.data.p):
             return method(engine, *arguments, **options)
 
     return inside

@@ -6,8 +6,59 @@ never changed; `take` gives the same record of some elements.
 
 from typing import NamedTuple
 
-from kktdiff._arrays import concat, taken
+from kktdiff._arrays import common, concat, taken
 from kktdiff._typing import Array
+
+
+class Data(NamedTuple):
+    """A flat batch of problems as given; what was not given is None.
+
+    Each array's leading dimension is the batch's length or one.
+    """
+
+    Q: Array  # (B, n, n)
+    p: Array  # (B, n)
+    G: Array | None  # (B, m, n)
+    h: Array | None  # (B, m)
+    A: Array | None  # (B, k, n)
+    b: Array | None  # (B, k)
+    lb: Array | None  # (B, n)
+    ub: Array | None  # (B, n)
+    slack_rows: Array | None = None  # (q,): the last variables are slacks, and stand in these rows
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Numbers of variables, inequalities and equalities: n, m, k."""
+        m = 0 if self.h is None else self.h.shape[-1]
+        return self.p.shape[-1], m, 0 if self.b is None else self.b.shape[-1]
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """Rows of the lower and of the upper bounds: 0 or n each."""
+        n = self.p.shape[-1]
+        return 0 if self.lb is None else n, 0 if self.ub is None else n
+
+    @property
+    def length(self) -> int:
+        """Number of elements."""
+        return common([v.shape[0] for v in self[:-1] if v is not None])
+
+    @property
+    def core(self) -> int:
+        """Number of variables that are no slacks."""
+        return self.p.shape[-1] - (0 if self.slack_rows is None else self.slack_rows.shape[0])
+
+    def take(self, index: Array) -> "Data":
+        """Return the elements `index` of the batch."""
+        return Data._make([*taken(self[:-1], index, shared=True), self.slack_rows])
+
+    def split(self, rows: Array) -> tuple[Array, Array, Array]:  # (B, M, ...)
+        """Split an inequality vector into its parts for G, lb and ub."""
+        return _split(rows, self.sizes[1], self.bounds[0])
+
+
+def _split(rows: Array, m: int, lower: int) -> tuple[Array, Array, Array]:
+    return rows[:, :m, ...], rows[:, m : m + lower, ...], rows[:, m + lower :, ...]
 
 
 class QP(NamedTuple):
@@ -42,10 +93,7 @@ class QP(NamedTuple):
     @property
     def length(self) -> int:
         """Number of elements."""
-        for v in self[:-2]:
-            if v is not None and v.shape[0] != 1:
-                return int(v.shape[0])
-        return 1
+        return common([v.shape[0] for v in self[:-2] if v is not None])
 
     def take(self, index: Array) -> "QP":
         """Return the elements `index` of the batch."""
@@ -63,8 +111,7 @@ class QP(NamedTuple):
 
     def split(self, rows: Array) -> tuple[Array, Array, Array]:  # (B, M, ...)
         """Split an inequality vector into its parts for G, lb and ub."""
-        m, (lower, _) = self.G.shape[-2], self.bounds
-        return rows[:, :m, ...], rows[:, m : m + lower, ...], rows[:, m + lower :, ...]
+        return _split(rows, self.G.shape[-2], self.bounds[0])
 
     def C(self, x: Array) -> Array:  # (B, n, r) -> (B, M, r)
         """Return ``C x`` for several vectors x."""

@@ -164,7 +164,7 @@ def solve_qp(
             problem = build(given)
             warm = None if warm_start is None else nearby_point(problem, warm_start)
             fields, engine, solved = _solve(problem, warm, weights, settings)
-        solution = Solution(**{k: given.give(v) for k, v in fields.items()}, _engine=engine)
+        solution = Solution(**given.give_all(fields), _engine=engine)
         if not solved:
             _tell(given, fields["status"], solution, on_failure)
     return solution

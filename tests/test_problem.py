@@ -28,7 +28,9 @@ def given(**changed):
 def built(**changed):
     data = given(**changed)
     with data.at_work():
-        return build(data)
+        problem = build(data)
+        assert problem.qp.length == B
+    return problem
 
 
 def with_entry(name, value):

@@ -36,4 +36,4 @@ def solve(
     warm = None if near is None else nearby_point(problem, near)
     found = run(problem, warm, settings)
     engine = Engine(problem, found.fields["status"], found.kept, found.proofs)
-    return Solution(**{k: given.give(v) for k, v in found.fields.items()}, _engine=engine)
+    return Solution(**given.give_all(found.fields), _engine=engine)

@@ -1,21 +1,23 @@
 """A checked batch, chunk by chunk."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from kktdiff._arrays import broadcast, namespace, take
-from kktdiff._interior_point.compiled import KeptGroup, Piece, Proof, solve_compiled
+from kktdiff._interior_point.compiled import Compiled, KeptGroup, solve_compiled
 from kktdiff._interior_point.driver import solve_chunk
 from kktdiff._interior_point.gather import Proofs, collect
 from kktdiff._interior_point.parts import Part
 from kktdiff._interior_point.program import separable_elements
-from kktdiff._problem import Problem
-from kktdiff._records import QP, Point
+from kktdiff._problem import Faults, Problem
+from kktdiff._records import QP, Data, Point
 from kktdiff._settings import Settings
 from kktdiff._status import Status
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
 from kktdiff.kernels import method
+
+Elements = TypeVar("Elements", Data, QP)
 
 
 class BatchResult(NamedTuple):
@@ -32,37 +34,66 @@ def run(problem: Problem, warm: Point | None, settings: Settings) -> BatchResult
 
     The compiled kernels go first, where there are any for the backend and the form of the QP.
     """
-    backend, faults = problem.given.backend, problem.faults
-    xp = namespace(problem.qp.p)
-    places = xp.arange(problem.length, device=problem.qp.p.device)
-    if faults is not None:
-        places = xp.nonzero(~(faults.invalid | faults.contradictory))[0]
-    pieces: list[Piece] = []
-    proofs: list[Proof] = []
-    kept: list[KeptGroup] = []
+    backend, data = problem.given.backend, problem.data
+    xp = namespace(data.p)
+    places = xp.arange(problem.length, device=data.p.device)
+    found: list[Compiled] = []
+    if backend.compiled and problem.compliance is None and method.supports(data):
+        for index, separable in _forms(problem, places):
+            found += _by_kernels(problem, warm, index, settings, separable=separable)
+        if len(found) == 1 and found[0].proof is None:  # all are solved
+            fields, _ = collect(problem, None, [], [found[0].piece], settings.tol)
+            return BatchResult(fields, True, (found[0].kept,), ())
+        left = [(one.left, one.kept.separable) for one in found if one.left is not None]
+        faults = problem.faults if any(one.unsound is not None for one in found) else None
+    else:
+        faults = problem.faults
+        left = list(_forms(problem, places if faults is None else _sound(faults, places)))
+    kept: list[KeptGroup] = [one.kept for one in found if one.kept.index.shape[0]]
     parts: list[Part] = []
-    compiled = backend.compiled and method.supports(problem.qp)
-    for index, separable in _forms(problem, places):
-        if compiled:
-            qp, near = _elements(problem, warm, index)
-            found = solve_compiled(qp, index, near, settings, backend, separable=separable)
-            index = found.left
-            pieces, proofs = [*pieces, found.piece], [*proofs, found.proof]
-            kept += [found.kept] if found.kept.index.shape[0] else []
+    for index, separable in left:
         for some in _chunks(problem, index):
-            qp, near = _elements(problem, warm, some)
+            qp, near = _elements(problem.qp, problem, warm, some)
             done, more = solve_chunk(qp, some, near, settings, backend, separable=separable)
             parts, kept = parts + done, kept + list(more)
-    fields, more_proofs = collect(problem, parts, pieces, settings.tol)
+    pieces, proofs = [one.piece for one in found], [one.proof for one in found if one.proof]
+    fields, more_proofs = collect(problem, faults, parts, pieces, settings.tol)
     solved = bool(xp.all(fields["status"] == int(Status.SOLVED)))
     return BatchResult(fields, solved, tuple(kept), (*proofs, *more_proofs))
 
 
-def _elements(problem: Problem, warm: Point | None, index: Array) -> tuple[QP, Point | None]:
-    """Return some elements and their points to start from."""
-    whole = index.shape[0] == problem.length
-    near = warm if warm is None or whole else warm.take(index)
-    return problem.qp if whole else problem.qp.take(index), near
+def _by_kernels(
+    problem: Problem, warm: Point | None, index: Array, settings: Settings, *, separable: bool
+) -> list[Compiled]:
+    """Solve some elements; look at data that do not seem sound, and solve those that are."""
+    backend = problem.given.backend
+    data, near = _elements(problem.data, problem, warm, index)
+    how = settings, backend, separable
+    found = solve_compiled(data, index, near, *how, examined=False)
+    if found.unsound is None:
+        return [found]
+    again = found.unsound
+    if problem.faults is not None:
+        again = _sound(problem.faults, again)
+    if not again.shape[0]:
+        return [found]
+    data, near = _elements(problem.data, problem, warm, again)
+    return [found, solve_compiled(data, again, near, *how, examined=True)]
+
+
+def _sound(faults: Faults, places: Array) -> Array:
+    """Return those of `places` that can be attempted."""
+    bad = take(faults.invalid | faults.contradictory, places)
+    return take(places, namespace(bad).nonzero(~bad)[0])
+
+
+def _elements(
+    record: Elements, problem: Problem, warm: Point | None, index: Array
+) -> tuple[Elements, Point | None]:
+    """Return some elements of a record, and their points to start from."""
+    if index.shape[0] == problem.length:
+        return record, warm
+    return record.take(index), None if warm is None else warm.take(index)
 
 
 def _forms(problem: Problem, places: Array) -> Iterator[tuple[Array, bool]]:
@@ -72,10 +103,13 @@ def _forms(problem: Problem, places: Array) -> Iterator[tuple[Array, bool]]:
     """
     if not places.shape[0]:
         return
-    qp, xp = problem.qp, namespace(places)
-    if qp.G.shape[-2]:  # no H is diagonal
+    data, backend = problem.data, problem.given.backend
+    if data.G is not None or (
+        backend.compiled and method.is_never_diagonal(data.Q)
+    ):  # of no element
         yield places, False
         return
+    qp, xp = problem.qp, namespace(places)
     separable = take(broadcast(separable_elements(qp), (problem.length,)), places)
     for mask, kind in ((separable, True), (~separable, False)):
         some = take(places, xp.nonzero(mask)[0])

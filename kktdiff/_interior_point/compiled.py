@@ -16,7 +16,8 @@ from kktdiff._interior_point.parts import Kept
 from kktdiff._interior_point.program import Program, program, without_noise
 from kktdiff._interior_point.reports import report_trace
 from kktdiff._kkt import Factors, Weights
-from kktdiff._records import QP, Point, Rhs
+from kktdiff._problem import assemble
+from kktdiff._records import QP, Data, Point, Rhs
 from kktdiff._settings import CURVATURE, Settings
 from kktdiff._status import Status
 from kktdiff._typing import Array
@@ -29,13 +30,18 @@ class CompiledKept:
     """Points and active sets of some elements, for their sensitivities; like `parts.Kept`."""
 
     index: Array  # (B,): each element's place in the caller's flat batch
-    qp: QP  # as given
-    point: Point  # in the caller's units
+    data: Data
+    kept: Array  # (B, ...): of the kernels
     active: Array  # (B, M) bool: rows that hold as equalities
-    scaling: Array  # (B, n + m + k + 2): of the kernels
     kernel_factors: Array | None  # (B, ...): of the kernels; None: not kept
     separable: bool  # H is diagonal
     backend: Backend
+
+    @cached_property
+    def qp(self) -> QP:
+        """The QPs as given."""
+        with self.backend.at(self.data.p):
+            return assemble(self.data, self.backend)[0]
 
     @cached_property
     def w(self) -> Array:  # (B, M)
@@ -46,16 +52,34 @@ class CompiledKept:
     @property
     def theta(self) -> Array:  # (B,)
         """The natural size of the weights."""
-        return self.scaling[:, -1]
+        return method.kept_parts(self.data, self.kept).scaling[:, -1]
+
+    @cached_property
+    def point(self) -> Point:
+        """The solutions, in the caller's units."""
+        parts = method.kept_parts(self.data, self.kept)
+        return Point(parts.x, parts.s, parts.lam, parts.nu)
+
+    @property
+    def multipliers(self) -> Array:  # (B, M)
+        """lam with each fixed variable's multiplier placed on the bound of its sign."""
+        parts = method.kept_parts(self.data, self.kept)
+        if 0 in self.data.bounds:
+            return parts.lam
+        xp, (rows, lower, upper) = namespace(parts.lam), self.data.split(parts.lam)
+        y = parts.y
+        return xp.concat(
+            [rows, xp.where(y < 0, -y, lower), xp.where(y > 0, y, upper)],
+            axis=1,
+        )
 
     def take(self, index: Array) -> "CompiledKept":
         """Return the elements `index` of the batch."""
         return CompiledKept(
             take(self.index, index),
-            self.qp.take(index),
-            self.point.take(index),
+            self.data.take(index),
+            take(self.kept, index),
             take(self.active, index),
-            take(self.scaling, index),
             None,
             self.separable,
             self.backend,
@@ -63,8 +87,23 @@ class CompiledKept:
 
     def refine(self, rhs: Rhs, target: float, backend: Backend) -> tuple[Rhs, Array, Array]:
         """Solve in the caller's units; return the relative residual and what is singular, (B,)."""
-        system = self.qp, self.scaling, self.active, rhs, target
+        system = self.data, self.kept, self.active, rhs, target
         return method.derive(*system, factors=self.kernel_factors, separable=self.separable)
+
+    def pull(
+        self, cotangents: tuple[Array | None, ...], names: list[str], accuracy: tuple[float, float]
+    ) -> method.Pulled:
+        """Pull cotangents back to gradients, each (B, ...)."""
+        system = self.kept, self.active
+        return method.vjp(
+            self.data,
+            system,
+            cotangents,
+            names,
+            accuracy,
+            factors=self.kernel_factors,
+            separable=self.separable,
+        )
 
     @cached_property
     def program(self) -> Program:
@@ -93,36 +132,39 @@ class Compiled(NamedTuple):
 
     piece: Piece  # of those that are solved, or have no solution
     kept: CompiledKept  # of those that are solved
-    proof: Proof
-    left: Array  # (b,): places of the others
+    proof: Proof | None = None  # None: all are solved
+    left: Array | None = None  # (b,): places of those that have neither, if any
+    unsound: Array | None = None  # (b,): places of those whose data are to be looked at, if any
 
 
 def solve_compiled(
-    qp: QP,
+    data: Data,
     index: Array,
     warm: Point | None,
     settings: Settings,
     backend: Backend,
-    *,
     separable: bool,
+    *,
+    examined: bool,
 ) -> Compiled:
-    """Solve what the kernels can."""
+    """Solve what the kernels can; `examined`: the data are known to have no faults."""
     if settings.curvature > CURVATURE["float64"]:
-        qp = without_noise(qp, settings.curvature, backend)
+        Q = without_noise(backend.symmetric(data.Q), settings.curvature, backend)
+        data = data._replace(Q=Q)
     out = method.solve(
-        qp,
+        data,
         warm,
         settings.max_iter,
         tol=settings.tol,
         separable=separable,
         traced=settings.report is not None,
+        examined=examined,
     )
     if settings.report is not None:
         report_trace(out.trace, settings.report)
-    none = index[:0]
     if not out.failures:
-        kept = _kept(qp, index, out, backend, separable=separable)
-        return Compiled((index, method.fields(qp, out)), kept, (none, kept.point.take(none)), none)
+        kept = _kept(data, index, out, backend, separable=separable)
+        return Compiled((index, method.fields(out)), kept)
     xp = namespace(index)
     settled, solved, without = (
         xp.nonzero(mask)[0]
@@ -133,16 +175,23 @@ def solve_compiled(
             | (out.status == int(Status.DUAL_INFEASIBLE)),
         )
     )
-    piece = take(index, settled), method.fields(qp.take(settled), out.take(settled))
+    piece = take(index, settled), method.fields(out.take(settled))
     kept = _kept(
-        qp.take(solved), take(index, solved), out.take(solved), backend, separable=separable
+        data.take(solved), take(index, solved), out.take(solved), backend, separable=separable
     )
-    proof = take(index, without), Point(out.x, out.s, out.lam, out.nu).take(without)
-    return Compiled(piece, kept, proof, take(index, xp.nonzero(out.status < 0)[0]))
+    parts = method.kept_parts(data, out.kept)
+    proof = take(index, without), Point(parts.x, parts.s, parts.lam, parts.nu).take(without)
+    left, unsound = (_places(index, out.status == v) for v in (method.LEFT, method.UNSOUND))
+    return Compiled(piece, kept, proof, left, unsound)
+
+
+def _places(index: Array, mask: Array) -> Array | None:
+    """Return the places where the mask is True, or None."""
+    some = namespace(mask).nonzero(mask)[0]
+    return take(index, some) if some.shape[0] else None
 
 
 def _kept(
-    qp: QP, index: Array, out: method.Solved, backend: Backend, *, separable: bool
+    data: Data, index: Array, out: method.Solved, backend: Backend, *, separable: bool
 ) -> CompiledKept:
-    point = Point(out.x, out.s, out.lam, out.nu)
-    return CompiledKept(index, qp, point, out.active, out.scaling, out.factors, separable, backend)
+    return CompiledKept(index, data, out.kept, out.active, out.factors, separable, backend)

@@ -18,22 +18,22 @@ Proofs = tuple[tuple[Array, Point], ...]  # places of elements without a solutio
 
 
 def collect(
-    problem: Problem, parts: list[Part], pieces: list[Piece], tol: float
+    problem: Problem, faults: Faults | None, parts: list[Part], pieces: list[Piece], tol: float
 ) -> tuple[dict[str, Array], Proofs]:
     """Fields of the solution, each (B, ...), and proofs, from the finished elements."""
     found = [*pieces, *((part.index, _fields(part)) for part in parts)]
     whole = len(found) == 1 and found[0][0].shape[0] == problem.length
     fields = dict(found[0][1]) if whole else _spread_fields(problem, found)
     proofs = [_proof(part) for part in parts]
-    if problem.faults is not None:
-        proofs += _with_faults(problem, problem.faults, fields, tol)
+    if faults is not None:
+        proofs += _with_faults(problem, faults, fields, tol)
     fields["solved"] = fields["status"] <= int(Status.ALMOST_SOLVED)
     return fields, tuple(proofs)
 
 
 def _spread_fields(problem: Problem, found: list[Piece]) -> dict[str, Array]:
     """Scatter the fields of some elements to their places; NaN, or zero, elsewhere."""
-    (n, m, k), p = problem.qp.sizes, problem.qp.p
+    (n, m, k), p = problem.data.sizes, problem.data.p
     xp = namespace(p)
     tails = {"x": (n,), "s": (m,), "lam": (m,), "nu": (k,), "lam_lb": (n,), "lam_ub": (n,)}
     none = xp.arange(1, device=p.device)

@@ -61,7 +61,8 @@ def program(
     Q counts as convex if it has no negative eigenvalue beyond `rounding`, relative to its largest
     entry.
     """
-    given = without_noise(given, rounding, backend) if rounding > CURVATURE["float64"] else given
+    if rounding > CURVATURE["float64"]:
+        given = given._replace(Q=without_noise(given.Q, rounding, backend))
     scaling = equilibrate(given)
     qp = without_idle_rows(scaled(given, scaling))
     if qp.A.shape[-2] and not separable:
@@ -128,26 +129,26 @@ def without_idle_rows(qp: QP) -> QP:
     return qp._replace(present=present, d=xp.where(present, qp.d, 0.0))
 
 
-def without_noise(qp: QP, rounding: float, backend: Backend) -> QP:
+def without_noise(Q: Array, rounding: float, backend: Backend) -> Array:
     """Set the eigenvalues of Q that are at rounding level of single precision to zero.
 
     A Gram matrix made in float32 has negative ones, along which x would run to a saddle. Where Q is
     positive definite it is left alone, and where it is clearly indefinite.
     """
-    xp, Q = namespace(qp.Q), qp.Q
+    xp = namespace(Q)
     shift = CURVATURE["float64"] * norm_inf(norm_inf(Q))
     fails = ~backend.cholesky(plus_diagonal(Q, shift[:, None] + xp.zeros_like(Q[:, 0, :]))).ok
     finite = xp.all(xp.isfinite(Q), axis=(1, 2))
     index = xp.nonzero(fails & finite)[0]
     if not index.shape[0]:
-        return qp
+        return Q
     some = take(Q, index)
     values, vectors = xp.linalg.eigh(some)
     least = rounding * xp.max(xp.abs(values), axis=1, keepdims=True)
     noise = xp.where(values < least, 0.0, values)
     clean = (vectors * noise[:, None, :]) @ vectors.mT
     rounded = xp.all(values >= -least, axis=1)
-    return qp._replace(Q=placed(index, pick(rounded, (clean + clean.mT) / 2, some), Q))
+    return placed(index, pick(rounded, (clean + clean.mT) / 2, some), Q)
 
 
 def separable_elements(given: QP) -> Array:  # (B or 1,) bool

@@ -16,7 +16,7 @@ from kktdiff._interior_point.compiled import KeptGroup
 from kktdiff._interior_point.residuals import multipliers
 from kktdiff._problem import Problem, at_work
 from kktdiff._records import Point
-from kktdiff._sensitivity import first_order, second_order
+from kktdiff._sensitivity import first_order, pullback, second_order
 from kktdiff._sensitivity.arguments import OUTPUTS, flat_cotangents, flat_tangents
 from kktdiff._sensitivity.central_path import on_central_path
 from kktdiff._sensitivity.diagnostics import certificate, diagnostics
@@ -53,9 +53,9 @@ class Engine:
         backend = self.problem.given.backend
         pieces, groups = self._wanted(wrt), self._groups(mode, smoothing)
         for group in groups if any(v is not None for v in g) else ():
-            u = self._adjoint(group, g, mode)
-            lam, shared = multipliers(group.qp, group.point), self.problem.given.shared
-            values = first_order.gradients(pieces, group.qp, lam, group.point, u, backend, shared)
+            own, flat = self._of(g, group), mode == "least_squares"
+            shared = self.problem.given.shared
+            values = pullback.vjp(pieces, group, own, backend, shared, least_squares=flat)
             for name, value in values.items():
                 pieces[name].append((group.index, value))
         return self._folded(pieces)
@@ -194,9 +194,11 @@ class Engine:
 
     def _adjoint(self, group: KeptGroup, g: Cotangents, mode: str) -> Adjoint:
         backend, flat = self.problem.given.backend, mode == "least_squares"
-        if group.index.shape[0] != self.problem.length:
-            g = g.take(group.index)
-        return first_order.adjoint(group, g, backend, least_squares=flat)
+        return first_order.adjoint(group, self._of(g, group), backend, least_squares=flat)
+
+    def _of(self, g: Cotangents, group: KeptGroup) -> Cotangents:
+        """Restrict cotangents to a group's elements."""
+        return g if group.index.shape[0] == self.problem.length else g.take(group.index)
 
     def _groups(self, mode: str, smoothing: float | None) -> Iterator[KeptGroup]:
         """Check the options; return the kept factors, or those at the central path."""
@@ -230,7 +232,7 @@ class Engine:
             return self._spread(pieces, self.shape(CORE[name]))
         if not pieces:
             return self._spread([], self.shape(CORE[name]), length=1)
-        return reduce(add, (value for _, value in pieces))
+        return reduce(add, [value for _, value in pieces])
 
     def _spread(self, pieces: Pieces, tail: tuple[int, ...], length: int | None = None) -> Array:
         """Scatter pieces to their places in the flat batch, zeros elsewhere."""

@@ -41,7 +41,7 @@ from kktdiff._interior_point.compiled import KeptGroup
 from kktdiff._interior_point.parts import scaled_rhs
 from kktdiff._kkt import relative_residual
 from kktdiff._kkt.whole import Activity, activity, solve_least_squares, solve_lu
-from kktdiff._records import QP, Point, Rhs, Scaling
+from kktdiff._records import QP, Data, Point, Rhs, Scaling
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
 
@@ -159,7 +159,7 @@ def products(
 
 def gradients(
     names: Iterable[str],
-    qp: QP,
+    qp: QP | Data,
     lam: Array,  # (B, M), fixed variables' multipliers included
     point: Point,
     u: Adjoint,

@@ -1,6 +1,7 @@
 """The solve of a batch with soft rows: by its problems with slack variables."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from kktdiff._arrays import concat, mv, namespace, take, take_shared
 from kktdiff._inputs import Given, check
@@ -50,7 +51,7 @@ def solve_soft(
 def _with_slacks(part: Part) -> Problem:
     """Return the problem with slacks of a part of the batch."""
     problem = build(check(arguments(part.layout, part.data), None))
-    return problem._replace(qp=problem.qp._replace(slack_rows=part.layout.slack_rows))
+    return replace(problem, data=problem.data._replace(slack_rows=part.layout.slack_rows))
 
 
 def _flat(given: Given, near: Solution) -> Values:

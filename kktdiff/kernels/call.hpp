@@ -30,7 +30,7 @@ typedef std::int64_t (*Size)(const std::int64_t *sizes);
 struct Table {
   const char *name;  // of the instruction set
   int lanes;         // elements that work side by side in one vector
-  Kernel outer, solve, derive;
+  Kernel outer, solve, derive, vjp;
   Size solve_scratch, derive_scratch;
 };
 

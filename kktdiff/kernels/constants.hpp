@@ -4,7 +4,7 @@
 namespace kktdiff {
 namespace {
 
-constexpr double BIG = 1e300;
+constexpr double BIG = 1e300, INFINITE = 1e20;
 constexpr double ROUNDING = 16 * 2.220446049250313e-16;
 constexpr double CURVATURE = 1e-10;
 constexpr double MAX_REGULARISATION = 1e-8, MIN_REGULARISATION = 1e-15;

@@ -12,7 +12,7 @@ enum DeriveArray {
   OF_Q,
   OF_G,
   OF_A,
-  OF_SCALING,
+  OF_KEPT,
   OF_ACTIVE,
   OF_SLACK_ROWS,
   OF_FACTORS,
@@ -58,7 +58,7 @@ void prepare(const Group<T> &g, Derivation<T> &d) {
   q.slack_rows = array<const std::int64_t>(g.call, OF_SLACK_ROWS, 0);
   q.separable = g.call.sizes[6] != 0;
   load_Q(g, OF_Q, q), load_array(g, OF_G, m * core, q.G), load_array(g, OF_A, k * core, q.A);
-  load_array(g, OF_SCALING, n + m + k + 2, d.weights);
+  load_array(g, OF_KEPT, n + m + k + 2, d.weights);
   load_mask(g, OF_ACTIVE, q.size.rows(), d.active);
   for (int j = 0; j < n; j++) d.scaling.cols[j] = d.weights[j];
   for (int i = 0; i < m; i++) d.scaling.rows[i] = d.weights[n + i];

@@ -5,10 +5,11 @@ from typing import NamedTuple
 import numpy as np
 
 from kktdiff import kernels
-from kktdiff._records import QP, Point, Rhs
+from kktdiff._records import Data, Point, Rhs
 from kktdiff._settings import DEFAULT_TOL
 from kktdiff._typing import Array
 
+LEFT, UNSOUND = -1, -2  # codes of elements beside those of Status
 _TRACE_ROWS = 24  # of stages and polishing, beside iterations
 STAGES = 4  # of the driver, in the array code and here
 _MOST_ITERATIONS = 1000  # an element that needs more is left to the array code
@@ -22,18 +23,19 @@ _ITERATIONS = 10  # for the same
 class Solved(NamedTuple):
     """What the kernel `solve` returns, in the caller's units.
 
-    Where `status` says that there is no solution, x, lam and nu are the proof.
+    Where `status` says that there is no solution, the kept x, lam and nu are the proof.
     """
 
-    x: Array  # (B, n)
-    s: Array  # (B, M), 1 for absent rows
-    lam: Array  # (B, M), 0 for absent rows and for the bounds of fixed variables
-    nu: Array  # (B, k)
-    y: Array  # (B, n): multiplier of each fixed variable's equality, 0 elsewhere
-    numbers: Array  # (B, 4): objective, primal residual, dual residual, duality gap
-    scaling: Array  # (B, n + m + k + 2): D, E, F, c and theta
+    kept: Array  # (B, ...): what derivatives need beside `active`; see `Kept`
     active: Array  # (B, M) bool: rows that hold as equalities, fixed variables' among them
-    status: Array  # (B,): a Status, or -1 for what the array code is to decide
+    x: Array  # the fields of a `Solution`, with NaN for elements that are not solved
+    s: Array
+    lam: Array
+    nu: Array
+    lam_lb: Array
+    lam_ub: Array
+    numbers: Array  # (B, 4): objective, primal residual, dual residual, duality gap
+    status: Array  # (B,): a Status, LEFT for what the array code is to decide, or UNSOUND
     iterations: Array  # (B,)
     trace: Array | None  # (B, rows, 8): phase, iteration, running, primal, dual, gap, mu, step
     factors: Array | None  # (B, ...): of the active sets' systems; None: not kept
@@ -48,26 +50,54 @@ class Solved(NamedTuple):
         return Solved._make([None if v is None else v[index] for v in self[:-1]] + [None])
 
 
-def supports(qp: QP) -> bool:
-    """Return True if `qp` is of a form and size that the kernels are for.
+class Kept(NamedTuple):
+    """The parts of what the kernel keeps of its solutions."""
+
+    scaling: Array  # (B, n + m + k + 2): D, E, F, c and theta
+    x: Array  # (B, n)
+    s: Array  # (B, M), 1 for absent rows
+    lam: Array  # (B, M), 0 for absent rows and for the bounds of fixed variables
+    nu: Array  # (B, k)
+    y: Array  # (B, n): multiplier of each fixed variable's equality, 0 elsewhere
+
+
+def kept_parts(data: Data, kept: Array) -> Kept:
+    """Split what the kernel keeps."""
+    n, m, k = data.sizes
+    rows = m + sum(data.bounds)
+    ends = np.cumsum([n + m + k + 2, n, rows, rows, k])
+    return Kept(*np.split(kept, ends, axis=1))
+
+
+def supports(data: Data) -> bool:
+    """Return True if `data` are of a form and size that the kernels are for.
 
     Without inequalities the array code factors once what all elements share.
     """
-    if qp.compliance is not None or qp.compliance_nu is not None or sum(qp.sizes) > _LARGEST:
+    n, m, k = data.sizes
+    if n + m + k > _LARGEST:
         return False
-    return qp.d.shape[1] > 0 or qp.length == max(len(qp.Q), len(qp.A))
+    matrices = [len(data.Q)] + ([] if data.A is None else [len(data.A)])
+    return m + sum(data.bounds) > 0 or data.length == max(matrices)
+
+
+def is_never_diagonal(Q: Array) -> bool:
+    """Return True only if no Q + Q' is diagonal, as far as the number of all zeros tells."""
+    n = Q.shape[-1]
+    return bool(Q.size - np.count_nonzero(Q + Q.mT) < n * n - n)
 
 
 def solve(
-    qp: QP,
+    data: Data,
     warm: Point | None,
     max_iter: int,
     *,
     tol: float = DEFAULT_TOL["float64"],
     separable: bool = False,
     traced: bool = False,
+    examined: bool = False,
 ) -> Solved:
-    """Solve each element of `qp`, from `warm` on if that is given.
+    """Solve each element of `data`, from `warm` on if that is given.
 
     Parameters
     ----------
@@ -75,59 +105,59 @@ def solve(
         H is diagonal for all elements.
     traced
         Keep records of each iteration and polishing.
+    examined
+        The data are known to have no faults; if not, elements that may have some are UNSOUND.
     """
-    n, m, k = qp.sizes
-    batch, rows = qp.length, qp.d.shape[1]
+    n, m, k = data.sizes
+    lower, upper = data.bounds
+    batch, rows = data.length, m + lower + upper
     max_iter = min(max_iter, _MOST_ITERATIONS)
-    out = Solved._make(
-        [
-            *(np.empty((batch, size)) for size in (n, rows, rows, k, n, 4, n + m + k + 2)),
-            np.empty((batch, rows), dtype=bool),
-            np.empty(batch, dtype=np.int64),
-            np.empty(batch, dtype=np.int64),
-            np.full((batch, max_iter + _TRACE_ROWS, 8), np.nan) if traced else None,
-            np.empty((batch, _factors_size(qp))) if _keeps_factors(qp) else None,
-        ]
+    new = np.empty
+    out = Solved(
+        new((batch, 3 * n + m + 2 * rows + 2 * k + 2)),
+        new((batch, rows), dtype=bool),
+        new((batch, n)),
+        new((batch, m)),
+        new((batch, m)),
+        new((batch, k)),
+        new((batch, n)),
+        new((batch, n)),
+        new((batch, 4)),
+        new(batch, dtype=np.int64),
+        new(batch, dtype=np.int64),
+        np.full((batch, max_iter + _TRACE_ROWS, 8), np.nan) if traced else None,
+        new((batch, _factors_size(data))) if _keeps_factors(data) else None,
     )
-    Q, G, A, slack_rows = _matrices(qp)
-    given = (Q, qp.p, G, A, qp.b, qp.d, qp.present, qp.fixed, qp.value, slack_rows)
+    Q, G, A, slack_rows = _matrices(data)
+    given = (Q, data.p, G, data.h, A, data.b, data.lb, data.ub, slack_rows)
     start = (None,) * 3 if warm is None else (warm.x, warm.lam, warm.nu)
-    sizes = (batch, n, m, k, *qp.bounds, int(separable), n - qp.core, STAGES, max_iter)
-    _call("solve", sizes, (tol,), (*given, *start), out, _ITERATIONS * _operations(qp))
+    core, how = data.core, (int(separable), n - data.core, STAGES, max_iter, int(examined))
+    sizes = (batch, n, m, k, lower, upper, *how)
+    _call("solve", sizes, (tol,), (*given, *start), out, _ITERATIONS * _operations(core, m, k))
     return out
 
 
-def fields(qp: QP, out: Solved) -> dict[str, Array]:
-    """Return the fields of a `Solution` but `solved`, each (B, ...), in memory of their own.
-
-    Numbers are NaN where there is no solution.
-    """
-    m, (lower, upper), lam = qp.G.shape[1], qp.bounds, out.lam.copy()
-    rows, lam_lb, lam_ub = lam[:, :m], lam[:, m : m + lower], lam[:, m + lower :]
-    if qp.fixed is not None:
-        lam_lb = np.where(qp.fixed & (out.y < 0), -out.y, lam_lb)
-        lam_ub = np.where(qp.fixed & (out.y > 0), out.y, lam_ub)
-    found = {
-        "x": out.x.copy(),
-        "s": np.where(qp.present[:, :m], out.s[:, :m], np.inf),
-        "lam": rows,
-        "nu": out.nu.copy(),
-        "lam_lb": lam_lb if lower else np.zeros(out.x.shape),
-        "lam_ub": lam_ub if upper else np.zeros(out.x.shape),
+def fields(out: Solved) -> dict[str, Array]:
+    """Return the fields of a `Solution` but `solved`, each (B, ...)."""
+    return {
+        "x": out.x,
+        "s": out.s,
+        "lam": out.lam,
+        "nu": out.nu,
+        "lam_lb": out.lam_lb,
+        "lam_ub": out.lam_ub,
         "objective": out.numbers[:, 0],
         "primal_residual": out.numbers[:, 1],
         "dual_residual": out.numbers[:, 2],
         "duality_gap": out.numbers[:, 3],
+        "status": out.status,
+        "iterations": out.iterations,
     }
-    if out.failures:
-        for values in found.values():
-            values[out.status != 0] = np.nan
-    return found | {"status": out.status, "iterations": out.iterations}
 
 
 def derive(
-    qp: QP,
-    scaling: Array,
+    data: Data,
+    kept: Array,
     active: Array,
     rhs: Rhs,
     target: float,
@@ -147,42 +177,87 @@ def derive(
     batch, _, columns = rhs.x.shape
     out = Rhs(*(np.empty(v.shape) for v in rhs))
     error, singular = np.empty(batch), np.empty(batch, dtype=bool)
-    Q, G, A, slack_rows = _matrices(qp)
-    given = (Q, G, A, scaling, active, slack_rows, factors, *rhs)
-    sizes = (batch, *qp.sizes, *qp.bounds, int(separable), qp.sizes[0] - qp.core, columns)
-    operations = _operations(qp) if factors is None else _operations(qp) / 4
+    Q, G, A, slack_rows = _matrices(data)
+    given = (Q, G, A, kept, active, slack_rows, factors, *rhs)
+    (n, m, k), core = data.sizes, data.core
+    sizes = (batch, n, m, k, *data.bounds, int(separable), n - core, columns)
+    operations = _operations(core, m, k) / (1 if factors is None else 4)
     _call("derive", sizes, (target,), given, (*out, error, singular), operations)
     return out, error, singular
 
 
-def _matrices(qp: QP) -> tuple[Array, Array, Array, Array | None]:
+Matrix = Array | None
+
+
+def _matrices(data: Data) -> tuple[Array, Matrix, Matrix, Array | None]:
     """Return Q, G and A without the columns of slacks, and the rows of these."""
-    core = qp.core
-    if qp.slack_rows is None:
-        return qp.Q, qp.G, qp.A, None
-    rows = qp.slack_rows.astype(np.int64)[None, :]
-    return qp.Q[:, :core, :core], qp.G[:, :, :core], qp.A[:, :, :core], rows
+    if data.slack_rows is None:
+        return data.Q, data.G, data.A, None
+    core = data.core
+    G, A = (None if v is None else v[:, :, :core] for v in (data.G, data.A))
+    return data.Q[:, :core, :core], G, A, data.slack_rows.astype(np.int64)[None, :]
 
 
-def _factors_size(qp: QP) -> int:
+class Pulled(NamedTuple):
+    """What the kernel `vjp` returns."""
+
+    x: Array  # (B, n): the adjoint
+    c: Array  # (B, M)
+    nu: Array  # (B, k)
+    inaccurate: Array | None  # (B,) bool: the system is singular, or refinement has not converged
+    gradients: dict[str, Array]  # (B, ...), by name
+
+
+def vjp(
+    data: Data,
+    system: tuple[Array, Array],  # kept and active, as of `solve`
+    cotangents: tuple[Array | None, ...],  # of x, s, lam, nu, lam_lb, lam_ub, objective
+    names: list[str],
+    accuracy: tuple[float, float],
+    *,
+    factors: Array | None = None,
+    separable: bool = False,
+) -> Pulled:
+    """Pull cotangents back to the gradients called `names`, in the caller's units.
+
+    Parameters
+    ----------
+    accuracy
+        Relative residual of the adjoint that is aimed at, and what is accepted.
+    """
+    batch, new = len(system[0]), np.empty
+    found = {name: new((batch, *getattr(data, name).shape[1:])) for name in names}
+    (n, m, k), core = data.sizes, data.core
+    rows = m + sum(data.bounds)
+    adjoint = new((batch, n)), new((batch, rows)), new((batch, k))
+    inaccurate = new(batch, dtype=bool)
+    outputs = (*adjoint, inaccurate, *map(found.get, Data._fields[:-1]))
+    Q, G, A, slack_rows = _matrices(data)
+    inputs = (Q, G, A, *system, slack_rows, factors, data.h, *cotangents)
+    sizes = (batch, n, m, k, *data.bounds, int(separable), n - core)
+    operations = _operations(core, m, k) / (1 if factors is None else 4)
+    _call("vjp", sizes, accuracy, inputs, outputs, operations)
+    return Pulled(*adjoint, inaccurate if np.count_nonzero(inaccurate) else None, found)
+
+
+def _factors_size(data: Data) -> int:
     """Return the number of entries that one problem's factors take."""
-    n, (_, m, k) = qp.core, qp.sizes
+    n, (_, m, k) = data.core, data.sizes
     return n * n + (m + k) * (n + m + k) + 8
 
 
-def _keeps_factors(qp: QP) -> bool:
+def _keeps_factors(data: Data) -> bool:
     """Return True if factors are worth their memory: there is enough, and it is no lane's problem.
 
     A gradient is the same to the bit either way.
     """
-    n, (_, m, k) = qp.core, qp.sizes
+    n, (_, m, k) = data.core, data.sizes
     large = (2 * n + m + k) * n > _IN_LANES
-    return large and 8 * qp.length * _factors_size(qp) <= _MOST_KEPT
+    return large and 8 * data.length * _factors_size(data) <= _MOST_KEPT
 
 
-def _operations(qp: QP) -> float:
+def _operations(n: int, m: int, k: int) -> float:
     """Return about how many operations it takes to factor the system once."""
-    n, (_, m, k) = qp.core, qp.sizes
     return 1000 + n * n * (n / 3 + m + k) + 20 * n * (n + m + k)
 
 

@@ -24,9 +24,10 @@ struct Signature {
 
 typedef const std::int64_t *SizeArray;
 inline std::int64_t one(SizeArray) { return 1; }
-// Sizes of `solve` and `derive`: count, n, m, k, rows of lower and of upper bounds, 1 if H is
-// diagonal, slacks, then more. Matrices have no columns for slacks.
+// Sizes of `solve`, `derive` and `vjp`: count, n, m, k, rows of lower and of upper bounds, 1 if H
+// is diagonal, slacks, then more. Matrices have no columns for slacks.
 inline std::int64_t n(SizeArray s) { return s[1]; }
+inline std::int64_t m(SizeArray s) { return s[2]; }
 inline std::int64_t k(SizeArray s) { return s[3]; }
 inline std::int64_t M(SizeArray s) { return s[2] + s[4] + s[5]; }
 inline std::int64_t slacks(SizeArray s) { return s[7]; }
@@ -34,9 +35,13 @@ inline std::int64_t core(SizeArray s) { return s[1] - s[7]; }
 inline std::int64_t nn(SizeArray s) { return core(s) * core(s); }
 inline std::int64_t mn(SizeArray s) { return s[2] * core(s); }
 inline std::int64_t kn(SizeArray s) { return s[3] * core(s); }
+inline std::int64_t grad_Q(SizeArray s) { return n(s) * n(s); }
+inline std::int64_t grad_G(SizeArray s) { return m(s) * n(s); }
+inline std::int64_t grad_A(SizeArray s) { return k(s) * n(s); }
 inline std::int64_t trace(SizeArray s) { return (s[9] + 24) * 8; }
 inline std::int64_t four(SizeArray) { return 4; }
-inline std::int64_t scaling(SizeArray s) { return s[1] + s[2] + s[3] + 2; }
+// The scaling, then x, s, lam, nu and y.
+inline std::int64_t kept(SizeArray s) { return 3 * n(s) + m(s) + 2 * M(s) + 2 * k(s) + 2; }
 // L, V and S of factor.hpp, the range of pivots, and a vector beyond.
 inline std::int64_t factors(SizeArray s) {
   return nn(s) + (s[2] + s[3]) * (core(s) + s[2] + s[3]) + 8;
@@ -46,33 +51,33 @@ inline std::int64_t M_columns(SizeArray s) { return M(s) * s[8]; }
 inline std::int64_t k_columns(SizeArray s) { return k(s) * s[8]; }
 
 const Signature signatures[] = {
-    // sizes: ..., stages, iterations at most; options: tol
+    // sizes: ..., stages, iterations at most, 1 if the data are known to be sound; options: tol
     {"solve",
      &Table::solve,
-     10,
+     11,
      1,
      25,
      {{"Q", Type::float64, Use::input, nn},
       {"p", Type::float64, Use::input, n},
-      {"G", Type::float64, Use::input, mn},
-      {"A", Type::float64, Use::input, kn},
-      {"b", Type::float64, Use::input, k},
-      {"d", Type::float64, Use::input, M},
-      {"present", Type::boolean, Use::input, M},
-      {"fixed", Type::boolean, Use::optional_input, n},
-      {"value", Type::float64, Use::optional_input, n},
+      {"G", Type::float64, Use::optional_input, mn},
+      {"h", Type::float64, Use::optional_input, m},
+      {"A", Type::float64, Use::optional_input, kn},
+      {"b", Type::float64, Use::optional_input, k},
+      {"lb", Type::float64, Use::optional_input, n},
+      {"ub", Type::float64, Use::optional_input, n},
       {"slack_rows", Type::int64, Use::optional_input, slacks},
       {"warm.x", Type::float64, Use::optional_input, n},
       {"warm.lam", Type::float64, Use::optional_input, M},
       {"warm.nu", Type::float64, Use::optional_input, k},
-      {"x", Type::float64, Use::output, n},
-      {"s", Type::float64, Use::output, M},
-      {"lam", Type::float64, Use::output, M},
-      {"nu", Type::float64, Use::output, k},
-      {"y", Type::float64, Use::output, n},
-      {"numbers", Type::float64, Use::output, four},
-      {"scaling", Type::float64, Use::output, scaling},
+      {"kept", Type::float64, Use::output, kept},
       {"active", Type::boolean, Use::output, M},
+      {"solution.x", Type::float64, Use::output, n},
+      {"solution.s", Type::float64, Use::output, m},
+      {"solution.lam", Type::float64, Use::output, m},
+      {"solution.nu", Type::float64, Use::output, k},
+      {"solution.lam_lb", Type::float64, Use::output, n},
+      {"solution.lam_ub", Type::float64, Use::output, n},
+      {"solution.numbers", Type::float64, Use::output, four},
       {"status", Type::int64, Use::output, one},
       {"iterations", Type::int64, Use::output, one},
       {"trace", Type::float64, Use::optional_output, trace},
@@ -85,9 +90,9 @@ const Signature signatures[] = {
      1,
      15,
      {{"Q", Type::float64, Use::input, nn},
-      {"G", Type::float64, Use::input, mn},
-      {"A", Type::float64, Use::input, kn},
-      {"scaling", Type::float64, Use::input, scaling},
+      {"G", Type::float64, Use::optional_input, mn},
+      {"A", Type::float64, Use::optional_input, kn},
+      {"kept", Type::float64, Use::input, kept},
       {"active", Type::boolean, Use::input, M},
       {"slack_rows", Type::int64, Use::optional_input, slacks},
       {"factors", Type::float64, Use::optional_input, factors},
@@ -99,6 +104,40 @@ const Signature signatures[] = {
       {"nu", Type::float64, Use::output, k_columns},
       {"error", Type::float64, Use::output, one},
       {"singular", Type::boolean, Use::output, one}},
+     &Table::derive_scratch},
+    // options: relative residual aimed at, and accepted
+    {"vjp",
+     &Table::vjp,
+     8,
+     2,
+     27,
+     {{"Q", Type::float64, Use::input, nn},
+      {"G", Type::float64, Use::optional_input, mn},
+      {"A", Type::float64, Use::optional_input, kn},
+      {"kept", Type::float64, Use::input, kept},
+      {"active", Type::boolean, Use::input, M},
+      {"slack_rows", Type::int64, Use::optional_input, slacks},
+      {"factors", Type::float64, Use::optional_input, factors},
+      {"h", Type::float64, Use::optional_input, m},
+      {"cotangent.x", Type::float64, Use::optional_input, n},
+      {"cotangent.s", Type::float64, Use::optional_input, m},
+      {"cotangent.lam", Type::float64, Use::optional_input, m},
+      {"cotangent.nu", Type::float64, Use::optional_input, k},
+      {"cotangent.lam_lb", Type::float64, Use::optional_input, n},
+      {"cotangent.lam_ub", Type::float64, Use::optional_input, n},
+      {"cotangent.objective", Type::float64, Use::optional_input, one},
+      {"adjoint.x", Type::float64, Use::output, n},
+      {"adjoint.c", Type::float64, Use::output, M},
+      {"adjoint.nu", Type::float64, Use::output, k},
+      {"inaccurate", Type::boolean, Use::output, one},
+      {"gradient.Q", Type::float64, Use::optional_output, grad_Q},
+      {"gradient.p", Type::float64, Use::optional_output, n},
+      {"gradient.G", Type::float64, Use::optional_output, grad_G},
+      {"gradient.h", Type::float64, Use::optional_output, m},
+      {"gradient.A", Type::float64, Use::optional_output, grad_A},
+      {"gradient.b", Type::float64, Use::optional_output, k},
+      {"gradient.lb", Type::float64, Use::optional_output, n},
+      {"gradient.ub", Type::float64, Use::optional_output, n}},
      &Table::derive_scratch},
     // sizes: count, rows, cols
     {"outer",

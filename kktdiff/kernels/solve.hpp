@@ -2,6 +2,7 @@
 #pragma once
 #include "call.hpp"
 #include "driver.hpp"
+#include "load.hpp"
 
 namespace kktdiff {
 namespace {
@@ -32,13 +33,14 @@ void load_array(const Group<T> &g, int which, int count, T *out) {
     out[i] = from ? load<T>(from + i, g.call.strides[which], g.count()) : T(0.0);
 }
 
-// Load Q, or its diagonal where H is one.
+// Load (Q + Q')/2, or its diagonal where H is one.
 template <class T>
 void load_Q(const Group<T> &g, int which, Problem<T> &q) {
   const int core = q.size.core, step = q.separable ? core + 1 : 1;
   const double *from = array<const double>(g.call, which, g.first);
   for (int i = 0; i < q.entries_of_Q(); i++)
     q.Q[i] = load<T>(from + (long long)i * step, g.call.strides[which], g.count());
+  if (!q.separable) symmetrize(core, q.Q);
 }
 
 template <class T>
@@ -59,39 +61,38 @@ enum SolveArray {
   IN_Q,
   IN_P,
   IN_G,
+  IN_H,
   IN_A,
   IN_B,
-  IN_D,
-  IN_PRESENT,
-  IN_FIXED,
-  IN_VALUE,
+  IN_LB,
+  IN_UB,
   IN_SLACK_ROWS,
   WARM_X,
   WARM_LAM,
   WARM_NU,
-  OUT_X,
-  OUT_S,
-  OUT_LAM,
-  OUT_NU,
-  OUT_Y,
-  OUT_NUMBERS,
-  OUT_SCALING,
+  OUT_KEPT,
   OUT_ACTIVE,
+  SOLUTION,  // x, s, lam, nu, lam_lb, lam_ub
+  OUT_NUMBERS = SOLUTION + 6,
   OUT_STATUS,
   OUT_ITERATIONS,
   OUT_TRACE,
   OUT_FACTORS
 };
 
+// Load the problems; return those that are sound, or all if the caller has looked at them.
 template <class T>
-void load_problem(const Group<T> &g, Problem<T> &q) {
+Mask<T> load_problem(const Group<T> &g, Problem<T> &q, bool examined) {
   const auto [n, m, k, lower, upper, core] = q.size;
   q.slack_rows = array<const std::int64_t>(g.call, IN_SLACK_ROWS, 0);
   load_Q(g, IN_Q, q), load_array(g, IN_P, n, q.p), load_array(g, IN_G, m * core, q.G);
-  load_array(g, IN_A, k * core, q.A), load_array(g, IN_B, k, q.b),
-      load_array(g, IN_D, q.size.rows(), q.d);
-  load_array(g, IN_VALUE, n, q.value);
-  load_mask(g, IN_PRESENT, q.size.rows(), q.present), load_mask(g, IN_FIXED, n, q.fixed);
+  load_array(g, IN_A, k * core, q.A), load_array(g, IN_B, k, q.b);
+  load_array(g, IN_H, m, q.d), load_array(g, IN_LB, lower, q.d + m),
+      load_array(g, IN_UB, upper, q.d + m + lower);
+  for (int j = 0; j < lower; j++) q.d[m + j] = -q.d[m + j];
+  const Mask<T> sound = find_limits(q) | mask<T>(examined);
+  clear(q, !sound);
+  return sound;
 }
 
 // Polish from the point of a nearby problem, which may show the active set.
@@ -142,17 +143,22 @@ void scale_proofs(Solver<T> &s) {
   for (int i = 0; i < z.k; i++) s.solution.nu[i] = s.solution.nu[i] * c;
 }
 
-// The weights of the scaling, and theta: what `derive` needs beside the active set.
+// What derivatives need beside the active set: the weights of the scaling and theta, the point, and
+// the multipliers of fixed variables.
 template <class T>
-void store_scaling(const Group<T> &g, const Solver<T> &s) {
+void store_kept(const Group<T> &g, const Solver<T> &s) {
   const auto [n, m, k, lower, upper, core] = s.problem.size;
-  for (int l = 0; l < g.count(); l++) {
-    double *to = array<double>(g.call, OUT_SCALING, g.element(l));
-    for (int j = 0; j < n; j++) *to++ = lane(s.scaling.cols[j], l);
-    for (int i = 0; i < m; i++) *to++ = lane(s.scaling.rows[i], l);
-    for (int i = 0; i < k; i++) *to++ = lane(s.scaling.eqs[i], l);
-    *to++ = lane(s.scaling.cost, l), *to = lane(s.unit.weight(), l);
-  }
+  const int M = s.problem.size.rows();
+  const T last[] = {s.scaling.cost, s.unit.weight()};
+  int at = 0;
+  const auto append = [&](int count, const T *values) {
+    double *to = array<double>(g.call, OUT_KEPT, g.first) + at;
+    for (int i = 0; i < count; i++) store(to + i, g.call.strides[OUT_KEPT], values[i], g.count());
+    at += count;
+  };
+  append(n, s.scaling.cols), append(m, s.scaling.rows), append(k, s.scaling.eqs), append(2, last);
+  append(n, s.solution.x), append(M, s.solution.s), append(M, s.solution.lam);
+  append(k, s.solution.nu), append(n, s.residuals.y);
 }
 
 // The active rows: those of polishing, and each fixed variable's equality on the bound of y's sign.
@@ -182,13 +188,40 @@ inline void place_kept(const Group<double> &g, int which, Factors<double> &f) {
   if (memory) place_factors(memory, sizes_of(g.call.sizes), f);
 }
 
+// The fields of the solution: NaN in the lanes that have none.
 template <class T>
-void solve_group(const Group<T> &g, Solver<T> &s, int stages, int max_iter) {
+void store_solution(const Group<T> &g, const Solver<T> &s, Mask<T> solved, const T *numbers) {
+  const Problem<T> &q = s.problem;
+  const auto [n, m, k, lower, upper, core] = q.size;
+  const T nan = T(__builtin_inf()) - T(__builtin_inf());
+  const auto put = [&](int which, int i, T value) {
+    double *to = array<double>(g.call, SOLUTION + which, g.first) + i;
+    store(to, g.call.strides[SOLUTION + which], select(solved, value, nan), g.count());
+  };
+  for (int j = 0; j < n; j++) put(0, j, s.solution.x[j]);
+  for (int i = 0; i < m; i++) {
+    const Mask<T> absent = !q.present[i] & (q.idle[i] < T(0.0));
+    put(1, i, select(absent, T(__builtin_inf()), s.solution.s[i]));
+    put(2, i, s.solution.lam[i]);
+  }
+  for (int i = 0; i < k; i++) put(3, i, s.solution.nu[i]);
+  for (int j = 0; j < n; j++) {  // a fixed variable's multiplier is that of the bound of its sign
+    const T y = s.residuals.y[j];
+    const T low = lower ? s.solution.lam[m + j] : T(0.0);
+    const T high = upper ? s.solution.lam[m + lower + j] : T(0.0);
+    put(4, j, select(q.fixed[j] & (y < T(0.0)), -y, low));
+    put(5, j, select(q.fixed[j] & (y > T(0.0)), y, high));
+  }
+  for (int i = 0; i < 4; i++) put(OUT_NUMBERS - SOLUTION, i, numbers[i]);
+}
+
+template <class T>
+void solve_group(const Group<T> &g, Solver<T> &s, int stages, int max_iter, bool examined) {
   Problem<T> &q = s.problem;
   const auto [n, m, k, lower, upper, core] = q.size;
   const int M = q.size.rows();
   q.separable = g.call.sizes[6] != 0;
-  load_problem(g, q);
+  const Mask<T> sound = load_problem(g, q, examined);
   place_kept(g, OUT_FACTORS, s.newton.factors);
   s.tol = g.call.options[0];
   for (int l = 0; l < g.lanes; l++) {  // none for lanes that repeat the last element
@@ -197,6 +230,8 @@ void solve_group(const Group<T> &g, Solver<T> &s, int stages, int max_iter) {
     s.trace.left[l] = wanted ? trace_rows(max_iter) : 0;
   }
   prepare(s);
+  const Mask<T> convex = s.lowest.convex;
+  s.lowest.convex = convex & sound;
   if (!M)
     solve_equations(s);
   else if (g.call.arrays[WARM_X])
@@ -208,30 +243,30 @@ void solve_group(const Group<T> &g, Solver<T> &s, int stages, int max_iter) {
     s.residuals.y[j] = s.residuals.y[j] / (s.scaling.cost * s.scaling.cols[j]);
   to_given(q, s.scaling, s.solution);
   scale_proofs(s);
-  store_array(g, OUT_X, n, s.solution.x), store_array(g, OUT_S, M, s.solution.s),
-      store_array(g, OUT_LAM, M, s.solution.lam);
-  store_array(g, OUT_NU, k, s.solution.nu), store_array(g, OUT_Y, n, s.residuals.y),
-      store_array(g, OUT_NUMBERS, 4, out);
-  store_scaling(g, s), store_active(g, s);
+  store_kept(g, s), store_active(g, s);
   if (double *range = s.newton.factors.kept)
     range[0] = lane(s.newton.factors.pivots.low, 0),
     range[1] = lane(s.newton.factors.pivots.high, 0);
+  const T status =
+      select(sound, select(convex, s.verdict, T(double(NONCONVEX))), T(double(UNSOUND)));
+  store_solution(g, s, status == T(double(SOLVED)), out);
   for (int l = 0; l < g.count(); l++) {
     const std::int64_t element = g.element(l);
-    *array<std::int64_t>(g.call, OUT_STATUS, element) =
-        lane(s.lowest.convex, l) ? std::int64_t(lane(s.verdict, l)) : std::int64_t(NONCONVEX);
+    *array<std::int64_t>(g.call, OUT_STATUS, element) = std::int64_t(lane(status, l));
     *array<std::int64_t>(g.call, OUT_ITERATIONS, element) =
         std::int64_t(lane(s.loop.iterations, l));
   }
 }
 
-// Solve elements first to last - 1; status -1 where neither a solution nor a proof was found.
+// Solve elements first to last - 1; status -1 where neither a solution nor a proof was found, and
+// -2 where the data are not sound.
 template <class T>
 void solve_all(const Call &call, std::int64_t first, std::int64_t last) {
   Arena arena{reinterpret_cast<char *>(call.scratch)};
   Solver<T> solver(arena, sizes_of(call.sizes));
   for (; first < last; first += Lanes<T>::count)
-    solve_group(Group<T>{call, first, last}, solver, int(call.sizes[8]), int(call.sizes[9]));
+    solve_group(Group<T>{call, first, last}, solver, int(call.sizes[8]), int(call.sizes[9]),
+                call.sizes[10] != 0);
 }
 
 // Doubles that a solver takes, and one vector that is read beyond the end.

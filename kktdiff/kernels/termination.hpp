@@ -6,6 +6,7 @@ namespace kktdiff {
 namespace {
 
 enum Status {
+  UNSOUND = -2,
   RUNNING = -1,
   SOLVED = 0,
   PRIMAL_INFEASIBLE = 2,

@@ -5,6 +5,7 @@
 #include "derive.hpp"
 #include "outer.hpp"
 #include "solve.hpp"
+#include "vjp.hpp"
 
 using namespace kktdiff;
 
@@ -14,4 +15,4 @@ using namespace kktdiff;
 #define TEXT(variant) QUOTED(variant)
 
 extern const kktdiff::Table kktdiff::TABLE(VARIANT) = {
-    TEXT(VARIANT), LANES, outer, solve, derive, solve_doubles, derive_doubles};
+    TEXT(VARIANT), LANES, outer, solve, derive, vjp, solve_doubles, derive_doubles};

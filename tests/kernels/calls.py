@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from kktdiff import kernels
 from kktdiff._inputs import check
 from kktdiff._problem import build
+from kktdiff._records import Point
+from kktdiff.kernels import method
 from tests.cuda import emulator
 from tests.problems import Data
 
@@ -20,6 +22,7 @@ TARGETS = {
     "avx512": ("-DLANES=8", "-march=x86-64-v4", "-mprefer-vector-width=512"),
 }
 LANES = {"baseline": 2, "avx2": 4, "avx512": 8}
+KERNELS = ("solve", "derive", "vjp")  # by their numbers in solve.cpp
 real_call = kernels.call
 
 
@@ -38,9 +41,25 @@ def using(variant):
         kernels._load.cache_clear()
 
 
-def qp_of(data):
+def flat(data):
     """Return the flat batch that the kernels get."""
-    return build(check(dict(zip(Data._fields, data, strict=True)), "numpy")).qp
+    return problem_of(data).data
+
+
+def problem_of(data):
+    """Return the same with what the array code gets."""
+    return build(check(dict(zip(Data._fields, data, strict=True)), "numpy"))
+
+
+def point_of(qp, out):
+    """Return the point that the kernel `solve` keeps."""
+    parts = method.kept_parts(qp, out.kept)
+    return Point(parts.x, parts.s, parts.lam, parts.nu)
+
+
+def rows_of(qp):
+    """Return the number of inequalities, bounds among them."""
+    return qp.sizes[1] + sum(qp.bounds)
 
 
 def compile_kernels(repository, folder, variant, *options):
@@ -62,13 +81,13 @@ class Library:
         self._packed, self._fill = packed, fill
 
     def __call__(self, name, sizes, options, arrays, threads=1):
-        """Run `solve` or `derive` in one thread, and any other kernel as it is."""
-        if name not in ("solve", "derive"):
+        """Run `solve`, `derive` or `vjp` in one thread, and any other kernel as it is."""
+        if name not in KERNELS:
             return real_call(name, sizes, options, arrays, threads)
         places = [None if v is None else v.ctypes.data for v in arrays]
         steps = [_step(v, sizes[0]) for v in arrays]
         self._run(
-            int(name == "derive"),
+            KERNELS.index(name),
             int(self._packed),
             self._fill,
             (ctypes.c_int64 * len(sizes))(*sizes),

@@ -8,11 +8,11 @@ import sys
 
 import numpy as np
 
-from kktdiff._records import Point, Rhs
+from kktdiff._records import Rhs
 from kktdiff._status import Status
 from kktdiff.kernels import method
 from tests import fuzz
-from tests.kernels.calls import Library, qp_of, replaced
+from tests.kernels.calls import Library, flat, point_of, replaced
 from tests.problems import Sizes, known
 from tests.unsolvable import conflicting, contradictory, stacked, unbounded
 
@@ -31,31 +31,43 @@ def sized():
 
 def problems():
     """Yield batches of all sizes, of all kinds that the kernels take, and without solutions."""
-    yield from map(qp_of, sized())
+    yield from map(flat, sized())
     for kind in fuzz.KINDS:
-        qp = qp_of(fuzz.draw(kind, 300)[0])
+        qp = flat(fuzz.draw(kind, 300)[0])
         if method.supports(qp):
             yield qp
     for draw in (contradictory, unbounded, conflicting):
         for sizes in (Sizes(5, 6, 1, True, True), Sizes(3, 4, 0), Sizes(7, 0, 2, True, True)):
-            yield qp_of(stacked(draw, np.random.default_rng(2), sizes, (11,)))
+            yield flat(stacked(draw, np.random.default_rng(2), sizes, (11,)))
 
 
 def run(qp):
-    """Solve, with records, from the solution again, and with few iterations; then derive.
+    """Solve, with records, from the solution again, with few iterations; derive and pull back.
 
     Return all statuses, the points of what has a solution, the proofs of what has none, and what
-    `derive` returns for the former.
+    `derive` and `vjp` return for the former.
     """
     out = method.solve(qp, None, 100, traced=True)
-    method.solve(qp, Point(out.x, out.s, out.lam, out.nu), 100)
+    point = point_of(qp, out)
+    method.solve(qp, point, 100)
     method.solve(qp, None, 3, traced=True)
     rng = np.random.default_rng(1)
-    rhs = Rhs(*(rng.normal(size=(*v.shape, 2)) for v in (out.x, out.s, out.nu)))
+    rhs = Rhs(*(rng.normal(size=(*v.shape, 2)) for v in (point.x, point.s, point.nu)))
     at, without = (np.flatnonzero(np.isin(out.status, some)) for some in (SOLVED, INFEASIBLE))
     done, rhs = out.take(at), Rhs(*(v[at] for v in rhs))
-    derived = method.derive(qp.take(at), done.scaling, done.active, rhs, 1e-16)
-    return out.status, done, [v[without] for v in (out.x, out.lam, out.nu)], derived
+    derived = method.derive(qp.take(at), done.kept, done.active, rhs, 1e-16)
+    proofs = [v[without] for v in (point.x, point.lam, point.nu)]
+    return out.status, done, proofs, derived, pulled(rng, qp.take(at), done)
+
+
+def pulled(rng, qp, done):
+    """Pull cotangents of everything back to gradients of everything; return all arrays."""
+    names = [name for name, v in zip(qp._fields, qp, strict=True) if v is not None]
+    fields = (done.x, done.s, done.lam, done.nu, done.lam_lb, done.lam_ub, done.status)
+    cotangents = tuple(rng.normal(size=v.shape) for v in fields)
+    system = done.kept, done.active
+    found = method.vjp(qp, system, cotangents, names, (1e-16, 1e-7), factors=done.factors)
+    return [found.x, found.c, found.nu, *found.gradients.values()]
 
 
 def main(path):

@@ -1,8 +1,9 @@
-// The kernels `solve` and `derive` with a number type of the caller's choice, whatever the sizes.
+// The kernels `solve`, `derive` and `vjp` with a number type of the caller's choice, whatever the
+// sizes.
 #include <cstdlib>
 #include <cstring>
 
-#include "derive.hpp"
+#include "vjp.hpp"
 
 using namespace kktdiff;
 
@@ -18,14 +19,16 @@ static void call(bool packed, int fill, Call given, Run run) {
 }
 
 // Run a kernel in scratch memory that holds `fill` in each byte.
-extern "C" __attribute__((visibility("default"))) void run(int derives, int packed, int fill,
+extern "C" __attribute__((visibility("default"))) void run(int kernel, int packed, int fill,
                                                            const std::int64_t *sizes,
                                                            const double *options,
                                                            void *const *arrays,
                                                            const std::int64_t *strides) {
   const Call given{sizes, options, arrays, strides, nullptr};
-  if (derives)
+  if (kernel == 0)
+    call<Solver>(packed, fill, given, packed ? solve_all<Pack> : solve_all<double>);
+  else if (kernel == 1)
     call<Derivation>(packed, fill, given, packed ? derive_all<Pack> : derive_all<double>);
   else
-    call<Solver>(packed, fill, given, packed ? solve_all<Pack> : solve_all<double>);
+    call<Derivation>(packed, fill, given, packed ? vjp_all<Pack> : vjp_all<double>);
 }

@@ -22,6 +22,7 @@ from kktdiff.kernels import method
 CONSTANTS = {
     "constants.hpp": {
         "BIG": _settings.BIG,
+        "INFINITE": _settings.INFINITE,
         "ROUNDING": _settings.ROUNDING,
         "CURVATURE": _settings.CURVATURE["float64"],
         "MAX_REGULARISATION": _settings.MAX_REGULARISATION,
@@ -123,4 +124,5 @@ def test_statuses(header):
     (text,) = re.findall(r"enum Status \{(.*?)\};", header("termination.hpp"), re.DOTALL)
     found = {name: int(value) for name, value in re.findall(r"(\w+) = (-?\d+)", text)}
     assert found.pop("RUNNING") == termination.RUNNING
+    assert found.pop("UNSOUND") == method.UNSOUND
     assert found == {name: Status[name] for name in found}

@@ -8,7 +8,7 @@ from kktdiff._records import Rhs
 from kktdiff.kernels import method
 from tests import fuzz
 from tests.checks import assert_near, grads_of
-from tests.kernels.calls import qp_of, using
+from tests.kernels.calls import flat, rows_of, using
 from tests.problems import FULL, Answer, Data, Sizes, known, tangent
 from tests.tolerances import ADJOINT, DENSE_REFERENCE
 
@@ -21,7 +21,7 @@ LARGE = Sizes(n=120, m=30, k=5, upper=True)
 def rows(qp, i):
     """Return C of one element, bounds as rows."""
     eye = np.eye(qp.sizes[0])
-    blocks = [qp.G[min(i, len(qp.G) - 1)]]
+    blocks = [np.empty((0, len(eye))) if qp.G is None else qp.G[min(i, len(qp.G) - 1)]]
     blocks += [-eye] if qp.bounds[0] else []
     return np.concatenate(blocks + ([eye] if qp.bounds[1] else []))
 
@@ -29,7 +29,8 @@ def rows(qp, i):
 def dense_solution(qp, i, active, rhs):
     """Solve the KKT system of one element's active rows by LU with pivoting."""
     n, _, k = qp.sizes
-    Q, A = (M[min(i, len(M) - 1)] for M in (qp.Q, qp.A))
+    none = np.empty((1, 0, n))
+    Q, A = (M[min(i, len(M) - 1)] for M in (qp.Q, none if qp.A is None else qp.A))
     border = np.concatenate([rows(qp, i)[active], A])
     K = np.block([[Q, border.T], [border, np.zeros((len(border), len(border)))]])
     right = np.concatenate([rhs.x[i], rhs.c[i][active], rhs.nu[i]])
@@ -41,15 +42,15 @@ def dense_solution(qp, i, active, rhs):
 
 def right_hand_side(rng, qp, columns):
     n, _, k = qp.sizes
-    return Rhs(*(rng.normal(size=(qp.length, size, columns)) for size in (n, qp.d.shape[1], k)))
+    return Rhs(*(rng.normal(size=(qp.length, size, columns)) for size in (n, rows_of(qp), k)))
 
 
 def assert_solves(data, columns):
-    qp = qp_of(data)
+    qp = flat(data)
     out = method.solve(qp, None, 100)
     assert not out.status.any()
     rhs = right_hand_side(np.random.default_rng(0), qp, columns)
-    found, error, singular = method.derive(qp, out.scaling, out.active, rhs, TARGET)
+    found, error, singular = method.derive(qp, out.kept, out.active, rhs, TARGET)
     assert error.max(initial=0) < 1e-10
     assert not singular.any()
     for i in range(qp.length):
@@ -90,13 +91,13 @@ def large(kind):
 
 @pytest.mark.parametrize("kind", ["plain", "fixed variables", "diagonal"])
 def test_kept_factors_give_the_bits_that_factoring_again_gives(kind):
-    qp = qp_of(large(kind))
+    qp = flat(large(kind))
     separable = kind == "diagonal"
     out = method.solve(qp, None, 100, separable=separable)
     assert out.factors is not None
     assert not out.status.any()
     rhs = right_hand_side(np.random.default_rng(0), qp, 2)
-    system = qp, out.scaling, out.active, rhs, TARGET
+    system = qp, out.kept, out.active, rhs, TARGET
     found, *rest = method.derive(*system, factors=out.factors, separable=separable)
     again, *others = method.derive(*system, separable=separable)
     for own, other in zip((*found, *rest), (*again, *others), strict=True):
@@ -106,14 +107,14 @@ def test_kept_factors_give_the_bits_that_factoring_again_gives(kind):
 def test_factors_are_kept_within_bounds(monkeypatch):
     """Neither in lanes nor beyond a limit; gradients are the same to the bit."""
     assert (
-        method.solve(qp_of(known(np.random.default_rng(34), FULL, (3,)).data), None, 100).factors
+        method.solve(flat(known(np.random.default_rng(34), FULL, (3,)).data), None, 100).factors
         is None
     )
     data = large("plain")
     g = np.random.default_rng(0).normal(size=data.p.shape)
     kept = grads_of(kktdiff.solve_qp(*data).vjp(g))
-    monkeypatch.setattr(method, "_MOST_KEPT", 3 * 8 * method._factors_size(qp_of(data)) - 1)
-    assert method.solve(qp_of(data), None, 100).factors is None
+    monkeypatch.setattr(method, "_MOST_KEPT", 3 * 8 * method._factors_size(flat(data)) - 1)
+    assert method.solve(flat(data), None, 100).factors is None
     for own, other in zip(kept, grads_of(kktdiff.solve_qp(*data).vjp(g)), strict=True):
         assert own is other is None or np.array_equal(own, other)
 
@@ -134,19 +135,19 @@ def test_any_number_of_columns(columns):
 
 
 def test_an_empty_batch():
-    qp = qp_of(known(np.random.default_rng(23), FULL, (2,)).data).take(np.arange(0))
+    qp = flat(known(np.random.default_rng(23), FULL, (2,)).data).take(np.arange(0))
     rhs = right_hand_side(np.random.default_rng(0), qp, 2)
-    none = np.empty((0, sum(qp.sizes) + 2)), np.empty((0, qp.d.shape[1]), bool)
-    found, error, singular = method.derive(qp, *none, rhs, TARGET)
+    none = method.solve(qp, None, 100)
+    found, error, singular = method.derive(qp, none.kept, none.active, rhs, TARGET)
     assert found.x.shape == (0, 6, 2)
     assert len(error) == len(singular) == 0
 
 
 def test_a_zero_right_hand_side_has_a_zero_solution():
-    qp = qp_of(known(np.random.default_rng(24), FULL, (3,)).data)
+    qp = flat(known(np.random.default_rng(24), FULL, (3,)).data)
     out = method.solve(qp, None, 100)
     zero = Rhs(*(0 * v for v in right_hand_side(np.random.default_rng(0), qp, 2)))
-    found, error, _ = method.derive(qp, out.scaling, out.active, zero, TARGET)
+    found, error, _ = method.derive(qp, out.kept, out.active, zero, TARGET)
     assert not any(v.any() for v in (*found, error))
 
 
@@ -154,7 +155,7 @@ def test_a_zero_right_hand_side_has_a_zero_solution():
 def test_singular_systems_are_told(how):
     """Also beside one that is regular."""
     data = known(np.random.default_rng(25), Sizes(5, 4, 2, True), (2,)).data
-    qp = qp_of(data)
+    qp = flat(data)
     out = method.solve(qp, None, 100)
     active = out.active.copy()
     Q, G, A = (v.copy() for v in (qp.Q, qp.G, qp.A))
@@ -168,16 +169,16 @@ def test_singular_systems_are_told(how):
         active[1, :] = False
     qp = qp._replace(Q=Q, G=G, A=A)
     rhs = right_hand_side(np.random.default_rng(0), qp, 1)
-    *_, singular = method.derive(qp, out.scaling, active, rhs, TARGET)
+    *_, singular = method.derive(qp, out.kept, active, rhs, TARGET)
     assert singular.tolist() == [False, True]
 
 
 def test_what_is_not_finite_has_no_small_residual():
-    qp = qp_of(known(np.random.default_rng(26), FULL, (3,)).data)
+    qp = flat(known(np.random.default_rng(26), FULL, (3,)).data)
     out = method.solve(qp, None, 100)
     rhs = right_hand_side(np.random.default_rng(0), qp, 2)
     rhs.x[1, 0, 1] = np.nan
-    _, error, _ = method.derive(qp, out.scaling, out.active, rhs, TARGET)
+    _, error, _ = method.derive(qp, out.kept, out.active, rhs, TARGET)
     assert np.isnan(error[1])
     assert error[[0, 2]].max() < 1e-13
 

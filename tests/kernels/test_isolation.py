@@ -9,7 +9,7 @@ from kktdiff._records import Rhs
 from kktdiff.kernels import method
 from tests import fuzz
 from tests.checks import assert_same_bits
-from tests.kernels.calls import LANES, qp_of, using
+from tests.kernels.calls import LANES, flat, rows_of, using
 from tests.problems import FULL, Answer, Data, Sizes, known
 from tests.unsolvable import contradictory, stacked, unbounded
 
@@ -99,10 +99,10 @@ def test_the_kernel_itself_keeps_a_bad_element_apart(variant, how):
     """As it gets what is checked before, too: NaN and infinities."""
     rng = np.random.default_rng(41)
     good = known(rng, SMALL, (7,)).data
-    expected = method.solve(qp_of(good), None, 100)
+    expected = method.solve(flat(good), None, 100)
     assert not expected.status.any()
     with np.errstate(all="ignore"):
-        qp = qp_of(joined(some(good, slice(3)), spoiled(rng, how), some(good, slice(3, 7))))
+        qp = flat(joined(some(good, slice(3)), spoiled(rng, how), some(good, slice(3, 7))))
         out = method.solve(qp, None, 100)
     assert_same_bits(out.take(np.delete(np.arange(8), 3)), expected, expected._fields)
     if how in ("infeasible", "unbounded", "nonconvex") or not np.isfinite(how[1]):
@@ -113,7 +113,7 @@ def test_the_kernel_itself_keeps_a_bad_element_apart(variant, how):
 def test_order_and_size_of_the_batch(variant, sizes):
     lanes = LANES[variant]
     counts = (1, lanes - 1, lanes, lanes + 1, 2 * lanes + 1)
-    qp = qp_of(known(np.random.default_rng(42), sizes, (2 * lanes + 1,)).data)
+    qp = flat(known(np.random.default_rng(42), sizes, (2 * lanes + 1,)).data)
     whole = method.solve(qp, None, 100)
     for count in counts:
         for index in (np.arange(count), np.arange(count)[::-1] + qp.length - count):
@@ -122,7 +122,7 @@ def test_order_and_size_of_the_batch(variant, sizes):
 
 
 def test_a_thousand_elements_in_any_order(variant):
-    qp = qp_of(known(np.random.default_rng(43), SMALL, (1000,)).data)
+    qp = flat(known(np.random.default_rng(43), SMALL, (1000,)).data)
     whole, order = method.solve(qp, None, 100), np.random.default_rng(44).permutation(1000)
     found = method.solve(qp.take(order), None, 100)
     assert_same_bits(found, whole.take(order), whole._fields)
@@ -138,7 +138,7 @@ def test_a_thousand_elements_in_any_order(variant):
 def test_elements_of_a_kind_one_by_one(kind):
     """Whatever the others' borders, refinements and stages are."""
     for seed in range(2):
-        qp = qp_of(fuzz.draw(kind, 200 + seed)[0])
+        qp = flat(fuzz.draw(kind, 200 + seed)[0])
         if not method.supports(qp):
             continue
         whole = method.solve(qp, None, 100)
@@ -152,14 +152,14 @@ def test_elements_of_a_kind_one_by_one(kind):
 @pytest.mark.usefixtures("native")
 @pytest.mark.parametrize("threads", [2, 3, 7])
 def test_number_of_threads(monkeypatch, threads):
-    qp = qp_of(known(np.random.default_rng(45), SMALL, (500,)).data)
+    qp = flat(known(np.random.default_rng(45), SMALL, (500,)).data)
     rng = np.random.default_rng(46)
-    rhs = Rhs(*(rng.normal(size=(500, size, 3)) for size in (5, qp.d.shape[1], 1)))
+    rhs = Rhs(*(rng.normal(size=(500, size, 3)) for size in (5, rows_of(qp), 1)))
 
     def both(count):
         monkeypatch.setattr(kernels, "threads", lambda seconds: count)
         out = method.solve(qp, None, 100)
-        return out, method.derive(qp, out.scaling, out.active, rhs, 1e-16)
+        return out, method.derive(qp, out.kept, out.active, rhs, 1e-16)
 
     (one, derived), (more, again) = both(1), both(threads)
     assert_same_bits(more, one, one._fields)
@@ -183,7 +183,7 @@ def test_every_instruction_set_gives_the_same_statuses(native, seed):
 def test_instruction_sets_with_fma_give_the_same_bits_in_lanes(native):
     if "avx512" not in native.variants():
         pytest.skip("there is one with fma at most")
-    qp = qp_of(known(np.random.default_rng(47), FULL, (20,)).data)
+    qp = flat(known(np.random.default_rng(47), FULL, (20,)).data)
     found = []
     for variant in ("avx2", "avx512"):
         with using(variant):

@@ -10,7 +10,7 @@ from kktdiff._records import Rhs
 from tests.checks import assert_near, assert_same_bits
 from tests.cuda import emulator
 from tests.kernels import sanitized
-from tests.kernels.calls import Library, compile_kernels, qp_of, replaced
+from tests.kernels.calls import Library, compile_kernels, flat, replaced
 from tests.tolerances import TIGHT_ANSWER
 
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1")
@@ -38,12 +38,16 @@ def test_what_scratch_memory_holds_changes_no_bit(library, packed):
         for fill in (0, *FILLS):
             with replaced(Library(library, packed=packed, fill=fill)), np.errstate(all="ignore"):
                 found.append(sanitized.run(qp))
-        (status, expected, proofs, derived), *others = found
-        for own_status, own, own_proofs, (own_rhs, *rest) in others:
+        (status, expected, proofs, derived, pulled), *others = found
+        for own_status, own, own_proofs, (own_rhs, *rest), own_pulled in others:
             assert np.array_equal(own_status, status)
             assert_same_bits(own, expected, own._fields)
             assert_same_bits(own_rhs, derived[0], Rhs._fields)
-            for left, right in zip((*own_proofs, *rest), (*proofs, *derived[1:]), strict=True):
+            own_all, all_of_first = (
+                (*own_proofs, *rest, *own_pulled),
+                (*proofs, *derived[1:], *pulled),
+            )
+            for left, right in zip(own_all, all_of_first, strict=True):
                 np.testing.assert_array_equal(left, right)
 
 
@@ -53,17 +57,20 @@ def test_both_number_types_give_the_same_answers(library):
         found = []
         for packed in (True, False):
             with replaced(Library(library, packed=packed)):
-                found.append(sanitized.run(qp_of(data)))
-        (_, one, _, derived), (status, other, _, other_derived) = found
+                found.append(sanitized.run(flat(data)))
+        (_, one, _, derived, pulled), (status, other, _, other_derived, other_pulled) = found
         assert not status.any()
         assert len(one.x) == len(other.x) == len(status)
         assert np.abs(one.iterations - other.iterations).max() <= 1
         assert np.array_equal(one.active, other.active)
-        assert np.array_equal(one.scaling[:, :-1], other.scaling[:, :-1])
-        for name in ("x", "s", "lam", "nu", "numbers"):
+        scaling = sum(flat(data).sizes) + 1
+        assert np.array_equal(one.kept[:, :scaling], other.kept[:, :scaling])
+        for name in ("x", "s", "lam", "nu", "lam_lb", "lam_ub", "numbers"):
             assert_near(getattr(other, name), getattr(one, name), TIGHT_ANSWER, name)
         for name in Rhs._fields:
             assert_near(getattr(other_derived[0], name), getattr(derived[0], name), TIGHT_ANSWER)
+        for own, expected in zip(other_pulled, pulled, strict=True):
+            assert_near(own, expected, TIGHT_ANSWER)
 
 
 @pytest.mark.skipif(emulator.sanitizer() is None, reason=emulator.NO_SANITIZER)

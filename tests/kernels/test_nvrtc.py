@@ -9,7 +9,7 @@ pytestmark = pytest.mark.skipif(nvrtc.library() is None, reason=nvrtc.ABSENT)
 # optimised, it takes minutes
 OPTIONS = ("--device-as-default-execution-space", "--device-debug")
 SOURCE = """
-#include "derive.hpp"
+#include "vjp.hpp"
 
 using namespace kktdiff;
 
@@ -23,6 +23,7 @@ using namespace kktdiff;
 
 ONE_PROBLEM_PER_THREAD(solve_each, solve_all)
 ONE_PROBLEM_PER_THREAD(derive_each, derive_all)
+ONE_PROBLEM_PER_THREAD(vjp_each, vjp_all)
 """
 
 
@@ -30,5 +31,5 @@ ONE_PROBLEM_PER_THREAD(derive_each, derive_all)
 def test_the_method_compiles_for_a_gpu(repository, architecture):
     folder = f"-I{repository / 'kktdiff' / 'kernels'}"
     compiled = nvrtc.compile_source(SOURCE, architecture, *OPTIONS, folder)
-    assert set(compiled.kernels) == {"solve_each", "derive_each"}
+    assert set(compiled.kernels) == {"solve_each", "derive_each", "vjp_each"}
     assert not compiled.warnings

@@ -7,7 +7,7 @@ import kktdiff
 from kktdiff._records import Rhs
 from kktdiff.kernels import method
 from tests.checks import assert_near
-from tests.kernels.calls import LANES, qp_of, using
+from tests.kernels.calls import LANES, flat, point_of, rows_of, using
 from tests.problems import Data
 from tests.tolerances import ADJOINT
 
@@ -48,7 +48,7 @@ def soft_problem(seed, shape, batch=11, price=None, bounded=False):
 
 
 def both(data, rows):
-    qp = qp_of(data)
+    qp = flat(data)
     return qp, qp._replace(slack_rows=rows)
 
 
@@ -56,8 +56,8 @@ def assert_same_solution(whole, slacks, **options):
     expected, found = (method.solve(qp, None, 100, **options) for qp in (whole, slacks))
     assert np.array_equal(found.status, expected.status)
     assert np.abs(found.iterations - expected.iterations).max() <= 3
-    for name in ("x", "s", "lam", "nu", "y"):
-        own, other = getattr(found, name), getattr(expected, name)
+    parts = (method.kept_parts(whole, one.kept) for one in (found, expected))
+    for name, own, other in zip(method.Kept._fields[1:], *(one[1:] for one in parts), strict=True):
         assert_near(own, other, 10 * ADJOINT * (1 + np.abs(other).max(initial=0)), name)
     assert np.array_equal(found.active, expected.active)
     return expected, found
@@ -74,10 +74,10 @@ def test_solutions_and_derivatives(native, variant, shape, bounded):
         expected, found = assert_same_solution(whole, slacks)
         assert not found.status.any()
         rng = np.random.default_rng(1)
-        sizes = whole.sizes[0], whole.d.shape[1], whole.sizes[2]
+        sizes = whole.sizes[0], rows_of(whole), whole.sizes[2]
         rhs = Rhs(*(rng.normal(size=(whole.length, size, 2)) for size in sizes))
-        reference, *_ = method.derive(whole, expected.scaling, expected.active, rhs, 1e-15)
-        own, error, singular = method.derive(slacks, found.scaling, found.active, rhs, 1e-15)
+        reference, *_ = method.derive(whole, expected.kept, expected.active, rhs, 1e-15)
+        own, error, singular = method.derive(slacks, found.kept, found.active, rhs, 1e-15)
     assert error.max() < 1e-11
     assert not singular.any()
     for name, v, other in zip(Rhs._fields, own, reference, strict=True):
@@ -87,9 +87,9 @@ def test_solutions_and_derivatives(native, variant, shape, bounded):
 def test_kept_factors_and_factors_anew_give_the_same_bits():
     _, qp = both(*soft_problem(2, SHAPES["too large for lanes"]))
     out = method.solve(qp, None, 100)
-    sizes = qp.sizes[0], qp.d.shape[1], qp.sizes[2]
+    sizes = qp.sizes[0], rows_of(qp), qp.sizes[2]
     rhs = Rhs(*(np.ones((qp.length, size, 1)) for size in sizes))
-    system = qp, out.scaling, out.active, rhs, 1e-15
+    system = qp, out.kept, out.active, rhs, 1e-15
     kept, *_ = method.derive(*system, factors=out.factors)
     again, *_ = method.derive(*system)
     assert out.factors is not None
@@ -111,7 +111,8 @@ def test_where_hard_rows_contradict_each_other_the_proof_needs_no_soft_one():
     expected, found = (method.solve(qp, None, 100) for qp in (whole, slacks))
     assert found.status.tolist() == expected.status.tolist()
     assert found.status[5] == kktdiff.Status.PRIMAL_INFEASIBLE
-    assert np.all(found.lam[5, rows] <= 1e-7 * found.lam[5, hard].max())
+    lam = point_of(slacks, found).lam[5]
+    assert np.all(lam[rows] <= 1e-7 * lam[hard].max())
 
 
 def test_without_a_price_on_what_falls_there_is_no_bound():
@@ -128,7 +129,7 @@ def test_without_a_price_on_what_falls_there_is_no_bound():
 def test_a_warm_start_from_the_solution_takes_no_iteration():
     _, qp = both(*soft_problem(6, SHAPES["some rows"]))
     out = method.solve(qp, None, 100)
-    again = method.solve(qp, out, 100)
+    again = method.solve(qp, point_of(qp, out), 100)
     assert not again.status.any()
     assert not again.iterations.any()
 
@@ -139,5 +140,5 @@ def test_an_element_has_the_same_bits_in_any_batch(shape):
     whole = method.solve(qp, None, 100)
     for index in (np.array([4]), np.arange(3), np.arange(10, 2, -1)):
         found, expected = method.solve(qp.take(index), None, 100), whole.take(index)
-        for name in ("x", "s", "lam", "nu", "scaling", "iterations"):
+        for name in ("x", "s", "lam", "nu", "kept", "iterations"):
             assert np.array_equal(getattr(found, name), getattr(expected, name)), name

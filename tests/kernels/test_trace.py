@@ -6,7 +6,7 @@ import pytest
 import kktdiff
 from kktdiff.kernels import method
 from tests.checks import assert_same_bits
-from tests.kernels.calls import LANES, qp_of, using
+from tests.kernels.calls import LANES, flat, point_of, using
 from tests.problems import FULL, known
 
 pytestmark = pytest.mark.usefixtures("native")
@@ -16,7 +16,7 @@ POLISH = 1
 
 
 def problems(batch):
-    return qp_of(known(np.random.default_rng(30), FULL, (batch,)).data)
+    return flat(known(np.random.default_rng(30), FULL, (batch,)).data)
 
 
 def records(trace):
@@ -76,8 +76,7 @@ def test_few_iterations_leave_few_records():
 def test_a_warm_start_is_recorded_as_polishing():
     qp = problems(3)
     first = method.solve(qp, None, 100)
-    point = method.Point(first.x, first.s, first.lam, first.nu)
-    (own,) = records(method.solve(qp, point, 100, traced=True).trace[0])
+    (own,) = records(method.solve(qp, point_of(qp, first), 100, traced=True).trace[0])
     assert own[PHASE] == POLISH
     assert own[ITERATION] == 0
 

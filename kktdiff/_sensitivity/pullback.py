@@ -1,0 +1,67 @@
+"""From cotangents to gradients of one group of elements: by the kernels, or in array code."""
+
+from collections.abc import Collection
+
+from kktdiff._arrays import namespace, placed_all
+from kktdiff._interior_point.compiled import CompiledKept, KeptGroup
+from kktdiff._interior_point.residuals import multipliers
+from kktdiff._records import Rhs
+from kktdiff._sensitivity.first_order import (
+    CONVERGED,
+    REFINED,
+    Adjoint,
+    Cotangents,
+    adjoint,
+    gradients,
+)
+from kktdiff._typing import Array
+from kktdiff.backends import Backend
+
+_MATRICES = ("Q", "G", "A")
+
+
+def vjp(
+    names: Collection[str],
+    kept: KeptGroup,
+    g: Cotangents,  # one for each element
+    backend: Backend,
+    shared: Collection[str],
+    *,
+    least_squares: bool,
+) -> dict[str, Array]:
+    """Return gradients by name, each (B, ...) or, of what the batch shares, (1, ...)."""
+    if isinstance(kept, CompiledKept) and not least_squares:
+        return _by_kernels(names, kept, g, backend, shared)
+    u = adjoint(kept, g, backend, least_squares=least_squares)
+    lam = multipliers(kept.qp, kept.point)
+    return gradients(names, kept.qp, lam, kept.point, u, backend, shared)
+
+
+def _by_kernels(
+    names: Collection[str],
+    kept: CompiledKept,
+    g: Cotangents,
+    backend: Backend,
+    shared: Collection[str],
+) -> dict[str, Array]:
+    """Let the kernels pull back; sum what is shared, matrices without forming each element's."""
+    count = kept.index.shape[0]
+    summed = [name for name in names if name in shared] if count > 1 else []
+    own = [name for name in names if name not in summed or name not in _MATRICES]
+    found = kept.pull(g, own, (REFINED * kept.data.sizes[0] ** 0.5, CONVERGED))
+    if found.inaccurate is None and not summed:
+        return found.gradients
+    xp = namespace(kept.kept)
+    u = Adjoint(found.x[..., None], found.c[..., None], found.nu[..., None], g.objective)
+    if found.inaccurate is not None:
+        bad = xp.nonzero(found.inaccurate)[0]
+        again = adjoint(kept.take(bad), g.take(bad), backend, least_squares=False)
+        u = Adjoint(*placed_all(bad, Rhs(*again[:3]), Rhs(*u[:3])), g.objective)
+        at, lam = kept.point, kept.multipliers
+        return gradients(names, kept.data, lam, at, u, backend, shared)
+    rest = [name for name in summed if name in _MATRICES]
+    out = found.gradients | gradients(
+        rest, kept.data, kept.point.lam, kept.point, u, backend, shared
+    )
+    vectors = [name for name in summed if name not in rest]
+    return out | {name: xp.sum(out[name], axis=0, keepdims=True) for name in vectors}

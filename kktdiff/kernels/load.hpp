@@ -1,0 +1,89 @@
+// The caller's data: which rows are present, which variables fixed, and what is sound.
+//
+// The rules are those of _problem.py, which looks again at problems that are not sound here.
+#pragma once
+#include "problem.hpp"
+
+namespace kktdiff {
+namespace {
+
+// Replace Q by (Q + Q')/2, and leave what is symmetric alone; by blocks, for the sake of the cache.
+template <class T>
+void symmetrize(int n, T *Q) {
+  constexpr int BLOCK = 8;
+  for (int top = 0; top < n; top += BLOCK)
+    for (int left = 0; left <= top; left += BLOCK)
+      for (int i = top; i < n && i < top + BLOCK; i++)
+        for (int j = left; j < i && j < left + BLOCK; j++) {
+          const T a = Q[i * n + j], b = Q[j * n + i];
+          Q[i * n + j] = Q[j * n + i] = select(a == b, a, (a + b) / T(2.0));
+        }
+}
+
+// Return where all entries are numbers below a limit in size.
+template <class T>
+Mask<T> is_below(long long count, const T *values, double limit) {
+  Mask<T> out = mask<T>(true);
+  for (long long i = 0; i < count; i++) out = out & (abs(values[i]) < T(limit));
+  return out;
+}
+
+// Find the variables whose bounds meet up to rounding, or cross by as little as constraints may;
+// return where no bounds cross. d: (h, -lb, ub)
+template <class T>
+Mask<T> find_fixed(Problem<T> &q) {
+  const auto [n, m, k, lower, upper, core] = q.size;
+  Mask<T> uncrossed = mask<T>(true);
+  for (int j = 0; j < n; j++) {
+    q.fixed[j] = mask<T>(false), q.value[j] = 0.0;
+    if (!lower || !upper) continue;
+    const T lb = -q.d[m + j], ub = q.d[m + lower + j];
+    const Mask<T> finite = (abs(lb) < T(INFINITE)) & (abs(ub) < T(INFINITE));
+    const T size = max(abs(lb), abs(ub)), gap = lb - ub;
+    q.fixed[j] = finite & (gap >= -T(ROUNDING) * size) & (gap <= T(CONTRADICTION) * (size + 1.0));
+    q.value[j] = select(q.fixed[j], select(gap == T(0.0), lb, lb / T(2.0) + ub / T(2.0)), T(0.0));
+    uncrossed = uncrossed & (lb <= ub);
+  }
+  return uncrossed;
+}
+
+// Prepare the problems whose data stand in `q`, with (h, -lb, ub) in d; return those that are
+// sound.
+template <class T>
+Mask<T> find_limits(Problem<T> &q) {
+  const auto [n, m, k, lower, upper, core] = q.size;
+  Mask<T> sound = is_below(q.entries_of_Q(), q.Q, __builtin_inf()) &
+                  is_below(n, q.p, __builtin_inf()) & is_below(m * core, q.G, __builtin_inf()) &
+                  is_below(k * core, q.A, __builtin_inf()) & is_below(k, q.b, INFINITE);
+  sound = sound & find_fixed(q);
+  for (int i = 0; i < q.size.rows(); i++) {
+    sound = sound & (q.d[i] > -T(INFINITE));
+    q.present[i] = q.d[i] < T(INFINITE);
+  }
+  for (int j = 0; j < n && lower && upper; j++) {
+    q.present[m + j] = q.present[m + j] & !q.fixed[j];
+    q.present[m + lower + j] = q.present[m + lower + j] & !q.fixed[j];
+  }
+  for (int i = 0; i < q.size.rows(); i++) q.d[i] = select(q.present[i], q.d[i], T(0.0));
+  return sound;
+}
+
+template <class T>
+void clear(long long count, Mask<T> where, T *values) {
+  for (long long i = 0; i < count; i++) values[i] = select(where, T(0.0), values[i]);
+}
+
+// Put a problem without data in the place of those `where` something is wrong.
+template <class T>
+void clear(Problem<T> &q, Mask<T> where) {
+  const auto [n, m, k, lower, upper, core] = q.size;
+  if (!any(where)) return;
+  clear(q.entries_of_Q(), where, q.Q), clear(n, where, q.p), clear(m * core, where, q.G);
+  clear(k * core, where, q.A), clear(k, where, q.b), clear(q.size.rows(), where, q.d);
+  clear(n, where, q.value);
+  for (int i = 0; i < q.size.rows(); i++) q.present[i] = q.present[i] & !where;
+  for (int j = 0; j < n; j++) q.fixed[j] = q.fixed[j] & !where;
+}
+
+}  // namespace
+}  // namespace kktdiff

@@ -1,0 +1,172 @@
+// The kernel `vjp`: gradients from cotangents, by one solve of the KKT system of the active set.
+//
+// The formulas are those of _sensitivity/first_order.py.
+#pragma once
+#include "derive.hpp"
+
+namespace kktdiff {
+namespace {
+
+enum VjpArray {  // the first ones are those of `derive`
+  LIMITS = OF_FACTORS + 1,
+  OF_X,  // cotangents
+  OF_S,
+  OF_LAM,
+  OF_NU,
+  OF_LAM_LB,
+  OF_LAM_UB,
+  OF_OBJECTIVE,
+  ADJOINT_X,
+  ADJOINT_C,
+  ADJOINT_NU,
+  INACCURATE,
+  GRAD_Q,
+  GRAD_P,
+  GRAD_G,
+  GRAD_H,
+  GRAD_A,
+  GRAD_B,
+  GRAD_LB,
+  GRAD_UB
+};
+
+// Cotangent `which` of row i, 0 where none was given.
+template <class T>
+T cotangent(const Group<T> &g, int which, int i) {
+  return g.call.arrays[which] ? entry<T>(g, which, i, 0, 1) : T(0.0);
+}
+
+// The cotangent of the slack of row i of G: an active row's slack stays zero, and so does an absent
+// one's derivative.
+template <class T>
+T of_slack(const Group<T> &g, const Derivation<T> &d, int i) {
+  const Mask<T> absent = !(entry<T>(g, LIMITS, i, 0, 1) < T(INFINITE));
+  return select(d.active[i] | absent, T(0.0), cotangent(g, OF_S, i));
+}
+
+// Store the solution of K u = -(g_x - G'g_s, g_lam, g_nu), less g_s in the rows of G; return its
+// relative residual.
+template <class T>
+T solve_adjoint(const Group<T> &g, double target, Derivation<T> &d) {
+  const Sizes z = d.problem.size;
+  const Scaling<T> &s = d.scaling;
+  Newton<T> &w = d.newton;
+  for (int j = 0; j < z.n; j++) w.rhs.x[j] = s.cost * s.cols[j] * -cotangent(g, OF_X, j);
+  if (g.call.arrays[OF_S]) {
+    for (int i = 0; i < z.m; i++) w.rhs.c[i] = s.cost * (of_slack(g, d, i) / s.rows[i]);
+    add_columns_of_G(d.problem, w.rhs.c, w.rhs.x);
+  }
+  const auto put = [&](int i, T value) {
+    w.rhs.c[i] = select(d.active[i], row_weight(z, s, i) * -value, T(0.0));
+  };
+  for (int i = 0; i < z.m; i++) put(i, cotangent(g, OF_LAM, i));
+  for (int j = 0; j < z.lower; j++) put(z.m + j, cotangent(g, OF_LAM_LB, j));
+  for (int j = 0; j < z.upper; j++) put(z.m + z.lower + j, cotangent(g, OF_LAM_UB, j));
+  for (int i = 0; i < z.k; i++) w.rhs.nu[i] = s.eqs[i] * -cotangent(g, OF_NU, i);
+  const T error = refine(d.problem, w.weights, w.factors, w.rhs, target, w.out, w.refinement);
+  for (int j = 0; j < z.n; j++) kktdiff::put(g, ADJOINT_X, j, 0, 1, s.cols[j] * w.out.x[j]);
+  for (int i = 0; i < z.rows(); i++) {
+    const T c = row_weight(z, s, i) * w.out.c[i] / s.cost;
+    const bool moves = i < z.m && g.call.arrays[OF_S];
+    kktdiff::put(g, ADJOINT_C, i, 0, 1, moves ? c - of_slack(g, d, i) : c);
+  }
+  for (int i = 0; i < z.k; i++)
+    kktdiff::put(g, ADJOINT_NU, i, 0, 1, s.eqs[i] * w.out.nu[i] / s.cost);
+  return error;
+}
+
+// One element's vectors at the solution and of the adjoint.
+struct Element {
+  const Call &call;
+  std::int64_t at;
+  Sizes size;
+  const double *value = array<const double>(call, OF_OBJECTIVE, at);
+  const double *x = array<const double>(call, OF_KEPT, at) + size.n + size.m + size.k + 2;
+  const double *lam = x + size.n + size.rows(), *nu = lam + size.rows(), *y = nu + size.k;
+
+  const double *vector(int which) const { return array<const double>(call, which, at); }
+  double *gradient(int which) const { return array<double>(call, which, at); }
+
+  // The adjoint with what the cotangent of the objective adds to it.
+  double with_value(double u, double at_solution, double share = 1.0) const {
+    return value ? u + share * *value * at_solution : u;
+  }
+  double row(int i) const { return with_value(vector(ADJOINT_C)[i], multiplier(i)); }
+  double equality(int i) const { return with_value(vector(ADJOINT_NU)[i], nu[i]); }
+
+  // That of a fixed variable is counted to the bound of its sign.
+  double multiplier(int i) const {
+    if (i < size.m) return lam[i];
+    const bool low = i < size.m + size.lower;
+    const double fixed = low ? -y[i - size.m] : y[i - size.m - size.lower];
+    return fixed > 0 ? fixed : lam[i];
+  }
+};
+
+// out = a u_x' + c x' for one row of a matrix.
+inline void gradient_row(const Element &e, double a, double c, double *__restrict out) {
+  const double *__restrict u = e.vector(ADJOINT_X), *__restrict x = e.x;
+  for (int j = 0; j < e.size.n; j++) out[j] = a * u[j] + c * x[j];
+}
+
+// The gradient of Q, symmetric to the bit: half x' + x half', half of u + x/2 where the objective
+// has a cotangent.
+inline void gradient_of_Q(const Element &e, double *__restrict out) {
+  const double *__restrict u = e.vector(ADJOINT_X), *__restrict x = e.x;
+  const int n = e.size.n;
+  for (int i = 0; i < n; i++) {
+    const double half = e.with_value(u[i], x[i], 0.5) / 2, own = x[i];
+    double *row = out + i * n;
+    if (e.value)
+      for (int j = 0; j < n; j++) row[j] = half * x[j] + own * ((u[j] + 0.5 * *e.value * x[j]) / 2);
+    else
+      for (int j = 0; j < n; j++) row[j] = half * x[j] + own * (u[j] / 2);
+  }
+}
+
+// Those gradients that are wanted.
+inline void store_gradients(const Element &e) {
+  const auto [n, m, k, lower, upper, core] = e.size;
+  const double *u = e.vector(ADJOINT_X), *x = e.x;
+  if (double *to = e.gradient(GRAD_Q)) gradient_of_Q(e, to);
+  if (double *to = e.gradient(GRAD_P))
+    for (int j = 0; j < n; j++) to[j] = e.with_value(u[j], x[j]);
+  if (double *to = e.gradient(GRAD_G))
+    for (int i = 0; i < m; i++) gradient_row(e, e.multiplier(i), e.row(i), to + i * n);
+  if (double *to = e.gradient(GRAD_H))
+    for (int i = 0; i < m; i++) to[i] = -e.row(i);
+  if (double *to = e.gradient(GRAD_A))
+    for (int i = 0; i < k; i++) gradient_row(e, e.nu[i], e.equality(i), to + i * n);
+  if (double *to = e.gradient(GRAD_B))
+    for (int i = 0; i < k; i++) to[i] = -e.equality(i);
+  if (double *to = e.gradient(GRAD_LB))
+    for (int j = 0; j < lower; j++) to[j] = e.row(m + j);
+  if (double *to = e.gradient(GRAD_UB))
+    for (int j = 0; j < upper; j++) to[j] = -e.row(m + lower + j);
+}
+
+template <class T>
+void vjp_all(const Call &call, std::int64_t first, std::int64_t last) {
+  Arena arena{reinterpret_cast<char *>(call.scratch)};
+  Derivation<T> d(arena, sizes_of(call.sizes));
+  for (; first < last; first += Lanes<T>::count) {
+    const Group<T> g{call, first, last};
+    prepare(g, d);
+    const T error = solve_adjoint(g, call.options[0], d);
+    const Mask<T> bad = is_singular(d.problem, d.newton.factors) | !d.newton.factors.pivots.ok |
+                        !(error <= T(call.options[1]));
+    for (int l = 0; l < g.count(); l++) {
+      *array<unsigned char>(call, INACCURATE, g.element(l)) = lane(bad, l);
+      store_gradients({call, g.element(l), d.problem.size});
+    }
+  }
+}
+
+#if !defined(__CUDACC__)
+void vjp(const Call &call, std::int64_t first, std::int64_t last) {
+  in_lanes(call.sizes) ? vjp_all<Pack>(call, first, last) : vjp_all<double>(call, first, last);
+}
+#endif
+
+}  // namespace
+}  // namespace kktdiff

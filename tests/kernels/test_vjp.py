@@ -68,6 +68,18 @@ def test_gradients_of_what_the_batch_shares_are_sums(shared):
         assert_near(getattr(found, name), own, ADJOINT * (1 + np.abs(own).max()), name)
 
 
+def test_gradients_of_limits_that_the_batch_shares_are_sums():
+    rng = np.random.default_rng(53)
+    Q, p, lb, ub = np.eye(4), 3 * rng.normal(size=(5, 4)), -np.ones(4), np.ones(4)
+    sol = kktdiff.solve_qp(Q, p, lb=lb, ub=ub)
+    apart = kktdiff.solve_qp(Q, p, lb=np.tile(lb, (5, 1)), ub=np.tile(ub, (5, 1)))
+    g = {"x": rng.normal(size=(5, 4)), "objective": rng.normal(size=5)}
+    found, expected = sol.vjp(**g), apart.vjp(**g)
+    assert np.abs(found.lb).max() > 0.1
+    assert_near(found.lb, expected.lb.sum(0), ADJOINT)
+    assert_near(found.ub, expected.ub.sum(0), ADJOINT)
+
+
 def test_a_singular_system_changes_no_bit_of_the_gradients_beside_it():
     data, _, g = solved(FULL)
     apart = kktdiff.solve_qp(*data).vjp(**g)
@@ -119,6 +131,7 @@ def test_a_batch_mate_does_not_change_the_form_of_a_q_that_is_not_symmetric():
     )
     p, lb = np.array([[-1.0, 2.0]] * 3), np.zeros((3, 2))
     whole = kktdiff.solve_qp(Q, p, lb=lb)
+    assert [method.is_never_diagonal(Q[i : i + 1]) for i in range(3)] == [False, False, True]
     for i in range(3):
         alone = kktdiff.solve_qp(Q[i : i + 1], p[i : i + 1], lb=lb[i : i + 1])
         for name in ("x", "lam_lb", "objective", "iterations"):

@@ -203,3 +203,13 @@ def test_functional_jacobian_and_hessian(family):
     t = family.at[0]
     near(functional.jacobian(family.values, t), by_rows(family.values, t), "jacobian")
     near(functional.hessian(family.loss, t), hessian(family.loss)(t), "hessian")
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script`:DeprecationWarning")
+def test_dual_numbers_go_through_a_backward_that_makes_no_graph(family):
+    t, d = family.at[0], torch.ones(R, dtype=torch.float64)
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(t.clone().requires_grad_(), d)
+        (g,) = torch.autograd.grad(family.loss(dual), dual)
+        moved = forward_ad.unpack_dual(g).tangent
+    near(moved, hessian(family.loss)(t) @ d, "forward over reverse")

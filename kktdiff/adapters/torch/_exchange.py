@@ -52,10 +52,9 @@ def on_stream(tensors: Sequence[Tensor | None]) -> contextlib.AbstractContextMan
     TypeError
         Tensors on CUDA where CuPy can't be used; the message says why.
     """
-    first = next(t for t in tensors if t is not None)
-    if not first.is_cuda:
+    device = next(t for t in tensors if t is not None).device
+    if device.type != "cuda":
         return _ON_HOST
-    device = first.device
     reason = backends.available()["cupy"]
     if reason is not None:
         raise TypeError(f"the tensors are on {device}, but {reason}")

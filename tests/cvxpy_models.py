@@ -164,3 +164,66 @@ MODELS = [
     largest,
     robust_fit,
 ]
+
+
+# Models in spellings that cvxpy's own QP would not take, or not with parameters.
+
+
+def norms():
+    """Squares of norms, rearranged, weighted, divided, with parameters inside and outside."""
+    x, X = cp.Variable(3), cp.Variable((2, 2))
+    r, a = cp.Parameter(3), cp.Parameter(nonneg=True)
+    goal = cp.norm(x - r, 2) ** 2 * 0.5 + a * cp.square(cp.norm(x)) + (a * cp.norm(x - 2 * r)) ** 2
+    goal += cp.quad_over_lin(cp.norm(X - a, "fro"), 2.0) + (cp.norm(X[0]) / 2) ** 2
+    goal += cp.sum_squares(cp.norm(X, axis=1)) + cp.sum(cp.power(3 * cp.norm(X - 1, axis=0), 2))
+    goal += cp.sum_squares(cp.hstack([cp.norm(x[:2]), cp.norm(x[1:] - r[1:]), cp.abs(x[0] - 1)]))
+    goal += cp.norm(cp.hstack([cp.norm(x + 1), cp.norm(X - a, "fro")])) ** 2
+    problem = cp.Problem(cp.Minimize(goal), [cp.sum(x) == 1, X >= 0.2])
+    return Model(problem, [r, a], [x, X], lambda g: [g.normal(size=3), g.uniform(0.5, 1.5)])
+
+
+def tracking():
+    """Quadratic forms around a parameter, with a matrix that is one, too."""
+    x, ref = cp.Variable(3), cp.Parameter(3)
+    S, a = cp.Parameter((3, 3), PSD=True), cp.Parameter(nonneg=True)
+    B, P = np.array([[1.0, 2.0, 0.0], [0.0, 1.0, -1.0]]), np.array([[2.0, 1.0], [1.0, 1.0]])
+    goal = cp.quad_form(x - ref, S) + a * cp.quad_form(B @ x - ref[:2], P)
+    problem = cp.Problem(cp.Minimize(goal), [x >= 0, cp.sum(x) <= 2])
+
+    def values(g):
+        U = g.normal(size=(3, 3))
+        return [g.normal(size=3), U @ U.T + np.eye(3), g.uniform(0.5, 1)]
+
+    return Model(problem, [ref, S, a], [x], values)
+
+
+def costs():
+    """A learnt cost of what is traded, in the objective and in a constraint; a product of two."""
+    x, held, cost = cp.Variable(4), cp.Parameter(4), cp.Parameter(nonneg=True)
+    W, v = cp.Parameter((4, 2)), cp.Parameter(2)
+    traded = cost * cp.norm1(x - held)
+    goal = cp.sum_squares(x - W @ v) + traded
+    problem = cp.Problem(cp.Minimize(goal), [cp.sum(x) + traded <= 1, x >= -1])
+    return Model(
+        problem,
+        [held, cost, W, v],
+        [x],
+        lambda g: [g.normal(size=4), g.uniform(0.1, 0.3), *(g.normal(size=s) for s in ((4, 2), 2))],
+    )
+
+
+def lifted():
+    """Variables that parameters fix, one after the other, in every block and among the results."""
+    x, W, y, z = cp.Variable(3), cp.Variable((3, 2)), cp.Variable(2), cp.Variable(3)
+    W_, v, b, S = cp.Parameter((3, 2)), cp.Parameter(2), cp.Parameter(3), cp.Parameter((2, 2))
+    goal = cp.sum_squares(x - W @ v - b) + cp.sum_squares(x + z) + v @ y + cp.sum(cp.abs(x - W @ v))
+    rules = [2 * W == W_, y == S @ v + 1, z[0] == v @ y, x >= W @ v - 1, cp.sum(z) == 1]
+    rules += [v[0] * W[0, 0] + x[0] + z[1] <= 3, z[2] <= 2]
+    problem = cp.Problem(cp.Minimize(goal), rules)
+    sizes = ((3, 2), 2, 3, (2, 2))
+    return Model(
+        problem, [W_, v, b, S], [x, W, y, z], lambda g: [g.normal(size=s) / 2 for s in sizes]
+    )
+
+
+REWRITTEN = [norms, tracking, costs, lifted]

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 
 from kktdiff.adapters.cvxpy import CvxpyLayer as TorchLayer
 from kktdiff.adapters.cvxpy.jax import CvxpyLayer
-from tests.cvxpy_models import MODELS, isotonic, lasso, portfolio
+from tests.cvxpy_models import MODELS, REWRITTEN, isotonic, lasso, portfolio
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def double():
     jax.config.update("jax_enable_x64", False)
 
 
-@pytest.fixture(params=MODELS, ids=lambda model: model.__name__)
+@pytest.fixture(params=MODELS + REWRITTEN, ids=lambda model: model.__name__)
 def model(request):
     return request.param()
 

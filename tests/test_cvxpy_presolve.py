@@ -12,18 +12,30 @@ torch = pytest.importorskip("torch")
 cp = pytest.importorskip("cvxpy")
 from benchmarks.cvxpy_layers.models import KINDS
 from kktdiff.adapters.cvxpy import CvxpyLayer
-from kktdiff.adapters.cvxpy._maps import blocks, laid_out
+from kktdiff.adapters.cvxpy._evaluate import Framework, filled, pool
+from kktdiff.adapters.cvxpy._maps import blocks, laid_out, products
 from kktdiff.adapters.cvxpy._presolve import presolved
 from kktdiff.adapters.cvxpy._program import Entries, Program
-from kktdiff.adapters.cvxpy._substitute import defined, substituted
-from tests.cvxpy_models import MODELS, control, lasso, least_squares, portfolio, robust_fit
+from tests.cvxpy_models import (
+    MODELS,
+    REWRITTEN,
+    control,
+    lasso,
+    least_squares,
+    lifted,
+    portfolio,
+    robust_fit,
+    tracking,
+)
 
 # Variables, inequalities and equalities of the QP, with all and without those that can go.
 SIZES = {
     least_squares: ((10, 0, 6), (4, 0, 0)),
     lasso: ((14, 8, 6), (8, 8, 0)),
     portfolio: ((14, 0, 9), (6, 0, 1)),
-    control: ((18, 8, 10), (14, 0, 10)),
+    control: ((18, 8, 10), (11, 0, 7)),
+    lifted: ((25, 10, 18), (8, 7, 1)),
+    tracking: ((8, 1, 5), (3, 1, 0)),
     robust_fit: ((20, 12, 6), (14, 12, 0)),
 }
 
@@ -42,7 +54,7 @@ def run(model, variables, eliminate, seed):
     return [v.detach() for v in out], grads, tuple(v.shape[-1] for v in (last.x, last.s, last.nu))
 
 
-@pytest.mark.parametrize("make", MODELS, ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", MODELS + REWRITTEN, ids=lambda make: make.__name__)
 def test_nothing_else_changes(make):
     model = make()
     whole, smaller = (run(model, model.variables, eliminate, 970) for eliminate in (False, True))
@@ -56,7 +68,7 @@ def test_nothing_else_changes(make):
 def test_what_multipliers_are_asked_of_stays():
     model = control()
     start, limit = model.problem.constraints[:2]
-    for constraint, sizes in ((start, (14, 0, 10)), (limit, (18, 8, 10))):
+    for constraint, sizes in ((start, (14, 0, 10)), (limit, (15, 8, 7))):
         whole, smaller = (
             run(model, [model.variables[0], constraint.dual_variables[0]], eliminate, 971)
             for eliminate in (False, True)
@@ -134,7 +146,7 @@ def test_how_right_an_ill_conditioned_sum_of_squares_is():
 def test_the_mpc_of_the_documentation_has_so_many_variables():
     model = KINDS["mpc"].make()
     values = [torch.tensor(v) for v in model.values(np.random.default_rng(975), 1)]
-    for eliminate, size in ((False, 326), (True, 124)):
+    for eliminate, size in ((False, 326), (True, 118)):
         layer = CvxpyLayer(*model[:3], eliminate=eliminate)
         layer(*values)
         assert layer.last.x.shape == (1, size)
@@ -179,6 +191,7 @@ def test_a_bad_element_harms_no_other(bad):
 # Programs as cvxpy makes them, and as it might: whatever goes, the optimum is the same.
 
 N, PARAMETER = 9, 1.5
+NUMPY = Framework(np, np.asarray, lambda matrix, vectors: vectors @ matrix.T)
 GROUPS = [[0, 1], [2], [3, 4], [5], [6, 7], [8]]
 
 
@@ -190,6 +203,9 @@ def drawn_program(rng):
     for row in rng.choice(k + m, size=2):  # limits of one variable
         matrix[row] = 0.0
         matrix[row, rng.integers(N)] = -1.0
+    if k and rng.random() < 0.5:  # a variable that is fixed
+        matrix[0] = 0.0
+        matrix[0, rng.integers(N)] = 2.0
     if rng.random() < 0.3:  # two limits that meet in a row
         matrix[:, 3:5] = 0.0
         matrix[k], matrix[k + 1] = -np.eye(N)[3:5]
@@ -236,22 +252,22 @@ def optimum(program, wanted, eliminate):
     smaller = presolved(program, wanted, eliminate=eliminate)
     layout = laid_out(smaller)
     own = np.arange(3)
-    assert np.all((layout.x[own] >= 0) | (layout.y[own] >= 0))
+    assert np.all((layout.x[own] >= 0) | (layout.y[own] >= 0) | (layout.fixed[own] >= 0))
     for rows in wanted:  # their multipliers are asked for
         assert np.all((layout.row[rows] >= 0) | np.isin(rows, layout.moved.row))
-    data = {
-        name: block.constant
-        + sum(
-            (m @ np.array([PARAMETER])).reshape(block.constant.shape) for m in block.maps.values()
-        )
-        for name, block in blocks(smaller, layout, [1]).items()
-    }
-    data, M, t = substituted(np, data)
+    sizes = [1]
+    inner = [(a, b, sums) for a, b, sums in products(smaller, sizes)]
+    plan = inner, blocks(smaller, layout, sizes)
+    data, results = filled(NUMPY, plan, [np.array([PARAMETER])])
     solution = kktdiff.solve_qp(**data)
+    found = pool(np, solution, results, ("x", "y", "fixed") if "t" in results else ("x", "fixed"))[
+        1:
+    ]
     x = np.zeros(N)
-    x[layout.x >= 0] = solution.x
-    if M is not None:
-        x[smaller.defined.column] = defined(np, M, t, solution)
+    ahead = 0
+    for place in (layout.x, layout.y, layout.fixed):
+        x[place >= 0] = found[ahead + place[place >= 0]]
+        ahead += np.count_nonzero(place >= 0)
     both = [block.map @ np.array([PARAMETER, 1.0]) for block in (program.P, program.q)]
     curved = x[program.P.row] @ (both[0] * x[program.P.column])
     return curved / 2 + x[program.q.row] @ both[1], layout.sizes[0]

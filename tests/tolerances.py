@@ -25,6 +25,7 @@ SELF_CHECK = 1e-8  # exact linear algebra on both sides, and the truncation of t
 CERTIFICATE = 1e-6  # checked to 1e-7 in the equilibrated metric, times its weights near 1
 OPTIMAL = 1e-6  # qpsolvers' own check of a solution: the default tol with room for its sums
 OTHER_SOLVER = 1e-6  # another solver's answer at 1e-9 or better, times the conditioning
+SQUARED_NORM = 1e-4  # another solver, which has cones for a squared norm, stops earlier
 LOOK = 1e-2  # a point written down with two digits, to tell it from any other
 LEAST_INFEASIBLE = 3.0  # times the least violation: an interior point stops near that point
 CONSTRUCTION = 1e-12  # problems built backwards meet their conditions to rounding

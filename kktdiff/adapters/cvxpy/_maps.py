@@ -10,8 +10,8 @@ import numpy as np
 import scipy.sparse as sp
 from cvxpy.reductions.cvx_attr2constr import recover_value_for_leaf
 
-from kktdiff.adapters.cvxpy._presolve import Smaller, constants, infinite
-from kktdiff.adapters.cvxpy._program import Entries, Program
+from kktdiff.adapters.cvxpy._presolve import Smaller
+from kktdiff.adapters.cvxpy._program import Entries, Program, constants, infinite
 
 
 class Block(NamedTuple):
@@ -42,9 +42,10 @@ class Layout(NamedTuple):
 
     x: Any  # of each column
     y: Any  # of each column that an equality defines
+    fixed: Any  # of each column that parameters fix
     row: Any  # of each row: among the equalities, or the inequalities
     moved: Moved
-    sizes: tuple[int, int, int, int]  # of x, of y, of the inequalities, of the equalities
+    sizes: tuple[int, int, int, int, int]  # of x, y, inequalities, equalities, fixed
 
 
 def laid_out(smaller: Smaller) -> Layout:
@@ -53,12 +54,16 @@ def laid_out(smaller: Smaller) -> Layout:
     moved, defined = _bounds_among(smaller.program), smaller.defined
     y = np.full(n, -1)
     y[defined.column] = np.arange(defined.column.size)
+    constant = np.full(n, -1)
+    constant[smaller.fixed.column] = np.arange(smaller.fixed.column.size)
     x = ~smaller.columns & (y < 0)
     stays = ~smaller.rows
     stays[moved.row] = stays[defined.row] = False
     row = np.concatenate([_numbered(stays[:k]), _numbered(stays[k:])])
-    sizes = (x.sum(), defined.column.size, stays[k:].sum(), stays[:k].sum())
-    return Layout(_numbered(x), y, row, moved, sizes)
+    counts = (x.sum(), defined.column.size, stays[k:].sum(), stays[:k].sum())
+    nx, ny, inequalities, equalities = map(int, counts)
+    sizes = (nx, ny, inequalities, equalities, smaller.fixed.column.size)
+    return Layout(_numbered(x), y, constant, row, moved, sizes)
 
 
 def _numbered(mask: Any) -> Any:
@@ -69,7 +74,7 @@ def blocks(smaller: Smaller, layout: Layout, sizes: list[int]) -> dict[str, Bloc
     """Build the blocks by name; `sizes`: those of the parameters."""
     program, ends = smaller.program, np.cumsum([0, *sizes])
     n, _, k = program.sizes
-    nx, ny, m, equalities = layout.sizes
+    nx, ny, m, equalities, fixed = layout.sizes
     row, column, matrix = program.rows
     x, offset = np.append(layout.x, -1)[column], np.where(column == n, 0, -1)
     equal, unequal = (np.where(side, layout.row[row], -1) for side in (row < k, row >= k))
@@ -88,7 +93,19 @@ def blocks(smaller: Smaller, layout: Layout, sizes: list[int]) -> dict[str, Bloc
         bound = _bound(program, own, layout, sign, ends)
         if bound is not None:
             out[name] = bound
+    out["fixed"] = _block(np.arange(fixed), smaller.fixed.value, (fixed,), ends)
     return out | (_of_defined(smaller, layout, ends) if ny else {})
+
+
+def products(smaller: Smaller, sizes: list[int]) -> list[tuple[Block, Block, Any]]:
+    """Build the factors of the inner parameters, and add the sizes of these."""
+    out = []
+    for left, right, sums in smaller.fixed.products:
+        count, ends = sums.shape[1], np.cumsum([0, *sizes])
+        place, shape = np.arange(count), (count,)
+        out.append((_block(place, left, shape, ends), _block(place, right, shape, ends), sums))
+        sizes.append(sums.shape[0])
+    return out
 
 
 def _of_defined(smaller: Smaller, layout: Layout, ends: Any) -> dict[str, Block]:
@@ -186,21 +203,27 @@ def _block(place: Any, matrix: Any, shape: tuple[int, ...], ends: Any) -> Block:
 
 
 def read_variable(program: Program, layout: Layout, variable: Any) -> Read:
-    """Locate a variable's entries in x and y; entries that its attributes fix at 0 read that 0."""
+    """Locate a variable's entries; those that its attributes fix at 0 read that 0."""
     first, own = program.columns[variable.id]
     columns = slice(first, first + own.size)
-    x, y = layout.x[columns], layout.y[columns]
-    index = np.where(x >= 0, 1.0 + x, 1.0 + layout.sizes[0] + y).reshape(own.shape, order="F")
+    places = {name: getattr(layout, name)[columns] for name in ("x", "y", "fixed")}
+    index, ahead, fields = np.zeros(own.size), 1, []
+    for name, place in places.items():
+        if np.any(place >= 0):
+            index = np.where(place >= 0, ahead + place, index)
+            ahead += int(np.count_nonzero(getattr(layout, name) >= 0))
+            fields.append(name)
+    index = index.reshape(own.shape, order="F")
     if variable.attributes["diag"] or own.shape != variable.shape:
         index = recover_value_for_leaf(variable, index, project=False)
         index = index.toarray() if sp.issparse(index) else index
     index = np.asarray(index).astype(int).reshape(variable.shape)
-    return Read(("x", "y") if layout.sizes[1] else ("x",), index, np.ones(variable.shape))
+    return Read(tuple(fields), index, np.ones(variable.shape))
 
 
 def read_multiplier(program: Program, layout: Layout, constraint: Any) -> Read:
     """Locate the multipliers of a constraint, in cvxpy's sign and shape."""
-    k, (nx, _, m, _), moved = program.sizes[2], layout.sizes, layout.moved
+    k, (nx, _, m, *_), moved = program.sizes[2], layout.sizes, layout.moved
     first, shape = program.starts[constraint.id], constraint.shape
     index, scale = layout.row + 1, np.ones(layout.row.size)
     index[moved.row] = 1 + m + layout.x[moved.column] + nx * (moved.slope < 0)

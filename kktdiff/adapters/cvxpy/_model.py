@@ -1,11 +1,21 @@
 """The model behind a layer of either framework, and the checks of its calls."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import cvxpy as cp
+import numpy as np
 
-from kktdiff.adapters.cvxpy._maps import blocks, laid_out, read_multiplier, read_variable
+from kktdiff.adapters.cvxpy._maps import (
+    Block,
+    Read,
+    blocks,
+    laid_out,
+    products,
+    read_multiplier,
+    read_variable,
+)
 from kktdiff.adapters.cvxpy._presolve import presolved
 from kktdiff.adapters.cvxpy._program import reduced
 
@@ -29,13 +39,52 @@ _WITHOUT_EFFECT = (
 )
 
 
+class Layer:
+    """The constructor that the layers of both frameworks share."""
+
+    def __init__(
+        self,
+        problem: Any,
+        parameters: Sequence[Any],
+        variables: Sequence[Any],
+        solver: Any = None,
+        gp: bool = False,
+        verbose: bool = False,
+        canon_backend: str | None = None,
+        solver_args: Mapping[str, Any] | None = None,
+        *,
+        eliminate: bool = True,
+    ) -> None:
+        super().__init__()
+        if gp:
+            raise ValueError("gp=True: geometric programs are not QPs")
+        self._options = {"verbose": verbose, **(solver_args or {})}
+        self._model = Model(problem, parameters, variables, eliminate)
+        self._plan = self._model.plan(self._matrix)
+
+    def __repr__(self) -> str:
+        return f"CvxpyLayer({self._model!r})"
+
+    def _solver_options(self, solver_args: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Merge the layer's options and the call's, for `solve_qp`."""
+        given = {**self._options, **(solver_args or {})}
+        return {name: value for name, value in given.items() if name not in _WITHOUT_EFFECT}
+
+    @staticmethod
+    def _matrix(matrix: Any) -> Any:
+        """Return a sparse matrix as the framework multiplies by it."""
+        raise NotImplementedError
+
+
 class Model:
-    """The QP's blocks as affine maps of the parameters, and where each result is.
+    """The QP's blocks as affine maps of the parameters, and the checks of a call.
 
     Attributes
     ----------
+    products : list of tuple
+        The inner parameters: two factors (Block), and a sparse matrix from their products.
     blocks : dict of str to Block
-        By the names of `kktdiff.solve_qp`'s arguments.
+        By the names of `kktdiff.solve_qp`'s arguments, and of `_evaluate`.
     reads : list of Read
         In the order of the variables.
 
@@ -46,17 +95,8 @@ class Model:
     """
 
     def __init__(
-        self,
-        problem: Any,
-        parameters: Sequence[Any],
-        variables: Sequence[Any],
-        *,
-        gp: bool,
-        eliminate: bool,
-        options: Mapping[str, Any],
+        self, problem: Any, parameters: Sequence[Any], variables: Sequence[Any], eliminate: bool
     ) -> None:
-        if gp:
-            raise ValueError("gp=True: geometric programs are not QPs")
         parameters, variables = _checked(problem, list(parameters)), list(variables)
         for variable in variables:
             if not isinstance(variable, cp.Variable):
@@ -70,38 +110,46 @@ class Model:
         wanted = [program.rows_of(c) for c in asked if c.id in program.starts]
         smaller = presolved(program, wanted, eliminate=eliminate)
         layout = laid_out(smaller)
-        self.blocks = blocks(smaller, layout, [p.size for p in parameters])
-        self.reads = []
-        for variable in variables:
-            if variable.id in program.columns:
-                self.reads.append(read_variable(program, layout, variable))
-            elif variable.id in duals and duals[variable.id].id in program.starts:
-                self.reads.append(read_multiplier(program, layout, duals[variable.id]))
-            else:
-                raise ValueError(f"variables: {variable.name()} is not one of the problem's")
+        sizes = [p.size for p in parameters]
+        self.products = products(smaller, sizes)
+        self.blocks = blocks(smaller, layout, sizes)
+        self.reads = [_read(program, layout, variable, duals) for variable in variables]
+        if not any("fixed" in read.fields for read in self.reads):
+            del self.blocks["fixed"]
         self._shapes = [(p.name(), tuple(p.shape)) for p in parameters]
-        self._sizes = [p.size for p in parameters]
-        self._options = options
+        self._sizes = (*layout.sizes, program.sizes[0])
 
-    def options(self, solver_args: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Merge the layer's options and the call's, for `solve_qp`."""
-        given = {**self._options, **(solver_args or {})}
-        return {name: value for name, value in given.items() if name not in _WITHOUT_EFFECT}
+    def __repr__(self) -> str:
+        n, _, m, k, _, total = self._sizes
+        shapes = ", ".join(f"{name} {shape}" for name, shape in self._shapes)
+        return f"n={n}, m={m}, k={k}, eliminated={total - n}, parameters: {shapes}"
+
+    def plan(self, matrix: Callable[[Any], Any]) -> tuple[Any, Any]:
+        """Return the inner parameters and the blocks for `_evaluate`, with matrices of its kind."""
+
+        def converted(block: Block) -> tuple[Any, Any]:
+            return block.constant, {which: matrix(m) for which, m in block.maps.items()}
+
+        inner = [(converted(a), converted(b), matrix(sums)) for a, b, sums in self.products]
+        return inner, {name: converted(block) for name, block in self.blocks.items()}
 
     def flat(self, values: Sequence[Any], kind: Any, kind_name: str) -> list[Any]:
-        """The parameters' values, each (..., entries in C order).
+        """Return the parameters' values, each (..., entries in C order).
 
         Raises
         ------
         TypeError
             Not of the kind; mixed dtypes, or other than float32 and float64.
         ValueError
-            A wrong number of them, or a wrong shape.
+            A wrong number of them, a wrong shape, or batches that don't broadcast.
         """
         if len(values) != len(self._shapes):
-            raise ValueError(f"{len(values)} parameters given: expected {len(self._shapes)}")
+            expected = ", ".join(f"{name} {_batched(shape)}" for name, shape in self._shapes)
+            raise ValueError(
+                f"{len(values)} parameters given: expected {len(self._shapes)}: {expected}"
+            )
         flat = []
-        for (name, shape), size, value in zip(self._shapes, self._sizes, values, strict=True):
+        for (name, shape), value in zip(self._shapes, values, strict=True):
             if not isinstance(value, kind):
                 raise TypeError(f"{name} is a {type(value).__name__}: expected a {kind_name}")
             dtype = value.dtype
@@ -111,9 +159,35 @@ class Model:
                 raise TypeError(f"{name} has dtype {dtype}: expected {values[0].dtype}")
             lead = value.ndim - len(shape)
             if lead < 0 or tuple(value.shape[lead:]) != shape:
-                raise ValueError(f"{name} has shape {tuple(value.shape)}: expected (..., *{shape})")
-            flat.append(value.reshape((*value.shape[:lead], size)))
+                given = tuple(value.shape)
+                raise ValueError(f"{name} has shape {given}: expected {_batched(shape)}")
+            flat.append(value.reshape((*value.shape[:lead], math.prod(shape))))
+        self._check_batches([tuple(value.shape[:-1]) for value in flat])
         return flat
+
+    def _check_batches(self, batches: list[tuple[int, ...]]) -> None:
+        try:
+            np.broadcast_shapes(*batches)
+        except ValueError:
+            pairs = zip(self._shapes, batches, strict=True)
+            told = ", ".join(f"{name} {batch}" for (name, _), batch in pairs if batch)
+            raise ValueError(
+                f"the batch dimensions of the parameters do not broadcast: {told}; expected the "
+                "same for all, 1, or none for what is shared"
+            ) from None
+
+
+def _batched(shape: tuple[int, ...]) -> str:
+    return f"({', '.join(['...', *map(str, shape)])})"
+
+
+def _read(program: Any, layout: Any, variable: Any, duals: dict[int, Any]) -> Read:
+    """Locate a variable of the problem, or the multipliers of a constraint."""
+    if variable.id in program.columns:
+        return read_variable(program, layout, variable)
+    if variable.id in duals and duals[variable.id].id in program.starts:
+        return read_multiplier(program, layout, duals[variable.id])
+    raise ValueError(f"variables: {variable.name()} is not one of the problem's")
 
 
 def _checked(problem: Any, parameters: list[Any]) -> list[Any]:

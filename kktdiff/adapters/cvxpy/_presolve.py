@@ -1,8 +1,10 @@
 """Presolve: eliminate variables of a program, so that the QP is smaller.
 
 cvxpy adds variables as it reduces a problem: one for each entry of what is squared, and of what has
-an absolute value or a maximum. Two kinds of them can go and leave the rest as it is:
+an absolute value or a maximum. Users and `_rewrite` add some that parameters fix. Three kinds can
+go and leave the rest as it is:
 
+- y, where an equality says `a y = b`: `_fixed`.
 - y, where equalities say `a y = b - A x`, each entry of y in one equality and in no inequality: it
   is put in for y. For `sum_squares(A @ x - b)` that is all of what is squared.
 - t, where `t >= each of some f(x)`, `t <= c` and nothing else: each `f(x) <= c` says the same. That
@@ -14,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from kktdiff.adapters.cvxpy._program import Entries, Program
+from kktdiff.adapters.cvxpy._fixed import Fixed, fixed
+from kktdiff.adapters.cvxpy._program import Entries, Program, bounded, constants
 
 
 class Defined(NamedTuple):
@@ -31,6 +34,7 @@ class Smaller(NamedTuple):
     program: Program
     columns: Any  # bool: t
     rows: Any  # bool: `t <= c`
+    fixed: Fixed
     defined: Defined
 
 
@@ -40,13 +44,17 @@ def presolved(program: Program, wanted: list[Any], *, eliminate: bool) -> Smalle
     if not eliminate:
         nothing = np.zeros(0, dtype=int)
         none = np.zeros(n, dtype=bool), np.zeros(k + m, dtype=bool)
-        return Smaller(program, *none, Defined(nothing, nothing, np.zeros(0)))
+        nobody = Fixed(program, nothing, nothing, program.rows.map[:0], [])
+        return Smaller(program, *none, nobody, Defined(nothing, nothing, np.zeros(0)))
     kept = np.isin(np.arange(k + m), np.concatenate([np.zeros(0, dtype=int), *wanted]))
     columns, rows = np.zeros(n, dtype=bool), np.zeros(k + m, dtype=bool)
+    known = fixed(program, kept)
+    program = known.program
+    columns[known.column] = rows[known.row] = True
     while (ends := _limits(program, kept)).size:  # of max(abs(x)) <= c the maximum goes first
         columns[program.rows.column[ends]] = rows[program.rows.row[ends]] = True
         program = _without(program, ends)
-    return Smaller(program, columns, rows, _defined(program, columns, kept))
+    return Smaller(program, columns, rows, known, _defined(program, columns, kept))
 
 
 def _limits(program: Program, kept: Any) -> Any:
@@ -94,7 +102,7 @@ def _defined(program: Program, gone: Any, kept: Any) -> Defined:
     row, column, matrix = program.rows
     slope, varies = constants(matrix)
     equal = (row < k) & (column < n)
-    fit = ~_bounded(program) & (np.bincount(column[equal], minlength=n) == 1)
+    fit = ~bounded(program) & (np.bincount(column[equal], minlength=n) == 1)
     fit[column[(row >= k) & (column < n)]] = False
     group = np.zeros(n, dtype=int)
     for number, columns in enumerate(program.groups):
@@ -107,7 +115,7 @@ def _defined(program: Program, gone: Any, kept: Any) -> Defined:
     used = np.zeros(k, dtype=bool)
     taken = [np.zeros(0, dtype=int)]
     for columns in program.groups:  # whole variables: of w with sum(w) == 1 no entry goes
-        own = entry[columns]
+        own = entry[columns[~gone[columns]]]
         rows = row[own]
         if np.all(own >= 0) and np.unique(rows).size == rows.size and not np.any(used[rows]):
             used[rows] = True
@@ -118,23 +126,13 @@ def _defined(program: Program, gone: Any, kept: Any) -> Defined:
     return Defined(column[chosen], row[chosen], slope[chosen])
 
 
-def constants(matrix: Any) -> tuple[Any, Any]:
-    """Return the constant part of each entry, and True where an entry depends on parameters."""
-    return np.asarray(matrix[:, [-1]].todense()).ravel(), np.diff(matrix[:, :-1].indptr) > 0
-
-
 def _constrained(program: Program, varies: Any) -> Any:
     """Columns with bounds, in equalities, or with a parameter for an entry."""
     n, _, k = program.sizes
     row, column, _ = program.rows
-    out = _bounded(program)
+    out = bounded(program)
     out[column[((row < k) | varies) & (column < n)]] = True
     return out
-
-
-def _bounded(program: Program) -> Any:
-    n = program.sizes[0]
-    return ~(infinite(program.lower, n) & infinite(program.upper, n))
 
 
 def _in_objective(program: Program) -> Any:
@@ -142,11 +140,3 @@ def _in_objective(program: Program) -> Any:
     out[program.P.row] = out[program.P.column] = True
     out[program.q.row[np.diff(program.q.map.indptr) > 0]] = True
     return out
-
-
-def infinite(bound: Entries | None, n: int) -> Any:
-    """Return True where an entry of a bound is infinite for all parameters."""
-    if bound is None:
-        return np.ones(n, dtype=bool)
-    value, varies = constants(bound.map)
-    return ~varies & np.isinf(value)

@@ -13,7 +13,9 @@ import numpy as np
 import scipy.sparse as sp
 from cvxpy.reductions.cvx_attr2constr import lower_value
 from cvxpy.reductions.solvers.qp_solvers.qp_solver import QpSolver
-from cvxpy.utilities import scopes
+
+from kktdiff.adapters.cvxpy._refusals import check_dpp, check_kind, no_qp
+from kktdiff.adapters.cvxpy._rewrite import rewritten
 
 _SYMMETRIC = ("symmetric", "PSD", "NSD")
 
@@ -82,21 +84,19 @@ def reduced(problem: Any, parameters: list[Any]) -> Program:
     ValueError
         Not DCP, not DPP, not a QP, with integers or complex numbers.
     """
-    _check(problem)
+    check_kind(problem)
+    problem, given = rewritten(problem), problem
+    check_dpp(problem)
     try:
         with warnings.catch_warnings():  # cvxpy's, at its own reading of a sparse variable
             warnings.filterwarnings("ignore", "Reading from a sparse CVXPY", RuntimeWarning)
             data, chain, _ = problem.get_problem_data(_ASKED)
     except cp.error.SolverError as error:
-        raise ValueError(
-            "the problem is not a QP: expected a convex quadratic or piecewise linear objective "
-            "and linear constraints; norms of order 2, exponentials and matrix inequalities need "
-            "a cone solver, as cvxpylayers has them"
-        ) from error
+        raise no_qp(problem) from error
     cone = data[cp.settings.PARAM_PROB]
     table = _table(cone, chain.compose_param_id_map(), parameters)
     n, k = cone.x.size, cone.cone_dims.zero
-    columns = _columns(cone, chain.compose_var_id_map(), problem.variables())
+    columns = _columns(cone, chain.compose_var_id_map(), given.variables())
     return Program(
         _matrix(cone.reduced_P, table),
         _vector(cone.q[:n], table),
@@ -129,39 +129,6 @@ def _starts(cone: Any, renamed: dict[int, int], constraints: list[Any]) -> dict[
     own = {c.id: int(start) for c, start in zip(cone.constraints, ends, strict=False)}
     names = {c.id: renamed.get(c.id, c.id) for c in constraints}
     return {given: own[name] for given, name in names.items() if name in own}
-
-
-def _check(problem: Any) -> None:
-    if not problem.variables():
-        raise ValueError("the problem has no variables")
-    if problem.is_mixed_integer():
-        raise ValueError("the problem has integer or boolean variables: it has no derivative")
-    if any(leaf.is_complex() for leaf in (*problem.variables(), *problem.parameters())):
-        raise ValueError("the problem has complex variables or parameters: split them in two")
-    # A quadratic form with a parameter is DPP only for solvers that take a P, as this one.
-    if not problem.is_dcp():
-        raise ValueError("the problem is not DCP: cvxpy can't tell that it is convex")
-    if not problem.is_dpp("dcp", quad_form_dpp="qp"):
-        raise ValueError(
-            f"the problem is not DPP: {_first_not_dpp(problem)} is not affine in the parameters. "
-            "Make a product of parameters a parameter of its own. If a parameter multiplies an "
-            "expression that has another one, make the expression a variable, by an equality"
-        )
-
-
-def _first_not_dpp(problem: Any) -> str:
-    """The first of the smallest parts to blame, shortened."""
-    with scopes.quad_form_dpp_scope():
-        part = _smallest_not_dpp(problem.objective)
-    found = [part, *(_smallest_not_dpp(c) for c in problem.constraints)]
-    text = next((str(part) for part in found if part is not None), "a bound of a variable")
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _smallest_not_dpp(part: Any) -> Any:
-    if part.is_dcp(dpp=True):
-        return None
-    return next(filter(None, map(_smallest_not_dpp, part.args)), part)
 
 
 def _table(cone: Any, renamed: dict[int, list[int]], parameters: list[Any]) -> Any:
@@ -214,3 +181,22 @@ def _applied(tensor: Any, table: Any) -> Any:
     product = sp.csr_array(sp.csr_array(tensor) @ table)
     product.sum_duplicates()
     return product
+
+
+def constants(matrix: Any) -> tuple[Any, Any]:
+    """Return the constant part of each entry, and True where an entry depends on parameters."""
+    return np.asarray(matrix[:, [-1]].todense()).ravel(), np.diff(matrix[:, :-1].indptr) > 0
+
+
+def bounded(program: Program) -> Any:
+    """Return True for each column with a bound."""
+    n = program.sizes[0]
+    return ~(infinite(program.lower, n) & infinite(program.upper, n))
+
+
+def infinite(bound: Entries | None, n: int) -> Any:
+    """Return True where an entry of a bound is infinite for all parameters."""
+    if bound is None:
+        return np.ones(n, dtype=bool)
+    value, varies = constants(bound.map)
+    return ~varies & np.isinf(value)

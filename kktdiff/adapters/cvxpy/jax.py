@@ -11,9 +11,9 @@ Array([[ 0.5, -0.5],
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,14 +21,14 @@ import numpy as np
 from jax import Array
 from jax.experimental.sparse import BCOO
 
-from kktdiff.adapters.cvxpy._model import Model
-from kktdiff.adapters.cvxpy._substitute import defined, substituted
+from kktdiff.adapters.cvxpy._evaluate import Framework, filled, pool
+from kktdiff.adapters.cvxpy._model import Layer
 from kktdiff.adapters.jax import Solution, solve_qp
 
 __all__ = ["CvxpyLayer"]
 
 
-class CvxpyLayer:
+class CvxpyLayer(Layer):
     """A parametrized QP, written in cvxpy, that maps its parameters to its solution.
 
     It has no state: `jax.jit`, `jax.vmap`, `jax.grad`, `jax.hessian` and the other transformations
@@ -56,28 +56,6 @@ class CvxpyLayer:
     >>> [out.round(4) + 0.0 for out in jax.jit(layer)(batch)]  # doctest: +NORMALIZE_WHITESPACE
     [Array([[0.5, 0.5], [1. , 0. ]], dtype=float32), Array([3., 2.], dtype=float32)]
     """
-
-    def __init__(
-        self,
-        problem: Any,
-        parameters: Sequence[Any],
-        variables: Sequence[Any],
-        solver: Any = None,
-        gp: bool = False,
-        verbose: bool = False,
-        canon_backend: str | None = None,
-        solver_args: Mapping[str, Any] | None = None,
-        *,
-        eliminate: bool = True,
-    ) -> None:
-        options = {"verbose": verbose, **(solver_args or {})}
-        self._model = Model(
-            problem, parameters, variables, gp=gp, eliminate=eliminate, options=options
-        )
-        self._blocks = {
-            name: (block.constant, {which: _entries(m) for which, m in block.maps.items()})
-            for name, block in self._model.blocks.items()
-        }
 
     def __call__(
         self,
@@ -136,53 +114,54 @@ class CvxpyLayer:
         """
         arrays = [jnp.asarray(v) if isinstance(v, np.ndarray) else v for v in parameters]
         flat = self._model.flat(arrays, Array, "jax.Array")
-        data, M, t = _filled(jax.tree.map(_as_is_enabled, self._blocks), flat)
-        solution = solve_qp(**data, **self._model.options(solver_args))
-        found = solution._asdict()
-        if M is not None:
-            found["y"] = _defined(M, t, solution)
+        data, results = _filled(_as_enabled(self._plan), flat)
+        solution = solve_qp(**data, **self._solver_options(solver_args))
         out = []
-        for names, index, scale in self._model.reads:
-            fields = [found[name] for name in names]
-            value = _found(fields, _as_is_enabled(index), _as_is_enabled(scale))
-            out.append(value.astype(flat[0].dtype))
+        for fields, *places in self._model.reads:
+            found = _found(_as_enabled(places), solution, results, fields)
+            out.append(found.astype(flat[0].dtype))
         return tuple(out), solution
 
+    @staticmethod
+    def _matrix(matrix: Any) -> "_Matrix":
+        matrix = matrix.sorted_indices().tocoo()
+        indices = np.stack(matrix.coords, -1).astype(np.int32)
+        return _Matrix(matrix.data, indices, np.zeros((matrix.shape[0], 0)))
 
-def _entries(matrix: Any) -> tuple[Any, Any]:
-    """Return a sparse matrix's entries: values (e,) and indices (e, 2), sorted by row."""
-    matrix = matrix.sorted_indices().tocoo()
-    return matrix.data, np.stack(matrix.coords, -1).astype(np.int32)
+
+class _Matrix(NamedTuple):
+    """A sparse matrix's entries, sorted by row; an array of no entries knows the rows."""
+
+    values: Any  # (e,)
+    indices: Any  # (e, 2)
+    rows: Any  # (rows, 0)
 
 
-def _as_is_enabled(array: Any) -> Any:
-    """In 32 bits unless `jax_enable_x64` is set, which may change after the layer was made.
+def _multiply(matrix: _Matrix, vectors: Array) -> Array:
+    values, indices, rows = matrix
+    lead, size = vectors.shape[:-1], vectors.shape[-1]
+    sparse = BCOO((values, indices), shape=(rows.shape[0], size), indices_sorted=True)
+    flat = vectors.astype(values.dtype).reshape(math.prod(lead), size)
+    return (sparse @ flat.T).T.reshape((*lead, rows.shape[0]))
+
+
+def _as_enabled(tree: Any) -> Any:
+    """Return arrays in 32 bits unless `jax_enable_x64` is set, which may change later.
 
     JAX does this too, but not if it has compiled the same call with the other setting (0.10.2).
     """
-    return array.astype(jax.dtypes.canonicalize_dtype(array.dtype), copy=False)
+
+    def enabled(array: Any) -> Any:
+        return array.astype(jax.dtypes.canonicalize_dtype(array.dtype), copy=False)
+
+    return jax.tree.map(enabled, tree)
 
 
-@jax.jit
-def _filled(blocks: dict[str, Any], flat: list[Array]) -> tuple[dict[str, Array], Any, Any]:
-    """Evaluate the QP's blocks: constant parts plus the parts linear in each parameter."""
-    out = {}
-    for name, (constant, maps) in blocks.items():
-        value = constant
-        for which, entries in maps.items():
-            size, lead = flat[which].shape[-1], flat[which].shape[:-1]
-            matrix = BCOO(entries, shape=(constant.size, size), indices_sorted=True)
-            rows = flat[which].astype(constant.dtype).reshape(math.prod(lead), size)
-            value = value + (matrix @ rows.T).T.reshape((*lead, *constant.shape))
-        out[name] = value
-    return substituted(jnp, out)
+_filled = jax.jit(partial(filled, Framework(jnp, jnp.asarray, _multiply)))
 
 
-_defined = jax.jit(partial(defined, jnp))
-
-
-@jax.jit
-def _found(fields: list[Array], index: Any, scale: Any) -> Array:
+@partial(jax.jit, static_argnames="fields")
+def _found(places: Any, solution: Any, results: dict[str, Any], fields: tuple[str, ...]) -> Array:
     """Pick a result out of a solution's fields."""
-    zero = jnp.zeros_like(fields[0], shape=(*fields[0].shape[:-1], 1))
-    return jnp.concatenate([zero, *fields], -1)[..., index] * scale
+    index, scale = places
+    return pool(jnp, solution, results, fields)[..., index] * scale

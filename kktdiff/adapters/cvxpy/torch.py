@@ -1,14 +1,14 @@
 """`CvxpyLayer`: a problem of cvxpy as a module of torch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from kktdiff.adapters.cvxpy._maps import Block, Read
-from kktdiff.adapters.cvxpy._model import Model
-from kktdiff.adapters.cvxpy._substitute import defined, substituted
+from kktdiff.adapters.cvxpy._evaluate import Framework, filled, pool
+from kktdiff.adapters.cvxpy._maps import Read
+from kktdiff.adapters.cvxpy._model import Layer
 from kktdiff.adapters.torch import Solution, solve_qp
 
 
@@ -38,13 +38,14 @@ class _Product(torch.autograd.Function):
         return _Product.apply(vectors.movedim(in_dims[0], 0), *matrices), 0
 
 
-class CvxpyLayer(torch.nn.Module):
+class CvxpyLayer(Layer, torch.nn.Module):
     """A parametrized QP, written in cvxpy, that maps its parameters to its solution.
 
     Parameters
     ----------
     problem : cvxpy.Problem
-        DPP, and one that cvxpy reduces to a QP.
+        DPP, and one that cvxpy reduces to a QP, once squares of norms and products of parameters
+        are rewritten.
     parameters : sequence of cvxpy.Parameter
         All parameters of the problem, in the order of the call. They need no value.
     variables : sequence of cvxpy.Variable
@@ -59,7 +60,7 @@ class CvxpyLayer(torch.nn.Module):
         For every call; see `forward`.
     eliminate : bool
         Leave out variables that cvxpy adds, where that is the same problem; and those of the
-        problem that equalities define. False is slower, and more accurate where ``A`` in
+        problem that equalities define or fix. False is slower, and more accurate where ``A`` in
         ``cp.sum_squares(A @ x - b)`` has a condition number above 1e4: the QP has ``A.T @ A``.
 
     Attributes
@@ -90,30 +91,7 @@ class CvxpyLayer(torch.nn.Module):
      tensor([3., 2.], dtype=torch.float64)]
     """
 
-    def __init__(
-        self,
-        problem: Any,
-        parameters: Sequence[Any],
-        variables: Sequence[Any],
-        solver: Any = None,
-        gp: bool = False,
-        verbose: bool = False,
-        canon_backend: str | None = None,
-        solver_args: Mapping[str, Any] | None = None,
-        *,
-        eliminate: bool = True,
-    ) -> None:
-        super().__init__()
-        options = {"verbose": verbose, **(solver_args or {})}
-        self._model = Model(
-            problem, parameters, variables, gp=gp, eliminate=eliminate, options=options
-        )
-        self._transposed = {
-            (name, which): matrix.T.tocsr()
-            for name, block in self._model.blocks.items()
-            for which, matrix in block.maps.items()
-        }
-        self.last: Solution | None = None
+    last: Solution | None = None
 
     def forward(
         self,
@@ -154,34 +132,33 @@ class CvxpyLayer(torch.nn.Module):
         >>> layer(torch.tensor([0.5, 3.0]), solver_args={"tol": 1e-9})
         (tensor([0.5000, 1.0000]),)
         """
-        options, blocks = self._model.options(solver_args), self._model.blocks
         tensors = self._model.flat(parameters, Tensor, "torch.Tensor")
         dtype, tensors = tensors[0].dtype, [value.double() for value in tensors]
-        data = {name: self._filled(name, block, tensors) for name, block in blocks.items()}
-        data, M, t = substituted(torch, data)
-        solution = solve_qp(**data, **options)
-        found = solution._asdict()
-        if M is not None:
-            found["y"] = defined(torch, M, t, solution)
+        data, results = filled(_framework(tensors[0].device), self._plan, tensors)
+        solution = solve_qp(**data, **self._solver_options(solver_args))
         self.last = Solution(*(v.detach() if isinstance(v, Tensor) else v for v in solution))
-        return tuple(_found(read, found).to(dtype) for read in self._model.reads)
+        reads = self._model.reads
+        pools = {fields: pool(torch, solution, results, fields) for fields, *_ in reads}
+        return tuple(_found(read, pools[read.fields]).to(dtype) for read in reads)
+
+    @staticmethod
+    def _matrix(matrix: Any) -> tuple[Any, Any]:
+        return matrix, matrix.T.tocsr()
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "last": None}  # its factors are large
 
-    def _filled(self, name: str, block: Block, tensors: list[Tensor]) -> Tensor:
-        """Evaluate a block: its constant part plus the part linear in each parameter."""
-        out = torch.from_numpy(block.constant).to(tensors[0].device)
-        for which, matrix in block.maps.items():
-            added = _Product.apply(tensors[which], matrix, self._transposed[name, which])
-            out = out + added.reshape((*tensors[which].shape[:-1], *block.constant.shape))
-        return out
+
+def _framework(device: torch.device) -> Framework:
+    return Framework(
+        torch,
+        lambda constant: torch.from_numpy(constant).to(device),
+        lambda matrix, vectors: _Product.apply(vectors, *matrix),
+    )
 
 
-def _found(read: Read, found: Mapping[str, Tensor]) -> Tensor:
-    """Pick a result out of the solution's fields, by name."""
-    fields = [found[name] for name in read.fields]
-    pool = torch.cat([torch.zeros_like(found["x"][..., :1]), *fields], -1)
+def _found(read: Read, pool: Tensor) -> Tensor:
+    """Pick a result out of a pool of fields."""
     index = torch.from_numpy(read.index.reshape(-1)).to(pool.device)
     scale = torch.from_numpy(read.scale.reshape(-1)).to(pool.device)
     return (pool[..., index] * scale).reshape((*pool.shape[:-1], *read.index.shape))

@@ -31,12 +31,12 @@ from tests.cvxpy_models import (
 # Variables, inequalities and equalities of the QP, with all and without those that can go.
 SIZES = {
     least_squares: ((10, 0, 6), (4, 0, 0)),
-    lasso: ((14, 8, 6), (8, 8, 0)),
+    lasso: ((14, 8, 6), (8, 4, 0)),
     portfolio: ((14, 0, 9), (6, 0, 1)),
     control: ((18, 8, 10), (11, 0, 7)),
-    lifted: ((25, 10, 18), (8, 7, 1)),
+    lifted: ((25, 10, 18), (8, 4, 1)),
     tracking: ((8, 1, 5), (3, 1, 0)),
-    robust_fit: ((20, 12, 6), (14, 12, 0)),
+    robust_fit: ((20, 12, 6), (14, 6, 0)),
 }
 
 
@@ -102,6 +102,57 @@ def test_limits_within_limits():
     (found,) = layer(torch.tensor(1.0, dtype=torch.float64))
     assert_near(found, [1.0, -1.0, 0.5, -1.0], TIGHT_ANSWER, "x")
     assert (layer.last.x.shape, layer.last.s.shape) == ((4,), (0,))
+
+
+def test_equalities_that_others_imply():
+    """Of a matrix with all sums 1 a row goes: where no multiplier is asked for, and they agree."""
+    P, scores, total = cp.Variable((3, 3)), cp.Parameter((3, 3)), cp.Parameter()
+    rows, columns = cp.sum(P, axis=1) == 1, cp.sum(P, axis=0) == 1
+    goal = cp.Minimize(cp.sum_squares(P - scores))
+    value = torch.tensor(np.random.default_rng(976).normal(size=(3, 3)))
+    found = {}
+    for name, extra, k in (
+        ("goes", [], 5),
+        ("multipliers", [], 6),
+        ("by a parameter", [2 * P[0, 0] + P[0, 1] == total], 6),
+        ("contradicts", [cp.sum(P) == 4], 7),
+    ):
+        given = [scores, total] if name == "by a parameter" else [scores]
+        variables = [P, rows.dual_variables[0]] if name == "multipliers" else [P]
+        problem = cp.Problem(goal, [rows, columns, P >= 0, *extra])
+        layer = CvxpyLayer(problem, given, variables)
+        tensors = [value.clone().requires_grad_(), torch.tensor(0.5, dtype=torch.float64)]
+        found[name] = layer(*tensors[: len(given)], solver_args={"on_failure": "ignore"})[0]
+        assert layer.last.nu.shape == (k,)
+        assert bool(layer.last.solved) == (name != "contradicts")
+        if name in ("goes", "multipliers"):
+            found[name].square().sum().backward()
+            found[name] = torch.cat([found[name].detach(), tensors[0].grad])
+    assert_near(found["goes"], found["multipliers"], SHARED, "P and its gradient")
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_absolute_values_and_maxima_of_two_take_a_row_each(asked):
+    x, a, c = cp.Variable(3), cp.Parameter(3), cp.Parameter(nonneg=True)
+    B = np.random.default_rng(977).normal(size=(3, 3))
+    goal = cp.sum_squares(x) + c * cp.norm1(B @ x - a) + cp.sum(cp.maximum(x, 2 * x - a))
+    goal += cp.max(cp.abs(x[:2] - 1)) + cp.pos(x[0]) + cp.maximum(cp.abs(x[1]), x[2])
+    limit = cp.norm1(x) + cp.abs(c * x[0]) <= 2 + c
+    problem = cp.Problem(cp.Minimize(goal), [limit])
+    variables = [x, limit.dual_variables[0]] if asked else [x]
+    values = [np.random.default_rng(978).normal(size=3), np.array(0.3)]
+    results = []
+    for eliminate in (False, True):
+        layer = CvxpyLayer(problem, [a, c], variables, eliminate=eliminate)
+        leaves = [torch.tensor(v, requires_grad=True) for v in values]
+        out = layer(*leaves)
+        grads = torch.autograd.grad(sum(v.sin().sum() for v in out), leaves)
+        results.append([*out, *grads, layer.last.s.shape[-1]])
+    *whole, rows = results[0]
+    *smaller, fewer = results[1]
+    for left, right in zip(smaller, whole, strict=True):
+        assert_near(left.detach(), right.detach(), SHARED, "result")
+    assert (rows, fewer) == (32, 20)
 
 
 def test_variables_of_the_problem_that_equalities_define():

@@ -9,15 +9,22 @@ go and leave the rest as it is:
   is put in for y. For `sum_squares(A @ x - b)` that is all of what is squared.
 - t, where `t >= each of some f(x)`, `t <= c` and nothing else: each `f(x) <= c` says the same. That
   is `abs(x) <= c`, `max(x) <= c`, `norm_inf(x) <= c`.
+
+`_slacks` saves a row for others, and equalities that others imply go, too.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.linalg import qr
 
 from kktdiff.adapters.cvxpy._fixed import Fixed, fixed
 from kktdiff.adapters.cvxpy._program import Entries, Program, bounded, constants
+from kktdiff.adapters.cvxpy._slacks import with_slacks
+
+RANK = 1e-12  # relative: what is left of a row that others imply
+MOST = 500  # constant equalities that are compared: a dense factorization, when the layer is made
 
 
 class Defined(NamedTuple):
@@ -54,7 +61,9 @@ def presolved(program: Program, wanted: list[Any], *, eliminate: bool) -> Smalle
     while (ends := _limits(program, kept)).size:  # of max(abs(x)) <= c the maximum goes first
         columns[program.rows.column[ends]] = rows[program.rows.row[ends]] = True
         program = _without(program, ends)
-    return Smaller(program, columns, rows, known, _defined(program, columns, kept))
+    rows |= _dependent(program, kept)
+    program = with_slacks(program)
+    return Smaller(program, columns, rows, known, _defined(program, columns, kept | rows))
 
 
 def _limits(program: Program, kept: Any) -> Any:
@@ -94,6 +103,36 @@ def _without(program: Program, ends: Any) -> Program:
         sp.csr_array(sp.vstack([matrix[stays], to_row.tocsr() @ to_entry.tocsr() @ matrix])),
     )
     return program._replace(rows=rows)
+
+
+def _dependent(program: Program, kept: Any) -> Any:
+    """Return True for equalities that others imply, constants all: with them gradients take longer.
+
+    The rows and columns of a matrix that all have the sum 1 are the common case.
+    """
+    n, m, k = program.sizes
+    row, column, matrix = program.rows
+    value, varies = constants(matrix)
+    fit = np.bincount(row[varies], minlength=k + m)[:k] == 0
+    fit &= np.bincount(row[column < n], minlength=k + m)[:k] > 0
+    out, place = np.zeros(k + m, dtype=bool), np.flatnonzero(fit)
+    if kept[:k].any() or not 2 <= place.size <= MOST:  # their multipliers are shared
+        return out
+    own = np.isin(row, place)
+    pairs = (value[own], (row[own], column[own]))
+    dense = sp.coo_array(pairs, shape=(k + m, n + 1)).tocsr()[place].toarray()
+    dense /= np.max(np.abs(dense[:, :n]), axis=1, keepdims=True)
+    ranks = [_rank(dense[:, :n]), _rank(dense)]
+    if ranks[0][0] == ranks[1][0]:  # else they contradict each other
+        out[place[ranks[0][1][ranks[0][0] :]]] = True
+    return out
+
+
+def _rank(rows: Any) -> tuple[int, Any]:
+    """Return the rank, and the order in which rows are independent of those before."""
+    triangle, order = qr(rows.T, mode="r", pivoting=True)
+    size = np.abs(np.diagonal(triangle))
+    return int(np.count_nonzero(size > RANK * size[0])), order
 
 
 def _defined(program: Program, gone: Any, kept: Any) -> Defined:

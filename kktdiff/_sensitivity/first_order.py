@@ -84,7 +84,7 @@ def solve(kept: KeptGroup, rhs: Rhs, backend: Backend, *, least_squares: bool = 
     least-squares one of minimum norm.
     """
     if least_squares:
-        return solve_least_squares(kept.qp, _activity(kept), rhs)
+        return _least_squares(kept, rhs)
     target = REFINED * kept.qp.sizes[0] ** 0.5
     out, error, singular = kept.refine(rhs, target, backend)
     bad = namespace(error).nonzero(singular | ~(error <= CONVERGED))[0]
@@ -103,13 +103,25 @@ def _activity(kept: KeptGroup) -> Activity:
 
 def _hard(kept: KeptGroup, rhs: Rhs, singular: Array, backend: Backend) -> Rhs:
     """Solve by LU, or in the least-squares sense, where the kept factors are not accurate."""
+    least = _least_squares(kept, rhs)
+    if bool(namespace(singular).all(singular)):
+        return least
     scaling, rows = kept.program.scaling, _activity(kept)
     found = solve_lu(kept.qp, rows, rhs, backend)
     error = relative_residual(
         kept.program.qp, kept.factors, scaled_rhs(scaling, rhs), _scaled_solution(scaling, found)
     )
-    least = solve_least_squares(kept.qp, rows, rhs)
     return pick_all((error <= CONVERGED) & ~singular, found, least)
+
+
+def _least_squares(kept: KeptGroup, rhs: Rhs) -> Rhs:
+    """Solve in the least-squares sense; the scaled program is not needed for rows on or off."""
+    w, xp = kept.w, namespace(kept.w)
+    if bool(xp.all((w == 0.0) | (w == xp.inf))):  # idle rows are zero, and have no unit then
+        rows = Activity(xp.where(w > 0.0, 1.0, 0.0), xp.zeros_like(w))
+    else:
+        rows = _activity(kept)
+    return solve_least_squares(kept.qp, rows, rhs)
 
 
 def _scaled_solution(s: Scaling, out: Rhs) -> Rhs:

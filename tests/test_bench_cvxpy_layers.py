@@ -11,7 +11,7 @@ cp = pytest.importorskip("cvxpy")
 pytest.importorskip("clarabel")
 
 from benchmarks.cvxpy_layers import __main__ as against
-from benchmarks.cvxpy_layers import layers, measure, models, report, truth
+from benchmarks.cvxpy_layers import examples, layers, measure, models, report, truth
 from tests.commands import command
 from tests.tolerances import DIFFERENCE, HIGH_ACCURACY
 
@@ -21,6 +21,17 @@ LITTLE = {
     "mpc": partial(models.control, 3),
     "lasso": partial(models.lasso, 8, 4),
     "tv": partial(models.total_variation, 9),
+    "relu": partial(examples.relu, 4),
+    "sparsemax": partial(examples.sparsemax, 12),
+    "ranks": partial(examples.ranks, 3),
+    "isotonic": partial(examples.isotonic, 5),
+    "optnet": partial(examples.optnet, 4, 2),
+    "fit": partial(examples.fit, 6, 3),
+    "allocation": partial(examples.allocation, 5),
+    "trades": partial(examples.trades, 4),
+    "policy": partial(examples.policy, 3, 2),
+    "supply": partial(examples.supply, 3),
+    "barrier": partial(examples.barrier, 2, 3),
 }
 EFFORT = measure.Effort(repeats=1, seconds=1, ways=(), checked=2)
 

@@ -5,7 +5,7 @@ from typing import Any
 import cvxpy as cp
 import numpy as np
 
-from benchmarks.cvxpy_layers.models import Model
+from benchmarks.cvxpy_layers.kinds import Model
 
 Rng = np.random.Generator
 
@@ -24,7 +24,7 @@ def sparsemax(n: int) -> Model:
     problem = cp.Problem(goal, [cp.sum(y) == 1, y >= 0, y <= most])
 
     def values(rng: Rng, batch: int) -> list[Any]:
-        return [rng.normal(size=(batch, n)), rng.uniform(0.2, 0.4, n)]
+        return [2 * rng.normal(size=(batch, n)), rng.uniform(0.2, 0.4, n)]
 
     return Model(problem, [x, most], [y], values)
 
@@ -122,27 +122,34 @@ def policy(states: int, inputs: int) -> Model:
         root = np.eye(states) + rng.normal(size=(states, states)) / 10
         return [rng.normal(size=(batch, states)), root, rng.normal(size=states) / 10]
 
-    return Model(problem, [x, root, q], [u], values)
+    return Model(problem, [x, root, q], [u, after], values)
 
 
 def supply(nodes: int) -> Model:
     """Buy, ship and sell along a ring, with a learnt quadratic value of what stays in stock."""
-    buy, ship, sell = (cp.Variable(nodes, nonneg=True) for _ in range(3))
-    after = cp.Variable(nodes)
+    flows, after = cp.Variable((3, nodes), nonneg=True), cp.Variable(nodes)
+    buy, ship, sell = flows
     names = ("stock", "price", "demand")
     stock, price, demand = (cp.Parameter(nodes, name=name) for name in names)
     root = cp.Parameter((nodes, nodes), name="root")
     ring = np.roll(np.eye(nodes), 1, axis=0) - np.eye(nodes)
-    cost = price @ buy + 0.1 * cp.sum(ship) - 1.5 * cp.sum(sell) + cp.sum_squares(root @ after)
+    cost = (
+        price @ buy
+        + 0.02 * cp.sum(ship)
+        - 0.5 * cp.sum(after)
+        - 1.5 * cp.sum(sell)
+        + cp.sum_squares(root @ after)
+    )
     rules = [after == stock + buy + ring @ ship - sell, sell <= demand, buy <= 2, ship <= 1]
     rules += [after >= 0, after <= 3, ship + sell <= stock]
     goal = cp.Minimize(cost + 0.05 * (cp.sum_squares(buy) + cp.sum_squares(ship)))
 
     def values(rng: Rng, batch: int) -> list[Any]:
-        flows = rng.uniform(0.5, 1.5, (3, batch, nodes))
-        return [*flows, np.eye(nodes) / 2 + rng.normal(size=(nodes, nodes)) / 10]
+        stock, demand = rng.uniform(0.5, 1.5, (2, batch, nodes))
+        price = rng.uniform(0.1, 1.3, (batch, nodes))
+        return [stock, price, demand, np.eye(nodes) / 2 + rng.normal(size=(nodes, nodes)) / 10]
 
-    return Model(cp.Problem(goal, rules), [stock, price, demand, root], [buy, ship, sell], values)
+    return Model(cp.Problem(goal, rules), [stock, price, demand, root], [flows, after], values)
 
 
 def barrier(inputs: int, obstacles: int) -> Model:
@@ -160,4 +167,4 @@ def barrier(inputs: int, obstacles: int) -> Model:
         return [rng.normal(size=(batch, inputs)), A, b, descent, decay]
 
     problem = cp.Problem(cp.Minimize(goal), rules)
-    return Model(problem, [wanted, A, b, descent, decay], [u], values)
+    return Model(problem, [wanted, A, b, descent, decay], [u, slack], values)

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.cvxpy_layers.models import Model
+from benchmarks.cvxpy_layers.kinds import Model
 from kktdiff.bench import Contestant
 
 OURS, DEFAULT = "kktdiff", "default (SCS, lsqr)"

@@ -1,36 +1,14 @@
-"""Models as users write them, each with a draw of values for its parameters.
+"""Models as users write them, each with a draw of values for its parameters."""
 
-`values(rng, batch)` gives an array for each parameter, in their order: what a network would put out
-has the dimension of the batch, what would be learnt or known beside it has none.
-"""
-
-from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import cvxpy as cp
 import numpy as np
 
+from benchmarks.cvxpy_layers import examples
+from benchmarks.cvxpy_layers.kinds import Kind, Model
 from kktdiff.bench import signals
-
-Values = Callable[[np.random.Generator, int], list[Any]]
-
-
-class Model(NamedTuple):
-    """A new problem of cvxpy, whose parameters have no values yet."""
-
-    problem: Any
-    parameters: list[Any]
-    variables: list[Any]
-    values: Values
-
-
-class Kind(NamedTuple):
-    """Models of one kind and size."""
-
-    about: str
-    make: Callable[[], Model]
-    batches: tuple[int, ...]
 
 
 def dense(n: int) -> Model:
@@ -118,4 +96,19 @@ KINDS = {
     "mpc": Kind("MPC, 20 steps, 4 states, 2 inputs", partial(control, 20), (1, 32)),
     "lasso": Kind("lasso, 50 of 100 observations", partial(lasso, 100, 50), (1, 32)),
     "tv": Kind("total variation, 100 samples", partial(total_variation, 100), (1, 32)),
+    "relu": Kind("ReLU, 50 entries", partial(examples.relu, 50), (1, 32)),
+    "sparsemax": Kind(
+        "sparsemax with limits, 30 entries", partial(examples.sparsemax, 30), (1, 32)
+    ),
+    "ranks": Kind("soft ranks, 6 scores", partial(examples.ranks, 6), (1, 32)),
+    "isotonic": Kind("isotonic regression, 40 entries", partial(examples.isotonic, 40), (1, 32)),
+    "optnet": Kind("OptNet layer, n=30, m=30, k=5", partial(examples.optnet, 30, 5), (1, 32)),
+    "fit": Kind("ridge regression with bounds, 40 x 15", partial(examples.fit, 40, 15), (1, 32)),
+    "allocation": Kind("allocation, 20 assets", partial(examples.allocation, 20), (1, 32)),
+    "trades": Kind("trading costs, 15 assets", partial(examples.trades, 15), (1, 32)),
+    "policy": Kind("policy, 4 states, 2 inputs", partial(examples.policy, 4, 2), (1, 32)),
+    "supply": Kind("supply chain, 4 nodes", partial(examples.supply, 4), (1, 32)),
+    "barrier": Kind(
+        "barrier filter, 2 inputs, 3 obstacles", partial(examples.barrier, 2, 3), (1, 32)
+    ),
 }

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import cvxpy as cp
 import numpy as np
 
-from benchmarks.cvxpy_layers.models import Model
+from benchmarks.cvxpy_layers.kinds import Model
 
 DIRECTIONS = 3  # for each parameter
 STEP = 1e-5  # relative to the parameter

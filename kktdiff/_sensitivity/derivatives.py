@@ -237,7 +237,7 @@ class Engine:
     def _spread(self, pieces: Pieces, tail: tuple[int, ...], length: int | None = None) -> Array:
         """Scatter pieces to their places in the flat batch, zeros elsewhere."""
         length = self.problem.length if length is None else length
-        return spread(pieces, tail, length, self.problem.qp.p)
+        return spread(pieces, tail, length, self.problem.data.p)
 
 
 def _of(d: dict[str, Array], group: KeptGroup) -> dict[str, Array]:

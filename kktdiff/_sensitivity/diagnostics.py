@@ -16,7 +16,7 @@ WEAK = 1e-6  # s and lam both below this, in the scaled metric: weakly active
 
 def diagnostics(problem: Problem, status: Array, kept: Sequence[KeptGroup]) -> dict[str, Array]:
     """Return the fields of `Diagnostics`, each (...); unsolved elements are not trustworthy."""
-    p, length = problem.qp.p, problem.length
+    p, length = problem.data.p, problem.length
     xp = namespace(p)
     found = [(group.index, diagnose(group)) for group in kept]
     fields = {

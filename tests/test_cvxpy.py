@@ -252,3 +252,12 @@ def test_layers_can_be_copied_and_kept():
         assert other.last is None
         for out, same in zip(other(*values), expected, strict=True):
             assert torch.equal(out, same)
+
+
+def test_a_layer_shows_the_size_of_its_qp():
+    x, t = cp.Variable(2), cp.Parameter(2)
+    far = cp.sum_squares(x - t) + cp.norm1(x)  # two variables for what is squared, two for |x|
+    problem = cp.Problem(cp.Minimize(far), [cp.sum(x) == 1, x >= 0])
+    assert repr(CvxpyLayer(problem, [t], [x])) == "CvxpyLayer(n=4, m=4, k=1, eliminated=2)"
+    whole = CvxpyLayer(problem, [t], [x], eliminate=False)
+    assert repr(whole) == "CvxpyLayer(n=6, m=4, k=3, eliminated=0)"

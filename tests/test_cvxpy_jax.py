@@ -166,3 +166,9 @@ except AttributeError as error:
 def test_torch_is_not_needed(repository):
     done = command(repository, "-c", ALONE)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_layer_shows_the_size_of_its_qp():
+    x, t = cp.Variable(2), cp.Parameter(2)
+    layer = CvxpyLayer(cp.Problem(cp.Minimize(cp.sum_squares(x - t)), [x >= 0]), [t], [x])
+    assert repr(layer) == "CvxpyLayer(n=2, m=0, k=0, eliminated=2)"

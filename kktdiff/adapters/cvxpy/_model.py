@@ -36,6 +36,8 @@ class Model:
     ----------
     blocks : dict of str to Block
         By the names of `kktdiff.solve_qp`'s arguments.
+    sizes : dict of str to int
+        n, m and k of the QP, and the number of variables that were eliminated.
     reads : list of Read
         In the order of the variables.
 
@@ -71,6 +73,8 @@ class Model:
         smaller = presolved(program, wanted, eliminate=eliminate)
         layout = laid_out(smaller)
         self.blocks = blocks(smaller, layout, [p.size for p in parameters])
+        n, _, m, k = map(int, layout.sizes)
+        self.sizes = {"n": n, "m": m, "k": k, "eliminated": program.sizes[0] - n}
         self.reads = []
         for variable in variables:
             if variable.id in program.columns:
@@ -82,6 +86,9 @@ class Model:
         self._shapes = [(p.name(), tuple(p.shape)) for p in parameters]
         self._sizes = [p.size for p in parameters]
         self._options = options
+
+    def __repr__(self) -> str:
+        return ", ".join(f"{name}={size}" for name, size in self.sizes.items())
 
     def options(self, solver_args: Mapping[str, Any] | None) -> dict[str, Any]:
         """Merge the layer's options and the call's, for `solve_qp`."""

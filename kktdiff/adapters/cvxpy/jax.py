@@ -15,15 +15,18 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-from jax import Array
-from jax.experimental.sparse import BCOO
+from kktdiff.adapters._extras import extra
 
-from kktdiff.adapters.cvxpy._model import Model
-from kktdiff.adapters.cvxpy._substitute import defined, substituted
-from kktdiff.adapters.jax import Solution, solve_qp
+with extra("cvxpy", "jax"):
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+    from jax import Array
+    from jax.experimental.sparse import BCOO
+
+    from kktdiff.adapters.cvxpy._model import Model
+    from kktdiff.adapters.cvxpy._substitute import defined, substituted
+    from kktdiff.adapters.jax import Solution, solve_qp
 
 __all__ = ["CvxpyLayer"]
 
@@ -78,6 +81,9 @@ class CvxpyLayer:
             name: (block.constant, {which: _entries(m) for which, m in block.maps.items()})
             for name, block in self._model.blocks.items()
         }
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._model!r})"
 
     def __call__(
         self,

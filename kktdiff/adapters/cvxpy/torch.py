@@ -3,13 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-from torch import Tensor
+from kktdiff.adapters._extras import extra
 
-from kktdiff.adapters.cvxpy._maps import Block, Read
-from kktdiff.adapters.cvxpy._model import Model
-from kktdiff.adapters.cvxpy._substitute import defined, substituted
-from kktdiff.adapters.torch import Solution, solve_qp
+with extra("cvxpy", "torch"):
+    import torch
+    from torch import Tensor
+
+    from kktdiff.adapters.cvxpy._maps import Block, Read
+    from kktdiff.adapters.cvxpy._model import Model
+    from kktdiff.adapters.cvxpy._substitute import defined, substituted
+    from kktdiff.adapters.torch import Solution, solve_qp
 
 
 class _Product(torch.autograd.Function):
@@ -114,6 +117,10 @@ class CvxpyLayer(torch.nn.Module):
             for which, matrix in block.maps.items()
         }
         self.last: Solution | None = None
+
+    def extra_repr(self) -> str:
+        """Return the sizes of the QP."""
+        return repr(self._model)
 
     def forward(
         self,

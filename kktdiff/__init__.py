@@ -9,6 +9,7 @@ array([-1.,  0.])
 """
 
 from kktdiff import _interrupt as _interrupt  # first: it is for while the rest is imported
+from kktdiff import adapters, backends
 from kktdiff._errors import SolveError, SolveWarning
 from kktdiff._results import Certificate, Diagnostics, Grads, Tangents
 from kktdiff._solution import Solution
@@ -24,6 +25,8 @@ __all__ = [
     "SolveWarning",
     "Status",
     "Tangents",
+    "adapters",
+    "backends",
     "solve_qp",
 ]
 __version__ = "0.1.0"

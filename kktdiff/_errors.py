@@ -1,16 +1,35 @@
-"""Report failed solves to the caller."""
+"""What is raised and warned of: unsolved elements, and arguments that do not exist."""
 
-import math
-
-from kktdiff._status import Status
+import difflib
+from collections.abc import Sequence
 
 __all__ = ["SolveError", "SolveWarning"]
 
-_SHOWN = 5  # elements named in a message, per status
+_ELSEWHERE = {  # names of other libraries
+    **dict.fromkeys(("P", "H"), "Q"),
+    **dict.fromkeys(("q", "c", "f", "g"), "p"),
+    **dict.fromkeys(("A_ub", "A_ineq", "C"), "G"),
+    **dict.fromkeys(("b_ub", "b_ineq", "d"), "h"),
+    **dict.fromkeys(("A_eq", "Aeq"), "A"),
+    **dict.fromkeys(("b_eq", "beq"), "b"),
+    **dict.fromkeys(("lower", "x_min", "xmin"), "lb"),
+    **dict.fromkeys(("upper", "x_max", "xmax"), "ub"),
+    **dict.fromkeys(("eps", "eps_abs", "eps_rel", "tolerance"), "tol"),
+    **dict.fromkeys(("maxiter", "maxIter", "max_iters"), "max_iter"),
+    **dict.fromkeys(("x0", "initvals"), "warm_start"),
+}
+_OTHERWISE = {  # what is passed elsewhere, or in another form
+    **dict.fromkeys(
+        ("gradient", "smoothing"),
+        "it goes to Solution.vjp and jvp, or to solve_qp of the adapters for torch and JAX",
+    ),
+    **dict.fromkeys("lu", "did you mean lb, ub? l <= Ax <= u is G = [A; -A] with h = [u; -l]"),
+    "bounds": "did you mean lb, ub?",
+}
 
 
 class SolveWarning(UserWarning):
-    """Some elements of a batch were not solved; the message says how many and which."""
+    """Some elements of a batch were not solved; the message says how many, which, and why."""
 
 
 class SolveError(RuntimeError):
@@ -27,35 +46,14 @@ class SolveError(RuntimeError):
         self.solution = solution
 
 
-def describe_failures(failed: list[tuple[int, int]], batch: tuple[int, ...]) -> str:
-    """Return a message that counts and lists the failed elements by status.
-
-    Parameters
-    ----------
-    failed
-        Place in the flat batch and status of each.
-    batch
-        The batch's shape.
-    """
-    by_status: dict[int, list[int]] = {}
-    for place, status in failed:
-        by_status.setdefault(status, []).append(place)
-    lines = []
-    for status, places in sorted(by_status.items()):
-        shown = ", ".join(str(_unravel(place, batch)) for place in places[:_SHOWN])
-        more = f" and {len(places) - _SHOWN} more" if len(places) > _SHOWN else ""
-        at = f" at {shown}{more}" if batch else ""
-        lines.append(f"{len(places)} {Status(status).name}{at}")
-    total = math.prod(batch)
-    return (
-        f"{len(failed)} of {total} problems not solved: {'; '.join(lines)}. Their gradients are "
-        "zero; see Solution.status, and kktdiff.Status for what to do."
-    )
+def unknown_names(names: Sequence[str], known: Sequence[str]) -> str:
+    """Return the message for arguments that do not exist, with those that were meant."""
+    return "; ".join(f"solve_qp has no argument {name!r}: {_hint(name, known)}" for name in names)
 
 
-def _unravel(place: int, batch: tuple[int, ...]) -> int | tuple[int, ...]:
-    index: list[int] = []
-    for size in reversed(batch):
-        place, rest = divmod(place, size)
-        index.append(rest)
-    return index[0] if len(index) == 1 else tuple(reversed(index))
+def _hint(name: str, known: Sequence[str]) -> str:
+    if name in _OTHERWISE:
+        return _OTHERWISE[name]
+    close = difflib.get_close_matches(name, known, n=1)
+    meant = _ELSEWHERE.get(name) or (close[0] if close else None)
+    return f"did you mean {meant}?" if meant else f"expected one of {', '.join(known)}"

@@ -1,24 +1,16 @@
-"""The caller's arrays: checked once, brought to the backend, and back.
-
-Broadcasting rules and dtype rules stand here and in `_problem`, nowhere else.
-"""
+"""The caller's arrays: checked once, brought to the backend, and back."""
 
 import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from kktdiff import backends
 from kktdiff._arrays import namespace, reshaped
+from kktdiff._layout import CORE, DIMENSIONS, LOOSE, SIDES, Layout, Shape, check_real, layout
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
 
-# The core dimensions of each argument, in the letters of the docs.
-CORE = {"Q": "nn", "p": "n", "G": "mn", "h": "m", "A": "kn", "b": "k", "lb": "n", "ub": "n"}
-# The prices of violating a right-hand side, by the names that they have beside those of the data.
-PRICES = {"soft_h": "m", "soft_b": "k", "soft_lb": "n", "soft_ub": "n"}
-DIMENSIONS = CORE | PRICES
 _PAIRS = (("G", "h"), ("A", "b"))
 
 
@@ -33,6 +25,15 @@ class Given(NamedTuple):
     dtype: str  # "float32" or "float64": what results are given in
     home: Backend  # the library of the inputs, where results live
     backend: Backend  # where the work is done
+    stands_for: Mapping[str, Shape | None] = {}  # filled-in inputs: shape given, None if absent
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the inputs that were given."""
+        there = tuple(name for name in DIMENSIONS if self.arrays.get(name) is not None)
+        if not self.stands_for:
+            return there
+        return tuple(name for name in there if self.stands_for.get(name, ()) is not None)
 
     def at_work(self) -> AbstractContextManager[Any]:
         """Return the context of all work on these arrays."""
@@ -46,9 +47,6 @@ class Given(NamedTuple):
         array = self.arrays[name]
         if array is None:
             return None
-        if name in PRICES and not array.ndim:
-            size = self.sizes[PRICES[name]]
-            array = namespace(array).broadcast_to(array, (size,))
         if not self.batch:
             return self.backend.receive(array, self.backend.xp.float64, None)[None, ...]
         split = array.ndim - len(DIMENSIONS[name])
@@ -94,9 +92,9 @@ class Given(NamedTuple):
         By the chain rule, the gradient of an entry that several elements share is the sum of
         their contributions.
         """
+        if name in self.stands_for:
+            return self.send(namespace(grad).sum(grad)[...])
         own = self.arrays[name].shape  # type: ignore[union-attr]
-        if not own:  # one price for all rows
-            grad = namespace(grad).sum(grad, keepdims=True)
         if name not in self.shared:
             lead = own[: len(own) - len(DIMENSIONS[name])]
             lead = (1,) * (len(self.batch) - len(lead)) + tuple(lead)
@@ -108,29 +106,76 @@ class Given(NamedTuple):
         return self.send(reshaped(grad, own))
 
 
+def framework(arrays: dict[str, Any]) -> str | None:
+    """Return the framework that one of the arrays is of, "torch" or "jax", or None.
+
+    Neither is imported for that: whoever passes its arrays has done so.
+    """
+    if backends.USUAL.issuperset(map(type, arrays.values())):
+        return None
+    return next((found for found in map(backends.framework, arrays.values()) if found), None)
+
+
 def check(arrays: dict[str, Any], backend: str | None) -> Given:
     """Check the caller's arrays against each other; errors name the array.
 
     Raises
     ------
     TypeError
-        Not an array, of another library, dtype or device than Q, or not of a float dtype.
+        Not an array, of another library, dtype or device than the others, or not of a float dtype.
     ValueError
         Wrong or clashing shapes, one of a pair (G, h or A, b) missing, unknown backend.
     """
     for first, second in _PAIRS:
         if (arrays[first] is None) != (arrays[second] is None):
-            there, missing = (first, second) if arrays[second] is None else (second, first)
-            raise ValueError(f"{there} was given without {missing}: pass both or neither")
-    for name in ("Q", "p"):
-        if arrays[name] is None:
-            raise TypeError(
-                f"{name} is None: it is required, of shape (..., {', '.join(CORE[name])})"
-            )
-    arrays, home = _adopted(arrays)
+            raise _half_a_pair(arrays)
+    home: Backend = backends.NUMPY
+    loose = frozenset[str]()
+    if not backends.USUAL.issuperset(map(type, arrays.values())):
+        arrays, home, loose = _adopted(arrays)
     forms = [(k, tuple(v.shape), v.dtype) for k, v in arrays.items() if v is not None]
+    if loose:
+        forms = [(k, shape, LOOSE if k in loose else dtype) for k, shape, dtype in forms]
+    found = layout(home.name, *forms)
+    if found.cast or found.stands_for:
+        arrays = _filled(arrays, found, home, loose)
     work = home if backend is None else backends.get(backend)
-    return Given(arrays, *_layout(type(arrays["Q"]).__name__, *forms), home, work)
+    return Given(arrays, *found[:5], home, work, found.stands_for)
+
+
+def _half_a_pair(arrays: dict[str, Any]) -> ValueError:
+    """Return the error for G without h and the like, which may be a mixup of both pairs."""
+    halves = [
+        (there, missing)
+        for pair in _PAIRS
+        for there, missing in (pair, reversed(pair))
+        if arrays[there] is not None and arrays[missing] is None
+    ]
+    said = "; ".join(f"{there} was given without {missing}" for there, missing in halves)
+    advice = "pass both or neither" if len(halves) == 1 else "G belongs to h, and A to b"
+    return ValueError(f"{said}: {advice}")
+
+
+def _filled(
+    arrays: dict[str, Any], found: Layout, home: Backend, loose: frozenset[str]
+) -> dict[str, Any]:
+    """Give arrays the common dtype; make arrays of what is absent or one number."""
+    out, dtype = dict(arrays), getattr(home.xp, found.dtype)
+    like = next((v for k, v in arrays.items() if v is not None and k not in loose), None)
+    for name in found.cast:
+        own = arrays[name]
+        if name not in loose or home is backends.NUMPY:
+            out[name] = home.xp.astype(own, dtype)
+        else:
+            out[name] = home.receive(own, dtype, like)
+    for name, shape in found.stands_for.items():
+        core = tuple(found.sizes[letter] for letter in DIMENSIONS[name])
+        if shape is None:
+            device = None if like is None else like.device
+            out[name] = home.xp.zeros(core, dtype=dtype, device=device)
+        else:
+            out[name] = home.xp.broadcast_to(out[name], core)
+    return out
 
 
 def check_weights(given: Given, weights: Mapping[str, Array]) -> dict[str, Array]:
@@ -144,9 +189,11 @@ def check_weights(given: Given, weights: Mapping[str, Array]) -> dict[str, Array
         Not a right-hand side that was given, a wrong shape, or an entry that is not positive
         and finite.
     """
+    if not isinstance(weights, Mapping):
+        raise TypeError(f"shift_weights={weights!r:.60}: expected a dict, such as {{'h': weights}}")
     like: Array = given.flat("p")
     xp = namespace(like)
-    sides = [name for name in ("h", "b", "lb", "ub") if given.arrays[name] is not None]
+    sides = [name for name in SIDES if given.arrays[name] is not None]
     sizes = {name: given.sizes[CORE[name]] for name in sides}
     flat = {
         name: xp.ones((1, size), dtype=xp.float64, device=like.device)
@@ -155,12 +202,9 @@ def check_weights(given: Given, weights: Mapping[str, Array]) -> dict[str, Array
     for name, array in weights.items():
         if name not in sizes:
             raise ValueError(f"shift_weights has {name!r}: expected some of {', '.join(sides)}")
-        array = backends.adopt(array, f"shift_weights[{name!r}]")
-        if not given.home.owns(array):
-            raise TypeError(
-                f"shift_weights[{name!r}] is a {type(array).__name__}: expected the array type of "
-                "the inputs"
-            )
+        array = like_given(array, f"shift_weights[{name!r}]", given)
+        if not array.shape:
+            array = namespace(array).broadcast_to(array, (sizes[name],))
         shape, wanted = tuple(array.shape), (*given.batch, sizes[name])
         if not _broadcasts(shape, wanted):
             raise ValueError(
@@ -181,32 +225,62 @@ def _broadcasts(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     return all(own in (1, other) for own, other in pairs)
 
 
-def _adopted(arrays: dict[str, Any]) -> tuple[dict[str, Any], Backend]:
-    """Adopt foreign arrays; return all and the one library that they are of."""
-    out = dict(arrays)
+def _adopted(arrays: dict[str, Any]) -> tuple[dict[str, Any], Backend, frozenset[str]]:
+    """Adopt foreign arrays; return all, the library that they are of, and which are of none.
+
+    The last are lists and numbers, as NumPy arrays still: the others tell library and dtype.
+    """
+    out: dict[str, Any] = dict.fromkeys(arrays)
     home = device = None
-    for name, array in arrays.items():
-        if array is None:
+    first, loose = "", set()
+    for name, value in arrays.items():
+        array, is_loose = _array(value, name)
+        out[name] = array
+        if is_loose:
+            loose.add(name)
+        if array is None or is_loose:
             continue
-        if name in PRICES and home is not None and isinstance(array, int | float):
-            kind: Any = out["Q"].dtype
-            array = out[name] = home.xp.asarray(array, dtype=kind, device=device)
-        if home is None or not home.owns(array):
-            array = out[name] = backends.adopt(array, name)
-            found = _library(name, array)
-            if home is None:
-                home, device = found, array.device
-            elif found != home:
-                raise TypeError(
-                    f"{name} is a {type(array).__name__}, but Q is a {type(out['Q']).__name__}: "
-                    "convert all arrays to one library"
-                )
+        if home is None:
+            home, device, first = _library(name, array), array.device, name
+        elif not home.owns(array) and _library(name, array) != home:
+            raise TypeError(
+                f"{name} is a {type(array).__name__}, but {first} is a "
+                f"{type(out[first]).__name__}: convert all arrays to one library"
+            )
         if array.device != device:
             raise TypeError(
-                f"{name} is on device {array.device}, but Q is on {device}: move all arrays to "
-                "one device"
+                f"{name} is on device {array.device}, but {first} is on {device}: move all arrays "
+                "to one device"
             )
-    return out, home  # type: ignore[return-value]  # Q is never None here
+    return out, home or backends.NUMPY, frozenset(loose)
+
+
+def _array(value: Any, name: str) -> tuple[Any, bool]:
+    """Return a value as an array, and True if it was numbers without a library or a dtype."""
+    shape = f" of shape (..., {', '.join(DIMENSIONS[name])})" if name in DIMENSIONS else ""
+    return backends.from_numbers(backends.adopt(value, name), name, shape)
+
+
+def like_given(array: Any, name: str, given: Given) -> Array:
+    """Return an array that comes after the solve, such as a cotangent, in the inputs' library.
+
+    Lists and numbers become arrays; integers are converted.
+
+    Raises
+    ------
+    TypeError
+        Of another library than the inputs, or not of real numbers.
+    """
+    like: Array = given.arrays["p"]
+    if type(array) is type(like) and array.dtype == like.dtype:  # the usual case
+        return array
+    array, loose = _array(array, name)
+    check_real(name, array.dtype)
+    if loose:
+        return given.home.receive(array, getattr(given.home.xp, given.dtype), like)
+    if not given.home.owns(array):
+        raise TypeError(f"{name} is a {type(array).__name__}: expected the inputs' array type")
+    return array
 
 
 def _library(name: str, array: Any) -> Backend:
@@ -214,84 +288,3 @@ def _library(name: str, array: Any) -> Backend:
         return backends.for_array(array)
     except TypeError as error:
         raise TypeError(f"{name}: {error}") from None
-
-
-Form = tuple[str, tuple[int, ...], Any]  # an array's name, shape and dtype
-
-
-@lru_cache  # calls in a loop are of one form
-def _layout(
-    kind: str, *forms: Form
-) -> tuple[tuple[int, ...], int, dict[str, int], frozenset[str], str]:
-    """Return the facts of `Given` that the forms of arrays of a `kind` tell."""
-    shapes = {name: shape for name, shape, _ in forms}
-    dtype = _same_dtype({name: dtype for name, _, dtype in forms})
-    sizes = _core_sizes(shapes)
-    batch = _batch(shapes)
-    leads = {name: _lead(name, shape) for name, shape in shapes.items()}
-    shared = frozenset(name for name, lead in leads.items() if math.prod(lead) == 1)
-    return batch, math.prod(batch), sizes, shared, dtype
-
-
-def _lead(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the batch dimensions of an array."""
-    return shape[: max(0, len(shape) - len(DIMENSIONS[name]))]
-
-
-def _same_dtype(dtypes: dict[str, Any]) -> str:
-    short = {name: str(dtype).rsplit(".", maxsplit=1)[-1] for name, dtype in dtypes.items()}
-    for name, dtype in short.items():
-        if dtype not in ("float32", "float64"):
-            raise TypeError(
-                f"{name} has dtype {dtype}: expected float64 or float32; convert it first"
-            )
-        if dtype != short["Q"]:
-            raise TypeError(
-                f"{name} has dtype {dtype}, but Q has {short['Q']}: convert all arrays to one dtype"
-            )
-    return short["Q"]
-
-
-def _core_sizes(shapes: dict[str, tuple[int, ...]]) -> dict[str, int]:
-    """Find n, m and k; check the core dimensions of all arrays against each other."""
-    sizes: dict[str, int] = {}
-    source: dict[str, str] = {}
-    for name in ("p", *(other for other in DIMENSIONS if other != "p")):
-        shape, core = shapes.get(name), DIMENSIONS[name]
-        if shape is None or (name in PRICES and not shape):
-            continue
-        wanted = "(..., " + ", ".join(core) + ")"
-        if len(shape) < len(core):
-            raise ValueError(f"{name} has shape {shape}: expected {wanted}")
-        for letter, size in zip(core, shape[len(shape) - len(core) :], strict=True):
-            if size != sizes.setdefault(letter, size):
-                known = source[letter]
-                raise ValueError(
-                    f"{name} has shape {shape}: expected {wanted} with "
-                    f"{letter} = {sizes[letter]}, as {known} has shape {shapes[known]}"
-                )
-            source.setdefault(letter, name)
-    if sizes["n"] == 0:
-        raise ValueError(f"p has shape {shapes['p']}: expected at least one variable")
-    return {"n": sizes["n"], "m": sizes.get("m", 0), "k": sizes.get("k", 0)}
-
-
-def _batch(shapes: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
-    """Return the broadcast shape of all leading dimensions."""
-    batch: list[int] = []
-    source: list[str] = []
-    for name, shape in shapes.items():
-        lead = _lead(name, shape)
-        if len(lead) > len(batch):
-            grow = len(lead) - len(batch)
-            batch, source = [1] * grow + batch, [name] * grow + source
-        for i, size in enumerate(lead, start=len(batch) - len(lead)):
-            if batch[i] == 1:
-                batch[i], source[i] = size, name
-            elif size not in (1, batch[i]):
-                other = source[i]
-                raise ValueError(
-                    f"the batch shapes of {name} with shape {shape} and {other} with "
-                    f"shape {shapes[other]} do not broadcast: {size} against {batch[i]}"
-                )
-    return tuple(batch)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from kktdiff import _display
 from kktdiff._typing import Array
 
 __all__ = ["Certificate", "Derivatives", "Diagnostics", "Grads", "Tangents"]
@@ -49,7 +50,7 @@ class Derivatives(Protocol):
         """Return the fields of `Certificate`."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Grads:
     """A gradient with respect to each input, in that input's own shape; None if it was None.
 
@@ -77,8 +78,10 @@ class Grads:
         prices = {side: getattr(self, f"soft_{side}") for side in ("h", "b", "lb", "ub")}
         return {side: grad for side, grad in prices.items() if grad is not None}
 
+    __repr__ = _display.shapes
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Tangents:
     """The directional derivative of each output, in that output's shape; None if it was None."""
 
@@ -94,8 +97,10 @@ class Tangents:
     violation_lb: Array | None = None
     violation_ub: Array | None = None
 
+    __repr__ = _display.shapes
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Diagnostics:
     """Reliability of the gradient of each element; every field is (...).
 
@@ -118,8 +123,10 @@ class Diagnostics:
     condition: Array
     trustworthy: Array
 
+    __repr__ = _display.trust
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Certificate:
     """Proofs that elements have no solution, each checked numerically; NaN where there is none.
 
@@ -141,3 +148,5 @@ class Certificate:
     nu: Array
     lam_lb: Array
     lam_ub: Array
+
+    __repr__ = _display.proven

@@ -1,6 +1,7 @@
 """The options of a solve, checked once, and the constants of the method."""
 
 from collections.abc import Callable
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 __all__ = ["Settings"]
@@ -39,11 +40,11 @@ def checked(
 ) -> Settings:
     """Settings from the user's words; a ValueError says which one is wrong, and why."""
     tol = DEFAULT_TOL[dtype] if tol is None else tol
-    if not isinstance(tol, int | float) or not 0 < tol < 1:
+    if not isinstance(tol, float | Real) or not 0 < tol < 1:
         raise ValueError(f"tol={tol!r}: expected a number between 0 and 1")
-    if isinstance(max_iter, bool) or not isinstance(max_iter, int) or max_iter < 0:
+    if isinstance(max_iter, bool) or not isinstance(max_iter, int | Integral) or max_iter < 0:
         raise ValueError(f"max_iter={max_iter!r}: expected an integer, 0 or more")
-    return Settings(float(tol), max_iter, report, curvature=CURVATURE[dtype])
+    return Settings(float(tol), int(max_iter), report, curvature=CURVATURE[dtype])
 
 
 def one_of(name: str, given: object, allowed: tuple[str, ...]) -> None:

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from kktdiff import _display
 from kktdiff._prices import by_name
 from kktdiff._results import Certificate, Derivatives, Diagnostics, Grads, Tangents
-from kktdiff._typing import Array
+from kktdiff._typing import Array, Gradient, Input, Output, SecondGradient
 
 __all__ = ["Solution"]
 
@@ -20,7 +21,7 @@ def _flat(tangents: Mapping[str, Any]) -> dict[str, Any]:
     return by_name(own.pop("soft", None), "the tangent of soft") | own
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Solution:
     """The solution of a batch of QPs, element by element.
 
@@ -76,6 +77,21 @@ class Solution:
     violation_lb: Array | None = None
     violation_ub: Array | None = None
 
+    __repr__ = _display.in_two_lines
+    _repr_html_ = _display.as_card
+
+    @property
+    def status_names(self) -> Any:
+        """Return the name of each element's status, in lists nested as the batch is.
+
+        Examples
+        --------
+        >>> import numpy as np, kktdiff
+        >>> kktdiff.solve_qp(np.eye(2), np.zeros((3, 2))).status_names
+        ['SOLVED', 'SOLVED', 'SOLVED']
+        """
+        return _display.status_names(self.status)
+
     def vjp(
         self,
         x: Array | None = None,
@@ -90,7 +106,7 @@ class Solution:
         violation_b: Array | None = None,
         violation_lb: Array | None = None,
         violation_ub: Array | None = None,
-        gradient: str = "exact",
+        gradient: Gradient = "exact",
         smoothing: float | None = None,
         wrt: tuple[str, ...] | None = None,
     ) -> Grads:
@@ -151,7 +167,7 @@ class Solution:
         ub: Array | None = None,
         *,
         soft: Mapping[str, Array] | None = None,
-        gradient: str = "exact",
+        gradient: Gradient = "exact",
         smoothing: float | None = None,
     ) -> Tangents:
         """Return the directional derivative of every output along a direction of the inputs.
@@ -180,10 +196,10 @@ class Solution:
 
     def jacobian(
         self,
-        of: str = "x",
-        wrt: str = "p",
+        of: Output = "x",
+        wrt: Input = "p",
         *,
-        gradient: str = "exact",
+        gradient: Gradient = "exact",
         smoothing: float | None = None,
     ) -> Array:
         """Return the derivative of one output with respect to one input, element by element.
@@ -211,7 +227,7 @@ class Solution:
         cotangents: Mapping[str, Array | None],
         tangents: Mapping[str, Array | None],
         *,
-        gradient: str = "exact",
+        gradient: SecondGradient = "exact",
         wrt: tuple[str, ...] | None = None,
     ) -> Grads:
         """Return the derivative of ``vjp(**cotangents)`` along `tangents`: second order, reverse.
@@ -249,7 +265,7 @@ class Solution:
         first: Mapping[str, Array | None],
         second: Mapping[str, Array | None],
         *,
-        gradient: str = "exact",
+        gradient: SecondGradient = "exact",
     ) -> Tangents:
         """Return the derivative of ``jvp(**first)`` along `second`: second order, forward.
 

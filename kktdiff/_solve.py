@@ -1,20 +1,20 @@
 """`solve_qp`, the front door: check, solve chunk by chunk, put the answer together."""
 
+import importlib
 import sys
-import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
-from types import FrameType
-from typing import Any
+from typing import Any, Never
 
 from kktdiff import _settings as settings_
 from kktdiff._arrays import namespace, placed, take
-from kktdiff._errors import SolveError, SolveWarning, describe_failures
+from kktdiff._errors import unknown_names
+from kktdiff._failures import report_failures
 from kktdiff._infeasibility.classify import classify
 from kktdiff._infeasibility.closest import elements
 from kktdiff._infeasibility.closest_derivatives import ClosestEngine
 from kktdiff._infeasibility.repair import Known, nearly_feasible_elements, repaired_elements
-from kktdiff._inputs import Given, check, check_weights
+from kktdiff._inputs import check, check_weights, framework
 from kktdiff._interior_point.batching import BatchResult, run
 from kktdiff._interior_point.gather import without_points
 from kktdiff._interior_point.reports import Table
@@ -27,15 +27,15 @@ from kktdiff._settings import ENOUGH_ITERATIONS, INNER_ITER, INNER_TOL, Settings
 from kktdiff._soft.solve import solve_soft
 from kktdiff._solution import Solution
 from kktdiff._status import Status
-from kktdiff._typing import Array
+from kktdiff._typing import Array, Infeasible, OnFailure
 from kktdiff._warm_start import nearby_point
 
 __all__ = ["solve_qp"]
 
 
 def solve_qp(
-    Q: Array,  # (..., n, n)
-    p: Array,  # (..., n)
+    Q: Array | None = None,  # (..., n, n)
+    p: Array | None = None,  # (..., n)
     G: Array | None = None,  # (..., m, n)
     h: Array | None = None,  # (..., m)
     A: Array | None = None,  # (..., k, n)
@@ -48,10 +48,11 @@ def solve_qp(
     tol: float | None = None,
     max_iter: int = 100,
     warm_start: Solution | None = None,
-    infeasible: str = "report",
+    infeasible: Infeasible = "report",
     shift_weights: Mapping[str, Array] | None = None,
-    on_failure: str = "warn",
+    on_failure: OnFailure = "warn",
     verbose: bool | Callable[[dict[str, Any]], None] = False,
+    **unknown: Never,
 ) -> Solution:
     """Solve a batch of convex quadratic programs, differentiably.
 
@@ -62,20 +63,24 @@ def solve_qp(
 
     Every array may have leading batch dimensions; they broadcast against each other, array by
     array, and shared arrays are not copied. Results live where the inputs live: array type,
-    device and dtype.
+    device and dtype. Lists, integers and tables of pandas become NumPy arrays of float64, or of
+    the dtype of the arrays that they stand beside. With tensors of torch or arrays of JAX this is
+    `solve_qp` of `kktdiff.adapters.torch` or of `kktdiff.adapters.jax`, whose result the framework
+    differentiates.
 
     Parameters
     ----------
-    Q : (..., n, n)
-        Positive semidefinite; only ``(Q + Q')/2`` counts. Zero for a linear program.
-    p : (..., n)
-        Linear term.
+    Q : (..., n, n), optional
+        Positive semidefinite; only ``(Q + Q')/2`` counts. None is zero: a linear program.
+    p : (..., n), optional
+        Linear term; None is zero.
     G, h : (..., m, n), (..., m), optional
-        Inequalities; a row with h of 1e20 or more is absent.
+        Inequalities; a row with h of 1e20 or more is absent. One number for h is for all rows.
     A, b : (..., k, n), (..., k), optional
-        Equalities; dependent rows are allowed.
+        Equalities; dependent rows are allowed. One number for b is for all rows.
     lb, ub : (..., n), optional
-        Bounds; 1e20 and beyond is absent, ``lb == ub`` fixes the variable.
+        Bounds; 1e20 and beyond is absent, ``lb == ub`` fixes the variable. One number is for all
+        variables.
     backend : str, optional
         Library that does the work; None: the arrays' own library.
     soft : dict of str to array or number, optional
@@ -113,10 +118,10 @@ def solve_qp(
     Raises
     ------
     TypeError
-        Not an array, mixed array libraries, dtypes or devices, a dtype that is not float32 or
-        float64.
+        Not an array, or a masked or sparse one; mixed array libraries, dtypes or devices; booleans,
+        complex numbers, objects; an option that does not exist.
     ValueError
-        Shapes that do not fit (the message names the array), an unknown option.
+        Shapes that do not fit (the message names the array), an unknown value of an option.
     SolveError
         With ``on_failure="raise"``, if an element is not solved.
 
@@ -141,10 +146,26 @@ def solve_qp(
     >>> sol = kktdiff.solve_qp(np.eye(2), np.array([-1.0, -3.0]), ub=ub, soft=soft)
     >>> sol.x.round(6), sol.violation_ub.round(6)
     (array([1. , 2.6]), array([0. , 0.6]))
+    >>> kktdiff.solve_qp(p=[1, 2], A=[[1, 1]], b=1, lb=0).x.round(6)  # a linear program
+    array([1., 0.])
     """
+    arrays = {"Q": Q, "p": p, "G": G, "h": h, "A": A, "b": b, "lb": lb, "ub": ub}
+    owner = framework(arrays)
+    if owner is not None:
+        asked: dict[str, Any] = {
+            "backend": backend,
+            "soft": soft,
+            "tol": tol,
+            "max_iter": max_iter,
+            "warm_start": warm_start,
+        }
+        asked |= {"infeasible": infeasible, "shift_weights": shift_weights}
+        asked |= {"on_failure": on_failure, "verbose": verbose}
+        return _by_adapter(owner, arrays, asked | unknown)
+    if unknown:
+        raise TypeError(unknown_names(list(unknown), [*arrays, *_OPTIONS]))
     one_of("infeasible", infeasible, ("report", "closest"))
     one_of("on_failure", on_failure, ("warn", "raise", "ignore"))
-    arrays = {"Q": Q, "p": p, "G": G, "h": h, "A": A, "b": b, "lb": lb, "ub": ub}
     prices = price_arguments(soft, arrays)
     given = check(arrays | prices, backend)
     if not (isinstance(verbose, bool) or callable(verbose)):
@@ -166,8 +187,19 @@ def solve_qp(
             fields, engine, solved = _solve(problem, warm, weights, settings)
         solution = Solution(**given.give_all(fields), _engine=engine)
         if not solved:
-            _tell(given, fields["status"], solution, on_failure)
+            report_failures(given, fields, engine, solution, on_failure)
     return solution
+
+
+_OPTIONS: dict[str, Any] = dict(solve_qp.__kwdefaults__ or {})  # and their defaults
+
+
+def _by_adapter(owner: str, arrays: dict[str, Array], options: dict[str, Any]) -> Any:
+    """Call the adapter of the framework that the arrays are of, which stands above this module."""
+    asked = {name: v for name, v in options.items() if v is not _OPTIONS.get(name, _OPTIONS)}
+    name = f"kktdiff.adapters.{owner}"
+    adapter = sys.modules.get(name) or importlib.import_module(name)  # torch.compile imports none
+    return adapter.solve_qp(**arrays, **asked)
 
 
 def _solve(
@@ -228,28 +260,3 @@ def _with_proofs(
         proofs = (*proofs, (take(some, proven), verdict.proof.take(proven)))
         fields = without_points(fields | {"status": status}, take(some, proven))
     return fields, Engine(problem, status, found.kept, proofs), known
-
-
-def _tell(given: Given, status: Array, solution: Solution, on_failure: str) -> None:
-    """Report the number and places of unsolved elements in one warning or error."""
-    if on_failure == "ignore":
-        return
-    failed = namespace(status).nonzero(status > int(Status.ALMOST_SOLVED))[0]
-    if not failed.shape[0]:
-        return
-    message = describe_failures([(int(i), int(status[i])) for i in failed], given.batch)
-    if on_failure == "raise":
-        raise SolveError(message, solution)
-    warnings.warn(message, SolveWarning, stacklevel=_callers_level())
-
-
-def _callers_level() -> int:
-    """Return the stack level, from `_tell`, of the caller outside kktdiff and its frameworks."""
-    frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and _root(frame) in ("kktdiff", "torch", "jax"):
-        frame, level = frame.f_back, level + 1
-    return level
-
-
-def _root(frame: FrameType) -> str:
-    return str(frame.f_globals.get("__name__", "")).partition(".")[0]

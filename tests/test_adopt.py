@@ -193,7 +193,7 @@ def test_so_it_is_where_it_comes_later(monkeypatch):
 
 
 def test_what_speaks_neither_is_refused_by_name():
-    with pytest.raises(TypeError, match="p: expected an array, got OnlyDLPack"):
+    with pytest.raises(TypeError, match="p is a OnlyDLPack: expected an array"):
         kktdiff.solve_qp(*DATA._replace(p=OnlyDLPack(DATA.p, ROCM)))
 
 

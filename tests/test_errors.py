@@ -61,9 +61,43 @@ def test_half_a_block_is_refused(given, missing):
     refused([given, missing], **{missing: None})
 
 
-@pytest.mark.parametrize("name", ["Q", "p"])
-def test_Q_and_p_are_needed(name):
-    refused([name], **{name: None})
+@pytest.mark.parametrize(("G", "b"), [("G", "b"), ("h", "A")])
+def test_halves_of_both_blocks_are_named_together(G, b):
+    """Who mixes up the names gives one half of each."""
+    with pytest.raises(ValueError, match=says(G, b, "G belongs to h, and A to b")):
+        kktdiff.solve_qp(DATA.Q, DATA.p, **{G: getattr(DATA, G), b: getattr(DATA, b)})
+
+
+@pytest.mark.parametrize("given", [{}, {"lb": 0.0}, {"lb": 0, "ub": np.ones(())}])
+def test_something_must_tell_the_number_of_variables(given):
+    with pytest.raises(ValueError, match="nothing tells the number of variables: pass p, Q, G or"):
+        kktdiff.solve_qp(**given)
+
+
+@pytest.mark.parametrize(
+    ("name", "facts"),
+    [
+        ("P", ["did you mean Q"]),
+        ("q", ["did you mean p"]),
+        ("A_ub", ["did you mean G"]),
+        ("beq", ["did you mean b"]),
+        ("l", ["lb, ub", "l <= Ax <= u is G = [A; -A] with h = [u; -l]"]),
+        ("u", ["lb, ub", "l <= Ax <= u is G = [A; -A] with h = [u; -l]"]),
+        ("bounds", ["lb, ub"]),
+        ("maxiter", ["did you mean max_iter"]),
+        ("warmstart", ["did you mean warm_start"]),  # a slip of the finger
+        ("gradient", ["Solution.vjp"]),
+        ("xyz", ["expected one of Q, p, G, h, A, b, lb, ub, backend", "tol, max_iter"]),
+    ],
+)
+def test_an_argument_of_another_name_comes_with_the_one_that_is_meant(name, facts):
+    with pytest.raises(TypeError, match=says(f"no argument {name!r}", *facts)):
+        kktdiff.solve_qp(DATA.Q, DATA.p, **{name: 1})
+
+
+def test_other_names_for_what_is_required_are_named_too():
+    with pytest.raises(TypeError, match=says("'P'", "did you mean Q", "'q'", "did you mean p")):
+        kktdiff.solve_qp(P=DATA.Q, q=DATA.p)
 
 
 def test_batch_shapes_that_do_not_fit_name_both_arrays():
@@ -74,9 +108,10 @@ def test_dtypes_are_not_mixed():
     refused(["p", "float32", "float64"], p=DATA.p.astype(np.float32))
 
 
-@pytest.mark.parametrize("dtype", ["int64", "int32", "bool", "complex128", "float16"])
-def test_only_real_floating_point_is_taken(dtype):
-    refused(["h", dtype], h=DATA.h.astype(dtype))
+@pytest.mark.parametrize("dtype", ["bool", "complex128", "float16", "object", "<U32"])
+def test_only_real_numbers_are_taken(dtype):
+    cure = "h.real" if dtype == "complex128" else "np.asarray(h, float) converts it"
+    refused(["h", dtype, cure], h=DATA.h.astype(dtype))
     with pytest.raises((TypeError, ValueError), match=says("Q", dtype)):
         kktdiff.solve_qp(np.eye(2).astype(dtype), np.zeros(2).astype(dtype))
 
@@ -91,9 +126,28 @@ def test_devices_are_not_mixed():
         kktdiff.solve_qp(*data._replace(h=data.h.to_device(SECOND_DEVICE)))
 
 
-@pytest.mark.parametrize("value", [[1.0, 2.0, 3.0], "text", 1.0])
+@pytest.mark.parametrize("value", ["text", {0: 1.0}, {1.0}, True])
 def test_what_is_no_array_is_refused_by_name(value):
-    refused(["p", type(value).__name__], p=value)
+    refused(["p", type(value).__name__, "(..., n)", "np.asarray(p, float)"], p=value)
+
+
+@pytest.mark.parametrize("name", ["Q", "p", "G", "A"])
+def test_one_number_is_for_right_hand_sides_alone(name):
+    refused([name, ()], **{name: 1.0})
+
+
+@pytest.mark.parametrize(
+    ("name", "facts"),
+    [("G", ["G[None, :]"]), ("A", ["A[None, :]"]), ("Q", ["np.diag"])],
+)
+def test_a_row_in_the_place_of_a_matrix_comes_with_the_cure(name, facts):
+    refused([name, (3,), *facts], **{name: np.ones(3)})
+
+
+@pytest.mark.parametrize("name", ["p", "h", "b", "lb"])
+def test_a_column_in_the_place_of_a_vector_comes_with_the_cure(name):
+    column = getattr(DATA, name)[:, None]
+    refused([name, column.shape, f"pass {name}[..., 0]"], **{name: column})
 
 
 @pytest.mark.parametrize(
@@ -104,9 +158,12 @@ def test_what_is_no_array_is_refused_by_name(value):
         ("backend", "abacus"),
         ("tol", 0.0),
         ("tol", -1e-8),
+        ("tol", "1e-8"),
+        ("tol", True),
         ("tol", float("nan")),
         ("max_iter", -1),
         ("max_iter", 2.5),
+        ("max_iter", True),
         ("warm_start", 3),
         ("verbose", "loud"),
     ],

@@ -44,3 +44,8 @@ def test_available_backends_say_why_one_is_missing():
     reasons = kktdiff.backends.available()
     assert reasons["numpy"] is None
     assert all(reason is None or reason for reason in reasons.values())
+
+
+def test_numbers_of_numpy_are_numbers(problem, cold):
+    found = kktdiff.solve_qp(*problem.data, tol=np.float32(1e-6), max_iter=np.int64(50))
+    assert_same_bits(found, cold, Answer._fields)

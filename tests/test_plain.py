@@ -87,3 +87,11 @@ def test_prices_of_soft_rows_are_arguments_too():
     primals = {"Q": np.eye(2), "p": np.array([-3.0, 1.0]), **rows, "soft": soft}
     x, x_dot = plain.jvp(primals, {"soft": {"h": np.array([1.0, 2.0])}})
     assert_near(x_dot, np.array([-1.0, -2.0]), HAND_DERIVATIVE, "x_dot")
+
+
+def test_tensors_are_sent_to_their_adapter():
+    torch = pytest.importorskip("torch")
+    Q, p = torch.eye(2), torch.ones(2)
+    for call in (lambda: plain.vjp(Q, p), lambda: plain.jvp({"Q": np.eye(2), "p": p}, {"p": p})):
+        with pytest.raises(TypeError, match=r"is of torch: kktdiff\.adapters\.torch has"):
+            call()

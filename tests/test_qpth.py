@@ -220,14 +220,16 @@ def test_what_does_not_fit_is_named(name):
     known_by = "Q" if name == "p" else name  # p says what n is
     with pytest.raises(ValueError, match=rf"^{known_by} has shape"):
         QPFunction()(**tensors | {name: tensors[name][..., 1:]})
-    with pytest.raises(TypeError, match=rf"^{name} is a list"):
-        QPFunction()(**tensors | {name: tensors[name].tolist()})
+    with pytest.raises(TypeError, match=rf"^{name} is a ndarray"):
+        QPFunction()(**tensors | {name: tensors[name].numpy()})
     with pytest.raises(TypeError, match=rf"^{'p' if name == 'Q' else name} has dtype"):
         QPFunction()(**tensors | {name: tensors[name].float()})
     if name not in "Qp":
         found = rf"{name} (was given without|has shape)|without {name}"
         with pytest.raises(ValueError, match=found):
             QPFunction()(**tensors | {name: torch.DoubleTensor()})
+        with pytest.raises(ValueError, match=found):  # whatever the dtype of what is empty
+            QPFunction()(**tensors | {name: torch.Tensor()})
 
 
 def test_only_the_symmetric_part_of_Q_counts():

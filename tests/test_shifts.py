@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import lsq_linear
 
 import kktdiff
-from tests.checks import assert_near, element, residuals
+from tests.checks import assert_near, assert_same_bits, element, residuals
 from tests.namespaces import STRICT
 from tests.problems import FULL, Data, Sizes, known
 from tests.test_errors import says
@@ -186,13 +186,15 @@ def test_all_weights_times_a_number_are_the_same_weights(scale):
         ({"b": np.ones(2)}, ["shift_weights", "b"]),  # which was not given
         ({"h": np.ones(3)}, ["shift_weights", "h", "3", "2"]),
         ({"h": np.ones(1)}, ["shift_weights", "h", "1", "2"]),
-        ({"h": np.ones(())}, ["shift_weights", "h"]),
+        ({"h": 0.0}, ["shift_weights", "h", "positive"]),
         ({"h": np.ones((5, 2))}, ["shift_weights", "h", "5"]),
         ({"h": np.array([1.0, 0.0])}, ["shift_weights", "h", "positive"]),
         ({"h": np.array([-1.0, 1.0])}, ["shift_weights", "h", "positive"]),
         ({"h": np.array([np.nan, 1.0])}, ["shift_weights", "h", "positive"]),
         ({"h": np.array([np.inf, 1.0])}, ["shift_weights", "h", "finite"]),
-        ({"h": [1.0, 1.0]}, ["shift_weights", "h", "list"]),
+        ({"h": [1.0, 1.0, 1.0]}, ["shift_weights", "h", "3", "2"]),
+        ({"h": "heavy"}, ["shift_weights", "h", "str"]),
+        (3, ["shift_weights", "3", "dict"]),
         ({"h": STRICT.asarray(np.ones(2))}, ["shift_weights", "h", "Array"]),
     ],
     ids=str,
@@ -200,6 +202,13 @@ def test_all_weights_times_a_number_are_the_same_weights(scale):
 def test_wrong_weights_are_named(weights, facts):
     with pytest.raises((TypeError, ValueError), match=says(*facts)):
         closest(ROWS._replace(p=np.zeros((3, 1))), shift_weights=weights)
+
+
+def test_lists_and_numbers_are_weights():
+    data = ROWS._replace(p=np.zeros((3, 1)))
+    expected = closest(data, shift_weights={"h": np.array([2.0, 2.0])})
+    for weights in (2, 2.0, np.ones(()) * 2, [2, 2], (2.0, 2.0)):
+        assert_same_bits(closest(data, shift_weights={"h": weights}), expected, ("x", "shift_h"))
 
 
 def test_weights_without_the_option_are_refused():

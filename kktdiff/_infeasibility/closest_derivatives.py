@@ -11,7 +11,7 @@ from typing import Any
 from kktdiff._arrays import namespace, placed, spread, take
 from kktdiff._infeasibility.auxiliary import Data
 from kktdiff._infeasibility.closest import Repaired, second_arguments
-from kktdiff._inputs import CORE
+from kktdiff._layout import CORE
 from kktdiff._problem import Problem, at_work
 from kktdiff._sensitivity.arguments import OUTPUTS, flat_cotangents, flat_tangents
 from kktdiff._sensitivity.derivatives import Engine
@@ -97,7 +97,7 @@ class ClosestEngine:
         if not rows:
             return total
         tail = (*shape, *self.main.shape(CORE[wrt]))
-        value = xp.reshape(xp.stack(rows, axis=1), (count, *tail))
+        value = self.main.per_number(wrt, xp.reshape(xp.stack(rows, axis=1), (count, *tail)))
         return total + self.problem.given.give(self._spread(value))
 
     def hvp(self, *arguments: Any) -> dict[str, Array | None]:

@@ -4,8 +4,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from kktdiff import backends
-from kktdiff._inputs import DIMENSIONS, Given
+from kktdiff._arrays import namespace
+from kktdiff._inputs import Given, like_given
+from kktdiff._layout import DIMENSIONS
 from kktdiff._settings import one_of
 from kktdiff._typing import Array
 
@@ -36,21 +37,18 @@ def flat_tangents(given: Given, tangents: Mapping[str, Array | None]) -> dict[st
         one_of("tangent", name, tuple(DIMENSIONS))
         if array is None:
             continue
-        own = given.arrays.get(name)
-        if own is None:
+        if name not in given.inputs:
             raise ValueError(f"a tangent was given for {name}, which was None in the solve")
-        array = _checked("tangent", name, array, tuple(own.shape), given)
+        own = tuple(given.arrays[name].shape)  # type: ignore[union-attr]
+        number = name in given.stands_for  # for all entries
+        array = _checked("tangent", name, array, () if number else own, given)
+        array = namespace(array).broadcast_to(array, own) if number else array
         flat[name] = given._replace(arrays=given.arrays | {name: array}).flat(name)
     return flat
 
 
 def _checked(kind: str, name: str, array: Any, shape: tuple[int, ...], given: Given) -> Array:
-    array = backends.adopt(array, f"the {kind} of {name}")
-    if not given.home.owns(array):
-        raise TypeError(
-            f"the {kind} of {name} is a {type(array).__name__}: expected the array type of "
-            "the inputs"
-        )
+    array = like_given(array, f"the {kind} of {name}", given)
     if tuple(array.shape) != shape:
         raise ValueError(
             f"the {kind} of {name} has shape {tuple(array.shape)}: expected {shape}, as {name} has"

@@ -11,9 +11,9 @@ from functools import reduce
 from operator import add
 
 from kktdiff._arrays import namespace, spread, take_shared
-from kktdiff._inputs import CORE, DIMENSIONS
 from kktdiff._interior_point.compiled import KeptGroup
 from kktdiff._interior_point.residuals import multipliers
+from kktdiff._layout import CORE, DIMENSIONS
 from kktdiff._problem import Problem, at_work
 from kktdiff._records import Point
 from kktdiff._sensitivity import first_order, pullback, second_order
@@ -124,7 +124,7 @@ class Engine:
     def jacobian(self, of: str, wrt: str, mode: str, smoothing: float | None) -> Array:
         """Return the derivative of one output by one input, (..., *of, *wrt)."""
         one_of("of", of, tuple(OUTPUTS))
-        one_of("wrt", wrt, self.inputs)
+        one_of("wrt", wrt, self.problem.given.inputs)
         rows = math.prod(self.shape(OUTPUTS[of]))
         tail = (*self.shape(OUTPUTS[of]), *self.shape(CORE[wrt]))
         pieces: Pieces = []
@@ -142,7 +142,7 @@ class Engine:
             lam = xp.repeat(multipliers(group.qp, group.point), rows, axis=0)
             value = first_order.gradients((wrt,), group.qp, lam, point, flat, backend)[wrt]
             pieces.append((group.index, xp.reshape(value, (count, *tail))))
-        return self.problem.given.give(self._spread(pieces, tail))
+        return self.problem.given.give(self.per_number(wrt, self._spread(pieces, tail)))
 
     @at_work
     def diagnostics(self) -> dict[str, Array]:
@@ -160,7 +160,7 @@ class Engine:
             raise TypeError(f"wrt={wrt!r}: expected a tuple of names, as in ({wrt!r},)")
         for name in wrt or ():
             one_of("wrt", name, tuple(DIMENSIONS))
-        return {name: [] for name in self.inputs if wrt is None or name in wrt}
+        return {name: [] for name in self.problem.given.inputs if wrt is None or name in wrt}
 
     def _folded(self, pieces: dict[str, Pieces]) -> dict[str, Array | None]:
         """Fold gradients to the inputs' own shapes; None for inputs that are not in `pieces`."""
@@ -217,10 +217,10 @@ class Engine:
             else:
                 yield group
 
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of the inputs that were given."""
-        return tuple(name for name in CORE if self.problem.given.arrays[name] is not None)
+    def per_number(self, wrt: str, value: Array) -> Array:
+        """Sum a Jacobian over the entries of an input for which one number was given."""
+        number = wrt in self.problem.given.stands_for
+        return namespace(value).sum(value, axis=-1) if number else value
 
     def shape(self, core: str) -> tuple[int, ...]:
         """Return the sizes of the core dimensions `core`, such as "mn"."""

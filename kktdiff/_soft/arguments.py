@@ -1,7 +1,7 @@
 """The arguments of the problem with slacks: constants, and a part linear in the given arguments."""
 
 from kktdiff._arrays import broadcast, concat, namespace
-from kktdiff._inputs import CORE, DIMENSIONS
+from kktdiff._layout import CORE, DIMENSIONS
 from kktdiff._soft.layout import Layout
 from kktdiff._typing import Array
 

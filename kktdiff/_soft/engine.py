@@ -8,7 +8,8 @@ from operator import add
 from typing import Any, NamedTuple
 
 from kktdiff._arrays import namespace, reshaped, spread, take, take_shared
-from kktdiff._inputs import CORE, DIMENSIONS, Given
+from kktdiff._inputs import Given
+from kktdiff._layout import CORE, DIMENSIONS
 from kktdiff._problem import Problem, at_work
 from kktdiff._results import Derivatives
 from kktdiff._sensitivity.arguments import OUTPUTS, flat_cotangents, flat_tangents
@@ -102,7 +103,7 @@ class SoftEngine:
     def jacobian(self, of: str, wrt: str, mode: str, smoothing: float | None) -> Array:
         """Return the derivative of one output by one input, (..., *of, *wrt)."""
         one_of("of", of, tuple(self.outputs))
-        one_of("wrt", wrt, self.inputs)
+        one_of("wrt", wrt, self.given.inputs)
         tail, size = self._shape(DIMENSIONS[wrt]), self._shape(self.outputs[of])
         pieces: Pieces = []
         for s in self.parts:
@@ -110,7 +111,9 @@ class SoftEngine:
             value = output(s.part.layout, of, rows)
             shape = (s.part.index.shape[0], *size, *tail)
             pieces.append((s.part.index, namespace(value).reshape(value, shape)))
-        return self._joined(pieces)
+        whole = self._joined(pieces)
+        number = wrt in CORE and wrt in self.given.stands_for  # for all entries
+        return namespace(whole).sum(whole, axis=-1) if number else whole
 
     def _rows(self, s: Solved, wrt: str, mode: str, smoothing: float | None, of: str) -> Array:
         """Return the derivative of an output with slacks by a given input, (b, size, *wrt)."""
@@ -142,11 +145,6 @@ class SoftEngine:
         }
 
     @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of the inputs that were given."""
-        return tuple(v for v in DIMENSIONS if self.given.arrays.get(v) is not None)
-
-    @property
     def outputs(self) -> dict[str, str]:
         """The core dimensions of each output, by name."""
         soft = {
@@ -165,7 +163,7 @@ class SoftEngine:
             raise TypeError(f"wrt={wrt!r}: expected a tuple of names, as in ({wrt!r},)")
         for name in wrt or ():
             one_of("wrt", name, tuple(DIMENSIONS))
-        names = [name for name in self.inputs if wrt is None or name in wrt]
+        names = [name for name in self.given.inputs if wrt is None or name in wrt]
         flat = flat_cotangents(self.given, given, self.outputs)
         g = {name: v[..., 0] for name, v in flat.items()}
         g |= {"objective": g["objective"][:, 0]} if "objective" in g else {}

@@ -1,7 +1,7 @@
 """Names and dimensions of the inputs and outputs that the adapters translate."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import kktdiff
@@ -9,8 +9,10 @@ import kktdiff
 PRICES = ("soft_h", "soft_b", "soft_lb", "soft_ub")
 INPUTS = tuple(field.name for field in dataclasses.fields(kktdiff.Grads))
 _OUTPUTS = tuple(field.name for field in dataclasses.fields(kktdiff.Tangents))
-# The dimensions of one of each input.
-CORE = {"Q": 2, "p": 1, "G": 2, "h": 1, "A": 2, "b": 1, "lb": 1, "ub": 1} | dict.fromkeys(PRICES, 1)
+SIZES = {"Q": "nn", "p": "n", "G": "mn", "h": "m", "A": "kn", "b": "k", "lb": "n", "ub": "n"}
+SIZES |= {name: SIZES[name[5:]] for name in PRICES}
+CORE = {name: len(sizes) for name, sizes in SIZES.items()}  # dimensions of one
+SIDES = ("h", "b", "lb", "ub", *PRICES)  # may be one number for all rows or variables
 
 
 def floats(names: Iterable[str]) -> tuple[str, ...]:
@@ -26,19 +28,8 @@ def arguments(inputs: Mapping[str, Any]) -> dict[str, Any]:
     return own | {"soft": prices} if prices else own
 
 
-def prices(
-    soft: Mapping[str, Any] | None,
-    given: Mapping[str, Any],
-    full: Callable[[str, Any, Any], Any],
-) -> dict[str, Any]:
-    """Return the prices by the names of `PRICES`, at least (size,) each.
-
-    Parameters
-    ----------
-    soft, given
-        The argument `soft`, and the right-hand sides by name.
-    full
-        Makes an array from a name, one number for all rows, and the right-hand side.
+def prices(soft: Mapping[str, Any] | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the prices of the argument `soft` by the names of `PRICES`.
 
     Raises
     ------
@@ -55,6 +46,28 @@ def prices(
             continue
         if given[side] is None:
             raise ValueError(f"soft has {side!r}, but {side} is None: pass {side}, or no price")
-        one = isinstance(price, int | float) or getattr(price, "shape", None) == ()
-        found[f"soft_{side}"] = full(f"soft[{side!r}]", price, given[side]) if one else price
+        found[f"soft_{side}"] = price
     return found
+
+
+def to_fill(shapes: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of one problem's Q and p where they are absent, and of sides of shape ().
+
+    Raises
+    ------
+    ValueError
+        If nothing tells the number of variables.
+    """
+    names = [n for n in ("Q", "p") if n not in shapes]
+    names += [n for n in SIDES if n in shapes and not shapes[n]]
+    if not names:
+        return {}
+    found: dict[str, int] = {}
+    for name in ("p", *SIZES):
+        sizes, shape = SIZES[name], tuple(shapes.get(name, ()))
+        if len(shape) >= len(sizes):
+            for letter, size in zip(sizes, shape[len(shape) - len(sizes) :], strict=True):
+                found.setdefault(letter, size)
+    if "n" not in found:
+        kktdiff.solve_qp()  # says that nothing tells the number of variables
+    return {name: tuple(found.get(letter, 1) for letter in SIZES[name]) for name in names}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import kktdiff
-from kktdiff import Grads
+from kktdiff import Grads, Solution, backends
 from kktdiff._typing import Array
 
 __all__ = ["jvp", "vjp"]
@@ -20,8 +20,8 @@ _NAMES = ("Q", "p", "G", "h", "A", "b", "lb", "ub")
 
 
 def vjp(
-    Q: Array,  # (..., n, n)
-    p: Array,  # (..., n)
+    Q: Array | None = None,  # (..., n, n)
+    p: Array | None = None,  # (..., n)
     G: Array | None = None,  # (..., m, n)
     h: Array | None = None,  # (..., m)
     A: Array | None = None,  # (..., k, n)
@@ -58,7 +58,9 @@ def vjp(
     >>> x, pullback(np.array([1.0, 0.0])).b.round(6)
     (array([0.5, 0.5]), array([0.5]))
     """
-    solution = kktdiff.solve_qp(Q, p, G, h, A, b, lb, ub, **options)
+    solution = _solved(
+        {"Q": Q, "p": p, "G": G, "h": h, "A": A, "b": b, "lb": lb, "ub": ub}, options
+    )
     return solution.x, solution.vjp
 
 
@@ -94,8 +96,17 @@ def jvp(
     >>> plain.jvp({"Q": np.eye(2), "p": np.zeros(2)}, {"p": np.array([1.0, 2.0])})
     (array([0., 0.]), array([-1., -2.]))
     """
-    solution = kktdiff.solve_qp(**_named(primals), **options)
+    solution = _solved(_named(primals), options)
     return solution.x, solution.jvp(**_named(tangents)).x
+
+
+def _solved(arrays: dict[str, Any], options: dict[str, Any]) -> Solution:
+    """Return the solution, if it is one that differentiates itself."""
+    for name, array in arrays.items():
+        owner = backends.framework(array)
+        if owner is not None:
+            raise TypeError(f"{name} is of {owner}: kktdiff.adapters.{owner} has its derivatives")
+    return kktdiff.solve_qp(**arrays, **options)
 
 
 def _named(arrays: Mapping[str, Array] | Sequence[Array | None]) -> dict[str, Any]:

@@ -13,10 +13,13 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse
-from qpsolvers import Problem, ProblemError, Solution
 
 import kktdiff
 from kktdiff import Status
+from kktdiff.adapters._extras import extra
+
+with extra("qpsolvers"):
+    from qpsolvers import Problem, ProblemError, Solution
 
 __all__ = ["solve_problem", "solve_qp"]
 

@@ -14,11 +14,14 @@ import warnings
 from enum import Enum
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from kktdiff import SolveWarning, Status
-from kktdiff.adapters.torch import Solution, solve_qp
+from kktdiff.adapters._extras import extra
+
+with extra("torch"):
+    import torch
+    from torch import Tensor
+
+    from kktdiff.adapters.torch import Solution, solve_qp
 
 __all__ = ["QPFunction", "QPSolvers"]
 
@@ -198,7 +201,8 @@ def _unless_empty(matrix: Any, side: Any) -> tuple[Any, Any]:
     """None for both if there are no rows; whatever else is wrong is left for `solve_qp` to say."""
     if isinstance(matrix, Tensor) and 0 in matrix.shape[-2:]:
         matrix = None  # (0, m, n) stays: it is the batch that is empty
-    if matrix is None and isinstance(side, Tensor) and not side.numel():
+    absent = isinstance(side, Tensor) and side.ndim == 1 and not side.numel()
+    if absent or (matrix is None and isinstance(side, Tensor) and not side.numel()):
         side = None
     return matrix, side
 

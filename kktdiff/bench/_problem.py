@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kktdiff._inputs import CORE
+from kktdiff._layout import CORE
 from kktdiff._typing import Array
 
 Arrays = dict[str, Array]

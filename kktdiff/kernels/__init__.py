@@ -38,7 +38,8 @@ def available() -> str | None:
     Raises
     ------
     ValueError
-        If ``KKTDIFF_KERNELS`` is neither ``off`` nor an instruction set that runs here.
+        If ``KKTDIFF_KERNELS`` is neither ``off`` nor an instruction set that runs here, or if
+        ``KKTDIFF_THREADS`` is not a positive integer.
     """
     return _load().reason
 
@@ -95,7 +96,10 @@ def limit() -> int:
     """Return the processors that this process may use, or ``KKTDIFF_THREADS`` if that is less."""
     text = os.environ.get("KKTDIFF_THREADS", "").strip()
     if text and not (text.isascii() and text.isdecimal() and int(text) > 0):
-        raise ValueError(f"KKTDIFF_THREADS: expected an integer, 1 or more, got {text!r}")
+        raise ValueError(
+            f"KKTDIFF_THREADS: expected an integer, 1 or more, got {text!r}; leave it unset for "
+            "one thread per processor"
+        )
     return min(int(text), processors()) if text else processors()
 
 
@@ -111,7 +115,8 @@ def processors() -> int:
 @functools.cache
 def _load() -> _Loaded:
     """Import the extension and choose the instruction set, once."""
-    wanted = os.environ.get("KKTDIFF_KERNELS", "").strip()
+    limit()  # what it complains of is said by a small batch too, which makes no threads
+    wanted = os.environ.get("KKTDIFF_KERNELS", "").strip().lower()
     if wanted == "off":
         return _Loaded(None, None, "switched off by KKTDIFF_KERNELS=off")
     if wanted and wanted not in _VARIANTS:

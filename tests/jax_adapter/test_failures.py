@@ -114,19 +114,20 @@ Q2, P2 = np.eye(2), np.ones(2)
 @pytest.mark.parametrize(
     ("arguments", "options", "error", "words"),
     [
-        ((None, P2), {}, TypeError, "Q is None"),
-        (([[1.0]], P2), {}, TypeError, "Q is a list"),
+        ((None, None), {}, ValueError, "nothing tells the number of variables"),
+        (("text", P2), {}, TypeError, "Q is a str"),
         ((Q2, np.ones(3)), {}, ValueError, r"Q has shape \(2, 2\)"),
         ((Q2, P2, np.ones((1, 2))), {}, ValueError, "G was given without h"),
         ((np.ones((3, 2, 2)), np.ones((4, 2))), {}, ValueError, "do not broadcast"),
         ((Q2, P2.astype(np.float32)), {}, TypeError, "p has dtype float32, but Q has float64"),
-        ((Q2.astype(int), P2), {}, TypeError, "Q has dtype int64"),
+        ((Q2.astype(bool), P2), {}, TypeError, "Q has dtype bool"),
         ((Q2, P2), {"infeasible": "near"}, ValueError, "infeasible='near'"),
         ((Q2, P2), {"on_failure": "shout"}, ValueError, "on_failure='shout'"),
         ((Q2, P2), {"tol": -1.0}, ValueError, "tol"),
         ((Q2, P2), {"gradient": "smoth"}, ValueError, "gradient='smoth'"),
         ((Q2, P2), {"smoothing": 1.0}, ValueError, "smoothing=1.0"),
         ((Q2, P2), {"colour": 1}, TypeError, "colour"),
+        ((Q2, P2), {"q": P2}, TypeError, "did you mean p"),
     ],
 )
 def test_a_wrong_call_is_refused_while_it_is_traced(arguments, options, error, words):
@@ -142,3 +143,23 @@ def test_a_wrong_call_is_refused_while_it_is_traced(arguments, options, error, w
 
     with pytest.raises(error, match=words):
         jax.eval_shape(function, *map(jnp.asarray, traced))
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("tol", lambda v: {"tol": v}),
+        ("max_iter", lambda v: {"max_iter": v}),
+        ("smoothing", lambda v: {"gradient": "smoothed", "smoothing": v}),
+        ("warm_start", lambda v: {"warm_start": solve_qp(Q2, v * P2)}),
+        ("shift_weights", lambda v: {"infeasible": "closest", "shift_weights": {"h": v}}),
+    ],
+)
+def test_an_option_that_is_traced_is_refused_by_name(name, option):
+    with pytest.raises(TypeError, match=f"^{name} is traced: expected a constant"):
+        jax.jit(lambda v: solve_qp(Q2, P2, **option(v)).x)(1e-6)
+
+
+def test_an_option_may_be_an_array_of_jax_that_is_one_number():
+    found = solve_qp(Q2, P2, tol=jnp.asarray(1e-3), max_iter=jnp.asarray(50))
+    np.testing.assert_array_equal(found.x, solve_qp(Q2, P2).x)

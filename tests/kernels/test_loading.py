@@ -52,8 +52,9 @@ def test_the_environment_chooses_one(native, monkeypatch):
         assert kernels.variant() == name
 
 
-def test_the_environment_switches_them_off(monkeypatch, run):
-    monkeypatch.setenv("KKTDIFF_KERNELS", "off")
+@pytest.mark.parametrize("word", ["off", "OFF", " Off "])
+def test_the_environment_switches_them_off(monkeypatch, run, word):
+    monkeypatch.setenv("KKTDIFF_KERNELS", word)
     assert kernels.available() == "switched off by KKTDIFF_KERNELS=off"
     assert kernels.variant() is None
     with pytest.raises(RuntimeError, match="there are no kernels: switched off"):
@@ -136,6 +137,16 @@ def test_a_wrong_number_of_threads_is_an_error(monkeypatch, text):
     monkeypatch.setenv("KKTDIFF_THREADS", text)
     with pytest.raises(ValueError, match=f"KKTDIFF_THREADS: .* 1 or more, got '{text}'"):
         kernels.limit()
+
+
+@pytest.mark.parametrize("name", ["KKTDIFF_THREADS", "KKTDIFF_KERNELS"])
+@pytest.mark.parametrize("batch", [(), (2000,)])
+def test_nonsense_is_said_by_every_solve(monkeypatch, name, batch):
+    """By a single problem too, which makes no threads."""
+    monkeypatch.setenv(name, "many")
+    for _ in range(2):
+        with pytest.raises(ValueError, match=f"^{name}: expected .*, got 'many'; leave it unset"):
+            kktdiff.solve_qp(np.eye(2), np.ones((*batch, 2)), lb=0)
 
 
 def test_threads_are_no_more_than_processors_or_than_is_worth_it(monkeypatch):

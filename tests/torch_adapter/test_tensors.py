@@ -230,10 +230,10 @@ def test_a_wrong_shape_is_named_with_its_tensor(name, shape):
 @pytest.mark.parametrize("name", Data._fields)
 def test_an_array_among_tensors_is_named(name):
     refused(TypeError, [name, "ndarray", "torch.Tensor"], **{name: getattr(WHOLE, name)})
-    refused(TypeError, [name, "list", "torch.Tensor"], **{name: [1.0]})
+    refused(TypeError, [name, "str"], **{name: "text"})
 
 
-@pytest.mark.parametrize("dtype", ["int64", "float16", "complex128", "bool"])
+@pytest.mark.parametrize("dtype", ["float16", "complex128", "bool"])
 def test_a_dtype_without_derivatives_is_named(dtype):
     p = torch.ones(3).to(getattr(torch, dtype))
     refused(TypeError, ["p", dtype, "float64"], p=p)

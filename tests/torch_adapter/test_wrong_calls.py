@@ -15,8 +15,17 @@ ROW = {"G": torch.ones(1, 2, dtype=torch.float64), "h": torch.ones(1, dtype=torc
 @pytest.mark.parametrize(
     ("arguments", "options", "error", "words"),
     [
-        ((None, None), {}, TypeError, "Q is None"),
-        ((Q, None), {}, TypeError, "p is None"),
+        ((None, None), {}, ValueError, "nothing tells the number of variables"),
+        ((None, None), {"P": Q, "q": p}, TypeError, "'P': did you mean Q.*'q': did you mean p"),
+        ((Q, p), {"q": p}, TypeError, "'q': did you mean p"),
+        ((Q, p), {"shift_weights": 3}, ValueError, "shift_weights was given"),
+        ((Q, p), {"shift_weights": 3, "infeasible": "closest"}, TypeError, "shift_weights=3"),
+        ((np.eye(2), np.ones(2)), {}, TypeError, r"Q is a ndarray: .*torch.as_tensor\(Q\)"),
+        ((Q, np.ones(2)), {}, TypeError, r"p is a ndarray: .*torch.as_tensor\(p\)"),
+        (([[1.0]], [1.0]), {}, TypeError, "no torch.Tensor among Q, p"),
+        ((Q, list(p)), {}, TypeError, r"p is a list of torch arrays: pass torch.stack\(p\)"),
+        ((Q.to_sparse(), p), {}, TypeError, r"Q is a sparse tensor: .*Q.to_dense\(\)"),
+        ((Q, p.to_sparse()), {}, TypeError, "p is a sparse tensor"),
         ((Q, p.bfloat16()), {}, TypeError, "p has dtype bfloat16"),
         ((Q.to("meta"), p.to("meta")), {}, TypeError, "Q is on meta"),
         ((Q, p.to("meta")), {}, TypeError, "p is on meta, but Q is on cpu"),
@@ -34,6 +43,15 @@ ROW = {"G": torch.ones(1, 2, dtype=torch.float64), "h": torch.ones(1, dtype=torc
 def test_a_wrong_call_is_refused(arguments, options, error, words):
     with pytest.raises(error, match=words):
         solve_qp(*arguments, **options)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor", "ignore:The PyTorch API of nested")
+def test_sparse_and_nested_tensors_of_other_layouts_are_refused():
+    with pytest.raises(TypeError, match="Q is a sparse tensor"):
+        solve_qp(Q.to_sparse_csr(), p)
+    for layout in (torch.strided, torch.jagged):
+        with pytest.raises(TypeError, match="p is a nested tensor"):
+            solve_qp(Q, torch.nested.as_nested_tensor([p, p], layout=layout))
 
 
 def test_a_warning_points_at_the_caller():

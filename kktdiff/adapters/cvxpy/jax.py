@@ -15,15 +15,18 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-from jax import Array
-from jax.experimental.sparse import BCOO
+from kktdiff.adapters._extras import extra
 
-from kktdiff.adapters.cvxpy._evaluate import Framework, filled, pool
-from kktdiff.adapters.cvxpy._model import Layer
-from kktdiff.adapters.jax import Solution, solve_qp
+with extra("cvxpy", "jax"):
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+    from jax import Array
+    from jax.experimental.sparse import BCOO
+
+    from kktdiff.adapters.cvxpy._evaluate import Framework, filled, pool
+    from kktdiff.adapters.cvxpy._model import Layer
+    from kktdiff.adapters.jax import Solution, solve_qp
 
 __all__ = ["CvxpyLayer"]
 

@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-from torch import Tensor
+from kktdiff.adapters._extras import extra
 
-from kktdiff.adapters.cvxpy._evaluate import Framework, filled, pool
-from kktdiff.adapters.cvxpy._maps import Read
-from kktdiff.adapters.cvxpy._model import Layer
-from kktdiff.adapters.torch import Solution, solve_qp
+with extra("cvxpy", "torch"):
+    import torch
+    from torch import Tensor
+
+    from kktdiff.adapters.cvxpy._evaluate import Framework, filled, pool
+    from kktdiff.adapters.cvxpy._maps import Read
+    from kktdiff.adapters.cvxpy._model import Layer
+    from kktdiff.adapters.torch import Solution, solve_qp
 
 
 class _Product(torch.autograd.Function):
@@ -92,6 +95,10 @@ class CvxpyLayer(Layer, torch.nn.Module):
     """
 
     last: Solution | None = None
+
+    def extra_repr(self) -> str:
+        """Return the sizes of the QP."""
+        return repr(self._model)
 
     def forward(
         self,

@@ -7,7 +7,11 @@
 Array([-1.,  0.], dtype=float32)
 """
 
-from kktdiff.adapters.jax._diagnostics import Diagnostics, diagnostics
-from kktdiff.adapters.jax._solve import Solution, solve_qp
+from kktdiff.adapters._extras import extra
+
+with extra("jax"):
+    from kktdiff.adapters.jax._diagnostics import diagnostics
+    from kktdiff.adapters.jax._solution import Diagnostics, Solution
+    from kktdiff.adapters.jax._solve import solve_qp
 
 __all__ = ["Diagnostics", "Solution", "diagnostics", "solve_qp"]

@@ -1,25 +1,17 @@
 """`diagnostics`: the reliability of gradients, also in compiled code."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from jax import Array
 
 from kktdiff.adapters.jax._primitives import report_p
+from kktdiff.adapters.jax._solution import Diagnostics
 from kktdiff.adapters.jax._solve import checked
 
 
-class Diagnostics(NamedTuple):
-    """Reliability of the gradient of each element, as `kktdiff.Diagnostics`; a pytree."""
-
-    margin: Array  # (...)
-    weakly_active: Array  # (...)
-    condition: Array  # (...)
-    trustworthy: Array  # (...): bool
-
-
 def diagnostics(
-    Q: Array,  # (..., n, n)
-    p: Array,  # (..., n)
+    Q: Array | None = None,  # (..., n, n)
+    p: Array | None = None,  # (..., n)
     G: Array | None = None,  # (..., m, n)
     h: Array | None = None,  # (..., m)
     A: Array | None = None,  # (..., k, n)

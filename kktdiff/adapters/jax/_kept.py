@@ -140,6 +140,11 @@ def diagnostics(call: Call, inputs: Arrays) -> kktdiff.Diagnostics:
     return _again(call, inputs).diagnostics()
 
 
+def certificate(call: Call, inputs: Arrays) -> kktdiff.Certificate:
+    """Return the certificates of a problem, which is solved again for them."""
+    return _again(call, inputs).certificate()
+
+
 def _again(call: Call, inputs: Arrays) -> kktdiff.Solution:
     """Solve again without warnings, which the first solve has given."""
     quiet = dict(call.options) | {"on_failure": "ignore", "verbose": False}

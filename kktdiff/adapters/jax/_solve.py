@@ -1,53 +1,27 @@
 """`solve_qp` on JAX arrays."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.core import Tracer
 
 import kktdiff
-from kktdiff.adapters._fields import CORE, arguments, prices
+from kktdiff import backends
+from kktdiff._typing import Gradient
+from kktdiff.adapters._fields import CORE, arguments, prices, to_fill
 from kktdiff.adapters.jax._kept import Call, Weights
 from kktdiff.adapters.jax._primitives import fields_of, solve_p
-
-
-class Solution(NamedTuple):
-    """The solution of a batch of QPs, as JAX arrays; the fields are those of `kktdiff.Solution`.
-
-    x, s, lam, nu, lam_lb, lam_ub, the objective and the violations are differentiable, twice, with
-    respect to all inputs. A solution is a pytree: it may leave `jax.jit` and `jax.vmap` whole.
-    """
-
-    x: Array  # (..., n)
-    s: Array  # (..., m)
-    lam: Array  # (..., m)
-    nu: Array  # (..., k)
-    lam_lb: Array  # (..., n)
-    lam_ub: Array  # (..., n)
-    objective: Array  # (...)
-    status: Array  # (...): a kktdiff.Status as an integer
-    solved: Array  # (...): bool
-    iterations: Array  # (...)
-    primal_residual: Array  # (...)
-    dual_residual: Array  # (...)
-    duality_gap: Array  # (...)
-    shift_h: Array | None = None
-    shift_b: Array | None = None
-    shift_lb: Array | None = None
-    shift_ub: Array | None = None
-    violation_h: Array | None = None
-    violation_b: Array | None = None
-    violation_lb: Array | None = None
-    violation_ub: Array | None = None
+from kktdiff.adapters.jax._solution import Solution, solved
 
 
 def solve_qp(
-    Q: Array,  # (..., n, n)
-    p: Array,  # (..., n)
+    Q: Array | None = None,  # (..., n, n)
+    p: Array | None = None,  # (..., n)
     G: Array | None = None,  # (..., m, n)
     h: Array | None = None,  # (..., m)
     A: Array | None = None,  # (..., k, n)
@@ -55,7 +29,7 @@ def solve_qp(
     lb: Array | None = None,  # (..., n)
     ub: Array | None = None,  # (..., n)
     *,
-    gradient: str = "exact",
+    gradient: Gradient = "exact",
     smoothing: float | None = None,
     soft: Mapping[str, Array | float | None] | None = None,
     warm_start: Any = None,
@@ -75,8 +49,9 @@ def solve_qp(
     ----------
     Q, p, G, h, A, b, lb, ub, **options
         As in `kktdiff.solve_qp`, on JAX arrays of one dtype; NumPy arrays are taken as
-        `jax.numpy.asarray` has them, float32 unless ``jax_enable_x64`` is set. float32 is solved
-        in float64 and comes back as float32.
+        `jax.numpy.asarray` has them, float32 unless ``jax_enable_x64`` is set; integers, lists and
+        numbers take the dtype of the others. float32 is solved in float64 and comes back as
+        float32. The options are constants in compiled code.
     gradient : {"exact", "smoothed", "least_squares"}
         What to differentiate, as in `kktdiff.Solution.vjp`.
     smoothing : float, optional
@@ -98,7 +73,8 @@ def solve_qp(
     Raises
     ------
     TypeError
-        Not an array, mixed dtypes, a dtype that is not float32 or float64.
+        Not an array, mixed dtypes, a dtype that is not float32 or float64; an option that is
+        traced, or does not exist.
     ValueError
         As in `kktdiff.solve_qp`, in compiled code while it is traced.
     kktdiff.SolveError
@@ -117,42 +93,97 @@ def solve_qp(
     arrays, call = checked(given, options, gradient, smoothing)
     names = tuple(arrays)
     out = solve_p.bind(*arrays.values(), names=names, call=call, keep=())
-    return Solution(**dict(zip(fields_of(names, call), out, strict=False)))
+    return solved(dict(zip(fields_of(names, call), out, strict=False)), arrays, call)
 
 
 def checked(
-    given: dict[str, Any], options: dict[str, Any], gradient: str, smoothing: float | None
+    given: dict[str, Any], options: dict[str, Any], gradient: Gradient, smoothing: float | None
 ) -> tuple[dict[str, Any], Call]:
-    """Return the given arrays and the options, if `kktdiff.solve_qp` accepts them."""
-    given = given | prices(options.pop("soft", None), given, _full)
-    arrays = {name: _array(name, v) for name, v in given.items() if v is not None}
+    """Return the arrays, Q, p and sides of one number filled in, and the options.
+
+    Raises
+    ------
+    TypeError, ValueError
+        What `kktdiff.solve_qp` does not accept.
+    """
+    given = given | prices(options.pop("soft", None), given)
+    options = {k: _constant(k, v) for k, v in options.items()}
+    _check_gradient(_constant("gradient", gradient), _constant("smoothing", smoothing))
     warm_start, shift_weights = options.pop("warm_start", None), options.pop("shift_weights", None)
-    _check_gradient(gradient, smoothing)
+    arrays = _arrays({name: value for name, value in given.items() if value is not None})
+    if not arrays:
+        kktdiff.solve_qp(**options)  # an argument of another name, or none at all
+    arrays = _filled(arrays)
     shapes = tuple((name, v.shape, np.dtype(v.dtype)) for name, v in arrays.items())
-    _check(shapes, tuple((k, v) for k, v in options.items() if k != "verbose"))
+    static = tuple((k, v) for k, v in options.items() if k != "verbose")
+    has_hash = all(isinstance(v, Hashable) for _, v in static)
+    (_check if has_hash else _check.__wrapped__)(shapes, static)
     if warm_start is not None:
         options["warm_start"] = _on_host(warm_start)
-    if shift_weights is not None:
+    if isinstance(shift_weights, Mapping):
         weights = {name: np.asarray(v) for name, v in shift_weights.items()}
         options["shift_weights"] = Weights(weights)
+    elif shift_weights is not None:
+        options["shift_weights"] = shift_weights  # refused by name
     return arrays, Call(tuple(options.items()), gradient, smoothing)
 
 
-def _array(name: str, value: Any) -> Any:
-    if isinstance(value, jax.Array):
+def _constant(name: str, value: Any) -> Any:
+    """Return the value of an option; of an array without dimensions its number.
+
+    Raises
+    ------
+    TypeError
+        If it is traced, as the arguments of a function under `jax.jit` are.
+    """
+    if isinstance(value, str | int | float | None):
         return value
-    if isinstance(value, np.ndarray):
-        return jnp.asarray(value)
-    raise TypeError(f"{name} is a {type(value).__name__}: expected a jax.Array")
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value)):
+        raise TypeError(
+            f"{name} is traced: expected a constant; name it in static_argnames of jax.jit, or "
+            "take it from outside of the function that is transformed"
+        )
+    return value.item() if isinstance(value, jax.Array) and value.ndim == 0 else value
 
 
-def _full(name: str, price: Any, side: Any) -> Any:
-    """Return one price as an array, (size,); gradients flow through."""
-    if not isinstance(side, jax.Array | np.ndarray):
-        return price
-    kind = jnp.asarray(side).dtype
-    one = jnp.asarray(price, dtype=kind) if isinstance(price, int | float) else price
-    return jnp.broadcast_to(_array(name, one), side.shape[-1:])
+def _arrays(given: dict[str, Any]) -> dict[str, Any]:
+    """Return JAX arrays by name; integers, lists and numbers in the dtype of the others.
+
+    So are what were numbers of Python's before they were traced, which JAX calls weak.
+    """
+    arrays, loose = {}, {}
+    for name, value in given.items():
+        if isinstance(value, jax.Array):
+            arrays[name] = value
+        elif isinstance(value, np.ndarray) and not isinstance(value, np.ma.MaskedArray):
+            arrays[name] = jnp.asarray(value)
+        else:
+            loose[name] = _numbers(name, value)
+    weak = {k: v for k, v in arrays.items() if v.weak_type or v.dtype.kind in "iu"}
+    if not (weak or loose):
+        return arrays
+    dtype = next((v.dtype for k, v in arrays.items() if k not in weak), jnp.zeros(()).dtype)
+    arrays |= {name: v.astype(dtype) for name, v in weak.items()}
+    return arrays | {name: jnp.asarray(v, dtype=dtype) for name, v in loose.items()}
+
+
+def _numbers(name: str, value: Any) -> Any:
+    """Return a list or a number as a NumPy array."""
+    array, loose = backends.from_numbers(value, name)
+    if not loose:
+        raise TypeError(
+            f"{name} is a {type(value).__name__}: expected a jax.Array; jnp.asarray({name}) makes "
+            "one"
+        )
+    return array
+
+
+def _filled(arrays: dict[str, Any]) -> dict[str, Any]:
+    """Return the arrays in their order, with Q and p, and full sides where one number was given."""
+    shapes = to_fill({name: v.shape for name, v in arrays.items()})
+    zero = jnp.zeros((), next(iter(arrays.values())).dtype) if shapes else None
+    made = {k: jnp.broadcast_to(arrays.get(k, zero), shape) for k, shape in shapes.items()}
+    return {name: made.get(name, arrays.get(name)) for name in CORE if name in {*made, *arrays}}
 
 
 def _on_host(warm_start: Any) -> Any:
@@ -188,7 +219,7 @@ def _how(options: Any) -> Any:
 
 
 @lru_cache(maxsize=128)
-def _check_gradient(gradient: str, smoothing: float | None) -> None:
+def _check_gradient(gradient: Gradient, smoothing: float | None) -> None:
     """Raise the errors that the backward pass would raise, before the solve."""
     one = np.ones(1)
     kktdiff.solve_qp(np.eye(1), one).vjp(one, gradient=gradient, smoothing=smoothing)

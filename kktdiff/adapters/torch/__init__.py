@@ -9,7 +9,10 @@
 tensor([-1.,  0.], dtype=torch.float64)
 """
 
-from kktdiff.adapters.torch._layers import OptNetLayer, QPLayer
-from kktdiff.adapters.torch._solve import Solution, solve_qp
+from kktdiff.adapters._extras import extra
+
+with extra("torch"):
+    from kktdiff.adapters.torch._layers import OptNetLayer, QPLayer
+    from kktdiff.adapters.torch._solve import Solution, solve_qp
 
 __all__ = ["OptNetLayer", "QPLayer", "Solution", "solve_qp"]

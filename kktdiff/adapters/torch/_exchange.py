@@ -11,8 +11,11 @@ from torch import Tensor
 from kktdiff import backends
 from kktdiff._typing import Array
 from kktdiff.adapters import _streams
+from kktdiff.adapters._fields import to_fill
 
 _LOW = (torch.float16, torch.bfloat16)
+_FLOATS = {torch.float32, torch.float64}
+_INTEGERS = (torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8)
 
 _ON_HOST = contextlib.nullcontext()
 
@@ -62,48 +65,89 @@ def on_stream(tensors: Sequence[Tensor | None]) -> contextlib.AbstractContextMan
 
 
 def checked(arguments: dict[str, Any]) -> list[Tensor | None]:
-    """The tensors in their order, in one dtype under autocast.
+    """Return the tensors in their order, in one dtype; Q, p and sides of one number filled in.
 
     Raises
     ------
     TypeError
-        Something that is not a tensor, or tensors on several devices.
+        Something that is not a tensor, nor a list or a number; a sparse or nested tensor; tensors
+        on several devices.
     """
-    for name in ("Q", "p"):
-        if arguments[name] is None:
-            raise TypeError(f"{name} is None: it is required")
-    first, device = next((n, v.device) for n, v in arguments.items() if isinstance(v, Tensor))
-    known = device.type in ("cpu", "cuda")
-    for name, value in arguments.items():
-        if value is None:
-            continue
-        if not isinstance(value, Tensor):
-            raise TypeError(
-                f"{name} is a {type(value).__name__}: expected a torch.Tensor; kktdiff.solve_qp "
-                "takes arrays of other libraries"
-            )
-        if value.device != device:
-            raise TypeError(
-                f"{name} is on {value.device}, but {first} is on {device}: move all to one device"
-            )
-        if not known:
-            raise TypeError(f"{name} is on {device}: expected a tensor on the CPU or on CUDA")
-    tensors = list(arguments.values())
+    given = {name: value for name, value in arguments.items() if value is not None}
+    tensors = {name: value for name, value in given.items() if isinstance(value, Tensor)}
+    if not tensors:
+        for name, value in given.items():
+            _array(name, value)
+        raise TypeError(f"no torch.Tensor among {', '.join(given)}: make one with torch.as_tensor")
+    first = next(iter(tensors))
+    device = tensors[first].device
+    for name, value in tensors.items():
+        if value.layout != torch.strided or value.is_nested or value.device != device:
+            raise _misplaced(name, value, first, device)
+    if device.type not in ("cpu", "cuda"):
+        raise TypeError(f"{first} is on {device}: expected a tensor on the CPU or on CUDA")
+    tensors = _common(given, tensors, device)
+    for name, shape in to_fill({name: v.shape for name, v in tensors.items()}).items():
+        if name in tensors:
+            tensors[name] = tensors[name].expand(shape)
+        else:
+            tensors[name] = torch.zeros(shape, dtype=tensors[first].dtype, device=device)
+    return [tensors.get(name) for name in arguments]
+
+
+def _misplaced(name: str, value: Tensor, first: str, device: torch.device) -> TypeError:
+    """Return the error for a tensor that has no plain memory, or is elsewhere than `first`."""
+    if value.is_nested:
+        cure = "expected a dense one; call once for each size"
+        return TypeError(f"{name} is a nested tensor: {cure}")
+    if value.layout != torch.strided:
+        return TypeError(
+            f"{name} is a sparse tensor: expected a dense one; {name}.to_dense() makes one"
+        )
+    where = f"{name} is on {value.device}, but {first} is on {device}"
+    return TypeError(f"{where}: move all to one device")
+
+
+def _common(
+    given: dict[str, Any], tensors: dict[str, Tensor], device: torch.device
+) -> dict[str, Tensor]:
+    """Return tensors of all arguments; integers, lists and numbers in the dtype of the others."""
     if torch.is_autocast_enabled(device.type):
         tensors = _one_dtype(tensors)
-    for name, tensor in zip(arguments, tensors, strict=True):
-        if tensor is not None and tensor.dtype == torch.bfloat16:  # NumPy has none
+    dtypes = {t.dtype for t in tensors.values()}
+    if len(dtypes) == 1 and dtypes <= _FLOATS and len(tensors) == len(given):
+        return tensors
+    floats = [v.dtype for v in tensors.values() if v.dtype.is_floating_point]
+    dtype = floats[0] if floats else torch.get_default_dtype()
+    for name, tensor in tensors.items():
+        if tensor.dtype == torch.bfloat16:  # NumPy has none
             raise TypeError(
                 f"{name} has dtype bfloat16: expected float64 or float32; convert it first"
             )
+        if tensor.dtype in _INTEGERS:
+            tensors[name] = tensor.to(dtype)
+    if len(tensors) < len(given):
+        for name, value in given.items():
+            if name not in tensors:
+                tensors[name] = torch.as_tensor(_array(name, value), dtype=dtype, device=device)
     return tensors
 
 
-def _one_dtype(tensors: list[Tensor | None]) -> list[Tensor | None]:
+def _array(name: str, value: Any) -> Array:
+    """Return a list or a number as a NumPy array."""
+    array, loose = backends.from_numbers(value, name)
+    if not loose:
+        raise TypeError(
+            f"{name} is a {type(value).__name__}: expected a torch.Tensor; torch.as_tensor({name}) "
+            "makes one, and kktdiff.solve_qp takes NumPy arrays if all are"
+        )
+    return array
+
+
+def _one_dtype(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Undo autocast: cast all tensors to float64 if any is float64, else to float32."""
-    given = [t for t in tensors if t is not None]
-    if not any(t.dtype in _LOW for t in given):
+    given = [t.dtype for t in tensors.values()]
+    if not any(dtype in _LOW for dtype in given):
         return tensors
-    double = any(t.dtype == torch.float64 for t in given)
-    dtype = torch.float64 if double else torch.float32
-    return [None if t is None else t.to(dtype) for t in tensors]
+    dtype = torch.float64 if torch.float64 in given else torch.float32
+    return {name: t.to(dtype) for name, t in tensors.items()}

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 import kktdiff
+from kktdiff._typing import Gradient
 from kktdiff.adapters._fields import PRICES, floats, prices
 from kktdiff.adapters.torch import _compiled
 from kktdiff.adapters.torch._exchange import checked, on_stream, to_array, to_tensor
@@ -45,6 +46,17 @@ class Solution(NamedTuple):
     violation_ub: Tensor | None = None
     core: kktdiff.Solution | None = None  # the same on arrays; None in compiled code
 
+    def __repr__(self) -> str:
+        return kktdiff.Solution.__repr__(self)  # type: ignore[call-arg]
+
+    def _repr_html_(self) -> str:
+        return kktdiff.Solution._repr_html_(self)
+
+    @property
+    def status_names(self) -> Any:
+        """Return the name of each element's status, as `kktdiff.Solution.status_names`."""
+        return kktdiff.Solution.status_names.fget(self)  # type: ignore[attr-defined]
+
     def diagnostics(self) -> kktdiff.Diagnostics:
         """`kktdiff.Solution.diagnostics`, in tensors."""
         with on_stream([self.x]):
@@ -62,8 +74,8 @@ class Solution(NamedTuple):
 
 
 def solve_qp(
-    Q: Tensor,  # (..., n, n)
-    p: Tensor,  # (..., n)
+    Q: Tensor | None = None,  # (..., n, n)
+    p: Tensor | None = None,  # (..., n)
     G: Tensor | None = None,  # (..., m, n)
     h: Tensor | None = None,  # (..., m)
     A: Tensor | None = None,  # (..., k, n)
@@ -71,7 +83,7 @@ def solve_qp(
     lb: Tensor | None = None,  # (..., n)
     ub: Tensor | None = None,  # (..., n)
     *,
-    gradient: str = "exact",
+    gradient: Gradient = "exact",
     smoothing: float | None = None,
     soft: Mapping[str, Tensor | float | None] | None = None,
     warm_start: Any = None,
@@ -88,10 +100,10 @@ def solve_qp(
     Parameters
     ----------
     Q, p, G, h, A, b, lb, ub, **options
-        As in `kktdiff.solve_qp`, on tensors of one dtype and one device. They are read where
-        they are, as NumPy arrays on the CPU and as CuPy arrays on CUDA; float32 is solved in
-        float64 and comes back as float32. Under autocast, half precision is taken back to
-        float32.
+        As in `kktdiff.solve_qp`, on tensors of one dtype and one device; one of them at least is
+        a tensor, lists and numbers become tensors beside it. They are read where they are, as
+        NumPy arrays on the CPU and as CuPy arrays on CUDA; float32 is solved in float64 and comes
+        back as float32. Under autocast, half precision is taken back to float32.
     gradient : {"exact", "smoothed", "least_squares"}
         What to differentiate, as in `kktdiff.Solution.vjp`.
     smoothing : float, optional
@@ -110,7 +122,8 @@ def solve_qp(
     Raises
     ------
     TypeError
-        Not a tensor, mixed devices or dtypes, a dtype that is not float32 or float64.
+        Not a tensor, or a sparse or nested one; mixed devices or dtypes, a dtype that is not
+        float32 or float64; an option that does not exist.
     ValueError, kktdiff.SolveError
         As in `kktdiff.solve_qp`.
 
@@ -123,7 +136,9 @@ def solve_qp(
     tensor([2., 1.], dtype=torch.float64)
     """
     given = {"Q": Q, "p": p, "G": G, "h": h, "A": A, "b": b, "lb": lb, "ub": ub}
-    given |= dict.fromkeys(PRICES) | prices(soft, given, _full)
+    if all(value is None for value in given.values()):
+        kktdiff.solve_qp(**options)  # an argument of another name, or none at all
+    given |= dict.fromkeys(PRICES) | prices(soft, given)
     inputs = checked(given)
     outputs = floats(name for name, tensor in given.items() if tensor is not None)
     _check_gradient(gradient, smoothing)
@@ -137,7 +152,7 @@ def solve_qp(
         warm_start = warm_start.core
     if shift_weights is not None:
         with on_stream(inputs):
-            options["shift_weights"] = {k: _weight(k, v) for k, v in shift_weights.items()}
+            options["shift_weights"] = _weights(shift_weights)
     options["warm_start"] = warm_start
     call = Call(options, outputs, gradient, smoothing)
     fields = apply(Solve, call, *inputs)
@@ -155,21 +170,16 @@ def _check_gradient(gradient: str, smoothing: float | None) -> None:
         )
 
 
-def _full(name: str, price: Any, side: Any) -> Any:
-    """Return one price as a tensor, (size,); gradients flow through."""
-    if not isinstance(side, Tensor):
-        return price
-    if isinstance(price, Tensor):
-        return price.expand(side.shape[-1:])
-    return side.new_full(side.shape[-1:], price)
-
-
-def _weight(name: str, value: Any) -> Any:
-    if not isinstance(value, Tensor):
-        raise TypeError(
-            f"shift_weights[{name!r}] is a {type(value).__name__}: expected a torch.Tensor"
-        )
-    return to_array(value)
+def _weights(weights: Any) -> Any:
+    """Return weights as arrays; what is no dict of tensors is left to be refused by name."""
+    if not isinstance(weights, Mapping):
+        return weights
+    for name, value in weights.items():
+        if not isinstance(value, Tensor | list | tuple | float | int):
+            raise TypeError(
+                f"shift_weights[{name!r}] is a {type(value).__name__}: expected a torch.Tensor"
+            )
+    return {k: to_array(v) if isinstance(v, Tensor) else v for k, v in weights.items()}
 
 
 def _in_tensors(record: Any) -> Any:

@@ -14,7 +14,7 @@ EXTRAS = ("torch", "jax", "cupy", "cvxpy", "qpsolvers", "qpth", "matplotlib")
 
 def needed(text):
     """The extras that the page's blocks import, or reach through an adapter of the same name."""
-    code = "\n".join(code for _, code in blocks(text))
+    code = "\n".join(code for _, code, _ in blocks(text))
     return [
         e for e in EXTRAS if re.search(rf"\b(?:import|from) (?:kktdiff\.adapters\.)?{e}\b", code)
     ]

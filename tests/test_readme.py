@@ -19,4 +19,16 @@ def test_blocks_are_found_with_their_lines():
     text = (
         "words\n\n```python\na = 1\n```\n\n- item\n\n  ```python\n  b = a\n  ```\n```sh\nls\n```\n"
     )
-    assert blocks(text) == [(4, "a = 1\n"), (10, "b = a\n")]
+    assert blocks(text) == [(4, "a = 1\n", None), (10, "b = a\n", None)]
+
+
+PRINTS = '```python\nprint(1)\n```\n\n```text title="prints"\n{}\n```\n'
+
+
+def test_what_a_page_says_that_it_prints_is_compared(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(PRINTS.format(1))
+    run(page)
+    page.write_text(PRINTS.format(2))
+    with pytest.raises(AssertionError, match=r"line 2: the page shows\n2"):
+        run(page)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import kktdiff
 from tests.markdown import blocks, run
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -31,3 +32,15 @@ def test_a_page_runs(page, tmp_path, monkeypatch):
 
 def test_there_are_pages():
     assert PAGES
+
+
+@pytest.mark.parametrize("file", ["CITATION.cff", "docs/citing.md"])
+def test_the_version_to_cite_is_this_one(repository, file):
+    versions = re.findall(r"^ *version *[:=] \{?([\w.]+)", (repository / file).read_text(), re.M)
+    assert versions == [kktdiff.__version__]
+
+
+def test_every_page_has_its_place_in_the_navigation(repository):
+    navigation = (repository / "mkdocs.yml").read_text(encoding="utf-8")
+    pages = [page.relative_to(DOCS).as_posix() for page in PAGES if "results" not in page.parts]
+    assert [page for page in pages if f": {page}\n" not in navigation] == []

@@ -38,9 +38,3 @@ def test_there_are_pages():
 def test_the_version_to_cite_is_this_one(repository, file):
     versions = re.findall(r"^ *version *[:=] \{?([\w.]+)", (repository / file).read_text(), re.M)
     assert versions == [kktdiff.__version__]
-
-
-def test_every_page_has_its_place_in_the_navigation(repository):
-    navigation = (repository / "mkdocs.yml").read_text(encoding="utf-8")
-    pages = [page.relative_to(DOCS).as_posix() for page in PAGES if "results" not in page.parts]
-    assert [page for page in pages if f": {page}\n" not in navigation] == []

@@ -11,10 +11,19 @@ FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>',
 
 
 def on_page_content(page_html: str, **_: Any) -> str:
-    """Return the page with MathML in the place of each formula in LaTeX."""
+    """Return the page with MathML in the place of each formula in LaTeX.
+
+    Raises
+    ------
+    ValueError
+        A command of LaTeX that has no MathML.
+    """
     return FORMULA.sub(_mathml, page_html)
 
 
 def _mathml(found: re.Match[str]) -> str:
-    display = "inline" if found[1] == "span" else "block"
-    return convert(html.unescape(found[2]).strip(), display=display)
+    latex = html.unescape(found[2]).strip()
+    mathml = convert(latex, display="inline" if found[1] == "span" else "block")
+    if "\\" in mathml:  # a command that it does not know stays as it is
+        raise ValueError(f"no MathML for the formula {latex!r}: {mathml}")
+    return mathml

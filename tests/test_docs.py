@@ -1,5 +1,6 @@
 """The examples of every documentation page run as they stand, page by page."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -32,6 +33,17 @@ def test_a_page_runs(page, tmp_path, monkeypatch):
 
 def test_there_are_pages():
     assert PAGES
+
+
+@pytest.mark.parametrize("page", sorted((DOCS / "reference").glob("*.md")), ids=lambda p: p.stem)
+def test_the_reference_has_every_public_name(repository, page):
+    text = page.read_text(encoding="utf-8")
+    module = re.search(r"^# (kktdiff[\w.]*)$", text, re.M)[1]
+    folder = repository / module.replace(".", "/")
+    source = folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
+    public = re.search(r"^__all__ = (\[.*?\])", source.read_text(encoding="utf-8"), re.M | re.S)[1]
+    shown = [name.rpartition(".")[2] for name in re.findall(r"^::: ([\w.]+)$", text, re.M)]
+    assert set(shown) == set(ast.literal_eval(public))
 
 
 @pytest.mark.parametrize("file", ["CITATION.cff", "docs/citing.md"])

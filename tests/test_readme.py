@@ -1,5 +1,7 @@
 """The README's examples run as they stand."""
 
+import re
+
 import pytest
 
 from tests.markdown import blocks, run
@@ -13,6 +15,13 @@ def test_the_readme_runs(repository, tmp_path, monkeypatch):
 
 def test_the_readme_shows_code(repository):
     assert blocks((repository / "README.md").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "SECURITY.md"])
+def test_links_to_files_lead_somewhere(repository, page):
+    text = (repository / page).read_text(encoding="utf-8")
+    files = [file for file in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in file]
+    assert [file for file in files if not (repository / file).exists()] == []
 
 
 def test_blocks_are_found_with_their_lines():

@@ -54,7 +54,13 @@ def started(repository, *arguments, options=()):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=_heed_ctrl_c,
     )
+
+
+def _heed_ctrl_c():
+    """Undo what a shell does to the tests if they run behind it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @unix

@@ -58,8 +58,6 @@ class QPLayer(torch.nn.Module):
 class OptNetLayer(torch.nn.Module):
     """A QP with parameters that are learnt, and ``p`` as its input (Amos & Kolter 2017).
 
-    ::
-
         minimise    1/2 x'Qx + p'x    with  Q = L L' + eps I, or a multiple of I
         subject to  G x <= G z0 + exp(log_s0),    A x = A z0
 

@@ -92,8 +92,6 @@ def solve_qp(
 ) -> Solution:
     """Solve a batch of convex quadratic programs, differentiably.
 
-    ::
-
         minimise    1/2 x'Qx + p'x
         subject to  Gx <= h,   Ax = b,   lb <= x <= ub
 

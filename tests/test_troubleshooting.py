@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 import kktdiff
 from kktdiff import backends
@@ -15,6 +16,10 @@ QUOTED = re.compile(r"^\| `([^|]+)` \|", re.M)
 
 def solve(*given, **options):
     return kktdiff.solve_qp(*given, **options)
+
+
+def tensor(array):
+    return pytest.importorskip("torch").as_tensor(array)
 
 
 def layer(objective, constraint):
@@ -40,6 +45,10 @@ CALLS = {
     "do not broadcast": lambda: solve(EYE, np.ones((5, 2)), EYE, np.ones((4, 2))),
     "convert all arrays to one dtype": lambda: solve(EYE.astype(np.float32), ONES),
     "expected float64 or float32": lambda: solve(EYE.astype(complex), ONES),
+    "nothing tells the number of variables": lambda: solve(lb=0),
+    "is sparse": lambda: solve(scipy.sparse.eye_array(2), ONES),
+    "has no argument": lambda: solve(P=EYE, q=ONES),
+    "expected a torch.Tensor": lambda: solve(tensor(EYE), ONES),
     "there is no such backend": lambda: solve(EYE, ONES, backend="gpu"),
     "there is no NVIDIA driver": without_a_gpu,
     "the cotangent of x has shape": lambda: solve(EYE, ONES).vjp(x=np.ones(3)),

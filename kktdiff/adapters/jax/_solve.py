@@ -45,7 +45,7 @@ def solve_qp(
 
     Parameters
     ----------
-    Q, p, G, h, A, b, lb, ub, **options
+    Q, p, G, h, A, b, lb, ub
         As in `kktdiff.solve_qp`, on JAX arrays of one dtype; NumPy arrays are taken as
         `jax.numpy.asarray` has them, float32 unless ``jax_enable_x64`` is set; integers, lists and
         numbers take the dtype of the others. float32 is solved in float64 and comes back as
@@ -60,6 +60,8 @@ def solve_qp(
         The solution of a nearby problem of the same shapes; in compiled code a constant.
     shift_weights : dict of str to array, optional
         As in `kktdiff.solve_qp`; in compiled code constants.
+    **options
+        The other options of `kktdiff.solve_qp`: `tol`, `max_iter` and so on.
 
     Returns
     -------

@@ -97,7 +97,7 @@ def solve_qp(
 
     Parameters
     ----------
-    Q, p, G, h, A, b, lb, ub, **options
+    Q, p, G, h, A, b, lb, ub
         As in `kktdiff.solve_qp`, on tensors of one dtype and one device; one of them at least is
         a tensor, lists and numbers become tensors beside it. They are read where they are, as
         NumPy arrays on the CPU and as CuPy arrays on CUDA; float32 is solved in float64 and comes
@@ -110,6 +110,8 @@ def solve_qp(
         The prices of violating rows, as in `kktdiff.solve_qp`; tensors may require gradients.
     warm_start : Solution or kktdiff.Solution, optional
         The solution of a nearby problem of the same shapes.
+    **options
+        The other options of `kktdiff.solve_qp`: `tol`, `max_iter` and so on.
 
     Returns
     -------

@@ -118,7 +118,7 @@ def _least_squares(kept: KeptGroup, rhs: Rhs) -> Rhs:
     """Solve in the least-squares sense; the scaled program is not needed for rows on or off."""
     w, xp = kept.w, namespace(kept.w)
     if bool(xp.all((w == 0.0) | (w == xp.inf))):  # idle rows are zero, and have no unit then
-        rows = Activity(xp.where(w > 0.0, 1.0, 0.0), xp.zeros_like(w))
+        rows = Activity(xp.astype(w > 0.0, w.dtype), xp.zeros_like(w))
     else:
         rows = _activity(kept)
     return solve_least_squares(kept.qp, rows, rhs)

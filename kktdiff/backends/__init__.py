@@ -14,28 +14,26 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
-from kktdiff.backends._combination import combination
-from kktdiff.backends._numbers import USUAL, framework, from_numbers
+from kktdiff.backends._combination import combination as combination
+from kktdiff.backends._numbers import USUAL as USUAL
+from kktdiff.backends._numbers import framework as framework
+from kktdiff.backends._numbers import from_numbers as from_numbers
 from kktdiff.backends._protocol import LU, Backend, Cholesky
 from kktdiff.backends.array_api import ArrayAPIBackend
 from kktdiff.backends.cuda import _detect
-from kktdiff.backends.numpy import BACKEND as NUMPY
+from kktdiff.backends.numpy import BACKEND
 
 __all__ = [
     "LU",
-    "NUMPY",
-    "USUAL",
     "Backend",
     "Cholesky",
     "adopt",
     "available",
-    "combination",
     "for_array",
-    "framework",
-    "from_numbers",
     "get",
 ]
 
+NUMPY: Backend = BACKEND
 _ON_HOST, _ON_CUDA = (1, 3), (2, 13)  # DLPack's kinds of devices: plain, and pinned or managed
 
 

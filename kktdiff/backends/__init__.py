@@ -33,7 +33,7 @@ __all__ = [
     "get",
 ]
 
-NUMPY: Backend = BACKEND
+NUMPY = BACKEND
 _ON_HOST, _ON_CUDA = (1, 3), (2, 13)  # DLPack's kinds of devices: plain, and pinned or managed
 
 

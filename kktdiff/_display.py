@@ -1,4 +1,4 @@
-"""Solutions and what comes of them, in a line or two, or as a card in a notebook.
+"""Show solutions and results in a line or two, or as a card in a notebook.
 
 All of it works on arrays of any library, torch and JAX too: the adapters' results show themselves
 by it.

@@ -1,4 +1,4 @@
-"""What is raised and warned of: unsolved elements, and arguments that do not exist."""
+"""The error and the warning for unsolved elements; the message for unknown arguments."""
 
 import difflib
 from collections.abc import Sequence

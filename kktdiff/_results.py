@@ -74,7 +74,7 @@ class Grads:
 
     @property
     def soft(self) -> dict[str, Array]:
-        """The gradients of the prices that were given, by right-hand side."""
+        """Return the gradients of the given prices, by right-hand side."""
         prices = {side: getattr(self, f"soft_{side}") for side in ("h", "b", "lb", "ub")}
         return {side: grad for side, grad in prices.items() if grad is not None}
 

@@ -37,7 +37,7 @@ class Solution:
     lam_lb, lam_ub : (..., n)
         Multipliers of the bounds, 0 where there is no bound.
     objective : (...)
-        ``1/2 x'Qx + p'x``, plus the price of what soft rows are violated by.
+        ``1/2 x'Qx + p'x``, plus the prices of soft rows times their violations.
     status : (...)
         A `kktdiff.Status` as an integer.
     solved : (...)

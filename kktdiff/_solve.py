@@ -62,9 +62,8 @@ def solve_qp(
     Every array may have leading batch dimensions; they broadcast against each other, array by
     array, and shared arrays are not copied. Results live where the inputs live: array type,
     device and dtype. Lists, integers and tables of pandas become NumPy arrays of float64, or of
-    the dtype of the arrays that they stand beside. With tensors of torch or arrays of JAX this is
-    `solve_qp` of `kktdiff.adapters.torch` or of `kktdiff.adapters.jax`, whose result the framework
-    differentiates.
+    the dtype of the other arrays. Tensors of torch and arrays of JAX are passed to `solve_qp` of
+    `kktdiff.adapters.torch` or `kktdiff.adapters.jax`, whose result the framework differentiates.
 
     Parameters
     ----------
@@ -82,8 +81,8 @@ def solve_qp(
     backend : str, optional
         Library that does the work; None: the arrays' own library.
     soft : dict of str to array or number, optional
-        The price of each unit by which a row is violated, for "h", "b", "lb" or "ub": positive,
-        infinite for a hard row; it broadcasts as the right-hand side does, or is one number. The
+        The price per unit of violation of the rows of "h", "b", "lb" or "ub": positive, infinite
+        for a hard row; one number, or an array that broadcasts as the right-hand side does. The
         objective grows by the sum of the prices times the violations. Differentiable.
     tol : float, optional
         Bound on the absolute, unscaled primal residual, dual residual and duality gap; 1e-8 if
@@ -104,14 +103,14 @@ def solve_qp(
         nothing. Each element's `status` tells in any case.
     verbose : bool or callable
         True prints a table: a row for each iteration and one for each polishing, with the
-        number of elements still at work and the worst of each residual. A callable gets each
+        number of unfinished elements and the largest of each residual. A callable gets each
         row as a dict with the table's headings as keys.
 
     Returns
     -------
     Solution
-        It refers to the arrays given, which are not copied if they need not be: change them in
-        place only once its derivatives are no longer wanted.
+        It may refer to the given arrays without a copy: do not change them in place while you
+        need its derivatives.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """The command line: ``python -m kktdiff sudoku | solve | bench | info``, installed as ``kktdiff``.
 
-Exit status: 0 fine, 1 not solved or failed, 2 wrong use, 130 interrupted, 141 if whoever
-read standard output is gone.
+Exit status: 0 success, 1 not solved or failed, 2 wrong use, 130 interrupted, 141 if the reader of
+standard output has ended.
 """
 
 import argparse

@@ -55,7 +55,7 @@ def add_options(commands: Any, at_least: Callable[[int], Callable[[str], int]]) 
 
 
 def command(options: argparse.Namespace) -> bool:
-    """Solve, write, and show what came out; return True if all is solved.
+    """Solve, write and show the solutions; return True if all problems are solved.
 
     Raises
     ------

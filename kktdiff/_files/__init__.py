@@ -1,4 +1,4 @@
-"""Files of the command line: reading what no one has to trust, writing whole files or none."""
+"""Files of the command line: read untrusted files, write files completely or not at all."""
 
 from kktdiff._files._errors import UsageError, cannot, listed, shown
 from kktdiff._files._npz import read

@@ -1,4 +1,4 @@
-"""What the command line says when something is wrong with a file."""
+"""Messages of the command line about faulty files."""
 
 from collections.abc import Collection
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Arrays from .npz files that no one has to trust.
+"""Read arrays from untrusted .npz files.
 
 Everything that a file says of itself is held against its size and the memory at hand before
 anything is read. Nothing is unpickled. What NumPy's and zipfile's readers raise for a wrong file is

@@ -72,8 +72,8 @@ class QPFunction:
     last : kktdiff.adapters.torch.Solution or None
         The last call's solution, detached, all its fields with the batch dimension: `status` and
         `solved` tell which elements were solved. Calls from several threads do not disturb each
-        other, but `last` is that of whichever ended last: to read it, give each thread a
-        function of its own. Copies and pickles begin without it.
+        other, but `last` is that of the call that ended last: to read it, give each thread its
+        own function. Copies and pickles begin without it.
 
     Raises
     ------

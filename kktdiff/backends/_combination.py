@@ -1,4 +1,4 @@
-"""Proofs with as few parts as can be, on the host: for what is said to people."""
+"""Proofs with as few rows as possible, on the host, for messages."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What people have in the place of arrays: lists, numbers, data frames; and what is no array."""
+"""Convert lists, numbers and data frames to arrays, and refuse everything else."""
 
 import sys
 from typing import Any

@@ -65,7 +65,7 @@ class CvxpyLayer(Layer):
         *parameters: Array,  # (..., *shape of the parameter)
         solver_args: Mapping[str, Any] | None = None,
     ) -> tuple[Array, ...]:  # (..., *shape of the variable) each
-        """The solution for values of the parameters.
+        """Return the solution for values of the parameters.
 
         Parameters
         ----------
@@ -74,8 +74,8 @@ class CvxpyLayer(Layer):
             they broadcast against each other.
         solver_args : dict, optional
             Options of `kktdiff.adapters.jax.solve_qp`, such as ``tol``, ``on_failure``,
-            ``infeasible``, ``gradient``. Those that the solvers behind cvxpylayers have, such
-            as ``solve_method``, ``eps``, ``max_iters``, are accepted, and without effect.
+            ``infeasible``, ``gradient``. Those of cvxpylayers' solvers, such as ``solve_method``,
+            ``eps``, ``max_iters``, are accepted without effect.
 
         Returns
         -------
@@ -95,7 +95,7 @@ class CvxpyLayer(Layer):
     def solve(
         self, *parameters: Array, solver_args: Mapping[str, Any] | None = None
     ) -> tuple[tuple[Array, ...], Solution]:
-        """As a call, with the QP's solution beside what the call returns.
+        """Return the result of a call, and the QP's solution.
 
         Returns
         -------

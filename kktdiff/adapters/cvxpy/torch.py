@@ -62,8 +62,8 @@ class CvxpyLayer(Layer, torch.nn.Module):
     solver_args : dict, optional
         For every call; see `forward`.
     eliminate : bool
-        Leave out variables that cvxpy adds, where that is the same problem; and those of the
-        problem that equalities define or fix. False is slower, and more accurate where ``A`` in
+        Eliminate variables that cvxpy adds, where the problem stays the same, and those that
+        equalities define or fix. False is slower, and more accurate where ``A`` in
         ``cp.sum_squares(A @ x - b)`` has a condition number above 1e4: the QP has ``A.T @ A``.
 
     Attributes
@@ -105,7 +105,7 @@ class CvxpyLayer(Layer, torch.nn.Module):
         *parameters: Tensor,  # (..., *shape of the parameter)
         solver_args: Mapping[str, Any] | None = None,
     ) -> tuple[Tensor, ...]:  # (..., *shape of the variable) each
-        """The solution for values of the parameters.
+        """Return the solution for values of the parameters.
 
         Parameters
         ----------
@@ -114,8 +114,8 @@ class CvxpyLayer(Layer, torch.nn.Module):
             they broadcast against each other. float32 is solved in float64 and comes back.
         solver_args : dict, optional
             Options of `kktdiff.adapters.torch.solve_qp`, such as ``tol``, ``on_failure``,
-            ``infeasible``, ``gradient``. Those that the solvers behind cvxpylayers have, such
-            as ``solve_method``, ``eps``, ``max_iters``, are accepted, and without effect.
+            ``infeasible``, ``gradient``. Those of cvxpylayers' solvers, such as ``solve_method``,
+            ``eps``, ``max_iters``, are accepted without effect.
 
         Returns
         -------

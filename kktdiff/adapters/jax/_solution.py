@@ -53,8 +53,8 @@ class Solution(_Fields):
     """The solution of a batch of QPs, as JAX arrays; the fields are those of `kktdiff.Solution`.
 
     x, s, lam, nu, lam_lb, lam_ub, the objective and the violations are differentiable, twice, with
-    respect to all inputs. A solution is a pytree: it may leave `jax.jit` and `jax.vmap` whole, and
-    has its fields alone then.
+    respect to all inputs. A solution is a pytree: `jax.jit` and `jax.vmap` may return it, without
+    `diagnostics` and `certificate`.
     """
 
     _problem: tuple[dict[str, Any], Call] | None = None  # what was solved; no part of the pytree
@@ -69,7 +69,7 @@ class Solution(_Fields):
         Raises
         ------
         ValueError
-            For a solution that has left `jax.jit` or another transformation.
+            For a solution returned from `jax.jit` or another transformation.
         """
         arrays, call = self._known()
         return Diagnostics(*report_p.bind(*arrays.values(), names=tuple(arrays), call=call))

@@ -68,7 +68,7 @@ def solve_qp(
     Solution
         Its float fields work with all of JAX's transformations, to the second order: `jax.grad`,
         `jax.jvp`, `jax.hessian`, `jax.vmap`, `jax.jit`, `jax.checkpoint`, `jax.lax.scan`,
-        `jax.shard_map`, and each of the other.
+        `jax.shard_map`, and combinations of them.
 
     Raises
     ------

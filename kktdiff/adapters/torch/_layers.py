@@ -46,7 +46,7 @@ class QPLayer(torch.nn.Module):
         *,
         soft: Mapping[str, Tensor | float | None] | None = None,
     ) -> Tensor:  # (..., n)
-        """The minimiser x; prices `soft` take the place of those among the options."""
+        """Return the minimiser x, (..., n); `soft` replaces the prices among the options."""
         options = self.options if soft is None else self.options | {"soft": soft}
         return solve_qp(Q, p, G, h, A, b, lb, ub, **options).x
 

@@ -98,10 +98,10 @@ def solve_qp(
     Parameters
     ----------
     Q, p, G, h, A, b, lb, ub
-        As in `kktdiff.solve_qp`, on tensors of one dtype and one device; one of them at least is
-        a tensor, lists and numbers become tensors beside it. They are read where they are, as
-        NumPy arrays on the CPU and as CuPy arrays on CUDA; float32 is solved in float64 and comes
-        back as float32. Under autocast, half precision is taken back to float32.
+        As in `kktdiff.solve_qp`, on tensors of one dtype and one device, at least one of them a
+        tensor; lists and numbers become tensors. They are read without a copy, as NumPy arrays on
+        the CPU and as CuPy arrays on CUDA; float32 is solved in float64 and returned as float32.
+        Under autocast, half precision is converted to float32.
     gradient : {"exact", "smoothed", "least_squares"}
         What to differentiate, as in `kktdiff.Solution.vjp`.
     smoothing : float, optional

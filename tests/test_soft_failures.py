@@ -211,6 +211,20 @@ def test_soft_bounds_are_not_shifted_and_absent_ones_have_no_shift():
     assert_near(solution.violation_ub, np.array([1.0, 0.5]), ANSWER, "violation")
 
 
+@pytest.mark.parametrize("hard", [[0], [1], [0, 1]])
+def test_rows_whose_prices_are_all_infinite_are_shifted_without_bounds_too(hard):
+    G, h = np.array([[1.0], [-1.0]]), np.full((2, 2), -1.0)
+    prices = np.array([[0.5, np.inf], [0.5, np.inf]])  # x = 1 at the price of x <= -1
+    prices[hard] = np.inf
+    how = {"infeasible": "closest", "soft": {"h": prices}}
+    solution = kktdiff.solve_qp(np.eye(1), np.zeros((2, 1)), G, h, **how)
+    expected = np.zeros((2, 2))
+    expected[hard] = 1.0
+    assert_near(solution.shift_h, expected, ANSWER, "shift")
+    assert_near(solution.x, 1.0 - expected[:, :1], ANSWER, "x")
+    assert solution.shift_lb is None
+
+
 def test_limits_that_meet_and_are_soft_are_solved():
     for lower, upper in ((1.0, 2.0), (np.inf, 2.0), (1.0, np.inf), (5.0, 5.0)):
         soft = {"lb": lower, "ub": upper}

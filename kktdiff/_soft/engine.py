@@ -41,7 +41,7 @@ def fields(given: Given, solved: tuple[Solved, ...]) -> Values:
     """Return the fields of the solution, each (B, ...), with the violations."""
     first, priced = solved[0].fields, [v for v in SIDES if f"soft_{v}" in given.arrays]
     names = [v for v in first if not v.startswith("shift_")] + [f"violation_{v}" for v in priced]
-    if "shift_lb" in first:
+    if any(v.startswith("shift_") for v in first):
         names += [f"shift_{v}" for v in SIDES if given.arrays[v] is not None]
     return {
         name: _joined([(s.part.index, s.output(name)) for s in solved], given.length)

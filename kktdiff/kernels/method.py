@@ -15,7 +15,7 @@ STAGES = 4  # of the driver, in the array code and here
 _MOST_ITERATIONS = 1000  # an element that needs more is left to the array code
 _IN_LANES = 1 << 14  # entries of Q, G, A and H up to which problems go into lanes everywhere
 _MOST_KEPT = 1 << 28  # bytes of factors that a batch keeps for its derivatives
-_LARGEST = 1200  # n + m + k: beyond it LAPACK is faster
+_LARGEST = 1200  # n + m + k, without slack variables: beyond it LAPACK is faster
 _PER_SECOND = 5e9  # operations of one thread, for its share of the work
 _ITERATIONS = 10  # for the same
 
@@ -74,8 +74,8 @@ def supports(data: Data) -> bool:
 
     Without inequalities the array code factors once what all elements share.
     """
-    n, m, k = data.sizes
-    if n + m + k > _LARGEST:
+    _, m, k = data.sizes
+    if data.core + m + k > _LARGEST:
         return False
     matrices = [len(data.Q)] + ([] if data.A is None else [len(data.A)])
     return m + sum(data.bounds) > 0 or data.length == max(matrices)

@@ -142,3 +142,12 @@ def test_an_element_has_the_same_bits_in_any_batch(shape):
         found, expected = method.solve(qp.take(index), None, 100), whole.take(index)
         for name in ("x", "s", "lam", "nu", "kept", "iterations"):
             assert np.array_equal(getattr(found, name), getattr(expected, name)), name
+
+
+def test_slack_variables_do_not_count_as_size():
+    rows, limits = np.ones((1100, 2)), np.linspace(-1.0, 1.0, 1100)
+    solution = kktdiff.solve_qp(np.eye(2), np.zeros(2), rows, limits, soft={"h": 0.01})
+    (part,) = solution._engine.parts
+    assert method.supports(part.problem.data)
+    assert not method.supports(part.problem.data._replace(slack_rows=None))
+    assert_near(solution.lam.sum(), -solution.x[0], ADJOINT, "x")

@@ -188,6 +188,11 @@ def test_a_second_run_does_not_replace_the_first_ones_output(run, good):
     assert_one_sentence(run("solve", good), "qp-solution.npz", "--force")
 
 
+@pytest.mark.parametrize("path", [".", "/", ""])
+def test_folders_without_a_name_are_refused(run, path):
+    assert_one_sentence(run("solve", path), "folder")
+
+
 @pytest.mark.parametrize("force", [(), ("--force",)], ids=["plain", "force"])
 @pytest.mark.parametrize("link", ["the file", "symbolic", "hard", "symbolic, twice", "folder"])
 def test_an_output_never_replaces_the_input(run, good, tmp_path, link, force):

@@ -67,8 +67,8 @@ def command(options: argparse.Namespace) -> bool:
     if options.example is not None:
         return _write_example(options.example, options.force)
     source = options.file
+    found = read_problem(source)  # a path without a name is no file
     output = options.output or source.with_name(f"{source.stem}-solution.npz")
-    found = read_problem(source)
     check_output(output, source, force=options.force)
     for note in found.notes[:_SHOWN_NOTES]:
         complain(f"kktdiff solve: {shown(source)}: {shown(note)}")

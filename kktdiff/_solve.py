@@ -168,7 +168,7 @@ def solve_qp(
     if not (isinstance(verbose, bool) or callable(verbose)):
         raise TypeError(f"verbose={verbose!r}: expected True, False or a callable")
     if warm_start is not None and not isinstance(warm_start, Solution):
-        raise TypeError(f"warm_start={warm_start!r:.60}: expected a kktdiff.Solution or None")
+        raise TypeError(_no_start(warm_start))
     if shift_weights is not None and infeasible != "closest":
         raise ValueError('shift_weights was given: expected infeasible="closest" with it')
     report = Table() if verbose is True else (verbose or None)
@@ -189,6 +189,17 @@ def solve_qp(
 
 
 _OPTIONS: dict[str, Any] = dict(solve_qp.__kwdefaults__ or {})  # and their defaults
+
+
+def _no_start(value: Any) -> str:
+    """Return the message for what is no solution of arrays, perhaps one of a framework's."""
+    kind = type(value)
+    if kind.__name__ != "Solution":
+        return f"warm_start={value!r:.60}: expected a kktdiff.Solution or None"
+    home = kind.__module__.partition("._")[0]
+    return (
+        f"warm_start is a {home}.Solution: expected a kktdiff.Solution or None, as the arrays are"
+    )
 
 
 def _by_adapter(owner: str, arrays: dict[str, Array], options: dict[str, Any]) -> Any:

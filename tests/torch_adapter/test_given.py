@@ -56,6 +56,24 @@ def test_options_go_along():
         kktdiff.solve_qp(Q, p, q=p)
 
 
+def test_a_solution_of_tensors_is_no_start_for_arrays():
+    start = kktdiff.solve_qp(Q, p, lb=0)
+    says = r"is a kktdiff\.adapters\.torch\.Solution: expected a kktdiff\.Solution or None, as the"
+    with pytest.raises(TypeError, match=says):
+        kktdiff.solve_qp(Q.numpy(), p.numpy(), lb=0, warm_start=start)
+    with pytest.raises(
+        TypeError, match=r"warm_start=tensor.*: expected a kktdiff\.Solution or None$"
+    ):
+        kktdiff.solve_qp(Q, p, lb=0, warm_start=p)
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.float16, torch.bfloat16])
+def test_the_cure_for_a_dtype_is_a_tensors(dtype):
+    with pytest.raises(TypeError, match=r"p has dtype .*: .*; p\.double\(\) converts it"):
+        kktdiff.solve_qp(Q, p.to(dtype))
+    kktdiff.solve_qp(Q, p.to(dtype).double())
+
+
 def test_no_framework_is_loaded_for_numpy_and_none_is_handed_to(repository):
     code = (
         "import sys, numpy as np, kktdiff; kktdiff.solve_qp(np.eye(1), [1.0], lb=0); "

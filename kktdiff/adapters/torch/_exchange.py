@@ -120,9 +120,10 @@ def _common(
     floats = [v.dtype for v in tensors.values() if v.dtype.is_floating_point]
     dtype = floats[0] if floats else torch.get_default_dtype()
     for name, tensor in tensors.items():
-        if tensor.dtype == torch.bfloat16:  # NumPy has none
+        if not (tensor.dtype in _FLOATS or tensor.dtype in _INTEGERS or tensor.is_complex()):
+            kind = str(tensor.dtype).removeprefix("torch.")
             raise TypeError(
-                f"{name} has dtype bfloat16: expected float64 or float32; convert it first"
+                f"{name} has dtype {kind}: expected float64 or float32; {name}.double() converts it"
             )
         if tensor.dtype in _INTEGERS:
             tensors[name] = tensor.to(dtype)

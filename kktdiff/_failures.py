@@ -60,7 +60,10 @@ def _describe(status: int, places: dict[int, bool], given: Given, engine: Deriva
     rows = [] if status != Status.PRIMAL_INFEASIBLE else contradicting_rows(given, engine, first)
     if rows:
         where = f"at {_unravel(first, batch)} " if len(places) > 1 else ""
-        cause += f"; {where}rows {_listed(rows)} contradict each other"
+        one = f"row {rows[0]} alone can't be met"
+        cause += (
+            f"; {where}{one if len(rows) == 1 else f'rows {_listed(rows)} contradict each other'}"
+        )
     return f"{len(places)} {Status(status).name}{at} (x is {x}): {cause}; {cure}"
 
 
@@ -74,6 +77,7 @@ def contradicting_rows(given: Given, engine: Derivatives, place: int) -> list[st
     names = [f"{name}[{i}]" for name, rows in blocks.items() for i in range(rows.shape[0])]
     rows = xp.concat(list(blocks.values()))
     sizes = norm_inf(rows[:, :-1])
+    sizes = xp.where(sizes > 0, sizes, -rows[:, -1])  # of 0'x <= -1
     parts = xp.nonzero(sizes > _COUNTS * xp.max(sizes))[0]
     if not parts.shape[0]:  # no multipliers: a limit is infinite the wrong way
         return []

@@ -18,7 +18,7 @@ def message(*arrays, **given):
 
 
 def rows_of(text):
-    found = re.search(r"rows (.*?) contradict each other", text)
+    found = re.search(r"rows? (.*?) (?:contradict each other|alone can't be met)", text)
     return None if found is None else found[1]
 
 
@@ -54,13 +54,24 @@ def test_idle_rows_and_bounds_are_not_named():
     assert rows_of(message(None, np.ones(2), **rows)) == "h[0], lb[0], lb[1]"
 
 
-def test_what_is_named_contradicts_itself_and_none_of_it_can_go():
+def of_any_numbers(rng):
+    lb = 9 * rng.normal(size=3)
+    limits = {"h": rng.normal(size=6) * 9, "lb": lb, "ub": lb + rng.random(3)}
+    return rng.normal(size=(6, 3)), limits
+
+
+def of_small_integers(rng):
+    """Rows that are parallel, and zero; many a contradiction beside the one that is named."""
+    limits = {"h": rng.integers(-3, 2, size=6), "lb": np.full(3, -2), "ub": np.full(3, 2)}
+    return rng.integers(-1, 2, size=(6, 3)).astype(float), limits
+
+
+@pytest.mark.parametrize("draw", [of_any_numbers, of_small_integers])
+def test_what_is_named_contradicts_itself_and_none_of_it_can_go(draw):
     """Random problems: those rows alone have no solution, and have one without any of them."""
     rng, seen = np.random.default_rng(7), 0
     for _ in range(15):
-        lb = 9 * rng.normal(size=3)
-        limits = {"h": rng.normal(size=6) * 9, "lb": lb, "ub": lb + rng.random(3)}
-        G = rng.normal(size=(6, 3))
+        G, limits = draw(rng)
 
         def status(names, G=G, limits=limits):
             """Solve with these rows alone."""
@@ -84,6 +95,26 @@ def test_what_is_named_contradicts_itself_and_none_of_it_can_go():
             assert status([other for other in named if other != one]) == "SOLVED"
         seen += 1
     assert seen > 3
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"G": [[0.0, 0.0], [1.0, 0.0]], "h": [-1.0, 5.0], "lb": -2.0, "ub": 2.0},
+        {"G": [[0.0, 0.0]], "h": [-1e-3]},
+        {"A": [[0.0, 0.0]], "b": [-1.0], "lb": 0.0},
+        {"A": [[0.0, 0.0]], "b": [1.0], "lb": 0.0},
+    ],
+)
+def test_a_row_of_zeros_that_nothing_meets_is_named_alone(given):
+    text = message(np.eye(2), np.zeros(2), **given)
+    assert f"row {'h' if 'h' in given else 'b'}[0] alone can't be met;" in text
+
+
+def test_soft_rows_are_not_named():
+    rows = {"G": np.vstack([np.eye(2), -np.eye(2)]), "h": [1.0, 1.0, -2.0, 0.0], "lb": 0.0}
+    soft = {"lb": 1.0, "h": [np.inf, 1.0, np.inf, 1.0]}
+    assert rows_of(message(np.eye(2), np.zeros(2), **rows, soft=soft)) == "h[0], h[2]"
 
 
 def test_a_proof_of_many_rows_is_named_in_part_and_counted(monkeypatch):

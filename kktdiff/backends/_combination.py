@@ -6,6 +6,7 @@ from kktdiff.backends.numpy import BACKEND
 
 _LARGEST = 250_000  # entries up to which it is no wait
 _CLOSE = 1e-6  # how nearly the combination must give the target
+_ROUNDING = 1e-9  # of the largest part: less can go
 
 
 def combination(rows: Any, target: Any) -> list[int]:
@@ -30,4 +31,6 @@ def combination(rows: Any, target: Any) -> list[int]:
         weights, error = nnls(rows.T, target)
     except RuntimeError:  # too many iterations
         return []
-    return [i for i, weight in enumerate(weights) if weight > 0] if error <= _CLOSE else []
+    sizes = weights * abs(rows).max(axis=1, initial=0.0)
+    parts = [i for i, size in enumerate(sizes) if size > _ROUNDING * sizes.max()]
+    return parts if error <= _CLOSE else []

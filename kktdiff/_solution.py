@@ -120,10 +120,10 @@ class Solution:
         x, s, lam, nu, lam_lb, lam_ub, objective, violation_h, ...
             Cotangents, each of its output's shape; None for zero.
         gradient : {"exact", "smoothed", "least_squares"}
-            "exact" differentiates the solution; where the KKT matrix is singular it gives the
-            least-squares answer. "smoothed" differentiates the point of the central path at
-            barrier parameter `smoothing`. "least_squares" is the minimum-norm solution of
-            the KKT system.
+            "exact" differentiates the solution; where the KKT matrix is singular it gives a
+            solution of least squares, and `diagnostics` marks it. "smoothed" differentiates the
+            point of the central path at barrier parameter `smoothing`. "least_squares" is the
+            minimum-norm solution of the KKT system.
         smoothing : float, optional
             The barrier parameter, ``lam_i s_i`` on the central path; 1e-4 if not given.
         wrt : tuple of str, optional

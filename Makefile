@@ -14,8 +14,10 @@ help:  ## show this list
 	@echo "Targets (PYTHON=... chooses the interpreter, ARGS=... is passed on):"
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
+# The matrices are small: where other processes are at work, BLAS's threads would wait for each
+# other ten times as long as they compute.
 demo: .venv-demo/.stamp  ## learn mini-Sudoku from examples (python -m kktdiff sudoku)
-	.venv-demo/bin/python -m kktdiff sudoku $(ARGS)
+	OPENBLAS_NUM_THREADS=$${OPENBLAS_NUM_THREADS:-1} .venv-demo/bin/python -m kktdiff sudoku $(ARGS)
 
 # Where each processor has tests to run, BLAS's own threads only take it from each other. The tests
 # that are about these threads ask for them.

@@ -95,10 +95,17 @@ def test_ctrl_c_ends_a_solve_at_once(repository, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@unix
 def test_a_library_keeps_the_handler_of_ctrl_c(repository):
     code = "import signal, kktdiff; from kktdiff import _cli; _cli.main(['info']); "
     code += "assert signal.getsignal(signal.SIGINT) is signal.default_int_handler"
-    subprocess.run([sys.executable, "-c", code], cwd=repository, check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=repository,
+        check=True,
+        capture_output=True,
+        preexec_fn=_heed_ctrl_c,
+    )
 
 
 @unix

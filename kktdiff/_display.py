@@ -7,12 +7,15 @@ by it.
 import html
 import math
 from collections import Counter
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from kktdiff import backends
 from kktdiff._arrays import namespace
 from kktdiff._status import Status
 from kktdiff._typing import Array
+
+Known = TypeVar("Known")
 
 _CHEAP = 3e7  # up to which the cube of all unknowns, times the batch, is no wait: about 0.1 s
 _RESIDUALS = {"primal": "primal_residual", "dual": "dual_residual", "gap": "duality_gap"}
@@ -23,6 +26,21 @@ def listed(array: Array) -> Any:
     if not hasattr(array, "tolist"):
         array = backends.NUMPY.receive(array, None)
     return array.tolist()
+
+
+def _if_known(read: Callable[[], Known]) -> Known | None:
+    """Return what `read` does, or None if arrays have no values: within a transformation.
+
+    JAX raises a TypeError then, torch a RuntimeError.
+    """
+    try:
+        return read()
+    except (TypeError, RuntimeError):
+        return None
+
+
+def _values(record: Any, *names: str) -> list[list[Any]]:
+    return [_flat(listed(getattr(record, name))) for name in names]
 
 
 def status_names(status: Array) -> Any:
@@ -44,16 +62,14 @@ def facts(solution: Any) -> dict[str, str]:
     count = f"{math.prod(batch)} QPs" if batch else "one QP"
     shape = f" in a batch {batch}" if len(batch) > 1 else ""
     found = {"problems": f"{count}{shape}, n={n}, m={m}, k={k}"}
-    try:
-        status, iterations, solved, *residuals = (
-            _flat(listed(getattr(solution, name)))
-            for name in ("status", "iterations", "solved", *_RESIDUALS.values())
-        )
-    except Exception:  # each framework has its own for an array without values
+    names = ("status", "iterations", "solved", *_RESIDUALS.values())
+    values = _if_known(lambda: _values(solution, *names))
+    if values is None:
         return found | {"status": "not known within a transformation"}
+    status, iterations, solved, *residuals = values
     counts = sorted(Counter(status).items())
-    names = [f"{many} {Status(v).name}" if batch else Status(v).name for v, many in counts]
-    found["status"] = ", ".join(names) or "none"
+    shown = [f"{many} {Status(v).name}" if batch else Status(v).name for v, many in counts]
+    found["status"] = ", ".join(shown) or "none"
     low, high = min(iterations, default=0), max(iterations, default=0)
     found["iterations"] = f"{low}" if low == high else f"{low} to {high}"
     worst = [
@@ -117,13 +133,10 @@ def _shape(array: Array) -> str:
 
 def trust(diagnostics: Any) -> str:
     """Return the `repr` of diagnostics."""
-    try:
-        trusted, weak, condition = (
-            _flat(listed(getattr(diagnostics, name)))
-            for name in ("trustworthy", "weakly_active", "condition")
-        )
-    except Exception:  # as in `facts`
+    values = _if_known(lambda: _values(diagnostics, "trustworthy", "weakly_active", "condition"))
+    if values is None:
         return "Diagnostics: not known within a transformation"
+    trusted, weak, condition = values
     kinks = sum(v > 0 for v in weak)
     known = [v for v in condition if not math.isnan(v)]  # it is where there is no solution
     return (
@@ -135,8 +148,8 @@ def trust(diagnostics: Any) -> str:
 def proven(certificate: Any) -> str:
     """Return the `repr` of certificates."""
     x = certificate.x
-    try:
-        found = _flat(listed(namespace(x).all(x == x, axis=-1)))  # NaN where there is no proof
-    except Exception:  # as in `facts`
+    # NaN where there is no proof
+    found = _if_known(lambda: _flat(listed(namespace(x).all(x == x, axis=-1))))
+    if found is None:
         return "Certificate: not known within a transformation"
     return f"Certificate: {sum(found)} of {len(found)} proven to have no solution"

@@ -9,6 +9,7 @@ from typing import Any
 
 from kktdiff import backends
 from kktdiff._arrays import namespace, norm_inf, take, take_shared
+from kktdiff._display import listed
 from kktdiff._errors import SolveError, SolveWarning
 from kktdiff._inputs import Given
 from kktdiff._results import Derivatives
@@ -37,8 +38,10 @@ def report_failures(
         return
     nothing = xp.any(xp.isnan(take(fields["x"], failed)), axis=1)
     found: dict[int, dict[int, bool]] = {}  # by status: places, and True where x is NaN
-    for i, place in enumerate(map(int, failed)):
-        found.setdefault(int(status[place]), {})[place] = bool(nothing[i])
+    for place, kind, is_nan in zip(
+        *map(listed, (failed, take(status, failed), nothing)), strict=True
+    ):
+        found.setdefault(kind, {})[place] = is_nan
     parts = [_describe(s, places, given, engine) for s, places in sorted(found.items())]
     total = math.prod(given.batch)
     message = (

@@ -13,6 +13,8 @@ CORE = {"Q": "nn", "p": "n", "G": "mn", "h": "m", "A": "kn", "b": "k", "lb": "n"
 # The prices of violating a right-hand side, by the names that they have beside those of the data.
 PRICES = {"soft_h": "m", "soft_b": "k", "soft_lb": "n", "soft_ub": "n"}
 DIMENSIONS = CORE | PRICES
+# What soft rows are violated by: outputs, in the same letters.
+VIOLATIONS = {"violation_h": "m", "violation_b": "k", "violation_lb": "n", "violation_ub": "n"}
 SIDES = ("h", "b", "lb", "ub")  # these and their prices may be one number for all entries
 _NUMBERS = (*SIDES, *PRICES)
 LOOSE = "loose"  # in the place of the dtype of numbers that take the dtype of the arrays

@@ -29,6 +29,12 @@ def by_name(values: Mapping[str, Any] | None, what: str = "soft") -> dict[str, A
     return {f"soft_{side}": value for side, value in values.items() if value is not None}
 
 
+def flat_names(tangents: Mapping[str, Any]) -> dict[str, Any]:
+    """Return tangents with those of the prices under names of their own, such as soft_h."""
+    own = dict(tangents)
+    return by_name(own.pop("soft", None), "the tangent of soft") | own
+
+
 def price_arguments(
     soft: Mapping[str, Array | float | None] | None, arrays: dict[str, Array | None]
 ) -> dict[str, Any]:

@@ -5,20 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kktdiff import _display
-from kktdiff._prices import by_name
+from kktdiff._layout import VIOLATIONS
+from kktdiff._prices import flat_names
 from kktdiff._results import Certificate, Derivatives, Diagnostics, Grads, Tangents
 from kktdiff._typing import Array, Gradient, Input, Output, SecondGradient
 
 __all__ = ["Solution"]
-
-
-_VIOLATIONS = ("violation_h", "violation_b", "violation_lb", "violation_ub")
-
-
-def _flat(tangents: Mapping[str, Any]) -> dict[str, Any]:
-    """Return tangents with those of the prices under names of their own, such as soft_h."""
-    own = dict(tangents)
-    return by_name(own.pop("soft", None), "the tangent of soft") | own
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -151,7 +143,7 @@ class Solution:
         """
         given = {"x": x, "s": s, "lam": lam, "nu": nu, "lam_lb": lam_lb, "lam_ub": lam_ub}
         soft = (violation_h, violation_b, violation_lb, violation_ub)
-        more = {k: v for k, v in zip(_VIOLATIONS, soft, strict=True) if v is not None}
+        more = {k: v for k, v in zip(VIOLATIONS, soft, strict=True) if v is not None}
         cotangents = given | {"objective": objective} | more
         return Grads(**self._engine.vjp(cotangents, gradient, smoothing, wrt))
 
@@ -192,7 +184,7 @@ class Solution:
         array([0., 1.])
         """
         given = {"Q": Q, "p": p, "G": G, "h": h, "A": A, "b": b, "lb": lb, "ub": ub}
-        return Tangents(**self._engine.jvp(_flat(given | {"soft": soft}), gradient, smoothing))
+        return Tangents(**self._engine.jvp(flat_names(given | {"soft": soft}), gradient, smoothing))
 
     def jacobian(
         self,
@@ -258,7 +250,7 @@ class Solution:
         >>> sol.hvp({"x": np.ones(1)}, {"Q": np.ones((1, 1))}).p  # the mixed derivative, 1/Q^2
         array([0.25])
         """
-        return Grads(**self._engine.hvp(dict(cotangents), _flat(tangents), gradient, wrt))
+        return Grads(**self._engine.hvp(dict(cotangents), flat_names(tangents), gradient, wrt))
 
     def second_jvp(
         self,
@@ -287,7 +279,7 @@ class Solution:
         >>> sol.second_jvp({"Q": np.ones((1, 1))}, {"Q": np.ones((1, 1))}).x  # -2p/Q^3
         array([0.75])
         """
-        return Tangents(**self._engine.second_jvp(_flat(first), _flat(second), gradient))
+        return Tangents(**self._engine.second_jvp(flat_names(first), flat_names(second), gradient))
 
     def diagnostics(self) -> Diagnostics:
         """Return the reliability of each element's gradient.

@@ -5,10 +5,13 @@ from typing import NamedTuple
 import numpy as np
 
 import kktdiff
+from tests.checks import element
 from tests.problems import FULL, Answer, Data, known
 
 SIDES = ("h", "b", "lb", "ub")
 VIOLATIONS = tuple(f"violation_{side}" for side in SIDES)
+FLOATS = (*Answer._fields, *VIOLATIONS)
+INPUTS = (*Data._fields, *(f"soft_{side}" for side in SIDES))
 
 
 class Written(NamedTuple):
@@ -124,3 +127,14 @@ def direction(rng, data, prices):
     """Return a random tangent of every input, for `jvp`."""
     d = {v: rng.normal(size=a.shape) for v, a in data._asdict().items() if a is not None}
     return d | {"soft": {side: rng.normal(size=np.shape(w)) for side, w in prices.items()}}
+
+
+def assert_same_alone(i, data, prices, solution, g, grads):
+    """One element's outputs and gradients have the same bits without its batch."""
+    own = {v: w[i] for v, w in prices.items()}
+    alone = kktdiff.solve_qp(*element(data, i), soft=own)
+    found = alone.vjp(**{v: w[i] for v, w in g.items()})
+    for name in FLOATS:
+        np.testing.assert_array_equal(getattr(alone, name), getattr(solution, name)[i])
+    for name in INPUTS:
+        np.testing.assert_array_equal(getattr(found, name), getattr(grads, name)[i])

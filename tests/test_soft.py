@@ -7,11 +7,20 @@ import kktdiff
 from kktdiff import Status
 from tests.checks import assert_near, assert_same_bits, element
 from tests.problems import FULL, Answer, Data, Sizes, known
-from tests.soft import SIDES, VIOLATIONS, cotangents, gradients, outputs, soft_problem, written
+from tests.soft import (
+    FLOATS,
+    INPUTS,
+    SIDES,
+    VIOLATIONS,
+    assert_same_alone,
+    cotangents,
+    gradients,
+    outputs,
+    soft_problem,
+    written,
+)
 from tests.tolerances import ANSWER, DENSE_REFERENCE, SINGLE_ANSWER
 
-FLOATS = (*Answer._fields, *VIOLATIONS)
-INPUTS = (*Data._fields, *(f"soft_{side}" for side in SIDES))
 CHOICES = [("h",), ("b",), ("lb",), ("ub",), ("h", "b"), SIDES]
 by_choice = pytest.mark.parametrize("sides", CHOICES, ids="+".join)
 
@@ -117,13 +126,7 @@ def test_an_element_has_the_bits_that_it_has_alone():
     g = cotangents(rng(), solution)
     grads = solution.vjp(**g)
     for i in range(6):
-        own = {v: w[i] for v, w in prices.items()}
-        alone = kktdiff.solve_qp(*element(data, i), soft=own)
-        found = alone.vjp(**{v: w[i] for v, w in g.items()})
-        for name in FLOATS:
-            np.testing.assert_array_equal(getattr(alone, name), getattr(solution, name)[i])
-        for name in INPUTS:
-            np.testing.assert_array_equal(getattr(found, name), getattr(grads, name)[i])
+        assert_same_alone(i, data, prices, solution, g, grads)
 
 
 def test_shared_prices_have_the_sum_of_the_gradients():

@@ -6,12 +6,16 @@ import pytest
 import kktdiff
 from kktdiff import Status
 from tests.checks import assert_near, assert_same_bits, element
-from tests.problems import FULL, Answer, Data, known
-from tests.soft import SIDES, VIOLATIONS, cotangents, soft_problem
+from tests.problems import FULL, Data, known
+from tests.soft import (
+    FLOATS,
+    INPUTS,
+    VIOLATIONS,
+    assert_same_alone,
+    cotangents,
+    soft_problem,
+)
 from tests.tolerances import ANSWER, DENSE_REFERENCE, DIFFERENCE
-
-FLOATS = (*Answer._fields, *VIOLATIONS)
-INPUTS = (*Data._fields, *(f"soft_{side}" for side in SIDES))
 
 
 def rng(seed=0):
@@ -82,13 +86,7 @@ def test_a_bad_element_changes_no_other():
     g = cotangents(rng(2), solution)
     grads = solution.vjp(**g)
     for i in (0, 4):
-        own = {v: w[i] for v, w in prices.items()}
-        alone = kktdiff.solve_qp(*element(data, i), soft=own)
-        found = alone.vjp(**{v: w[i] for v, w in g.items()})
-        for name in FLOATS:
-            np.testing.assert_array_equal(getattr(alone, name), getattr(solution, name)[i])
-        for name in INPUTS:
-            np.testing.assert_array_equal(getattr(found, name), getattr(grads, name)[i])
+        assert_same_alone(i, data, prices, solution, g, grads)
     for name in INPUTS:
         np.testing.assert_array_equal(getattr(grads, name)[1:4], 0.0, err_msg=name)
     np.testing.assert_array_equal(solution.jvp(p=data.p * 0 + 1).violation_h[1:4], 0.0)

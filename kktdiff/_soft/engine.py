@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 
 from kktdiff._arrays import namespace, reshaped, spread, take, take_shared
 from kktdiff._inputs import Given
-from kktdiff._layout import CORE, DIMENSIONS
+from kktdiff._layout import CORE, DIMENSIONS, VIOLATIONS
 from kktdiff._problem import Problem, at_work
 from kktdiff._results import Derivatives
 from kktdiff._sensitivity.arguments import OUTPUTS, flat_cotangents, flat_tangents
 from kktdiff._settings import one_of
 from kktdiff._soft.arguments import SOURCES, tangents
 from kktdiff._soft.layout import SIDES, Part
-from kktdiff._soft.maps import VIOLATIONS, cotangents, gradient, output
+from kktdiff._soft.maps import cotangents, gradient, output
 from kktdiff._typing import Array
 
 Values = dict[str, Array]

@@ -7,11 +7,9 @@ back ask for what they need by name.
 from collections.abc import Callable
 
 from kktdiff._arrays import namespace
+from kktdiff._layout import VIOLATIONS
 from kktdiff._soft.layout import Layout, Side
 from kktdiff._typing import Array
-
-# The core dimensions of the outputs that soft rows add, in the letters of the docs.
-VIOLATIONS = {"violation_h": "m", "violation_b": "k", "violation_lb": "n", "violation_ub": "n"}
 
 Found = Callable[[str], Array | None]  # the same of the problem with slacks, by name
 

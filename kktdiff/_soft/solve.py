@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from kktdiff._arrays import concat, mv, namespace, take, take_shared
 from kktdiff._inputs import Given, check
+from kktdiff._layout import VIOLATIONS
 from kktdiff._prices import check_prices
 from kktdiff._problem import Problem, build
 from kktdiff._records import Point
@@ -56,11 +57,10 @@ def _with_slacks(part: Part) -> Problem:
 
 def _flat(given: Given, near: Solution) -> Values:
     """Return the point of a solution, (B, size), with its violations if it has them."""
-    n, m, k = (given.sizes[letter] for letter in "nmk")
-    sizes = {"x": n, "lam": m, "nu": k, "lam_lb": n, "lam_ub": n}
-    violations = {"violation_h": m, "violation_b": k, "violation_lb": n, "violation_ub": n}
-    there = {v: size for v, size in violations.items() if getattr(near, v) is not None}
-    return flat_solution(given, sizes | there, near)
+    there = {v: letter for v, letter in VIOLATIONS.items() if getattr(near, v) is not None}
+    letters = {"x": "n", "lam": "m", "nu": "k", "lam_lb": "n", "lam_ub": "n"} | there
+    sizes = {name: given.sizes[letter] for name, letter in letters.items()}
+    return flat_solution(given, sizes, near)
 
 
 def _start(part: Part, problem: Problem, point: Values) -> Point:

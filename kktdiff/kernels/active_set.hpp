@@ -123,10 +123,12 @@ void full_sizes(const Problem<T> &q, const Point<T> &at, const Residuals<T> &r, 
     work[j] = abs(q.p[j]) + abs(r.y[j]);
     if (lower) work[j] = work[j] + abs(at.lam[m + j]);
     if (upper) work[j] = work[j] + abs(at.lam[m + lower + j]);
-    if (q.separable) work[j] = fma(abs(q.Q[j]), abs(at.x[j]), work[j]);
-    for (int i = 0; !q.separable && j < core && i < core; i++)
-      work[j] = fma(abs(q.Q[j * core + i]), abs(at.x[i]), work[j]);
-    if (j >= core) work[j] = work[j] + abs(at.lam[q.slack_rows[j - core]]);
+    if (j >= core)
+      work[j] = work[j] + abs(at.lam[q.slack_rows[j - core]]);
+    else if (q.separable)
+      work[j] = fma(abs(q.Q[j]), abs(at.x[j]), work[j]);
+    else
+      for (int i = 0; i < core; i++) work[j] = fma(abs(q.Q[j * core + i]), abs(at.x[i]), work[j]);
   }
   for (int i = 0; i < m + k; i++) {
     const T *row = i < m ? q.G + i * core : q.A + (i - m) * core;

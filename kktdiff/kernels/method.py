@@ -9,6 +9,8 @@ from kktdiff._records import Data, Point, Rhs
 from kktdiff._settings import DEFAULT_TOL
 from kktdiff._typing import Array
 
+Matrix = Array | None
+
 LEFT, UNSOUND = -1, -2  # codes of elements beside those of Status
 _TRACE_ROWS = 24  # of stages and polishing, beside iterations
 STAGES = 4  # of the driver, in the array code and here
@@ -184,9 +186,6 @@ def derive(
     operations = _operations(core, m, k) / (1 if factors is None else 4)
     _call("derive", sizes, (target,), given, (*out, error, singular), operations)
     return out, error, singular
-
-
-Matrix = Array | None
 
 
 def _matrices(data: Data) -> tuple[Array, Matrix, Matrix, Array | None]:

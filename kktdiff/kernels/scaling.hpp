@@ -58,14 +58,18 @@ void times_rows_and_columns(int rows, int n, const T *E, const T *D, T *A) {
 
 template <class T>
 void norm_rows_of_Q(const Problem<T> &q, const T *D, T *out) {
-  if (!q.separable) norm_rows(q.size.core, q.size.core, q.Q, D, out);
-  for (int j = 0; q.separable && j < q.size.core; j++) out[j] = abs(q.Q[j]) * D[j];
+  if (!q.separable)
+    norm_rows(q.size.core, q.size.core, q.Q, D, out);
+  else
+    for (int j = 0; j < q.size.core; j++) out[j] = abs(q.Q[j]) * D[j];
 }
 
 template <class T>
 void scale_Q(const T *D, Problem<T> &q) {
-  if (!q.separable) times_rows_and_columns(q.size.core, q.size.core, D, D, q.Q);
-  for (int j = 0; q.separable && j < q.size.core; j++) q.Q[j] = D[j] * q.Q[j] * D[j];
+  if (!q.separable)
+    times_rows_and_columns(q.size.core, q.size.core, D, D, q.Q);
+  else
+    for (int j = 0; j < q.size.core; j++) q.Q[j] = D[j] * q.Q[j] * D[j];
 }
 
 template <class T>

@@ -120,6 +120,12 @@ def test_rows_of_the_trace(header):
         assert f"+ {method._TRACE_ROWS}" in header(name)
 
 
+def test_the_size_up_to_which_problems_go_into_lanes(header):
+    """As many entries as fit with the most lanes that there are, eight numbers of eight bytes."""
+    (shift,) = re.findall(r"LANES_BYTES = 1 << (\d+)", header("solve.hpp"))
+    assert 1 << int(shift) == method._IN_LANES * 8 * 8
+
+
 def test_statuses(header):
     (text,) = re.findall(r"enum Status \{(.*?)\};", header("termination.hpp"), re.DOTALL)
     found = {name: int(value) for name, value in re.findall(r"(\w+) = (-?\d+)", text)}

@@ -7,11 +7,10 @@ import kktdiff
 from tests.checks import assert_near, element
 from tests.problems import Answer, Data, Sizes
 from tests.reference import CENTRAL, STEP, weighted
-from tests.soft import SIDES, VIOLATIONS, cotangents, direction, soft_problem, written
+from tests.soft import FLOATS, SIDES, cotangents, direction, soft_problem, written
 from tests.test_soft import some_hard
 from tests.tolerances import ADJOINT, DENSE_REFERENCE, DIFFERENCE, LEAST_SQUARES, SMOOTHED
 
-FLOATS = (*Answer._fields, *VIOLATIONS)
 INPUTS = (*Data._fields, *(f"soft_{side}" for side in SIDES))
 SMALL = Sizes(n=4, m=5, k=2, lower=True, upper=True)
 TIGHT = 1e-12  # the differences divide what is left of the solver's error by their step

@@ -11,11 +11,8 @@ import kktdiff
 from kktdiff.adapters.jax import diagnostics, solve_qp
 from tests.checks import assert_near
 from tests.jax_adapter.inputs import TINY, arrays, near
-from tests.problems import Answer
-from tests.soft import SIDES, VIOLATIONS, soft_problem
+from tests.soft import FLOATS, SIDES, soft_problem
 from tests.tolerances import DENSE_REFERENCE, DIFFERENCE
-
-FLOATS = (*Answer._fields, *VIOLATIONS)
 
 
 @pytest.fixture

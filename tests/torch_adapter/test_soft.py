@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import kktdiff
-from tests.problems import Answer, Sizes
-from tests.soft import SIDES, VIOLATIONS, soft_problem
+from tests.problems import Sizes
+from tests.soft import FLOATS, SIDES, soft_problem
 from tests.tolerances import DIFFERENCE, SHARED
 from tests.torch_adapter.tensors import assert_same, there
 
@@ -15,7 +15,6 @@ from kktdiff.adapters.torch import OptNetLayer, QPLayer, _compiled, solve_qp
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script`:DeprecationWarning")
 
 TINY = Sizes(n=2, m=2, k=1, lower=True, upper=True)
-FLOATS = (*Answer._fields, *VIOLATIONS)
 TIGHT = 1e-12
 
 

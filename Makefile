@@ -8,11 +8,11 @@ CXX_SOURCES = $(wildcard kktdiff/kernels/*.?pp tests/kernels/*.cpp)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test fuzz lint format docs clean
+.PHONY: help demo test test-fast fuzz lint format docs clean
 
 help:  ## show this list
 	@echo "Targets (PYTHON=... chooses the interpreter, ARGS=... is passed on):"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
 # The matrices are small: where other processes are at work, BLAS's threads would wait for each
 # other ten times as long as they compute.
@@ -25,8 +25,12 @@ test: .venv-test/.stamp  ## run the tests, e.g. make test ARGS="-k vjp"
 	OPENBLAS_NUM_THREADS=$${OPENBLAS_NUM_THREADS:-1} \
 		.venv-test/bin/python -m pytest -n auto --dist worksteal $(ARGS)
 
+test-fast: .venv-test/.stamp  ## the tests that take little, in about a minute
+	OPENBLAS_NUM_THREADS=$${OPENBLAS_NUM_THREADS:-1} \
+		.venv-test/bin/python -m pytest -n auto --dist worksteal -m "not slow" $(ARGS)
+
 fuzz: .venv-test/.stamp  ## solve random problems of every kind, e.g. make fuzz ARGS="--count 2000"
-	OPENBLAS_NUM_THREADS=$${OPENBLAS_NUM_THREADS:-1} .venv-test/bin/python -m tests.fuzz $(ARGS)
+	OPENBLAS_NUM_THREADS=$${OPENBLAS_NUM_THREADS:-1} .venv-test/bin/python -m tests.robustness.fuzz $(ARGS)
 
 lint: .venv-dev/.stamp  ## ruff, mypy, the import direction and clang-format
 	.venv-dev/bin/ruff check .

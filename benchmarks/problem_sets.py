@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tests.datasets import load
 from tests.problems import Data
+from tests.robustness.datasets import load
 
 SETS = ("maros_meszaros", "mpc", "netlib_lp", "netlib_infeas")
 INFINITE = 1e20

@@ -13,12 +13,15 @@ import numpy as np
 import pytest
 
 from kktdiff import _cli, backends, kernels, sudoku
-from tests.cuda.fixtures import compiler, cuda, device, emulated, fake
+from tests.backends.cuda.fixtures import compiler, cuda, device, emulated, fake
 from tests.namespaces import NAMESPACES
 
 __all__ = ["compiler", "cuda", "device", "emulated", "fake"]  # fixtures
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# Folders that take long: each of their tests is marked `slow`, which `make test-fast` leaves out.
+SLOW = {"command_line", "cuda", "repository"}
 
 # Packages that a machine with a GPU may lack: the files that use them are left out then.
 USES = {
@@ -167,7 +170,9 @@ def gpu():
 
 
 def pytest_collection_modifyitems(items):
-    """What asks for the GPU is marked as such."""
+    """Mark what asks for the GPU, and what stands in a folder that takes long."""
     for item in items:
+        if SLOW & {*item.path.relative_to(ROOT).parts}:
+            item.add_marker("slow")
         if "gpu" in getattr(item, "fixturenames", ()):
             item.add_marker("gpu")

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tests.cuda.guard import Device
+from tests.backends.cuda.guard import Device
 from tests.problems import Data
 
 try:
@@ -80,6 +80,6 @@ if array_api_strict is not None:
     SECOND = Namespace("strict-device1", _strict_second, _from_strict)
     NAMESPACES += [STRICT, SECOND]
 NAMESPACES += [
-    Namespace("cupy-emulated", _emulated, _from_emulated),  # tests/cuda: over the host's memory
+    Namespace("cupy-emulated", _emulated, _from_emulated),  # over the host's memory
     Namespace("cupy", _cupy, _from_cupy),
 ]

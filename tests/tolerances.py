@@ -34,7 +34,7 @@ ITERATIONS_MOST = 20  # interior-point methods need 8 to 15 on random problems o
 ITERATIONS_W1_MEAN = 12  # the published workload; plain Mehrotra takes 12.7
 WORKSPACE = 64 * 2**20  # bytes: what one chunk of a batch may take on top of its results
 
-# Kinds of problems (`tests.kinds`), each relative to the sizes of its own terms or units.
+# Random problems (`tests.robustness.kinds`), each relative to the sizes of its own terms or units.
 KIND_ANSWER = 1e-6  # x: a relative gap of 1e-8, times a condition of 1e4, less what polishing gains
 KIND_DEGENERATE = 1e-3  # x where a multiplier may be zero: the root of a gap of 1e-9 times 1e3
 KIND_SINGLE = 1e-3  # x and objective from float32 data of rounding 6e-8, times the same condition

@@ -10,7 +10,7 @@ from kktdiff._inputs import check
 from kktdiff._problem import build
 from kktdiff._records import Point
 from kktdiff.kernels import method
-from tests.cuda import emulator
+from tests.backends.cuda import emulator
 from tests.problems import Data
 
 FLAGS = ("-std=c++17", "-fno-math-errno", "-ffp-contract=off", "-fno-trapping-math", "-fPIC")

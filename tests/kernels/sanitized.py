@@ -11,9 +11,9 @@ import numpy as np
 from kktdiff._records import Rhs
 from kktdiff._status import Status
 from kktdiff.kernels import method
-from tests import fuzz
 from tests.kernels.calls import Library, flat, point_of, replaced
 from tests.problems import Sizes, known
+from tests.robustness import fuzz
 from tests.unsolvable import conflicting, contradictory, stacked, unbounded
 
 SOLVED, INFEASIBLE = (Status.SOLVED,), (Status.PRIMAL_INFEASIBLE, Status.DUAL_INFEASIBLE)

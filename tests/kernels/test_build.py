@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.cuda import nvrtc
+from tests.backends.cuda import nvrtc
 
 OPERATIONS = """
 namespace kktdiff {

@@ -6,10 +6,10 @@ import pytest
 import kktdiff
 from kktdiff._records import Rhs
 from kktdiff.kernels import method
-from tests import fuzz
 from tests.checks import assert_near, grads_of
 from tests.kernels.calls import flat, rows_of, using
 from tests.problems import FULL, Answer, Data, Sizes, known, tangent
+from tests.robustness import fuzz
 from tests.tolerances import ADJOINT, DENSE_REFERENCE
 
 pytestmark = pytest.mark.usefixtures("native")

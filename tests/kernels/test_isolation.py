@@ -7,10 +7,10 @@ import kktdiff
 from kktdiff import kernels
 from kktdiff._records import Rhs
 from kktdiff.kernels import method
-from tests import fuzz
 from tests.checks import assert_same_bits
 from tests.kernels.calls import LANES, flat, rows_of, using
 from tests.problems import FULL, Answer, Data, Sizes, known
+from tests.robustness import fuzz
 from tests.unsolvable import contradictory, stacked, unbounded
 
 SMALL = Sizes(n=5, m=6, k=1, lower=True, upper=True)

@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 
 from kktdiff._records import Rhs
+from tests.backends.cuda import emulator
 from tests.checks import assert_near, assert_same_bits
-from tests.cuda import emulator
 from tests.kernels import sanitized
 from tests.kernels.calls import Library, compile_kernels, flat, replaced
 from tests.tolerances import TIGHT_ANSWER
 
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1")
 FILLS = 0x21, 0xFF  # a bool that is neither true nor false; NaN
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,12 @@
 
 import pytest
 
-from tests.cuda import nvrtc
+from tests.backends.cuda import nvrtc
 
-pytestmark = pytest.mark.skipif(nvrtc.library() is None, reason=nvrtc.ABSENT)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(nvrtc.library() is None, reason=nvrtc.ABSENT),
+]
 
 # optimised, it takes minutes
 OPTIONS = ("--device-as-default-execution-space", "--device-debug")

@@ -8,7 +8,7 @@ from decimal import Context, Decimal, localcontext
 import numpy as np
 import pytest
 
-from tests.cuda import emulator
+from tests.backends.cuda import emulator
 
 FLAGS = ["-std=c++17", "-O3", "-fno-math-errno", "-ffp-contract=off", "-fno-trapping-math"]
 TARGETS = {

@@ -8,12 +8,12 @@ import pytest
 import kktdiff
 from kktdiff import kernels
 from kktdiff.kernels import method
-from tests import fuzz
 from tests.checks import assert_answer, assert_near, assert_same_bits
 from tests.kernels.calls import flat, point_of, problem_of, replaced, using
-from tests.kind_checks import check
-from tests.kinds import KINDS
 from tests.problems import FULL, Answer, Data, Sizes, known, workload
+from tests.robustness import fuzz
+from tests.robustness.kind_checks import check
+from tests.robustness.kinds import KINDS
 from tests.tolerances import ANSWER, SINGLE_ANSWER, TIGHT_ANSWER
 
 pytestmark = pytest.mark.usefixtures("native")

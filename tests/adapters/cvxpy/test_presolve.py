@@ -1,0 +1,340 @@
+"""Variables that are left out of the QP: which they are, and that nothing else changes."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+import kktdiff
+from tests.checks import assert_near
+from tests.tolerances import CONSTRUCTION, OTHER_SOLVER, SHARED, TIGHT_ANSWER
+
+torch = pytest.importorskip("torch")
+cp = pytest.importorskip("cvxpy")
+from benchmarks.cvxpy_layers.models import KINDS
+from kktdiff.adapters.cvxpy import CvxpyLayer
+from kktdiff.adapters.cvxpy._evaluate import Framework, filled, pool
+from kktdiff.adapters.cvxpy._maps import blocks, laid_out, products
+from kktdiff.adapters.cvxpy._presolve import presolved
+from kktdiff.adapters.cvxpy._program import Entries, Program
+from tests.adapters.cvxpy.models import (
+    MODELS,
+    REWRITTEN,
+    control,
+    lasso,
+    least_squares,
+    lifted,
+    portfolio,
+    robust_fit,
+    tracking,
+)
+
+# Variables, inequalities and equalities of the QP, with all and without those that can go.
+SIZES = {
+    least_squares: ((10, 0, 6), (4, 0, 0)),
+    lasso: ((14, 8, 6), (8, 4, 0)),
+    portfolio: ((14, 0, 9), (6, 0, 1)),
+    control: ((18, 8, 10), (11, 0, 7)),
+    lifted: ((25, 10, 18), (8, 4, 1)),
+    tracking: ((8, 1, 5), (3, 1, 0)),
+    robust_fit: ((20, 12, 6), (14, 6, 0)),
+}
+
+
+def run(model, variables, eliminate, seed):
+    """What comes out, the gradients, and the QP's sizes."""
+    layer = CvxpyLayer(model.problem, model.parameters, variables, eliminate=eliminate)
+    leaves = [
+        torch.tensor(v, dtype=torch.float64, requires_grad=True)
+        for v in model.values(np.random.default_rng(seed))
+    ]
+    out = layer(*leaves)
+    loss = sum((torch.sin(v) * torch.arange(1, v.numel() + 1).reshape(v.shape)).sum() for v in out)
+    grads = torch.autograd.grad(loss, leaves)
+    last = layer.last
+    return [v.detach() for v in out], grads, tuple(v.shape[-1] for v in (last.x, last.s, last.nu))
+
+
+@pytest.mark.parametrize("make", MODELS + REWRITTEN, ids=lambda make: make.__name__)
+def test_nothing_else_changes(make):
+    model = make()
+    whole, smaller = (run(model, model.variables, eliminate, 970) for eliminate in (False, True))
+    for name, place in (("result", 0), ("gradient", 1)):
+        for left, right in zip(smaller[place], whole[place], strict=True):
+            assert_near(left, right, SHARED, name)
+    if make in SIZES:
+        assert (whole[2], smaller[2]) == SIZES[make]
+
+
+def test_what_multipliers_are_asked_of_stays():
+    model = control()
+    start, limit = model.problem.constraints[:2]
+    for constraint, sizes in ((start, (14, 0, 10)), (limit, (15, 8, 7))):
+        whole, smaller = (
+            run(model, [model.variables[0], constraint.dual_variables[0]], eliminate, 971)
+            for eliminate in (False, True)
+        )
+        assert smaller[2] == sizes
+        assert_near(smaller[0][1], whole[0][1], SHARED, "multipliers")
+
+
+def test_limits_of_every_form():
+    """Scaled, from above, of several, by a parameter, twice: as cvxpy solves them."""
+    x, c = cp.Variable(4), cp.Parameter(nonneg=True)
+    goal = cp.sum_squares(x - np.array([3.0, -2.0, 1.0, -4.0])) + cp.sum(x)
+    rules = [
+        *(3 * cp.abs(x[:2]) - 1 <= 2 * c, cp.max(x) <= c + 0.5, cp.norm_inf(x[1:]) <= 2 * c),
+        *(cp.abs(x[3] + x[0]) <= c, cp.norm1(x) <= 5 * c, cp.maximum(x[0], x[1], -x[2]) <= 3),
+        cp.abs(x[2]) + x[1] <= 1,
+    ]
+    problem = cp.Problem(cp.Minimize(goal), rules)
+    layer = CvxpyLayer(problem, [c], [x])
+    for value in (0.4, 1.0, 2.0):
+        c.value = value
+        problem.solve(solver="CLARABEL", tol_gap_abs=1e-12, tol_gap_rel=1e-12, tol_feas=1e-12)
+        (found,) = layer(torch.tensor(value, dtype=torch.float64))
+        assert_near(found, x.value, OTHER_SOLVER, f"x at {value}")
+
+
+def test_limits_within_limits():
+    x, c = cp.Variable(4), cp.Parameter(nonneg=True)
+    goal = cp.Minimize(cp.sum_squares(x - np.array([3.0, -2.0, 0.5, -4.0])))
+    layer = CvxpyLayer(cp.Problem(goal, [cp.max(cp.abs(x)) <= c]), [c], [x])
+    (found,) = layer(torch.tensor(1.0, dtype=torch.float64))
+    assert_near(found, [1.0, -1.0, 0.5, -1.0], TIGHT_ANSWER, "x")
+    assert (layer.last.x.shape, layer.last.s.shape) == ((4,), (0,))
+
+
+def test_equalities_that_others_imply():
+    """Of a matrix with all sums 1 a row goes: where no multiplier is asked for, and they agree."""
+    P, scores, total = cp.Variable((3, 3)), cp.Parameter((3, 3)), cp.Parameter()
+    rows, columns = cp.sum(P, axis=1) == 1, cp.sum(P, axis=0) == 1
+    goal = cp.Minimize(cp.sum_squares(P - scores))
+    value = torch.tensor(np.random.default_rng(976).normal(size=(3, 3)))
+    found = {}
+    for name, extra, k in (
+        ("goes", [], 5),
+        ("multipliers", [], 6),
+        ("by a parameter", [2 * P[0, 0] + P[0, 1] == total], 6),
+        ("contradicts", [cp.sum(P) == 4], 7),
+    ):
+        given = [scores, total] if name == "by a parameter" else [scores]
+        variables = [P, rows.dual_variables[0]] if name == "multipliers" else [P]
+        problem = cp.Problem(goal, [rows, columns, P >= 0, *extra])
+        layer = CvxpyLayer(problem, given, variables)
+        tensors = [value.clone().requires_grad_(), torch.tensor(0.5, dtype=torch.float64)]
+        found[name] = layer(*tensors[: len(given)], solver_args={"on_failure": "ignore"})[0]
+        assert layer.last.nu.shape == (k,)
+        assert bool(layer.last.solved) == (name != "contradicts")
+        if name in ("goes", "multipliers"):
+            found[name].square().sum().backward()
+            found[name] = torch.cat([found[name].detach(), tensors[0].grad])
+    assert_near(found["goes"], found["multipliers"], SHARED, "P and its gradient")
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_absolute_values_and_maxima_of_two_take_a_row_each(asked):
+    x, a, c = cp.Variable(3), cp.Parameter(3), cp.Parameter(nonneg=True)
+    B = np.random.default_rng(977).normal(size=(3, 3))
+    goal = cp.sum_squares(x) + c * cp.norm1(B @ x - a) + cp.sum(cp.maximum(x, 2 * x - a))
+    goal += cp.max(cp.abs(x[:2] - 1)) + cp.pos(x[0]) + cp.maximum(cp.abs(x[1]), x[2])
+    limit = cp.norm1(x) + cp.abs(c * x[0]) <= 2 + c
+    problem = cp.Problem(cp.Minimize(goal), [limit])
+    variables = [x, limit.dual_variables[0]] if asked else [x]
+    values = [np.random.default_rng(978).normal(size=3), np.array(0.3)]
+    results = []
+    for eliminate in (False, True):
+        layer = CvxpyLayer(problem, [a, c], variables, eliminate=eliminate)
+        leaves = [torch.tensor(v, requires_grad=True) for v in values]
+        out = layer(*leaves)
+        grads = torch.autograd.grad(sum(v.sin().sum() for v in out), leaves)
+        results.append([*out, *grads, layer.last.s.shape[-1]])
+    *whole, rows = results[0]
+    *smaller, fewer = results[1]
+    for left, right in zip(smaller, whole, strict=True):
+        assert_near(left.detach(), right.detach(), SHARED, "result")
+    assert (rows, fewer) == (32, 20)
+
+
+def test_variables_of_the_problem_that_equalities_define():
+    x, y, z = cp.Variable(3), cp.Variable(3), cp.Variable()
+    B, t = cp.Parameter((3, 3)), cp.Parameter(3)
+    S = np.array([[2.0, 1.0, 0.0], [1.0, 2.0, 0.5], [0.0, 0.5, 1.0]])
+    goal = cp.quad_form(y, S) + cp.sum_squares(x) + y[0] * 2 + z  # S couples the entries of y
+    rules = [2 * y == B @ x - t, cp.sum(x) == 1, z == cp.sum(x[:2]) + 1]
+    problem = cp.Problem(cp.Minimize(goal), rules)
+    rng = np.random.default_rng(972)
+    values = [rng.normal(size=(3, 3)), rng.normal(size=3)]
+    results = []
+    for eliminate in (False, True):
+        layer = CvxpyLayer(problem, [B, t], [y, x, z], eliminate=eliminate)
+        results.append(layer(*map(torch.tensor, values)))
+    assert layer.last.x.shape == (3,)
+    for left, right in zip(*results, strict=True):
+        assert_near(left, right, SHARED, "result")
+
+
+def test_a_problem_of_nothing_but_equalities_keeps_its_variables():
+    x, t = cp.Variable(2), cp.Parameter(2)
+    layer = CvxpyLayer(cp.Problem(cp.Minimize(cp.sum_squares(x)), [2 * x == t]), [t], [x])
+    (found,) = layer(torch.tensor([2.0, 4.0], dtype=torch.float64))
+    assert_near(found, [1.0, 2.0], CONSTRUCTION, "x")
+
+
+def test_how_right_an_ill_conditioned_sum_of_squares_is():
+    """As the documentation has it: the QP of the smaller problem has A'A."""
+    rng = np.random.default_rng(974)
+    U, V = (np.linalg.qr(rng.normal(size=(rows, 10)))[0] for rows in (30, 10))
+    A, x, b = U * np.logspace(0, -5, 10) @ V.T, cp.Variable(10), cp.Parameter(30)
+    value = A @ rng.normal(size=10) + 1e-3 * rng.normal(size=30)
+    expected = np.linalg.lstsq(A, value)[0]
+    problem = cp.Problem(cp.Minimize(cp.sum_squares(A @ x - b)), [x >= -1e6])
+    for eliminate, most in ((True, 1e-6), (False, 1e-10)):
+        layer = CvxpyLayer(problem, [b], [x], eliminate=eliminate)
+        (found,) = layer(torch.tensor(value))
+        assert_near(found, expected, most, f"eliminate={eliminate}")
+
+
+def test_the_mpc_of_the_documentation_has_so_many_variables():
+    model = KINDS["mpc"].make()
+    values = [torch.tensor(v) for v in model.values(np.random.default_rng(975), 1)]
+    for eliminate, size in ((False, 326), (True, 118)):
+        layer = CvxpyLayer(*model[:3], eliminate=eliminate)
+        layer(*values)
+        assert layer.last.x.shape == (1, size)
+
+
+@pytest.mark.parametrize("bad", ["NaN in A", "NaN in b", "NaN in c", "infeasible"])
+def test_a_bad_element_harms_no_other(bad):
+    """A, b, c and what is shared get the gradients that they get without it."""
+    x, y = cp.Variable(2), cp.Variable(3)
+    A, b, c = cp.Parameter((3, 2)), cp.Parameter(3), cp.Parameter(3)
+    low = cp.Parameter()
+    rules = [y == A @ x - b, cp.sum(x) >= low, x <= 1]
+    layer = CvxpyLayer(
+        cp.Problem(cp.Minimize(cp.sum_squares(y) + c @ y), rules), [A, b, c, low], [x, y]
+    )
+    rng = np.random.default_rng(973)
+    values = [rng.normal(size=shape) for shape in ((3, 2), (3, 3), (3,))] + [np.zeros(3)]
+    if bad == "infeasible":
+        values[3][1] = 3.0
+    else:
+        place = "Abc".index(bad[-1])
+        core = values[place] if place != 1 else values[place][0]
+        values[place] = np.stack([core + e for e in range(3)])
+        values[place][1].flat[-1] = np.nan
+    dims, leaves = (2, 1, 1, 0), [torch.tensor(v, requires_grad=True) for v in values]
+    out = layer(*leaves, solver_args={"on_failure": "ignore"})
+    assert layer.last.x.shape == (3, 2)
+    assert layer.last.solved.tolist() == [True, False, True]
+    assert all(v[1].isnan().all() for v in out)
+    sum(v[layer.last.solved].sin().sum() for v in out).backward()
+    good = [v[[0, 2]] if v.ndim > d else v for v, d in zip(values, dims, strict=True)]
+    apart = [torch.tensor(v, requires_grad=True) for v in good]
+    sum(v.sin().sum() for v in layer(*apart)).backward()
+    for leaf, other in zip(leaves, apart, strict=True):
+        found = leaf.grad
+        if found.shape != other.grad.shape:
+            assert not found[1].any()
+            found = found[[0, 2]]
+        assert_near(found, other.grad, SHARED, "gradient")
+
+
+# Programs as cvxpy makes them, and as it might: whatever goes, the optimum is the same.
+
+N, PARAMETER = 9, 1.5
+NUMPY = Framework(np, np.asarray, lambda matrix, vectors: vectors @ matrix.T)
+GROUPS = [[0, 1], [2], [3, 4], [5], [6, 7], [8]]
+
+
+def drawn_program(rng):
+    """Feasible, bounded below; each entry may depend on the parameter; variables 0 to 2 are own."""
+    k, m = rng.integers(0, 4), rng.integers(3, 9)
+    matrix = rng.choice([-2.0, -1.0, 1.0, 3.0], size=(k + m, N))
+    matrix *= rng.random((k + m, N)) < rng.choice([0.15, 0.3])
+    for row in rng.choice(k + m, size=2):  # limits of one variable
+        matrix[row] = 0.0
+        matrix[row, rng.integers(N)] = -1.0
+    if k and rng.random() < 0.5:  # a variable that is fixed
+        matrix[0] = 0.0
+        matrix[0, rng.integers(N)] = 2.0
+    if rng.random() < 0.3:  # two limits that meet in a row
+        matrix[:, 3:5] = 0.0
+        matrix[k], matrix[k + 1] = -np.eye(N)[3:5]
+        matrix[-1, 3:5] = 1.0
+    point = rng.normal(size=N)
+    slack = np.where(np.arange(k + m) < k, 0.0, rng.choice([0.0, 1.0], size=k + m))
+    full = np.c_[matrix, slack - matrix @ point]
+    row, column = np.nonzero(np.c_[matrix != 0, np.ones((k + m, 1), dtype=bool)])
+    value = full[row, column]
+    by_parameter = rng.random(row.size) < 0.2
+    curved = rng.random(N) < 0.6
+    diagonal = np.where(curved, rng.uniform(0.5, 2.0, size=N), 0.0)
+    P = np.diag(diagonal)
+    for group in GROUPS:  # a form in both entries
+        if len(group) == 2 and curved[group].all() and rng.random() < 0.5:
+            P[group[0], group[1]] = P[group[1], group[0]] = 0.3
+    if rng.random() < 0.2 and curved[[2, 5]].all():
+        P[2, 5] = P[5, 2] = 0.3
+    bounded = rng.random(N) < 0.15
+    p_row, p_column = np.nonzero(P)
+    linear = np.flatnonzero(curved)
+    return Program(
+        Entries(p_row, p_column, entries(P[p_row, p_column])),
+        Entries(linear, 0 * linear, entries(rng.normal(size=linear.size))),
+        Entries(row, column, entries(value, by_parameter)),
+        Entries(np.arange(N), 0, entries(np.where(bounded, point - 0.5, -np.inf))),
+        None,
+        (N, int(m), int(k)),
+        {0: (0, cp.Variable(2)), 1: (2, cp.Variable())},
+        {},
+        [np.array(group) for group in GROUPS],
+    )
+
+
+def entries(value, by_parameter=False):
+    """As a map of one parameter, and the constant part."""
+    by_parameter = np.broadcast_to(by_parameter, value.shape)
+    parts = np.where(by_parameter, value / PARAMETER, 0.0), np.where(by_parameter, 0.0, value)
+    return sp.csr_array(np.stack(parts, -1))
+
+
+def optimum(program, wanted, eliminate):
+    """The least value, and how many variables the QP has."""
+    smaller = presolved(program, wanted, eliminate=eliminate)
+    layout = laid_out(smaller)
+    own = np.arange(3)
+    assert np.all((layout.x[own] >= 0) | (layout.y[own] >= 0) | (layout.fixed[own] >= 0))
+    for rows in wanted:  # their multipliers are asked for
+        assert np.all((layout.row[rows] >= 0) | np.isin(rows, layout.moved.row))
+    sizes = [1]
+    inner = [(a, b, sums) for a, b, sums in products(smaller, sizes)]
+    plan = inner, blocks(smaller, layout, sizes)
+    data, results = filled(NUMPY, plan, [np.array([PARAMETER])])
+    solution = kktdiff.solve_qp(**data)
+    found = pool(np, solution, results, ("x", "y", "fixed") if "t" in results else ("x", "fixed"))[
+        1:
+    ]
+    x = np.zeros(N)
+    ahead = 0
+    for place in (layout.x, layout.y, layout.fixed):
+        x[place >= 0] = found[ahead + place[place >= 0]]
+        ahead += np.count_nonzero(place >= 0)
+    both = [block.map @ np.array([PARAMETER, 1.0]) for block in (program.P, program.q)]
+    curved = x[program.P.row] @ (both[0] * x[program.P.column])
+    return curved / 2 + x[program.q.row] @ both[1], layout.sizes[0]
+
+
+def test_whatever_goes_the_optimum_stays():
+    fewer = 0
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        program = drawn_program(rng)
+        rows = sum(program.sizes[1:])
+        wanted = [rng.choice(rows, size=1)] if seed % 3 == 0 else []
+        (expected, all_of_them), (found, left) = (
+            optimum(program, wanted, eliminate) for eliminate in (False, True)
+        )
+        assert all_of_them == N
+        assert_near(found, expected, OTHER_SOLVER, f"seed {seed}")
+        fewer += left < N
+    assert fewer > 40

@@ -27,12 +27,13 @@ from kktdiff.kernels import method
 
 @dataclass(frozen=True, eq=False)
 class CompiledKept:
-    """Points and active sets of some elements, for their sensitivities; like `parts.Kept`."""
+    """Points and weights of the rows of some elements, for sensitivities; like `parts.Kept`."""
 
     index: Array  # (B,): each element's place in the caller's flat batch
     data: Data
     kept: Array  # (B, ...): of the kernels
     active: Array  # (B, M) bool: rows that hold as equalities
+    weights: Array | None  # (B, M): of the other rows, on the central path; None: 0
     kernel_factors: Array | None  # (B, ...): of the kernels; None: not kept
     separable: bool  # H is diagonal
     backend: Backend
@@ -45,9 +46,9 @@ class CompiledKept:
 
     @cached_property
     def w(self) -> Array:  # (B, M)
-        """Weights of the rows: infinite for an active row, 0 for an idle one."""
+        """Weights of the rows: infinite for an active row, at a solution 0 for an idle one."""
         xp = namespace(self.active)
-        return xp.where(self.active, xp.inf, 0.0)
+        return xp.where(self.active, xp.inf, 0.0 if self.weights is None else self.weights)
 
     @property
     def theta(self) -> Array:  # (B,)
@@ -80,6 +81,7 @@ class CompiledKept:
             self.data.take(index),
             take(self.kept, index),
             take(self.active, index),
+            None if self.weights is None else take(self.weights, index),
             None,
             self.separable,
             self.backend,
@@ -87,14 +89,22 @@ class CompiledKept:
 
     def refine(self, rhs: Rhs, target: float, backend: Backend) -> tuple[Rhs, Array, Array]:
         """Solve in the caller's units; return the relative residual and what is singular, (B,)."""
-        system = self.data, self.kept, self.active, rhs, target
-        return method.derive(*system, factors=self.kernel_factors, separable=self.separable)
+        return method.derive(
+            self.data,
+            self.kept,
+            self.active,
+            rhs,
+            target,
+            weights=self.weights,
+            factors=self.kernel_factors,
+            separable=self.separable,
+        )
 
     def pull(
         self, cotangents: tuple[Array | None, ...], names: list[str], accuracy: tuple[float, float]
     ) -> method.Pulled:
         """Pull cotangents back to gradients, each (B, ...)."""
-        system = self.kept, self.active
+        system = self.kept, self.active, self.weights
         return method.vjp(
             self.data,
             system,
@@ -185,6 +195,30 @@ def solve_compiled(
     return Compiled(piece, kept, proof, left, unsound)
 
 
+def follow_path(
+    kept: CompiledKept, barrier: float, settings: Settings
+) -> tuple[CompiledKept, Array | None]:
+    """Go to the points of the central path; return them, and the places in `kept` of the others."""
+    out = method.solve(
+        kept.data,
+        None,
+        settings.max_iter,
+        tol=settings.tol,
+        separable=kept.separable,
+        examined=True,
+        barrier=barrier,
+    )
+    data, index, left = kept.data, kept.index, None
+    if out.failures:
+        xp = namespace(index)
+        found, left = (
+            xp.nonzero(mask)[0]
+            for mask in (out.status == int(Status.SOLVED), out.status != int(Status.SOLVED))
+        )
+        data, index, out = data.take(found), take(index, found), out.take(found)
+    return _kept(data, index, out, kept.backend, separable=kept.separable), left
+
+
 def _places(index: Array, mask: Array) -> Array | None:
     """Return the places where the mask is True, or None."""
     some = namespace(mask).nonzero(mask)[0]
@@ -194,4 +228,5 @@ def _places(index: Array, mask: Array) -> Array | None:
 def _kept(
     data: Data, index: Array, out: method.Solved, backend: Backend, *, separable: bool
 ) -> CompiledKept:
-    return CompiledKept(index, data, out.kept, out.active, out.factors, separable, backend)
+    system = out.kept, out.active, out.weights, out.factors
+    return CompiledKept(index, data, *system, separable, backend)

@@ -4,10 +4,10 @@ There ``lam_i s_i = mu`` for every inequality, so no constraint is either active
 and the solution depends smoothly on the data; as mu goes to 0 it goes to the solution.
 """
 
-from kktdiff._interior_point.compiled import KeptGroup
+from kktdiff._interior_point.compiled import CompiledKept, KeptGroup, follow_path
 from kktdiff._interior_point.loop import run
 from kktdiff._interior_point.mehrotra import Stage
-from kktdiff._interior_point.parts import Kept, Part, keep_interior
+from kktdiff._interior_point.parts import Part, keep_interior
 from kktdiff._interior_point.start import start
 from kktdiff._settings import Settings
 from kktdiff._status import Status
@@ -17,16 +17,23 @@ _ACCURACY = 1e-9  # of lam_i s_i, relative to the barrier parameter, and of the 
 _MAX_ITER = 100
 
 
-def on_central_path(group: KeptGroup, barrier: float, backend: Backend) -> list[Kept]:
+def on_central_path(group: KeptGroup, barrier: float, backend: Backend) -> list[KeptGroup]:
     """Return the factors at the central path's points of the elements of `group`.
 
     An element whose point can't be found is left out: its gradient is zero.
     """
+    if not isinstance(group, CompiledKept):
+        return _by_arrays(group, barrier, backend)
+    found, left = follow_path(group, barrier, Settings(_ACCURACY, _MAX_ITER, None))
+    return [found] if left is None else [found, *_by_arrays(group.take(left), barrier, backend)]
+
+
+def _by_arrays(group: KeptGroup, barrier: float, backend: Backend) -> list[KeptGroup]:
     settings, program = Settings(_ACCURACY, _MAX_ITER, None), group.program
     none = 0 * group.index
     point = start(program, backend)
     part = Part(group.index, program, point, point.lam > 0, none, none, none < 0)
-    kept: list[Kept] = []
+    kept: list[KeptGroup] = []
     for careful in (False, True):
         stage = Stage(_ACCURACY, careful, barrier)
         ended = run(part.program, part.point, settings, stage, backend, part.iterations)

@@ -14,6 +14,7 @@ enum DeriveArray {
   OF_A,
   OF_KEPT,
   OF_ACTIVE,
+  OF_WEIGHTS,
   OF_SLACK_ROWS,
   OF_FACTORS,
   RHS_X,
@@ -69,7 +70,8 @@ void prepare(const Group<T> &g, Derivation<T> &d) {
   for (int i = 0; i < q.entries_of_Q(); i++) q.Q[i] = d.scaling.cost * q.Q[i];
   times_rows_and_columns(m, core, d.scaling.rows, d.scaling.cols, q.G);
   times_rows_and_columns(k, core, d.scaling.eqs, d.scaling.cols, q.A);
-  for (int i = 0; i < q.size.rows(); i++) w.w[i] = select(d.active[i], T(__builtin_inf()), T(0.0));
+  load_array(g, OF_WEIGHTS, q.size.rows(), w.w);
+  for (int i = 0; i < q.size.rows(); i++) w.w[i] = select(d.active[i], T(__builtin_inf()), w.w[i]);
   for (int j = 0; j < n; j++) {
     w.held[j] = mask<T>(false);
     if (lower) w.held[j] = w.held[j] | d.active[m + j];

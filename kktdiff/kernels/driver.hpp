@@ -5,8 +5,11 @@
 namespace kktdiff {
 namespace {
 
-constexpr Stage STAGES[] = {
-    {1e-6, false, 2, 1e-4}, {1e-9, true, 0, 0}, {1e-9, true, 2, 0}, {1e-15, true, 2, 0}};
+constexpr Stage STAGES[] = {{1e-6, false, 2, 1e-4, false},
+                            {1e-9, true, 0, 0, false},
+                            {1e-9, true, 2, 0, false},
+                            {1e-15, true, 2, 0, false}};
+constexpr Stage PATH_STAGES[] = {{1e-9, false, 0, 0, true}, {1e-9, true, 0, 0, true}};
 constexpr int CORRECTIONS = 2, WARM_CORRECTIONS = 4, ACTIVE_SET_CHANGE_DIVISOR = 4;
 
 // Records of what each lane went through, where the caller wants them: rows of phase, iteration,
@@ -167,7 +170,8 @@ Mask<T> run(Solver<T> &s, const Stage &stage, int max_iter, Mask<T> todo) {
   s.loop.status = select(todo, T(RUNNING), T(SOLVED));
   for (;;) {
     evaluate(q, s.loop.point, s.residuals);
-    const Errors<T> e = errors(q, s.unit, s.loop.point, s.residuals);
+    Errors<T> e = errors(q, s.unit, s.loop.point, s.residuals);
+    if (stage.on_path) e.complementarity = off_path(q, s.loop.point, s.loop.aim);
     const Mask<T> before = s.loop.status == T(RUNNING);
     hopeless = hopeless | check(s, e, stage, max_iter);
     const Mask<T> running = s.loop.status == T(RUNNING);
@@ -230,7 +234,7 @@ Mask<T> near_solution(Solver<T> &s) {
 template <class T>
 void follow(Solver<T> &s, int stages, int max_iter) {
   Mask<T> todo = s.lowest.convex & !s.done;
-  s.loop.iterations = 0.0;
+  s.loop.iterations = s.loop.aim = 0.0;
   if (any(todo)) find_start(s);
   for (int i = 0; i < stages && any(todo); i++) {
     begin(s.problem.size, i ? s.loop.best : s.start, s.loop);
@@ -241,6 +245,22 @@ void follow(Solver<T> &s, int stages, int max_iter) {
     s.verdict = select(proven, status, s.verdict), s.done = s.done | proven;
     polish_and_correct(s, CORRECTIONS, todo & !proven & near_solution(s));
     todo = todo & !s.done & !hopeless;
+  }
+}
+
+// Go to the point of the central path with s_i lam_i = barrier; see _sensitivity/central_path.py.
+template <class T>
+void follow_path(Solver<T> &s, double barrier, int max_iter) {
+  Mask<T> todo = s.lowest.convex;
+  s.loop.iterations = 0.0, s.loop.aim = T(barrier) * s.scaling.cost;
+  find_start(s);
+  for (int i = 0; i < 2 && any(todo); i++) {
+    begin(s.problem.size, i ? s.loop.best : s.start, s.loop);
+    run(s, PATH_STAGES[i], max_iter, todo);
+    const Mask<T> found = todo & (s.loop.status == T(SOLVED));
+    assign(s.problem.size, found, s.loop.best, s.solution);
+    s.done = s.done | found, s.verdict = select(found, T(SOLVED), s.verdict);
+    todo = todo & !found;
   }
 }
 

@@ -89,12 +89,12 @@ void assign(const Sizes &z, Mask<T> where, const Direction<T> &from, Direction<T
   assign(z.rows(), where, from.s, to.s), assign(z.rows(), where, from.lam, to.lam);
 }
 
-// The predictor, which aims at mu = 0, and the rows it shows as active (Tapia's indicators).
+// The predictor and the rows it shows as active (Tapia's indicators).
 template <class T>
 Steps<T> predict(const Problem<T> &q, Mask<T> linear, const Point<T> &at, const Residuals<T> &r,
-                 bool careful, Newton<T> &w, Mask<T> *active) {
+                 bool careful, T aim, Newton<T> &w, Mask<T> *active) {
   const int M = q.size.rows();
-  for (int i = 0; i < M; i++) w.target[i] = 0.0;
+  for (int i = 0; i < M; i++) w.target[i] = aim;
   newton_step(q, at, r, careful, w, w.predictor);
   for (int i = 0; i < M; i++)
     active[i] = q.present[i] & (w.predictor.s[i] / at.s[i] < w.predictor.lam[i] / at.lam[i]);
@@ -103,10 +103,10 @@ Steps<T> predict(const Problem<T> &q, Mask<T> linear, const Point<T> &at, const 
 
 // No further than mu's lowest point along the direction, a parabola.
 template <class T>
-void stop_at_lowest(const Problem<T> &q, const Direction<T> &d, T sigma, T mu, Steps<T> &t) {
+void stop_at_lowest(const Problem<T> &q, const Direction<T> &d, T sigma, T mu, T aim, Steps<T> &t) {
   const T rise = mean_product(q, d.s, d.lam);
   const T lowest = (T(1.0) - sigma) * mu / (T(2.0) * select(rise > 0.0, rise, T(1.0)));
-  const Mask<T> bounded = (rise > 0.0) & (sigma * mu > 0.0);
+  const Mask<T> bounded = (rise > 0.0) & (aim < sigma * mu);
   t.primal = select(bounded, min(t.primal, lowest), t.primal);
   t.dual = select(bounded, min(t.dual, lowest), t.dual);
 }
@@ -119,10 +119,10 @@ void shorten(T &t) {
 // Find a direction that passes the guard: with the whole corrector, a part of it, or none.
 template <class T>
 Steps<T> find_direction(const Problem<T> &q, Mask<T> linear, const Point<T> &at,
-                        const Residuals<T> &r, const Errors<T> &e, bool careful, Mask<T> todo,
-                        Newton<T> &w, Mask<T> *active) {
+                        const Residuals<T> &r, const Errors<T> &e, bool careful, T aim,
+                        Mask<T> todo, Newton<T> &w, Mask<T> *active) {
   const int M = q.size.rows();
-  const Steps<T> affine = predict(q, linear, at, r, careful, w, active);
+  const Steps<T> affine = predict(q, linear, at, r, careful, aim, w, active);
   const T mu = mean_product(q, at.s, at.lam);
   const T ratio =
       min(max(mu_after(q, at, w.predictor, affine) / select(mu > 0.0, mu, T(1.0)), T(0.0)), T(1.0));
@@ -134,16 +134,16 @@ Steps<T> find_direction(const Problem<T> &q, Mask<T> linear, const Point<T> &at,
     const T share = round == 0 ? T(1.0) : round == 1 ? part * part : T(0.0), limit = T(2.0) * mu;
     for (int i = 0; i < M; i++) {
       const T product = w.predictor.s[i] * w.predictor.lam[i];
-      w.target[i] = centre * mu - share * min(max(product, -limit), limit);
+      w.target[i] = max(centre * mu, aim) - share * min(max(product, -limit), limit);
     }
     newton_step(q, at, r, careful, w, w.trial);
     Steps<T> t = step_lengths(q, linear, at, w.trial, STEP_FRACTION);
     shorten(t.primal), shorten(t.dual);
     const T shorter = min(t.primal, t.dual);
-    if (round == 2) stop_at_lowest(q, w.trial, centre, mu, t);
+    if (round == 2) stop_at_lowest(q, w.trial, centre, mu, aim, t);
     const T after = mu_after(q, at, w.trial, t);
     const Mask<T> falls = (after < (T(1.0) - T(MIN_STEP) * shorter) * mu) |
-                          ((after < T(2.0) * mu) & infeasible) | (after <= T(0.0));
+                          ((after < T(2.0) * mu) & infeasible) | (after <= T(2.0) * aim);
     assign(q.size, todo, w.trial, w.found);
     taken.primal = select(todo, t.primal, taken.primal),
     taken.dual = select(todo, t.dual, taken.dual);
@@ -247,7 +247,8 @@ void advance(const Problem<T> &q, const Units<T> &u, Mask<T> linear, const Resid
   const Mask<T> running = loop.status == T(RUNNING);
   weigh(q, u, r, e, loop, w.weights);
   factor(q, w.weights, stage.careful, w.factors);
-  const Steps<T> t = find_direction(q, linear, loop.point, r, e, stage.careful, running, w, shown);
+  const Steps<T> t =
+      find_direction(q, linear, loop.point, r, e, stage.careful, loop.aim, running, w, shown);
   const Mask<T> good = w.factors.pivots.ok & finite(z, w.found), go = good & running;
   const T length = min(t.primal, t.dual);
   const T count = select(length < SHORT_FOR_RESTART, loop.short_steps + T(1.0), T(0.0));

@@ -30,6 +30,7 @@ class Solved(NamedTuple):
 
     kept: Array  # (B, ...): what derivatives need beside `active`; see `Kept`
     active: Array  # (B, M) bool: rows that hold as equalities, fixed variables' among them
+    weights: Array | None  # (B, M): lam/s of the other rows on the central path, scaled
     x: Array  # the fields of a `Solution`, with NaN for elements that are not solved
     s: Array
     lam: Array
@@ -98,6 +99,7 @@ def solve(
     separable: bool = False,
     traced: bool = False,
     examined: bool = False,
+    barrier: float = 0.0,
 ) -> Solved:
     """Solve each element of `data`, from `warm` on if that is given.
 
@@ -109,6 +111,8 @@ def solve(
         Keep records of each iteration and polishing.
     examined
         The data are known to have no faults; if not, elements that may have some are UNSOUND.
+    barrier
+        If positive, go to the point of the central path with this ``lam_i s_i``, and no further.
     """
     n, m, k = data.sizes
     lower, upper = data.bounds
@@ -118,6 +122,7 @@ def solve(
     out = Solved(
         new((batch, 3 * n + m + 2 * rows + 2 * k + 2)),
         new((batch, rows), dtype=bool),
+        new((batch, rows)) if barrier else None,
         new((batch, n)),
         new((batch, m)),
         new((batch, m)),
@@ -128,14 +133,16 @@ def solve(
         new(batch, dtype=np.int64),
         new(batch, dtype=np.int64),
         np.full((batch, max_iter + _TRACE_ROWS, 8), np.nan) if traced else None,
-        new((batch, _factors_size(data))) if _keeps_factors(data) else None,
+        new((batch, _factors_size(data))) if _keeps_factors(data) and not barrier else None,
     )
     Q, G, A, slack_rows = _matrices(data)
     given = (Q, data.p, G, data.h, A, data.b, data.lb, data.ub, slack_rows)
     start = (None,) * 3 if warm is None else (warm.x, warm.lam, warm.nu)
     core, how = data.core, (int(separable), n - data.core, STAGES, max_iter, int(examined))
     sizes = (batch, n, m, k, lower, upper, *how)
-    _call("solve", sizes, (tol,), (*given, *start), out, _ITERATIONS * _operations(core, m, k))
+    _call(
+        "solve", sizes, (tol, barrier), (*given, *start), out, _ITERATIONS * _operations(core, m, k)
+    )
     return out
 
 
@@ -164,6 +171,7 @@ def derive(
     rhs: Rhs,
     target: float,
     *,
+    weights: Array | None = None,
     factors: Array | None = None,
     separable: bool = False,
 ) -> tuple[Rhs, Array, Array]:
@@ -180,7 +188,7 @@ def derive(
     out = Rhs(*(np.empty(v.shape) for v in rhs))
     error, singular = np.empty(batch), np.empty(batch, dtype=bool)
     Q, G, A, slack_rows = _matrices(data)
-    given = (Q, G, A, kept, active, slack_rows, factors, *rhs)
+    given = (Q, G, A, kept, active, weights, slack_rows, factors, *rhs)
     (n, m, k), core = data.sizes, data.core
     sizes = (batch, n, m, k, *data.bounds, int(separable), n - core, columns)
     operations = _operations(core, m, k) / (1 if factors is None else 4)
@@ -209,7 +217,7 @@ class Pulled(NamedTuple):
 
 def vjp(
     data: Data,
-    system: tuple[Array, Array],  # kept and active, as of `solve`
+    system: tuple[Array, Array, Array | None],  # kept, active and weights, as of `solve`
     cotangents: tuple[Array | None, ...],  # of x, s, lam, nu, lam_lb, lam_ub, objective
     names: list[str],
     accuracy: tuple[float, float],

@@ -72,6 +72,7 @@ enum SolveArray {
   WARM_NU,
   OUT_KEPT,
   OUT_ACTIVE,
+  OUT_WEIGHTS,
   SOLUTION,  // x, s, lam, nu, lam_lb, lam_ub
   OUT_NUMBERS = SOLUTION + 6,
   OUT_STATUS,
@@ -176,6 +177,17 @@ void store_active(const Group<T> &g, Solver<T> &s) {
   }
 }
 
+// The weights lam/s of the rows at a point of the central path, of the scaled problem.
+template <class T>
+void store_weights(const Group<T> &g, Solver<T> &s) {
+  const int M = s.problem.size.rows();
+  if (!g.call.arrays[OUT_WEIGHTS]) return;
+  T *out = s.newton.weights.w;
+  for (int i = 0; i < M; i++)
+    out[i] = select(s.problem.present[i], s.solution.lam[i] / s.solution.s[i], T(0.0));
+  store_array(g, OUT_WEIGHTS, M, out);
+}
+
 // Rows that the records of an element may take: stages and their corrections beside iterations.
 inline int trace_rows(int max_iter) { return max_iter + 24; }
 
@@ -232,15 +244,20 @@ void solve_group(const Group<T> &g, Solver<T> &s, int stages, int max_iter, bool
   prepare(s);
   const Mask<T> convex = s.lowest.convex;
   s.lowest.convex = convex & sound;
+  const double barrier = M ? g.call.options[1] : 0.0;
   if (!M)
     solve_equations(s);
   else if (g.call.arrays[WARM_X])
     try_warm_start(g, s);
-  follow(s, stages, max_iter);
+  if (barrier > 0.0)
+    follow_path(s, barrier, max_iter);
+  else
+    follow(s, stages, max_iter);
   T out[4];
   numbers(q, s.scaling, s.solution, s.residuals, out);
   for (int j = 0; j < n; j++)
     s.residuals.y[j] = s.residuals.y[j] / (s.scaling.cost * s.scaling.cols[j]);
+  store_weights(g, s);
   to_given(q, s.scaling, s.solution);
   scale_proofs(s);
   store_kept(g, s), store_active(g, s);

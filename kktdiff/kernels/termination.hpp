@@ -56,13 +56,22 @@ T relative_gap(const Units<T> &u, const Residuals<T> &r) {
   return select(gap > 0.0, gap, T(0.0)) / (r.value + u.price * u.x);
 }
 
+// The largest |s_i lam_i / aim - 1|, in the place of complementarity.
+template <class T>
+T off_path(const Problem<T> &q, const Point<T> &at, T aim) {
+  T off = 0.0;
+  for (int i = 0; i < q.size.rows(); i++)
+    off = max(select(q.present[i], abs(at.s[i] * at.lam[i] / aim - T(1.0)), T(0.0)), off);
+  return off;
+}
+
 // State of the loop, a number of each lane.
 template <class T>
 struct Loop {
   Point<T> point, before, best;  // before: one iteration ago
   T best_error, least[4], progress, boost, status, iterations, short_steps, restarts, step,
-      expected[2];
-  Mask<T> *active;  // (M): the rows that the last predictor shows as active
+      expected[2], aim;  // s_i lam_i of the wanted point: 0 at a solution
+  Mask<T> *active;       // (M): the rows that the last predictor shows as active
 
   Loop(Arena &a, Sizes z) : point(a, z), before(a, z), best(a, z) {
     active = a.take<Mask<T>>(z.rows());
@@ -73,7 +82,8 @@ struct Stage {
   double tol;
   bool careful;
   int restarts;
-  double near;  // error up to which a restart would lose a point that polishing may take over
+  double near;   // error up to which a restart would lose a point that polishing may take over
+  bool on_path;  // a point of the central path is wanted, which has a gap
 };
 
 template <class T>
@@ -94,7 +104,8 @@ template <class T>
 void check_termination(const Problem<T> &q, const Units<T> &u, const Residuals<T> &r,
                        const Errors<T> &e, const Stage &stage, int max_iter, Mask<T> hopeless,
                        Mask<T> no_bound, Mask<T> no_point, Loop<T> &loop) {
-  const T worst = e.worst(), quality = max(relative_gap(u, r), worst);  // NaN stays
+  const T worst = e.worst();
+  const T quality = stage.on_path ? worst : max(relative_gap(u, r), worst);  // NaN stays
   const Mask<T> running = loop.status == T(RUNNING), better = running & (quality < loop.best_error);
   assign(q.size, better, loop.point, loop.best);
   loop.best_error = select(better, quality, loop.best_error);

@@ -57,7 +57,7 @@ T solve_adjoint(const Group<T> &g, double target, Derivation<T> &d) {
     add_columns_of_G(d.problem, w.rhs.c, w.rhs.x);
   }
   const auto put = [&](int i, T value) {
-    w.rhs.c[i] = select(d.active[i], row_weight(z, s, i) * -value, T(0.0));
+    w.rhs.c[i] = select(w.weights.w[i] > T(0.0), row_weight(z, s, i) * -value, T(0.0));
   };
   for (int i = 0; i < z.m; i++) put(i, cotangent(g, OF_LAM, i));
   for (int j = 0; j < z.lower; j++) put(z.m + j, cotangent(g, OF_LAM_LB, j));

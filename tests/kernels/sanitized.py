@@ -57,7 +57,11 @@ def run(qp):
     done, rhs = out.take(at), Rhs(*(v[at] for v in rhs))
     derived = method.derive(qp.take(at), done.kept, done.active, rhs, 1e-16)
     proofs = [v[without] for v in (point.x, point.lam, point.nu)]
-    return out.status, done, proofs, derived, pulled(rng, qp.take(at), done)
+    gradients = pulled(rng, qp.take(at), done)
+    path = method.solve(qp, None, 100, barrier=1e-3)
+    at = np.flatnonzero(path.status == Status.SOLVED)
+    gradients += pulled(rng, qp.take(at), path.take(at))
+    return out.status, done, proofs, derived, gradients
 
 
 def pulled(rng, qp, done):
@@ -65,7 +69,7 @@ def pulled(rng, qp, done):
     names = [name for name, v in zip(qp._fields, qp, strict=True) if v is not None]
     fields = (done.x, done.s, done.lam, done.nu, done.lam_lb, done.lam_ub, done.status)
     cotangents = tuple(rng.normal(size=v.shape) for v in fields)
-    system = done.kept, done.active
+    system = done.kept, done.active, done.weights
     found = method.vjp(qp, system, cotangents, names, (1e-16, 1e-7), factors=done.factors)
     return [found.x, found.c, found.nu, *found.gradients.values()]
 

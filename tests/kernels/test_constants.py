@@ -16,6 +16,7 @@ from kktdiff._interior_point import (
     termination,
 )
 from kktdiff._kkt import factors, system
+from kktdiff._sensitivity import central_path
 from kktdiff._status import Status
 from kktdiff.kernels import method
 
@@ -97,13 +98,25 @@ def test_one_floor_serves_iteration_and_polishing():
 
 
 def test_stages(header):
-    (text,) = re.findall(r"Stage STAGES\[\] = \{(.*?)\};", header("driver.hpp"), re.DOTALL)
-    found = [
-        mehrotra.Stage(float(tol), careful == "true", restarts=int(restarts), near=float(near))
-        for tol, careful, restarts, near in re.findall(r"\{(\S+), (\w+), (\d+), (\S+)\}", text)
+    stages = stages_of(header, "STAGES")
+    assert [stage for stage, _ in stages] == list(driver._STAGES)
+    assert len(stages) == method.STAGES
+    assert not any(on_path for _, on_path in stages)
+
+
+def test_stages_of_the_central_path(header):
+    tol = central_path._ACCURACY
+    expected = [(mehrotra.Stage(tol, careful), True) for careful in (False, True)]
+    assert stages_of(header, "PATH_STAGES") == expected
+
+
+def stages_of(header, name):
+    """Return the stages in `driver.hpp`, and which of them go to the central path."""
+    (text,) = re.findall(rf" {name}\[\] = \{{(.*?)\}};", header("driver.hpp"), re.DOTALL)
+    return [
+        (mehrotra.Stage(float(a), b == "true", restarts=int(c), near=float(d)), e == "true")
+        for a, b, c, d, e in re.findall(r"\{(\S+), (\w+), (\d+), (\S+), (\w+)\}", text)
     ]
-    assert tuple(found) == driver._STAGES
-    assert len(found) == method.STAGES
 
 
 def test_limits_of_refinement(header):

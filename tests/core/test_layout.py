@@ -6,12 +6,7 @@ import pytest
 import kktdiff
 from tests.checks import assert_same_bits, grads_of
 from tests.problems import FULL, Answer, Data, known
-
-B = 4
-
-
-def fortran(array):
-    return np.asfortranarray(array)
+from tests.robustness.one_bad import BAD, assert_same, batch_of_five, everything, weights_for
 
 
 def reversed_twice(array):
@@ -31,65 +26,79 @@ def read_only(array):
     return array
 
 
-LAYOUTS = [fortran, reversed_twice, every_other, read_only]
+LAYOUTS = [np.asfortranarray, reversed_twice, every_other, read_only]
 
 
-def use(data, weights):
-    """Everything that reads the inputs: solving and each derivative."""
-    solution = kktdiff.solve_qp(*data)
-    grads = grads_of(solution.vjp(weights))
-    moved = solution.jvp(p=np.ones(data.p.shape))
+def healthy():
+    """Four problems with every block."""
+    return known(np.random.default_rng(70), FULL, batch=(4,)).data
+
+
+def hard():
+    """A batch in which elements end in every other way: proofs, polishing and rounds of LU."""
+    data = batch_of_five(32)
+    data.lb[0, 1] = data.ub[0, 1]
+    data.G[1, 1], data.h[1, 1] = -data.G[1, 0], -data.h[1, 0] - 1.0
+    data.A[BAD, 1], data.b[BAD, 1] = data.A[BAD, 0], data.b[BAD, 0]
+    data.p[3, 0] = np.nan
+    return data
+
+
+CASES = {"healthy": (healthy, "report"), "hard": (hard, "report"), "closest": (hard, "closest")}
+case = pytest.mark.parametrize(("draw", "infeasible"), CASES.values(), ids=CASES)
+
+
+@case
+def test_layout_changes_no_bit(draw, infeasible):
+    data = draw()
+    expected = everything(data, infeasible=infeasible)
+    for layout in LAYOUTS:
+        found = everything(Data(*map(layout, data)), infeasible=infeasible)
+        assert_same(found, expected)
+
+
+def test_the_hard_elements_end_as_they_should():
+    for infeasible in ("report", "closest"):
+        solution, _ = everything(hard(), infeasible=infeasible)
+        assert list(solution.solved) == [True, infeasible == "closest", True, False, True]
+
+
+def test_each_expanded_input_gives_the_bits_of_its_copies():
+    """Stride 0, one input at a time and all at once."""
+    data = known(np.random.default_rng(320), FULL).data
+    expanded = Data(*(np.broadcast_to(a, (4, *a.shape)) for a in data))
+    copies = Data(*(a.copy() for a in expanded))
+    expected = everything(copies)
+    assert_same(everything(expanded), expected)
+    for name in Data._fields:
+        assert_same(everything(copies._replace(**{name: getattr(expanded, name)})), expected)
+
+
+@case
+def test_inputs_are_never_written(draw, infeasible):
+    data = draw()
+    solution = kktdiff.solve_qp(*data, infeasible=infeasible, on_failure="ignore")
+    weights = weights_for(solution)
+    for mode in ("exact", "smoothed", "least_squares"):
+        solution.vjp(**weights, gradient=mode)
+        solution.jvp(**data._replace(p=np.ones(data.p.shape))._asdict(), gradient=mode)
     solution.jacobian(of="x", wrt="p")
-    return solution, grads, moved
+    solution.diagnostics()
+    solution.certificate()
+    assert_same_bits(data, draw(), Data._fields)
+    assert_same_bits(Answer(**weights), Answer(**weights_for(solution)), Answer._fields)
 
 
-@pytest.fixture(scope="module")
-def case():
-    data = known(np.random.default_rng(70), FULL, batch=(B,)).data
-    weights = np.random.default_rng(71).normal(size=(B, 6))
-    return data, weights, *use(data, weights)
-
-
-@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda f: f.__name__)
-def test_layout_changes_no_bit(case, layout):
-    data, weights, solution, grads, moved = case
-    again = use(Data(*(layout(a) for a in data)), layout(weights))
-    assert_same_bits(again[0], solution, (*Answer._fields, "iterations"))
-    assert_same_bits(again[1], grads, Data._fields)
-    assert_same_bits(again[2], moved, Answer._fields)
-
-
-def test_expanded_inputs_give_the_bits_of_their_copies():
-    data = known(np.random.default_rng(72), FULL).data
-    weights = np.random.default_rng(73).normal(size=(B, 6))
-    expanded = Data(*(np.broadcast_to(a, (B, *a.shape)) for a in data))
-    solution, grads, moved = use(expanded, weights)
-    again = use(Data(*(a.copy() for a in expanded)), weights)
-    assert_same_bits(again[0], solution, Answer._fields)
-    assert_same_bits(again[1], grads, Data._fields)
-    assert_same_bits(again[2], moved, Answer._fields)
-
-
-def test_inputs_are_never_written(case):
-    data, weights, *_ = case
-    mine = Data(*(a.copy() for a in data))
-    use(mine, weights)
-    assert_same_bits(mine, data, Data._fields)
-
-
-def test_results_share_no_memory_with_inputs(case):
-    data, _, solution, grads, _ = case
+def test_results_share_no_memory_with_inputs():
+    data = healthy()
+    solution, grads = everything(data)
     results = [getattr(solution, name) for name in Answer._fields] + list(grads)
     assert not any(np.shares_memory(r, a) for r in results for a in data)
 
 
-def test_the_same_call_gives_the_same_bits(case):
-    data, weights, solution, grads, _ = case
-    again = use(data, weights)
-    assert_same_bits(again[0], solution, Answer._fields)
-    assert_same_bits(again[1], grads, Data._fields)
-
-
-def test_asking_twice_for_a_gradient_gives_the_same_bits(case):
-    _, weights, solution, grads, _ = case
-    assert_same_bits(grads_of(solution.vjp(weights)), grads, Data._fields)
+def test_the_same_call_gives_the_same_bits():
+    data = healthy()
+    first, second = everything(data), everything(data)
+    assert_same(first, second)
+    again = grads_of(first[0].vjp(**weights_for(first[0])))
+    assert_same_bits(again, first[1], Data._fields)

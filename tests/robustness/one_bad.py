@@ -37,6 +37,18 @@ def weights_for(solution, seed=60):
     return {name: rng.normal(size=shape) for name, shape in shapes.items()}
 
 
+def everything(data, **options):
+    """The outputs and the gradients of a solve."""
+    solution = solve(data, **options)
+    return solution, grads_of(solution.vjp(**weights_for(solution)))
+
+
+def assert_same(left, right):
+    """Two results of `everything` have the same bits."""
+    assert_same_bits(left[0], right[0], OUTPUTS)
+    assert_same_bits(left[1], right[1], Data._fields)
+
+
 def assert_isolated(data, bad=BAD):
     """Every other element has the bits, values and gradients, of the batch without `bad`."""
     together = solve(data)

@@ -1,6 +1,7 @@
 """kktdiff beside every other library that is installed: speed and accuracy.
 
     python -m benchmarks.run [--workloads W1,W3] [--peers qpth,moreau] [--out DIR] [--growth]
+    python -m benchmarks.run --again DIR/performance.json --out DIR [--growth]
     python -m benchmarks.run --from DIR/performance.json --out DIR
 
 Each library and configuration gets a process of its own for each workload, with kktdiff in turns
@@ -54,16 +55,27 @@ def everyone(name: str, batch: int | None, args: argparse.Namespace) -> list[Rec
         ours(name, batch, *configuration, args) for configuration in OURS if can(*configuration)
     ]
     for peer in args.peers:
-        try:
-            configurations = peers.load(peer).CONFIGURATIONS
-        except ImportError as error:
-            raise SystemExit(f"--peers: {error}") from error
-        for configuration in list(configurations)[: 1 if args.quick else None]:
+        for configuration in configurations(peer, name, args):
             record = beside(peer, configuration, name, batch, args)
             found.append(record)
             if "ImportError" in record.get("failed", "") or "ModuleNot" in record.get("failed", ""):
                 break  # nor are the others installed
     return found
+
+
+def configurations(peer: str, workload: str, args: argparse.Namespace) -> list[str]:
+    """Return those of a peer's that are to be measured on a workload."""
+    try:
+        known = list(peers.load(peer).CONFIGURATIONS)
+    except ImportError as error:
+        raise SystemExit(f"--peers: {error}") from error
+    if args.again:
+        before = json.loads(args.again.read_text(encoding="utf-8"))["records"]
+        same = {
+            r["configuration"] for r in before if (r["library"], r["workload"]) == (peer, workload)
+        }
+        known = [configuration for configuration in known if configuration in same]
+    return known[: 1 if args.quick else None]
 
 
 def can(way: str, _: str, environment: Environment) -> bool:
@@ -184,6 +196,8 @@ def options() -> argparse.ArgumentParser:
     add("--largest-batch", type=int, default=8192, help="of the series (default: 8192)")
     add("--quick", action="store_true", help="two problems, once, first configurations only")
     add("--out", type=Path, help="folder for numbers, tables and figures")
+    about = "only the libraries and settings that this file has of each workload"
+    add("--again", type=Path, help=about)
     about = "draw again from the numbers of these files, put together"
     add("--from", dest="sources", type=Path, nargs="+", help=about)
     return parser
@@ -197,9 +211,10 @@ def main(argv: list[str] | None = None) -> Record:
     """Measure, or read what was measured; print; write."""
     parser = options()
     args = parser.parse_args(argv)
-    for source in args.sources or ():
+    files = [("--again", args.again)] if args.again else []
+    for option, source in [*files, *(("--from", source) for source in args.sources or ())]:
         if not source.is_file():
-            parser.error(f"--from {source}: there is no such file")
+            parser.error(f"{option} {source}: there is no such file")
     unknown = [name for name in args.workloads if name not in bench.WORKLOADS]
     if unknown:
         parser.error(f"--workloads {','.join(unknown)}: known are {','.join(bench.WORKLOADS)}")

@@ -142,7 +142,19 @@ def test_growth_is_measured_and_drawn(monkeypatch, tmp_path):
     assert (tmp_path / "performance.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("arguments", [("--workloads", "W9"), ("--from", "no-such.json")])
+def test_what_was_measured_is_measured_again_and_nothing_else(monkeypatch, tmp_path):
+    asked, numbers = [], tmp_path / "before.json"
+    monkeypatch.setattr(processes, "run", lambda job, **_: asked.append(job) or canned(job))
+    records = [{"library": FAULTY, "configuration": "less", "workload": "W2"}]
+    numbers.write_text(json.dumps({"records": records}))
+    against.main(["--workloads", "W1,W2", "--peers", FAULTY, "--again", str(numbers)])
+    pairs = [(job["workload"], job["configuration"]) for job in asked if job["peer"]]
+    assert pairs == [("W2", "less")]
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--workloads", "W9"), ("--from", "no-such.json"), ("--again", "no-such.json")]
+)
 def test_a_wrong_option_of_the_comparison_is_wrong_use(capsys, arguments):
     with pytest.raises(SystemExit) as ended:
         against.main(list(arguments))

@@ -16,6 +16,7 @@ far below mu; where steps stay short all the same, the element is centred anew.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from kktdiff._arrays import clip, largest, namespace, norm_inf, norms_inf, pick, pick_all, top
@@ -141,23 +142,14 @@ def direction(
     A row is active if the predictor takes its slack to zero and not its multiplier (the indicators
     of Tapia; El-Bakry, Tapia and Zhang 1994), whatever their units.
     """
-    xp, qp, linear = namespace(r.gap), program.qp, program.linear
+    xp, linear = namespace(r.gap), program.linear
     _, s, lam, _ = point
     mu = program.mean_product(s, lam)
-
-    def newton(target: Array) -> Direction:  # aims at lam_i s_i = target_i
-        r_c = xp.where(qp.present, s - r.r_c - target / lam, 0.0)
-        dx, dlam, dnu = solve(-r.r_x, r_c, -r.r_nu)
-        ds = target / lam - s - (s / lam) * dlam
-        return dx, xp.where(qp.present, ds, 0.0), dlam, dnu
-
-    def mu_after(d: Direction, steps: Array) -> Array:
-        return program.mean_product(s + steps[:, :1] * d[1], lam + steps[:, 1:] * d[2])
-
+    newton = partial(_newton_step, program, point, r, solve)
     predictor = newton(barrier[:, None] + 0 * s)
     steps = _lengths(linear, s, lam, predictor, 1.0)
-    active = qp.present & (predictor[1] / s < predictor[2] / lam)
-    ratio = mu_after(predictor, steps) / xp.where(mu > 0, mu, 1.0)
+    active = program.qp.present & (predictor[1] / s < predictor[2] / lam)
+    ratio = _mu_after(program, point, predictor, steps) / xp.where(mu > 0, mu, 1.0)
     sigma = clip(ratio, 0.0, 1.0) ** 3
     limit = 2 * mu[:, None] + 0 * s
     product = clip(predictor[1] * predictor[2], -limit, limit)
@@ -172,12 +164,9 @@ def direction(
         t = _lengths(linear, s, lam, trial, STEP_FRACTION)
         t = xp.where(t < SHORT_STEP, STEP_FRACTION_SHORT / STEP_FRACTION * t, t)
         shorter = xp.min(t, axis=1)
-        if share is None:  # mu is a parabola along the step: no further than its lowest point
-            rise = program.mean_product(trial[1], trial[2])
-            lowest = (1 - centre) * mu / (2 * xp.where(rise > 0, rise, 1.0))
-            bounded = (rise > 0) & (barrier < centre * mu)
-            t = xp.where(bounded[:, None], xp.minimum(t, lowest[:, None]), t)
-        after = mu_after(trial, t)
+        if share is None:
+            t = _stop_at_lowest(program, trial, centre, mu, barrier, t)
+        after = _mu_after(program, point, trial, t)
         falls = (after < (1 - MIN_STEP * shorter) * mu) | ((after < 2 * mu) & infeasible)
         falls = falls | (after <= 2 * barrier)
         if share is first:
@@ -189,6 +178,37 @@ def direction(
         if not bool(xp.any(todo)):
             break
     return found, taken, active
+
+
+def _newton_step(
+    program: Program,
+    point: Point,
+    r: Residuals,
+    solve: Callable[[Array, Array, Array], tuple[Array, Array, Array]],
+    target: Array,  # (B, M)
+) -> Direction:
+    """Return the direction that aims at lam_i s_i = target_i."""
+    present, (_, s, lam, _) = program.qp.present, point
+    where = namespace(s).where
+    r_c = where(present, s - r.r_c - target / lam, 0.0)
+    dx, dlam, dnu = solve(-r.r_x, r_c, -r.r_nu)
+    ds = target / lam - s - (s / lam) * dlam
+    return dx, where(present, ds, 0.0), dlam, dnu
+
+
+def _mu_after(program: Program, point: Point, d: Direction, steps: Array) -> Array:  # (B,)
+    s, lam = point.s + steps[:, :1] * d[1], point.lam + steps[:, 1:] * d[2]
+    return program.mean_product(s, lam)
+
+
+def _stop_at_lowest(
+    program: Program, d: Direction, centre: Array, mu: Array, barrier: Array, steps: Array
+) -> Array:  # (B, 2)
+    """Shorten steps that go beyond mu's lowest point along the direction, a parabola."""
+    xp, rise = namespace(mu), program.mean_product(d[1], d[2])
+    lowest = (1 - centre) * mu / (2 * xp.where(rise > 0, rise, 1.0))
+    bounded = (rise > 0) & (barrier < centre * mu)
+    return xp.where(bounded[:, None], xp.minimum(steps, lowest[:, None]), steps)
 
 
 def _lengths(linear: Array, s: Array, lam: Array, d: Direction, fraction: float) -> Array:

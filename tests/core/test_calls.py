@@ -98,12 +98,6 @@ def test_integers_take_the_dtype_of_the_others(dtype, kind):
     np.testing.assert_array_equal(found.x, expected.x)
 
 
-def test_what_dtypes_are_taken_is_documented():
-    text = " ".join(kktdiff.solve_qp.__doc__.split())
-    assert "booleans, complex numbers, objects" in text
-    assert "1e-8 if not given, 1e-5 for float32 inputs" in text
-
-
 def test_a_batch_of_any_depth_is_the_flat_batch():
     flat = known(np.random.default_rng(330), FULL, batch=(6,)).data
     expected, expected_grads = everything(flat)

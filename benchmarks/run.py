@@ -16,9 +16,11 @@ import json
 import os
 from importlib import util
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from benchmarks import figures, peers, processes, verdicts
+from examples.report import rounded
 from kktdiff import bench, kernels
 
 Record = dict[str, Any]
@@ -30,6 +32,7 @@ OURS = (  # the way to call it, the title, and the environment
 )
 MOST_FOR_PEERS = 2048  # of W1 in a batch: their graphs take gigabytes from there on
 NAME = "performance"
+LEFT_OUT = ("machine", "reference_violation")  # of a record: what no table shows
 README, RESULTS = processes.ROOT / "README.md", processes.ROOT / "docs" / "results"
 BEGIN, END = (
     "<!-- performance: docs/results/performance-summary.md -->",
@@ -147,14 +150,39 @@ def growth(records: list[Record], args: argparse.Namespace) -> list[Record]:
 def publish(found: Record, folder: Path) -> None:
     """Numbers, tables and figures."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{NAME}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    (folder / f"{NAME}.json").write_text(as_text(found), encoding="utf-8")
     (folder / f"{NAME}.md").write_text(verdicts.page(found), encoding="utf-8")
     (folder / f"{NAME}-summary.md").write_text(verdicts.summary(found), encoding="utf-8")
     (folder / f"{NAME}-memory.md").write_text(verdicts.memory(found), encoding="utf-8")
-    figures.save(found, folder / f"{NAME}.png")
+    figures.save(found, folder / f"{NAME}.svg")
     if folder.resolve() == RESULTS:
         quote(verdicts.summary(found))
-    print(f"written to {folder}: {NAME}.json, .md, -summary.md, -memory.md, .png")
+    print(f"written to {folder}: {NAME}.json, .md, -summary.md, -memory.md, .svg")
+
+
+def as_text(found: Record) -> str:
+    """Return the numbers as JSON, a line for each record."""
+    lines = ",\n".join(json.dumps(record) for record in found["records"])
+    head = json.dumps({name: value for name, value in found.items() if name != "records"})
+    return f'{head[:-1]}, "records": [\n{lines}\n]}}\n'
+
+
+def slim(record: Record) -> Record:
+    """Return a record with medians for samples, and without counts that are zero."""
+    short = {k: v for k, v in record.items() if k not in LEFT_OUT}
+    for name in ("forward_seconds", "backward_seconds"):
+        if short.get(name):
+            short[name] = [median(short[name])]
+    if "beside" in record:
+        short["beside"] = slim(record["beside"])
+    errors = {name: error for name, error in record.get("errors", {}).items() if error}
+    if errors:
+        kept = ("worst", "of")
+        short["errors"] = {
+            name: {key: value for key, value in error.items() if value or key in kept}
+            for name, error in errors.items()
+        }
+    return short
 
 
 def together(sources: list[Path]) -> Record:
@@ -223,8 +251,7 @@ def main(argv: list[str] | None = None) -> Record:
     found = together(args.sources) if args.sources else measure(args)
     if args.growth:
         found["records"] += growth(found["records"], args)
-    for record in found["records"]:
-        record.pop("machine", None)  # said once
+    found["records"] = [rounded(slim(record), digits=7) for record in found["records"]]
     print(verdicts.page(found))
     if args.out:
         publish(found, args.out)

@@ -8,13 +8,14 @@ solved. Needs the extra `examples`.
 
 import math
 from collections.abc import Callable
+from textwrap import fill
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from examples import common
+from examples import common, report
 from examples.sudoku import (
     LEARNT,
     MEASURED,
@@ -118,7 +119,7 @@ class Run:
             self.nan_after = self.steps
         return loss
 
-    def measure(self) -> common.Record:
+    def measure(self) -> report.Record:
         """Shares of boards solved, and of gradients that are trustworthy; sets the next epoch's."""
         found = {n: share_solved(self.layer, getattr(self.parts, n)) for n in MEASURED}
         with torch.no_grad():
@@ -128,10 +129,11 @@ class Run:
         self.layer.options |= SMOOTHED if epoch < self.case.smoothed_for else EXACT
         return found
 
-    def summary(self) -> common.Record:
-        """As plain data."""
-        names = ("steps", "unsolved", "nan_after")
-        return {"log": self.log} | {name: getattr(self, name) for name in names}
+    def summary(self) -> report.Record:
+        """As plain data: what each epoch solved, and what the table shows of the last."""
+        last = {name: self.log[-1][name] for name in ("seconds", "validation", "trustworthy")}
+        counts = {"unsolved": self.unsolved, "nan_after": self.nan_after}
+        return {"held_out": [record["held_out"] for record in self.log]} | last | counts
 
 
 def span(values: list[float], form: str) -> str:
@@ -140,39 +142,57 @@ def span(values: list[float], form: str) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def row_of(case: Case, runs: list[common.Record]) -> common.Record:
+def row_of(case: Case, runs: list[report.Record]) -> report.Record:
     """One case in the table: least and greatest over the seeds."""
-    last = [run["log"][-1] for run in runs]
-    learnt = [record for record in last if record["validation"] >= LEARNT]
+    learnt = [run for run in runs if run["validation"] >= LEARNT]
     lost = [run["nan_after"] for run in runs if run["nan_after"] is not None]
-    seconds = span([record["seconds"] for record in learnt], ".0f") if learnt else ""
     return {
         "": case.name + (f"; NaN after {span(lost, 'd')} steps" if lost else ""),
         "learnt": f"{len(learnt)} of {len(runs)}",
-        "epochs": span([record["epoch"] for record in last], "d"),
-        "seconds": seconds,
-        "held-out boards solved": span([record["held_out"] for record in last], ".1%"),
+        "epochs": span([len(run["held_out"]) - 1 for run in runs], "d"),
+        "seconds": span([run["seconds"] for run in learnt], ".0f") if learnt else "",
+        "held-out boards solved": span([run["held_out"][-1] for run in runs], ".1%"),
         "unsolved QPs": span([run["unsolved"] for run in runs], "d"),
-        "trustworthy, at the end": span([record["trustworthy"] for record in last], ".0%"),
+        "trustworthy, at the end": span([run["trustworthy"] for run in runs], ".0%"),
     }
 
 
-def draw(figure: Any, runs: dict[str, list[common.Record]]) -> None:
+def rows(found: report.Record) -> list[report.Record]:
+    """The table: a row for each case."""
+    return [row_of(CASES[name], results) for name, results in found["runs"].items()]
+
+
+def draw(figure: Any, found: report.Record) -> None:
     """Share of held-out boards solved by epoch, every seed, a panel for each case."""
+    runs = found["runs"]
     panels = figure.subplots(2, math.ceil(len(runs) / 2), sharex=True, sharey=True, squeeze=False)
     for axes, (name, results) in zip(panels.ravel(), runs.items(), strict=False):
         for result in results:
-            shares = [100 * record["held_out"] for record in result["log"]]
-            axes.plot(shares, "o-", ms=3, color=common.BLUE)
-        axes.set(title=name, xticks=range(0, 7, 2))
+            axes.plot([100 * share for share in result["held_out"]], color=report.BLUE)
+        axes.set_title(fill(CASES[name].name, 22), fontsize=9)
+        axes.set(xticks=range(0, 7, 2), ylim=(-5, 105))
         axes.grid(alpha=0.25)
     for axes in panels.ravel()[len(runs) :]:
         axes.set_axis_off()
-    figure.supylabel("per cent of the held-out boards", fontsize="medium")
+    figure.suptitle("How soon boards are solved, a line for each seed", fontsize="medium")
+    figure.supylabel("held-out boards solved, %", fontsize="medium")
     figure.supxlabel("epoch", fontsize="medium")
 
 
-def main(argv: list[str] | None = None) -> dict[str, list[common.Record]]:
+def run(args: Any) -> report.Record:
+    """Every case from every seed."""
+    boards = load(args.boards, args.data_size, args.seed)
+    runs: dict[str, list[report.Record]] = {}
+    for name in args.cases:
+        runs[name] = []
+        for seed in range(args.seeds):
+            parts = sudoku.split(boards, np.random.default_rng(seed))
+            runs[name].append(Run(CASES[name], parts, seed, args).summary())
+            print(name, seed, runs[name][-1], flush=True)
+    return {"runs": runs}
+
+
+def main(argv: list[str] | None = None) -> None:
     """Run the cases, report."""
     parser = common.options(
         __doc__, common.Size(10_000, 6), common.Size(300, 1), batch=150, qpth=False
@@ -181,17 +201,7 @@ def main(argv: list[str] | None = None) -> dict[str, list[common.Record]]:
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), metavar="CASE")
     parser.add_argument("--seeds", type=common.positive, default=3)
     args = common.read(parser, argv)
-    boards = load(args.boards, args.data_size, args.seed)
-    runs: dict[str, list[common.Record]] = {}
-    for name in args.cases:
-        runs[name] = []
-        for seed in range(args.seeds):
-            parts = sudoku.split(boards, np.random.default_rng(seed))
-            runs[name].append(Run(CASES[name], parts, seed, args).summary())
-            print(name, seed, runs[name][-1]["log"][-1], flush=True)
-    rows = [row_of(CASES[name], results) for name, results in runs.items()]
-    common.publish(args, "training", rows, {"runs": runs}, lambda figure: draw(figure, runs))
-    return runs
+    report.publish(args, "training", args.found or run(args), rows, draw, height=4.2)
 
 
 if __name__ == "__main__":

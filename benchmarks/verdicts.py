@@ -48,7 +48,7 @@ def verdict(record: Record) -> str:
         return "right"
     mark, word = (WRONG, "wrong") if error > WRONG else (RIGHT, "not right")
     counts = [e for e in record["errors"].values() if e and e["of"] > 1]
-    bad = max((e[f"above_{mark:.0e}"] for e in counts), default=0)
+    bad = max((e.get(f"above_{mark:.0e}", 0) for e in counts), default=0)
     of = max((e["of"] for e in counts), default=0)
     whole = any(e and e["of"] == 1 and e["worst"] > mark for e in record["errors"].values())
     return f"**{word}**" + ("" if whole or bad in (0, of) else f" ({bad} of {of})")

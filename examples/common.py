@@ -1,4 +1,4 @@
-"""What the experiments share: options, progress, tables and files."""
+"""What the experiments share: options, and training with progress."""
 
 import argparse
 import json
@@ -6,16 +6,13 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-# Of Okabe & Ito 2008: told apart with any colour vision.
-BLUE, RED, GREY = "#0072b2", "#d55e00", "#777777"
-
-Record = dict[str, Any]  # what is known of an epoch, a run, or a row of a table, by name
+from examples.report import Record
 
 
 class Size(NamedTuple):
@@ -37,6 +34,8 @@ def options(
     parser.add_argument("--batch", type=positive, default=batch, help="(default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
     parser.add_argument("--output", type=Path, help="folder for the table, the numbers, the figure")
+    about = "draw again from these numbers, without a run"
+    parser.add_argument("--from", dest="found", type=numbers, metavar="FILE.json", help=about)
     parser.add_argument("--quick", action="store_true", help="a minute's work, to see that it runs")
     if qpth:
         about = "time steps of qpth's layer beside ours"
@@ -57,6 +56,11 @@ def file(text: str) -> Path:
     if not Path(text).is_file():
         raise argparse.ArgumentTypeError(f"{text}: there is no such file")
     return Path(text)
+
+
+def numbers(text: str) -> Record:
+    """The numbers that `publish` has written."""
+    return json.loads(file(text).read_text(encoding="utf-8"))
 
 
 def read(parser: argparse.ArgumentParser, argv: list[str] | None) -> argparse.Namespace:
@@ -108,52 +112,3 @@ def fit(
         mean = sum(losses) / len(losses)
         log.append({"epoch": len(log), "seconds": seconds, "loss": mean} | measure())
     return log
-
-
-def table(rows: list[Record]) -> str:
-    """A Markdown table whose columns are the keys of the first row."""
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *([str(v) for v in r.values()] for r in rows)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def beside(found: dict[str, float] | str | None) -> str:
-    """A sentence for what `beside_qpth` found, or why it found nothing."""
-    if not found:
-        return ""
-    if isinstance(found, str):
-        return f"\n{found}\n"
-    times = ", ".join(
-        f"{name} {seconds:.{0 if seconds > 10 else 2}f}" for name, seconds in found.items()
-    )
-    return f"\nSeconds per epoch, from single steps that were taken in turns: {times}.\n"
-
-
-def publish(
-    args: argparse.Namespace,
-    name: str,
-    rows: list[Record],
-    numbers: dict[str, Any],
-    draw: Callable[[Any], None],
-) -> None:
-    """Print the table; write it, the numbers and the figure into the output folder, if any."""
-    text = table(rows) + beside(numbers.get("seconds_per_epoch"))
-    print(text)
-    if not args.output:
-        return
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
-    draw(figure)
-    figure.savefig(args.output / f"{name}.png", dpi=130)
-    (args.output / f"{name}.md").write_text(text, encoding="utf-8")
-    settings = {k: str(v) for k, v in vars(args).items() if k in ("seed", "batch", "epochs")}
-    (args.output / f"{name}.json").write_text(json.dumps(settings | numbers, indent=1) + "\n")
-    print(f"written to {args.output}: {name}.md, {name}.json, {name}.png")
-
-
-def finish(axes: Any, **labels: str) -> None:
-    """Labels, a light grid, and no frame on two sides."""
-    axes.set(**labels)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(alpha=0.25)
-    axes.legend(frameon=False)

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from examples import common
+from examples import common, report
 from examples.beside_qpth import seconds_per_epoch
 from kktdiff.adapters.torch import solve_qp
 from kktdiff.bench import signals
@@ -34,6 +34,8 @@ NAMES = {
     "matrix": "OptNet from total variation, matrices learnt",
     "strengths": "OptNet from total variation, strengths from a small network",
 }
+
+COLOURS = {"tv": report.GREY, "matrix": report.RED, "strengths": report.BLUE}
 
 
 def draw_signals(count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -163,7 +165,6 @@ def train(kind: str, parts: list[tuple[Tensor, Tensor]], args: argparse.Namespac
         epochs=args.epochs * more,
         rate=rate,
     )
-    log[-1]["train"] = error_of(model, noisy, clean)
     print(f"{NAMES[kind]}: {log[0]['test']:.2f} -> {log[-1]['test']:.2f}", flush=True)
     return model, log
 
@@ -180,49 +181,74 @@ def beside_qpth(parts: list[tuple[Tensor, Tensor]], args: argparse.Namespace) ->
     return seconds_per_epoch(step, len(parts[0][0]), args, tol=TOL)
 
 
-def draw(figure: Any, models: dict[str, nn.Module], logs: Any, held_out: Any) -> None:
-    """Test error by epoch, and one held-out signal."""
+def draw(figure: Any, found: report.Record) -> None:
+    """Held-out error by epoch, and one signal."""
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.4))
-    colours = {"tv": common.GREY, "matrix": common.RED, "strengths": common.BLUE}
-    noisy, clean = (array[:1] for array in held_out)
-    right.plot(noisy[0], ".", color=common.GREY, ms=3, label="noisy")
-    right.plot(clean[0], color="black", lw=1, label="clean")
-    for kind, colour in colours.items():
-        if kind not in models:
-            continue
-        left.plot([row["test"] for row in logs[kind]], "o-", ms=3, color=colour, label=kind)
-        with torch.no_grad():
-            right.plot(models[kind](noisy)[0], color=colour, lw=1.2, label=kind)
-    common.finish(left, title="Held-out signals", xlabel="epoch", ylabel="mean squared error")
-    common.finish(right, title="A held-out signal", xlabel="sample")
+    for kind, errors in found["test"].items():
+        if kind == "dense":  # it has had more epochs
+            label = f"{NAMES[kind]}, after {len(errors) - 1} epochs"
+            left.axhline(errors[-1], color="black", ls="--", lw=1, label=label)
+        else:
+            left.plot(errors, color=COLOURS[kind], label=NAMES[kind])
+    signal = found["signal"]
+    right.plot(signal["noisy"], ".", color=report.GREY, ms=3, label="noisy signal")
+    right.plot(signal["clean"], color="black", lw=1, label="signal without noise")
+    for kind in (kind for kind in COLOURS if kind in signal):
+        right.plot(signal[kind], color=COLOURS[kind], lw=1.2, label=NAMES[kind])
+    left.set_ylim(0)
+    about = "Error on held-out signals: lower is better"
+    report.finish(left, title=about, xlabel="epoch", ylabel="mean squared error")
+    report.finish(right, title="One held-out signal", xlabel="sample", ylabel="height")
+    report.legend_below(figure, left, right, columns=2)
 
 
-def main(argv: list[str] | None = None) -> dict[str, list[common.Record]]:
+def example(models: dict[str, nn.Module], noisy: Tensor, clean: Tensor) -> report.Record:
+    """One signal, and what the models make of it."""
+    with torch.no_grad():
+        made = {kind: model(noisy[None])[0] for kind, model in models.items()}
+    found = {"noisy": noisy, "clean": clean} | made
+    return {name: values.tolist() for name, values in found.items()}
+
+
+def rows(found: report.Record) -> list[report.Record]:
+    """The table: a row for each model."""
+    return [
+        {
+            "": NAMES[kind],
+            "train": f"{found['train'][kind]:.1f}",
+            "test": f"{errors[-1]:.1f}",
+            "paper, train / test": PAPER[kind],
+            "epochs": len(errors) - 1,
+            "seconds": f"{found['seconds'][kind]:.0f}",
+        }
+        for kind, errors in found["test"].items()
+    ]
+
+
+def run(args: argparse.Namespace) -> report.Record:
+    """Train each model, and time qpth if that is wanted."""
+    parts = load(args)
+    trained = {kind: train(kind, parts, args) for kind in args.models}
+    models, logs = ({kind: both[i] for kind, both in trained.items()} for i in (0, 1))
+    numbers: report.Record = {
+        "train": {kind: error_of(model, *parts[0]) for kind, model in models.items()},
+        "seconds": {kind: log[-1]["seconds"] for kind, log in logs.items()},
+        "test": {kind: [record["test"] for record in log] for kind, log in logs.items()},
+        "signal": example(models, *(array[0] for array in parts[1])),
+    }
+    if args.qpth:
+        numbers["seconds_per_epoch"] = beside_qpth(parts, args)
+    return numbers
+
+
+def main(argv: list[str] | None = None) -> None:
     """Parse the options, train each model, report."""
     parser = common.options(__doc__, common.Size(10_000, 20), common.Size(200, 1), batch=150)
     parser.add_argument("--data", type=common.file, help="signals as .npz (default: drawn)")
     parser.add_argument("--models", nargs="+", choices=NAMES, default=list(NAMES), metavar="MODEL")
     parser.add_argument("--unmirrored", action="store_true", help="learn from signals as they are")
     args = common.read(parser, argv)
-    parts = load(args)
-    trained = {kind: train(kind, parts, args) for kind in args.models}
-    models, logs = ({kind: both[i] for kind, both in trained.items()} for i in (0, 1))
-    numbers: dict[str, Any] = {"models": logs}
-    if args.qpth:
-        numbers["seconds_per_epoch"] = beside_qpth(parts, args)
-    rows = [
-        {
-            "": NAMES[kind],
-            "train": f"{log[-1]['train']:.1f}",
-            "test": f"{log[-1]['test']:.1f}",
-            "paper, train / test": PAPER[kind],
-            "epochs": len(log) - 1,
-            "seconds": f"{log[-1]['seconds']:.0f}",
-        }
-        for kind, log in logs.items()
-    ]
-    common.publish(args, "denoising", rows, numbers, lambda f: draw(f, models, logs, parts[1]))
-    return logs
+    report.publish(args, "denoising", args.found or run(args), rows, draw, height=4.2)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from examples import common
+from examples import common, report
 from examples.beside_qpth import seconds_per_epoch
 from kktdiff.adapters.torch import OptNetLayer
 
@@ -72,13 +72,14 @@ def train(kind: str, parts: list[Part], args: argparse.Namespace) -> dict[str, A
         bad += not bool(loss.isfinite())
         return loss
 
-    def measure() -> common.Record:
+    def measure() -> report.Record:
         return {"test": errors(network, held_out)}
 
     how = {"batch": args.batch, "epochs": args.epochs, "rate": RATE}
     log = common.fit(network, loss_of, len(images), measure, **how)
     bad += sum(int((~p.isfinite()).any()) for p in network.parameters())
-    return {"log": log, "not_finite": bad, "unsolved": network.unsolved}
+    found = report.columns(log) | {"seconds": log[-1]["seconds"]}
+    return found | {"not_finite": bad, "unsolved": network.unsolved}
 
 
 def beside_qpth(part: Part, args: argparse.Namespace) -> Any:
@@ -93,54 +94,66 @@ def beside_qpth(part: Part, args: argparse.Namespace) -> Any:
     return seconds_per_epoch(step, len(part[0]), args)
 
 
-def draw(figure: Any, runs: dict[str, list[common.Record]]) -> None:
+def draw(figure: Any, found: report.Record) -> None:
     """Loss and held-out errors by epoch, every seed."""
     left, right = figure.subplots(1, 2)
-    for (kind, results), colour in zip(runs.items(), (common.GREY, common.BLUE), strict=True):
+    for (kind, results), colour in zip(
+        found["runs"].items(), (report.GREY, report.BLUE), strict=True
+    ):
         for number, result in enumerate(results):
             label = NAMES[kind] if number == 0 else None
-            log = result["log"]
-            left.plot([row["loss"] for row in log[1:]], color=colour, lw=1, label=label)
-            shares = [100 * row["test"] for row in log]
-            right.plot(shares, color=colour, lw=1, label=label)
+            left.plot(result["epoch"][1:], result["loss"][1:], color=colour, lw=1, label=label)
+            shares = [100 * share for share in result["test"]]
+            right.plot(result["epoch"], shares, color=colour, lw=1, label=label)
     left.set_yscale("log")
     right.set_ylim(0, 20)
-    common.finish(left, title="Training loss", xlabel="epoch", ylabel="cross entropy")
-    common.finish(right, title="Held-out errors", xlabel="epoch", ylabel="per cent")
+    about = "Loss in training: lower is better"
+    report.finish(left, title=about, xlabel="epoch", ylabel="cross entropy")
+    about = "Errors on new images: lower is better"
+    report.finish(right, title=about, xlabel="epoch", ylabel="held-out errors, %")
+    report.legend_below(figure, left)
 
 
-def row_of(kind: str, results: list[common.Record]) -> dict[str, Any]:
+def row_of(kind: str, results: list[report.Record]) -> report.Record:
     """One kind of network in the table."""
-    share = [100 * result["log"][-1]["test"] for result in results]
+    share = [100 * result["test"][-1] for result in results]
     return {
         "": NAMES[kind],
         "held-out errors": f"{np.mean(share):.1f} % ({min(share):.1f} to {max(share):.1f})",
-        "last training loss": f"{np.mean([r['log'][-1]['loss'] for r in results]):.4f}",
+        "last training loss": f"{np.mean([r['loss'][-1] for r in results]):.4f}",
         "unsolved problems": sum(r["unsolved"] for r in results),
         "not finite": sum(r["not_finite"] for r in results),
-        "seconds": f"{np.mean([r['log'][-1]['seconds'] for r in results]):.0f}",
+        "seconds": f"{np.mean([r['seconds'] for r in results]):.0f}",
     }
 
 
-def main(argv: list[str] | None = None) -> dict[str, list[common.Record]]:
-    """Parse the options, train both networks from each seed, report."""
-    parser = common.options(__doc__, common.Size(1797, 30), common.Size(300, 2), batch=64)
-    parser.add_argument("--repeats", type=common.positive, default=5, help="seeds (default: 5)")
-    args = common.read(parser, argv)
-    runs: dict[str, list[common.Record]] = {kind: [] for kind in NAMES}
+def rows(found: report.Record) -> list[report.Record]:
+    """The table: a row for each kind of network."""
+    return [row_of(kind, results) for kind, results in found["runs"].items()]
+
+
+def run(args: argparse.Namespace) -> report.Record:
+    """Train both networks from each seed, and time qpth if that is wanted."""
+    runs: dict[str, list[report.Record]] = {kind: [] for kind in NAMES}
     for repeat in range(1 if args.quick else args.repeats):
         parts = load(args.data_size, np.random.default_rng([args.seed, repeat]))
         for kind in NAMES:
             torch.manual_seed(args.seed + repeat)
             runs[kind].append(train(kind, parts, args))
-            errors_now = runs[kind][-1]["log"][-1]["test"]
+            errors_now = runs[kind][-1]["test"][-1]
             print(f"{NAMES[kind]}, run {repeat}: {errors_now:.1%} errors", flush=True)
-    numbers: dict[str, Any] = {"runs": runs}
+    numbers: report.Record = {"runs": runs}
     if args.qpth:
         numbers["seconds_per_epoch"] = beside_qpth(parts[0], args)
-    rows = [row_of(kind, results) for kind, results in runs.items()]
-    common.publish(args, "digits", rows, numbers, lambda figure: draw(figure, runs))
-    return runs
+    return numbers
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the options, train both networks, report."""
+    parser = common.options(__doc__, common.Size(1797, 30), common.Size(300, 2), batch=64)
+    parser.add_argument("--repeats", type=common.positive, default=5, help="seeds (default: 5)")
+    args = common.read(parser, argv)
+    report.publish(args, "digits", args.found or run(args), rows, draw)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from examples import common
+from examples import common, report
 from kktdiff.adapters.jax import solve_qp
 
 ASSETS, FEATURES = 8, 5
@@ -90,7 +90,7 @@ def adam(
     return jax.tree.map(moved, model, mean, square), (mean, square)
 
 
-def train(kind: str, parts: list[Part], args: Any) -> list[common.Record]:
+def train(kind: str, parts: list[Part], args: Any) -> list[report.Record]:
     """From a new model, by this loss; the held-out regret and error of each epoch."""
     loss = {"fit": fit_loss, "regret": regret}[kind]
     (features, returns), held_out = parts
@@ -110,38 +110,51 @@ def train(kind: str, parts: list[Part], args: Any) -> list[common.Record]:
     return log
 
 
-def draw(figure: Any, logs: dict[str, list[common.Record]]) -> None:
+def draw(figure: Any, found: report.Record) -> None:
     """Regret and error of the returns on held-out samples, by epoch."""
-    panels = figure.subplots(1, 2)
-    for (kind, log), colour in zip(logs.items(), (common.GREY, common.BLUE), strict=True):
-        for axes, name in zip(panels, ("regret", "error"), strict=True):
-            axes.plot([row[name] for row in log], color=colour, label=NAMES[kind])
-    common.finish(panels[0], title="Held-out regret", xlabel="epoch", ylabel="regret")
-    label = "mean squared error"
-    common.finish(panels[1], title="Held-out error of the returns", xlabel="epoch", ylabel=label)
+    left, right = figure.subplots(1, 2)
+    for (kind, log), colour in zip(
+        found["models"].items(), (report.GREY, report.BLUE), strict=True
+    ):
+        left.plot(log["regret"], color=colour, label=NAMES[kind])
+        right.plot(log["error"], color=colour, label=NAMES[kind])
+    for axes in (left, right):
+        axes.set_ylim(0)
+    about = "Decisions on held-out samples: lower is better"
+    report.finish(left, title=about, xlabel="epoch", ylabel="regret, utility lost")
+    about = "Forecasts on held-out samples: lower is better"
+    report.finish(right, title=about, xlabel="epoch", ylabel="mean squared error of the returns")
+    report.legend_below(figure, left)
 
 
-def main(argv: list[str] | None = None) -> dict[str, list[common.Record]]:
+def rows(found: report.Record) -> list[report.Record]:
+    """The table: before, and what each model reached."""
+    ends = {"before": (0, found["models"]["fit"])}
+    ends |= {NAMES[kind]: (-1, log) for kind, log in found["models"].items()}
+    return [
+        {
+            "": name,
+            "held-out regret": f"{log['regret'][at]:.3f}",
+            "held-out error of the returns": f"{log['error'][at]:.3f}",
+        }
+        for name, (at, log) in ends.items()
+    ]
+
+
+def main(argv: list[str] | None = None) -> None:
     """Parse the options, train both models, report."""
     whole, quick = common.Size(800, 15), common.Size(200, 5)
     parser = common.options(__doc__, whole, quick, batch=50, qpth=False)
     args = common.read(parser, argv)
     if args.batch > args.data_size:
         parser.error(f"--batch {args.batch}: there are {args.data_size} samples")
+    report.publish(args, "jax_layer", args.found or run(args), rows, draw)
+
+
+def run(args: Any) -> report.Record:
+    """Train both models on the same samples."""
     parts = draw_samples(args.data_size, np.random.default_rng(args.seed))
-    logs = {kind: train(kind, parts, args) for kind in NAMES}
-    rows = [{"": "before", **shown(logs["fit"][0])}]
-    rows += [{"": NAMES[kind], **shown(log[-1])} for kind, log in logs.items()]
-    common.publish(args, "jax_layer", rows, {"models": logs}, lambda figure: draw(figure, logs))
-    return logs
-
-
-def shown(record: common.Record) -> common.Record:
-    """For a row of the table."""
-    return {
-        "held-out regret": f"{record['regret']:.3f}",
-        "held-out error of the returns": f"{record['error']:.3f}",
-    }
+    return {"models": {kind: report.columns(train(kind, parts, args)) for kind in NAMES}}
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from examples import common
+from examples import common, report
 from kktdiff.adapters.cvxpy import CvxpyLayer
 
 HORIZON, STEPS, STEP = 10, 16, 0.3  # planned, in closed loop; seconds
@@ -76,18 +76,16 @@ def draw_starts(count: int) -> Tensor:
     return (2 * torch.rand(count, 2) - 1) * torch.tensor([3.0, VELOCITY])
 
 
-def train(
-    learner: Controller, seen: tuple[Tensor, Tensor], args: Any
-) -> tuple[list[common.Record], list[common.Record]]:
-    """By Adam on the squared difference of the forces; what each epoch reached, and the rows."""
+def train(learner: Controller, seen: tuple[Tensor, Tensor], args: Any) -> list[report.Record]:
+    """By Adam on the squared difference of the forces; what each epoch reached."""
     states, forces = seen[0].flatten(0, 1), seen[1].flatten()
 
-    def measure() -> common.Record:
+    def measure() -> report.Record:
         with torch.no_grad():
             error = (learner(states) - forces).square().mean().item()
         return {"error": error, "weights": learner.weights()}
 
-    log = common.fit(
+    return common.fit(
         learner,
         lambda index: (learner(states[index]) - forces[index]).square().mean(),
         len(states),
@@ -96,51 +94,64 @@ def train(
         epochs=args.epochs,
         rate=RATE,
     )
-    expert = {"error": 0.0, "weights": list(EXPERT)}
-    named = (("before", log[0]), ("after", log[-1]), ("expert", expert))
-    return log, [row_of(name, record) for name, record in named]
 
 
-def row_of(name: str, record: common.Record) -> common.Record:
-    """A row of the table."""
-    position, velocity = record["weights"]
-    return {
-        "": name,
-        "loss": f"{record['error']:.2e}",
-        "weight on position": f"{position:.3f}",
-        "weight on velocity": f"{velocity:.3f}",
-        "ratio": f"{position / velocity:.3f}",
-    }
+def rows(found: report.Record) -> list[report.Record]:
+    """The table: the learner before and after, and the expert."""
+    errors, weights = found["error"], found["weights"]
+    ends = {"before": (errors[0], weights[0]), "after": (errors[-1], weights[-1])}
+    return [
+        {
+            "": name,
+            "loss": f"{error:.2e}",
+            "weight on position": f"{position:.3f}",
+            "weight on velocity": f"{velocity:.3f}",
+            "ratio": f"{position / velocity:.3f}",
+        }
+        for name, (error, (position, velocity)) in (ends | {"expert": (0.0, EXPERT)}).items()
+    ]
 
 
-def draw(figure: Any, runs: dict[str, tuple[Tensor, Tensor]]) -> None:
+def draw(figure: Any, found: report.Record) -> None:
     """Position, velocity and force from the first start, by time; limits dotted."""
     panels = figure.subplots(1, 3)
-    styles = ((common.GREY, "-", 4), (common.RED, "-", 1.5), (common.BLUE, "--", 1.5))
-    for (name, (states, forces)), (colour, line, width) in zip(runs.items(), styles, strict=True):
-        time = STEP * np.arange(STEPS)
-        for axes, values in zip(panels, (*states[:, 0].T, forces[:, 0]), strict=True):
-            axes.plot(time, values.numpy(), line, color=colour, lw=width, label=name)
+    styles = ((report.GREY, "-", 4), (report.RED, "-", 1.5), (report.BLUE, "--", 1.5))
+    time = STEP * np.arange(STEPS)
+    for (name, path), (colour, line, width) in zip(found["paths"].items(), styles, strict=True):
+        for axes, values in zip(panels, path, strict=True):
+            axes.plot(time, values, line, color=colour, lw=width, label=name)
     for axes, limit in zip(panels[1:], (VELOCITY, FORCE), strict=True):
         for side in (-limit, limit):
-            axes.axhline(side, color="black", lw=1, ls=":")
-    for axes, title in zip(panels, ("Position", "Velocity", "Force"), strict=True):
-        common.finish(axes, title=title, xlabel="seconds")
+            axes.axhline(side, color="black", lw=1, ls=":", label="limit")
+    for axes, name in zip(panels, ("position", "velocity", "force"), strict=True):
+        report.finish(axes, xlabel="time, s", ylabel=name)
+    panels[1].set_title("The cart, driven by the expert and by the learner")
+    report.legend_below(figure, *panels)
 
 
-def main(argv: list[str] | None = None) -> list[common.Record]:
+def path_of(states: Tensor, forces: Tensor) -> list[list[float]]:
+    """Position, velocity and force by step, from the first start."""
+    return [*states[:, 0].T.tolist(), forces[:, 0].tolist()]
+
+
+def run(args: Any) -> report.Record:
+    """Watch the expert, and learn."""
+    layer, starts = new_layer(), draw_starts(args.data_size)
+    starts[0] = torch.tensor([-3.0, 0.0])  # the one that is drawn
+    expert, learner = Controller(layer, EXPERT), Controller(layer, BEFORE)
+    seen = drive(expert, starts)
+    paths = {"expert": path_of(*seen), "learner before": path_of(*drive(learner, starts[:1]))}
+    log = report.columns(train(learner, seen, args))
+    paths["learner after"] = path_of(*drive(learner, starts[:1]))
+    return {"paths": paths, "error": log["error"], "weights": log["weights"]}
+
+
+def main(argv: list[str] | None = None) -> None:
     """Parse the options, watch the expert, learn, report."""
     whole, quick = common.Size(16, 30), common.Size(4, 8)
     parser = common.options(__doc__, whole, quick, batch=64, qpth=False)
     args = common.read(parser, argv)
-    layer, starts = new_layer(), draw_starts(args.data_size)
-    starts[0] = torch.tensor([-3.0, 0.0])  # the one that is drawn
-    expert, learner = Controller(layer, EXPERT), Controller(layer, BEFORE)
-    runs = {"expert": drive(expert, starts), "before": drive(learner, starts[:1])}
-    log, rows = train(learner, runs["expert"], args)
-    runs["after"] = drive(learner, starts[:1])
-    common.publish(args, "mpc", rows, {"epochs": log}, lambda figure: draw(figure, runs))
-    return log
+    report.publish(args, "mpc", args.found or run(args), rows, draw)
 
 
 if __name__ == "__main__":

@@ -14,29 +14,35 @@ risk are to count. The markets are simulated, so that all policies are judged by
 
 import time
 from functools import cache
-from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
 import cvxpy as cp
 import torch
 from torch import Tensor, nn
 
-from examples import common
+from examples import common, report
+from examples.portfolio_report import (
+    AHEAD,
+    ASSETS,
+    COLOURS,
+    CUT,
+    LEARNT,
+    ONE,
+    ORDER,
+    PLAN,
+    TRUTH,
+    TUNED,
+    draw,
+    rows,
+)
 from kktdiff.adapters.cvxpy import CvxpyLayer
 
-ASSETS, FACTORS = 8, 2
+FACTORS = 2
 LIMIT, AVERSION, COST = 0.3, 5.0, 0.5  # of a weight; to variance; in % of what is traded
 STRENGTH, PERSISTENCE = (0.3, 0.1), (0.2, 0.98)  # of the two signals; % a week, week to week
 LEAD, WINDOW, EVERY = 6, 24, 8  # weeks: not counted, learnt from, between two windows
 PATHS, HELD_OUT = 16, (12, 40)  # weeks that lead in, and that count
-AHEAD = 8  # weeks of the plans
 RATE, MARKETS, YEAR = 0.04, 5, 52
-
-ONE, TUNED, CUT = "least squares, one week", "the same, cost tuned", "learnt, gradient cut"
-LEARNT = "learnt through time"
-PLAN, TRUTH = f"least squares, plan of {AHEAD} weeks", f"truth known, plan of {AHEAD} weeks"
-ORDER = (ONE, TUNED, CUT, LEARNT, PLAN, TRUTH)
-COLOURS = {ONE: common.GREY, LEARNT: common.BLUE, CUT: common.RED, TRUTH: "black"}
 
 
 class Market(NamedTuple):
@@ -171,7 +177,7 @@ def accounts(market: Market, weeks: Weeks, weights: Tensor, held: Tensor) -> dic
 
 
 @torch.no_grad()
-def judge(policy: Policy, market: Market, weeks: Weeks) -> tuple[common.Record, Tensor]:
+def judge(policy: Policy, market: Market, weeks: Weeks) -> tuple[report.Record, Tensor]:
     """What a policy reaches in weeks that it hasn't seen, by what is true; and its weights."""
     began = time.perf_counter()
     followed = follow(policy, weeks, HELD_OUT[0])
@@ -200,19 +206,19 @@ def tuned(beliefs: Market, past: Weeks) -> Policy:
         return max(policies, key=lambda policy: worth(policy, beliefs, past).item())
 
 
-def run_market(args: Any) -> tuple[common.Record, dict[str, Tensor]]:
+def run_market(args: Any) -> tuple[report.Record, dict[str, Tensor]]:
     """What all policies reach in one market, and their weights in the weeks held out."""
     market = draw_market()
     history = draw_weeks(market, 1, args.data_size)
     held_out = draw_weeks(market, PATHS, sum(HELD_OUT))
     beliefs, past = estimate(history), windows(history)
 
-    def learn(policy: Policy, *, cut: bool) -> list[common.Record]:
+    def learn(policy: Policy, *, cut: bool) -> list[report.Record]:
         return common.fit(
             policy,
             lambda index: -worth(policy, beliefs, past.of(index), cut=cut),
             past.returns.shape[1],
-            lambda: judge(policy, market, held_out)[0] | {"strength": policy.strength.tolist()},
+            lambda: judge(policy, market, held_out)[0],
             batch=args.batch,
             epochs=args.epochs,
             rate=RATE,
@@ -225,72 +231,35 @@ def run_market(args: Any) -> tuple[common.Record, dict[str, Tensor]]:
     found = {name: judge(policies[name], market, held_out) for name in ORDER}
     numbers = {
         "policies": {name: record for name, (record, _) in found.items()},
-        "epochs": logs,
+        "utility": {name: [row["utility"] for row in log] for name, log in logs.items()},
         "solved": sum(policy.solved for policy in policies.values()),
         "unsolved": sum(policy.unsolved for policy in policies.values()),
     }
     return numbers, {name: weights[:, 0] for name, (_, weights) in found.items()}
 
 
-def row_of(name: str, markets: list[common.Record]) -> common.Record:
-    """A row of the table: means over the markets, and in how many least squares was beaten."""
-    records, others = ([numbers["policies"][key] for numbers in markets] for key in (name, ONE))
-    gains = [r["utility"] - other["utility"] for r, other in zip(records, others, strict=True)]
-    spread = f" ± {stdev(gains):.2f}" if len(gains) > 1 else ""
-    means = {key: fmean(record[key] for record in records) for key in records[0]}
+def run(args: Any) -> report.Record:
+    """All markets; the weights of the asset that is traded most, in the first."""
+    found = [run_market(args) for _ in range(1 if args.quick else MARKETS)]
+    paths = found[0][1]
+    asset = int(paths[TRUTH].std(0).argmax())
     return {
-        "% a year, held out": name,
-        "utility": f"{means['utility']:.2f}",
-        "beyond one week": "" if name == ONE else f"{fmean(gains):+.2f}{spread}",
-        "better in": "" if name == ONE else f"{sum(g > 0 for g in gains)} of {len(gains)}",
-        "return before costs": f"{means['return']:.2f}",
-        "costs": f"{means['cost']:.2f}",
-        "risk": f"{means['risk']:.2f}",
-        "ms a decision": f"{means['ms']:.1f}",
+        "weights": {n: paths[n][:, asset].tolist() for n in COLOURS if n != CUT},
+        "markets": [numbers for numbers, _ in found],
     }
 
 
-def draw(figure: Any, markets: list[common.Record], paths: dict[str, Tensor]) -> None:
-    """Utility by epoch; the weight of one asset, by week; earned and paid, a dot a market."""
-    by_epoch, by_week, traded = figure.subplots(1, 3)
-    asset = int(paths[TRUTH].std(0).argmax())  # the one that is traded most
-    for name, colour in COLOURS.items():
-        records = [numbers["policies"][name] for numbers in markets]
-        if name in (CUT, LEARNT):
-            logs = [[row["utility"] for row in numbers["epochs"][name]] for numbers in markets]
-            by_epoch.plot(
-                [fmean(values) for values in zip(*logs, strict=True)], color=colour, label=name
-            )
-        else:
-            level = fmean(record["utility"] for record in records)
-            by_epoch.axhline(level, color=colour, ls="--", label=name)
-        if name != CUT:
-            by_week.plot(paths[name][:, asset].numpy(), color=colour, label=name)
-        costs, gains = ([record[key] for record in records] for key in ("cost", "return"))
-        traded.scatter(costs, gains, color=colour, label=name, s=18)
-    by_week.axhline(1 / ASSETS, color="black", lw=1, ls=":")
-    common.finish(by_epoch, title="Held-out utility, % a year", xlabel="epoch")
-    common.finish(by_week, title="Weight of one asset, and 1/8", xlabel="week")
-    common.finish(traded, title="Return by costs, % a year", xlabel="costs")
-    for axes in (by_epoch, by_week, traded):
-        axes.get_legend().remove()
-    handles = traded.get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
-
-
-def main(argv: list[str] | None = None) -> list[common.Record]:
+def main(argv: list[str] | None = None) -> None:
     """Parse the options, run the markets, report."""
     whole, quick = common.Size(1040, 6), common.Size(300, 3)
     parser = common.options(__doc__, whole, quick, batch=32, qpth=False)
     args = common.read(parser, argv)
-    found = [run_market(args) for _ in range(1 if args.quick else MARKETS)]
-    markets = [numbers for numbers, _ in found]
-    rows = [row_of(name, markets) for name in ORDER]
-    solved, unsolved = (sum(market[key] for market in markets) for key in ("solved", "unsolved"))
+    found = args.found or run(args)
+    solved, unsolved = (
+        sum(market[key] for market in found["markets"]) for key in ("solved", "unsolved")
+    )
     print(f"{solved} QPs solved, {unsolved} not")
-    numbers = {"solved": solved, "unsolved": unsolved, "markets": markets}
-    common.publish(args, "portfolio", rows, numbers, lambda f: draw(f, markets, found[0][1]))
-    return markets
+    report.publish(args, "portfolio", found, rows, draw)
 
 
 if __name__ == "__main__":

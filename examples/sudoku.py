@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from examples import common
+from examples import common, report
 from examples.beside_qpth import seconds_per_epoch
 from kktdiff import sudoku
 from kktdiff.adapters.torch import OptNetLayer
 
 RATE = 0.1
-MEASURED = ("held_out", "validation")
+MEASURED = {"held_out": "held-out boards", "validation": "validation boards"}
 LEARNT = 0.998  # share of validation boards solved at which training ends
 
 
@@ -56,11 +56,11 @@ def loss_of(layer: OptNetLayer, inputs: Tensor, targets: Tensor) -> Tensor:
     return error[solution.solved].square().sum() / error.numel()
 
 
-def train(layer: OptNetLayer, parts: sudoku.Split, args: argparse.Namespace) -> list[common.Record]:
+def train(layer: OptNetLayer, parts: sudoku.Split, args: argparse.Namespace) -> list[report.Record]:
     """Until the validation boards are solved; what each epoch reached."""
     inputs, targets = -as_input(parts.train.puzzles), as_input(parts.train.solutions)
 
-    def measure() -> common.Record:
+    def measure() -> report.Record:
         found = {name: share_solved(layer, getattr(parts, name)) for name in MEASURED}
         print(f"{found['held_out']:.1%} of the held-out boards", flush=True)
         return found
@@ -89,45 +89,53 @@ def beside_qpth(parts: Any, args: argparse.Namespace) -> Any:
     return seconds_per_epoch(step, parts.train.size, args)
 
 
-def draw(figure: Any, log: list[common.Record]) -> None:
+def draw(figure: Any, found: report.Record) -> None:
     """Share of boards solved, and loss, by epoch."""
     left, right = figure.subplots(1, 2)
-    epochs = [row["epoch"] for row in log]
-    for name, colour in zip(MEASURED, (common.BLUE, common.GREY), strict=True):
-        shares = [100 * row[name] for row in log]
-        left.plot(epochs, shares, "o-", color=colour, label=name.replace("_", "-"))
-    right.plot(
-        epochs[1:], [row["loss"] for row in log[1:]], "o-", color=common.BLUE, label="training"
-    )
+    log, last = found["log"], len(found["log"]["epoch"]) - 1
+    for (name, label), line in zip(MEASURED.items(), ("o-", "s--"), strict=True):
+        shares = [100 * share for share in log[name]]
+        left.plot(log["epoch"], shares, line, ms=4, label=label)
+    right.plot(log["epoch"][1:], log["loss"][1:], "o-", ms=4)
     right.set_yscale("log")
-    common.finish(left, title="Boards solved", xlabel="epoch", ylabel="per cent")
-    common.finish(right, title="Loss", xlabel="epoch", ylabel="mean squared error")
+    left.legend(frameon=False)
+    solved = f"{100 * log['held_out'][-1]:.4g} % of new boards are solved after {last} epochs"
+    report.finish(left, title=solved, xlabel="epoch", ylabel="boards solved, %")
+    about = "Loss in training: lower is better"
+    report.finish(right, title=about, xlabel="epoch", ylabel="mean squared error of x")
 
 
-def main(argv: list[str] | None = None) -> list[common.Record]:
+def rows(found: report.Record) -> list[report.Record]:
+    """The table: a row for each epoch."""
+    return [
+        {
+            "epoch": epoch,
+            "seconds": f"{seconds:.0f}",
+            "training loss": "" if loss is None else f"{loss:.5f}",
+            "held-out boards solved": f"{held_out:.1%}",
+        }
+        for epoch, seconds, loss, held_out, _ in zip(*found["log"].values(), strict=True)
+    ]
+
+
+def run(args: argparse.Namespace) -> report.Record:
+    """Train, and time qpth if that is wanted."""
+    boards = load(args.data, args.data_size, args.seed)
+    parts, layer = sudoku.split(boards, np.random.default_rng(args.seed)), new_layer()
+    numbers: report.Record = {"log": report.columns(train(layer, parts, args))}
+    if args.qpth:
+        numbers["seconds_per_epoch"] = beside_qpth(parts, args)
+    return numbers
+
+
+def main(argv: list[str] | None = None) -> None:
     """Parse the options, train, report."""
     parser = common.options(__doc__, common.Size(10_000, 10), common.Size(300, 2), batch=150)
     parser.add_argument(
         "--data", type=common.file, help="boards as .npz (default: from our generator)"
     )
     args = common.read(parser, argv)
-    boards = load(args.data, args.data_size, args.seed)
-    parts, layer = sudoku.split(boards, np.random.default_rng(args.seed)), new_layer()
-    log = train(layer, parts, args)
-    numbers: dict[str, Any] = {"epochs": log}
-    if args.qpth:
-        numbers["seconds_per_epoch"] = beside_qpth(parts, args)
-    rows = [
-        {
-            "epoch": row["epoch"],
-            "seconds": f"{row['seconds']:.0f}",
-            "training loss": f"{row['loss']:.5f}" if row["epoch"] else "",
-            "held-out boards solved": f"{row['held_out']:.1%}",
-        }
-        for row in log
-    ]
-    common.publish(args, "sudoku", rows, numbers, lambda figure: draw(figure, log))
-    return log
+    report.publish(args, "sudoku", args.found or run(args), rows, draw)
 
 
 if __name__ == "__main__":

@@ -69,6 +69,25 @@ def test_curves_are_drawn_from_the_smallest_size_on():
     assert figures.curve(records, "n") == ([10, 500, 1000], [2000.0] * 3)
 
 
+def test_tables_need_medians_and_errors_alone():
+    good = {"worst": 1e-7, "above_1e-06": 0, "above_1e-02": 0, "of": 2}
+    errors = {"x": good, "p": good | {"worst": 1e-4, "above_1e-06": 1}, "Q": None}
+    record = {"forward_seconds": [1.0, 5.0, 2.0], "backward_seconds": [], "batch": 2}
+    record |= {"errors": errors, "machine": {}, "beside": {"forward_seconds": [4.0, 6.0]}}
+    short = against.slim(record)
+    assert short == {
+        "forward_seconds": [2.0],
+        "backward_seconds": [],
+        "batch": 2,
+        "errors": {
+            "x": {"worst": 1e-7, "of": 2},
+            "p": {"worst": 1e-4, "above_1e-06": 1, "of": 2},
+        },
+        "beside": {"forward_seconds": [5.0]},
+    }
+    assert verdicts.verdict(short) == verdicts.verdict(record) == "**not right** (1 of 2)"
+
+
 def test_a_process_that_dies_is_a_sentence():
     record = processes.run(job("dies"), patience=None)
     assert record["failed"].startswith("the process ends with status 3")
@@ -117,10 +136,9 @@ def test_the_comparison_runs_and_is_drawn_again(repository, tmp_path):
     assert [len(r["forward_seconds"]) for r in found["records"]] == [1] * len(found["records"])
     twice = [str(numbers)] * 2  # equal records count once
     against.main(["--from", *twice, "--out", str(tmp_path / "b")])
-    for ending in (".json", ".md", "-summary.md", "-memory.md"):
+    for ending in (".json", ".md", "-summary.md", "-memory.md", ".svg"):
         first, again = (tmp_path / folder / f"performance{ending}" for folder in "ab")
         assert first.read_text() == again.read_text()
-    assert (tmp_path / "b" / "performance.png").read_bytes().startswith(b"\x89PNG")
     table = (tmp_path / "a" / "performance.md").read_text()
     assert table in done.stdout
     assert "nan" not in table
@@ -139,7 +157,7 @@ def test_growth_is_measured_and_drawn(monkeypatch, tmp_path):
     assert own == [1, 2, 10, 20]
     memory = (tmp_path / "performance-memory.md").read_text()
     assert "| 2 | NumPy arrays | 500 | 1 | 512 |" in memory
-    assert (tmp_path / "performance.png").read_bytes().startswith(b"\x89PNG")
+    assert ">problems in the batch</text>" in (tmp_path / "performance.svg").read_text()
 
 
 def test_what_was_measured_is_measured_again_and_nothing_else(monkeypatch, tmp_path):

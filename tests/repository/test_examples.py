@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 pytest.importorskip("tqdm")
 
-from examples import beside_qpth, common, denoising, digits
+from examples import beside_qpth, denoising, digits, report
 from examples.sudoku import as_input, loss_of, new_layer
 from kktdiff import sudoku
 from kktdiff.adapters.qpth import QPFunction
@@ -18,7 +18,7 @@ from tests.checks import assert_near
 from tests.commands import command, quick_example
 from tests.tolerances import PUBLIC_RESIDUAL, SCALED_ANSWER, SUM
 
-WRITTEN = {"sudoku": "epochs", "denoising": "models", "digits": "runs"}
+WRITTEN = {"sudoku": "log", "denoising": "test", "digits": "runs"}
 
 
 @pytest.fixture(autouse=True)
@@ -184,6 +184,6 @@ def test_digits_are_held_out():
 
 
 def test_a_table_is_markdown():
-    assert common.table([{"": "a", "n": 1}, {"": "b", "n": 2}]) == (
+    assert report.table([{"": "a", "n": 1}, {"": "b", "n": 2}]) == (
         "|  | n |\n| --- | --- |\n| a | 1 |\n| b | 2 |\n"
     )

@@ -12,6 +12,7 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = ROOT / "examples" / "gallery"
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}  # Jupyter's own
 INTRO = """# Gallery
 
 Ten short scripts, a lesson each. A page shows the script, what it prints and its figure; each is
@@ -33,6 +34,7 @@ def on_files(files: Files, config: Any) -> Files:
     for name in names(config):
         script = (SCRIPTS / f"{name}.py").read_text(encoding="utf-8")
         notebook = jupytext.reads(script, fmt="py:percent")
+        notebook.metadata["kernelspec"] = KERNEL
         title, text = notebook.cells[0].source.removeprefix("# ").split("\n\n", 1)
         index += f"- [![{title}]({name}.svg)]({name}.md)\n\n    **[{title}]({name}.md)**\n\n"
         index += "".join(f"    {line}\n" for line in text.splitlines()) + "\n"

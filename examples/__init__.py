@@ -1,4 +1,5 @@
-"""Experiments in torch: ``python -m examples.sudoku``, ``denoising``, ``digits``, ``distributed``.
+"""Experiments: ``python -m examples.sudoku``, ``denoising``, ``digits``, ``distributed`` and others.
 
-They need ``pip install -e ".[examples]"``, and run from the root of the repository.
+`examples.gallery` holds short scripts that teach. All need ``pip install -e ".[examples]"``, and
+run from the root of the repository.
 """

@@ -2,7 +2,7 @@
 """
 # A batch that is too large for one call
 
-Two hundred thousand problems, their derivatives and a mean over them, chunk by chunk on all
+A hundred thousand problems, their derivatives and a mean over them, chunk by chunk on all
 cores or on a cluster. For anyone with more problems than memory: you learn to put kktdiff
 behind Dask, and that chunks change no answer, not even in the last bit.
 """
@@ -15,11 +15,11 @@ import numpy as np
 import kktdiff
 
 # %% [markdown]
-# Everyone of 200 000 people spreads a budget over three goods: the point of the simplex that is
-# closest to what they would like. Dask draws the wishes as it needs them, 20 000 at a time.
+# Each of 100 000 people spreads a budget over three goods: the point of the simplex that is
+# closest to what they would like. Dask draws the wishes as it needs them, 10 000 at a time.
 
 # %%
-wishes = da.random.default_rng(0).normal(0.3, 0.5, size=(200_000, 3), chunks=(20_000, 3))
+wishes = da.random.default_rng(0).normal(0.3, 0.5, size=(100_000, 3), chunks=(10_000, 3))
 
 
 def choose(wishes):
@@ -31,7 +31,7 @@ def choose(wishes):
     return np.hstack([sol.x, slope])
 
 
-found = wishes.map_blocks(choose, chunks=(20_000, 4), dtype=float)
+found = wishes.map_blocks(choose, chunks=(10_000, 4), dtype=float)
 print(f"{found.numblocks[0]} chunks of {found.chunksize[0]} problems")
 
 # %% [markdown]
@@ -57,7 +57,7 @@ print("the same bits in chunks of 3000 and of 100:", np.array_equal(whole, parts
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4))
-left.bar(np.linspace(0, 1, 25, endpoint=False), counts / 2000, width=0.04, align="edge")
+left.bar(np.linspace(0, 1, 25, endpoint=False), counts / 1000, width=0.04, align="edge")
 left.set(title="Many spend nothing on the first good", xlabel="share of the budget")
 left.set_ylabel("people, %")
 kinds = {"0: buys none, or nothing else": 0, "1/2: buys one other": 1 / 2, "2/3: buys all": 2 / 3}

@@ -45,16 +45,15 @@ def share_solved():
 
 # %%
 optimiser = torch.optim.Adam(layer.parameters(), lr=0.1)
-before, log, losses = fill_in()[0], [share_solved()], []
-for epoch in range(5):
+before, log = fill_in()[0], [share_solved()]
+for _ in range(5):
     for rows in torch.randperm(3000).split(50):
         loss = (layer(-puzzles[rows]) - solutions[rows]).square().mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        losses.append(loss.item())
     log.append(share_solved())
-    print(f"epoch {epoch + 1}: loss {losses[-1]:.3f}, {log[-1]:.0%} of new boards solved")
+print(f"{log[0]:.0%} of new boards solved before, {log[-1]:.0%} after 5 epochs")
 
 # %%
 figure, (curve, *shown) = plt.subplots(1, 4, figsize=(10, 3), width_ratios=(1.8, 1, 1, 1))

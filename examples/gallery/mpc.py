@@ -41,16 +41,16 @@ def plan(state, last=None):
 
 
 # %% [markdown]
-# Six carts drive for 8 seconds. A plan that starts from the last one mostly needs no
+# Six carts drive for 7 seconds. A plan that starts from the last one mostly needs no
 # iteration.
 
 
 # %%
 def drive(warm):
-    """States (40, 6, 2), and the plans."""
+    """States (35, 6, 2), and the plans."""
     state = np.stack([np.linspace(-4, 3, 6), np.zeros(6)], -1)
     states, plans = [], [None]
-    for _ in range(40):
+    for _ in range(35):
         states.append(state)
         plans.append(plan(state, plans[-1] if warm else None))
         state = state @ A.T + plans[-1].x[:, :1] * B
@@ -68,17 +68,17 @@ for name, solutions in (("from nothing", cold), ("from the last plan", plans)):
 # force is the sum of their multipliers.
 
 # %%
-price = np.array([(sol.lam_lb + sol.lam_ub).sum(-1) for sol in plans])  # (40, 6)
+price = np.array([(sol.lam_lb + sol.lam_ub).sum(-1) for sol in plans])  # (35, 6)
 print("cost saved per N of a stronger motor, at the start:", price[0].round(1) + 0.0)
 
 # %%
 figure, panels = plt.subplots(1, 3, figsize=(10, 3.4))
-time = step * np.arange(40)
+time = step * np.arange(35)
 forces = np.array([sol.x[:, 0] for sol in plans])
 names = ("position, m", "velocity, m/s", "force, N")
 titles = ("All carts arrive", "within the limits on velocity (dotted)", "and on force (dotted)")
 for axes, values, name, title in zip(panels, (*states.T, forces.T), names, titles, strict=True):
-    axes.plot(time, values.reshape(6, 40).T, lw=1)
+    axes.plot(time, values.reshape(6, 35).T, lw=1)
     axes.set(title=title, xlabel="time, s", ylabel=name)
 for axes, limit in ((panels[1], fastest), (panels[2], 1.0)):
     for side in (-limit, limit):

@@ -63,9 +63,10 @@ for name, paths in (("without the filter", plain), ("with the filter", filtered)
     print(f"{name}: {hit} of 12 robots hit an obstacle, nearest {nearest:+.3f} m, {arrived} arrive")
 
 # %% [markdown]
-# A filter is no planner: a robot whose goal lies straight behind an obstacle stops there. The
-# multipliers say which barrier holds a robot back. The derivative of the safe command in the
-# wanted one says what still gets through: nothing in the direction of the obstacle.
+# A filter is no planner: a robot that heads straight for an obstacle gets around it slowly, or
+# stops. The multipliers say which barrier holds a robot back. The derivative of the safe
+# command in the wanted one says what still gets through: nothing in the direction of the
+# obstacle.
 
 # %%
 held = np.array([sol.lam.max(-1) > 1e-6 for sol in solutions])  # (150, 12)

@@ -23,7 +23,7 @@ def moons(count, seed):
     return torch.tensor(points), 2.0 * torch.tensor(classes) - 1
 
 
-(x, y), (x_val, y_val) = moons(60, 0), moons(200, 1)
+(x, y), (x_val, y_val) = moons(50, 0), moons(200, 1)
 
 # %% [markdown]
 # The dual of the machine: `minimise 1/2 a'Ka - sum(a)` with `0 <= a <= C` and `y'a = 0`, where

@@ -24,7 +24,7 @@ NEEDED = {
 NUMBER = r"[-+]?\d+(?:\.\d*)?"
 # Relative. Training meets kinks, where rounding chooses the derivative: it differs by machine.
 CLOSE, TRAINED = 0.05, {"mini_sudoku": 0.3, "predict_then_optimise": 0.3}
-MOST_BYTES = 45_000  # of a figure
+MOST_BYTES = 40_000  # of a figure
 
 
 def words_and_numbers(text, close=CLOSE):

@@ -13,12 +13,22 @@ typedef long long int64_t;
 
 namespace kktdiff {
 
+// The threads that share the work within one problem.
+struct Team {
+  typedef void (*Task)(void *data, int index, double *own);
+  // Do task(data, i, own) for each i below `count`, in any order, by any of the threads: `own` is
+  // memory of the thread that does it, of the caller what is given here.
+  void (*each)(Team *, Task task, void *data, int count, double *own);
+  int threads;
+};
+
 struct Call {
   const std::int64_t *sizes;  // sizes[0] is the number of elements in the batch
   const double *options;
   void *const *arrays;          // NULL where None was given
   const std::int64_t *strides;  // entries from one element to the next; 0 where all share one
   double *scratch;              // this thread's own, aligned to 64 bytes; see Signature::scratch
+  Team *team = nullptr;         // threads that help with each element
 };
 
 // Work on elements first to last - 1 of the batch; any such pieces, in any order, by any threads.
@@ -32,6 +42,7 @@ struct Table {
   int lanes;         // elements that work side by side in one vector
   Kernel outer, solve, derive, vjp;
   Size solve_scratch, derive_scratch;
+  Size helper_scratch;  // of a thread that helps; 0 where none is of use
 };
 
 #if !defined(__CUDACC__)

@@ -1,7 +1,7 @@
 // The linear algebra of linear.hpp for one problem, T = double: vectors lie along rows.
 //
 // A factor's upper triangle holds U = L', so that rows of it are contiguous; the diagonal holds
-// 1/u_jj. Vectors may be read beyond a row's end, never written: an arena has room for one more.
+// 1/u_jj.
 #pragma once
 #include "linear.hpp"
 
@@ -10,15 +10,32 @@ namespace {
 
 #if defined(__CUDACC__)
 constexpr int PANEL = TILE;
+constexpr bool UPPER = false;  // the triangle of one problem's matrices that is used
 #else
 
 constexpr int ROWS = LANES == 8 ? 6 : LANES == 4 ? 4 : 3;  // of a tile of 2 vectors
 
 constexpr int PANEL = ROWS > TILE ? ROWS : TILE;
+constexpr bool UPPER = true;
 
 KKTDIFF_INLINE Pack read(const double *from) {
   typedef double Loose __attribute__((vector_size(8 * LANES), aligned(8), __may_alias__));
   return Vector(*reinterpret_cast<const Loose *>(from));
+}
+
+// The first `count` entries from `from` on, and 0 for the others, which are not touched.
+KKTDIFF_INLINE Pack read_some(const double *from, int count) {
+#if defined(__AVX512F__) && LANES == 8
+  return Vector(_mm512_maskz_loadu_pd(__mmask8(count < LANES ? (1 << count) - 1 : 0xFF), from));
+#elif defined(__AVX2__) && LANES == 4
+  return Vector(_mm256_maskload_pd(
+      from, _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), _mm256_setr_epi64x(0, 1, 2, 3))));
+#else
+  Pack out = 0.0;
+  for (int l = 0; l < LANES; l++)
+    if (l < count) out.v[l] = from[l];
+  return out;
+#endif
 }
 
 KKTDIFF_INLINE void write(double *to, Pack value, int count) {
@@ -27,14 +44,6 @@ KKTDIFF_INLINE void write(double *to, Pack value, int count) {
     *reinterpret_cast<Loose *>(to) = value.v;
   else
     for (int l = 0; l < count; l++) to[l] = value.v[l];
-}
-
-// The entries of a row from `from` on, and 0 beyond its end, `count` entries on.
-KKTDIFF_INLINE Pack read_some(const double *from, int count) {
-  Pack out = 0.0;
-  for (int l = 0; l < LANES; l++)
-    if (l < count) out.v[l] = from[l];
-  return out;
 }
 
 KKTDIFF_INLINE double sum(Pack a) {
@@ -77,96 +86,67 @@ KKTDIFF_INLINE void add_rows(int n, const double *factors, const double *A, int 
     KKTDIFF_UNROLL for (int r = 0; r < R; r++) out[j] = fma(factors[r], A[r * stride + j], out[j]);
 }
 
-inline void times(int m, int n, const double *A, const double *x, double *out) {
-  int i = 0;
-  for (; i + DEPTH <= m; i += DEPTH) dot_rows<DEPTH>(n, A + i * n, n, x, out + i);
-  for (; i < m; i++) dot_rows<1>(n, A + i * n, n, x, out + i);
-}
-
-inline void add_transposed(int m, int n, const double *A, const double *z, double *out) {
-  int i = 0;
-  for (; i + DEPTH <= m; i += DEPTH) add_rows<DEPTH>(n, z + i, A + i * n, n, out);
-  for (; i < m; i++) add_rows<1>(n, z + i, A + i * n, n, out);
-}
-
-// The tile H(i.., j..) += sum_q left(q, i..) right(q, j..), R rows and C vectors; rows of length n.
-template <int R, int C>
-KKTDIFF_INLINE void update_tile(int depth, const double *left, const double *right, int n,
-                                double *H, int width) {
+// The tile H += left' right of R rows and C vectors, the last of them up to column `width` alone;
+// left: (depth, ROWS), right: (depth, ...), their rows and those of H n apart.
+template <int R, int C, bool WHOLE>
+KKTDIFF_INLINE void update_tile(int depth, const double *left, const double *right, int n, double *H, int width) {
+  const int last = (C - 1) * LANES;
   Pack sums[R][C];
-  KKTDIFF_UNROLL for (int r = 0; r < R; r++)
-    KKTDIFF_UNROLL for (int c = 0; c < C; c++) sums[r][c] = read(H + r * n + c * LANES);
-  for (int q = 0; q < depth; q++) {
+  KKTDIFF_UNROLL for (int r = 0; r < R; r++) {
+    KKTDIFF_UNROLL for (int c = 0; c < C - 1; c++) sums[r][c] = read(H + r * n + c * LANES);
+    sums[r][C - 1] = WHOLE ? read(H + r * n + last) : read_some(H + r * n + last, width - last);
+  }
+  for (int q = 0; q < depth; q++, right += n) {
     Pack own[C];
-    KKTDIFF_UNROLL for (int c = 0; c < C; c++) own[c] = read(right + q * n + c * LANES);
+    KKTDIFF_UNROLL for (int c = 0; c < C - 1; c++) own[c] = read(right + c * LANES);
+    own[C - 1] = WHOLE ? read(right + last) : read_some(right + last, width - last);
     KKTDIFF_UNROLL for (int r = 0; r < R; r++)
       KKTDIFF_UNROLL for (int c = 0; c < C; c++) sums[r][c] = fma(Pack(left[q * ROWS + r]), own[c], sums[r][c]);
   }
   KKTDIFF_UNROLL for (int r = 0; r < R; r++)
-    KKTDIFF_UNROLL for (int c = 0; c < C; c++) write(H + r * n + c * LANES, sums[r][c], width - c * LANES);
+    KKTDIFF_UNROLL for (int c = 0; c < C; c++) write(H + r * n + c * LANES, sums[r][c], WHOLE ? LANES : width - c * LANES);
 }
 
-// R rows of H, (R, n), from column j on: += left' right; left: (depth, ROWS), right: (depth, n)
-template <int R>
-KKTDIFF_INLINE void update_rows(int depth, const double *left, const double *right, int n, int j, double *H) {
-  for (; n - j > LANES; j += 2 * LANES) update_tile<R, 2>(depth, left, right + j, n, H + j, n - j);
-  if (j < n) update_tile<R, 1>(depth, left, right + j, n, H + j, n - j);
-}
-
-// The same for `rows` rows, at most R.
+// `rows` rows, at most R, and `width` columns of H: += left' right
 template <int R = ROWS>
-void update_some(int rows, int depth, const double *left, const double *right, int n, int j, double *H) {
+void update_some(int rows, int depth, const double *left, const double *right, int n, int width, double *H) {
   if constexpr (R > 1)
-    if (rows < R) return update_some<R - 1>(rows, depth, left, right, n, j, H);
-  update_rows<R>(depth, left, right, n, j, H);
+    if (rows < R) return update_some<R - 1>(rows, depth, left, right, n, width, H);
+  int j = 0;
+  for (; width - j >= 2 * LANES; j += 2 * LANES) update_tile<R, 2, true>(depth, left, right + j, n, H + j, 0);
+  if (width - j > LANES) update_tile<R, 2, false>(depth, left, right + j, n, H + j, width - j);
+  else if (width > j) update_tile<R, 1, false>(depth, left, right + j, n, H + j, width - j);
 }
 
-constexpr int BLOCK = 1 << 15;  // entries of G that stay in the cache for all tiles of H
-
-// Columns i to i + ROWS of rows of length n, times factor: panel (ROWS); reads and writes beyond.
-KKTDIFF_INLINE void pack_row(double factor, const double *row, double *panel) {
-  KKTDIFF_UNROLL for (int r = 0; r < ROWS; r += LANES) write(panel + r, Pack(factor) * read(row + r), LANES);
+// The first `rows` entries, at most ROWS, times factor: panel (ROWS); writes beyond.
+KKTDIFF_INLINE void pack_row(double factor, const double *row, int rows, double *panel) {
+  KKTDIFF_UNROLL for (int r = 0; r < ROWS; r += LANES) write(panel + r, Pack(factor) * read_some(row + r, rows - r), LANES);
 }
 
-// The upper triangle of H += G' diag(w) G; w: (m) or null for ones, panel: (m, ROWS)
-inline void add_gram(int m, int n, const double *G, const double *w, double *panel, double *H) {
-  const int step = n > 0 && BLOCK / n > 32 ? BLOCK / n : 32;
-  for (int first = 0; first < m; first += step) {
-    const int depth = m - first < step ? m - first : step;
-    const double *own = G + first * n;
-    for (int i = 0; i < n; i += ROWS) {
-      const int rows = n - i < ROWS ? n - i : ROWS;
-      for (int q = 0; q < depth; q++) pack_row(w ? w[first + q] : 1.0, own + q * n + i, panel + q * ROWS);
-      update_some(rows, depth, panel, own, n, i, H + i * n);
-    }
-  }
+// panel = the entries -U(q, i..) of the rows `first` to i - 1, (i - first, ROWS)
+inline void negated_columns(int n, const double *U, int first, int i, int rows, double *panel) {
+  for (int q = first; q < i; q++, panel += ROWS) pack_row(-1.0, U + q * n + i, rows, panel);
 }
 
-// panel = the entries -U(q, i..) of the rows q < i, (i, ROWS)
-inline void negated_columns(int n, const double *U, int i, double *panel) {
-  for (int q = 0; q < i; q++) pack_row(-1.0, U + q * n + i, panel + q * ROWS);
-}
-
-// R rows of B, (R, stride), from column j on become L^-1 B; U: (R, n), the triangle L'.
-template <int R>
-KKTDIFF_INLINE void solve_rows(int n, const double *U, int stride, int j, int count, double *B) {
-  for (; j < count; j += LANES) {
-    Pack v[R];
-    KKTDIFF_UNROLL for (int r = 0; r < R; r++) {
-      v[r] = read(B + r * stride + j);
-      KKTDIFF_UNROLL for (int q = 0; q < r; q++) v[r] = fma(Pack(-U[q * n + r]), v[q], v[r]);
-      v[r] = v[r] * Pack(U[r * n + r]);
-      write(B + r * stride + j, v[r], count - j);
-    }
+// R rows of B, (R, stride), from column j to `end` - 1 become L^-1 B; U: (R, n), the triangle L'.
+template <int R, bool WHOLE>
+KKTDIFF_INLINE void solve_vector(int n, const double *U, int stride, double *B, int width) {
+  Pack v[R];
+  KKTDIFF_UNROLL for (int r = 0; r < R; r++) {
+    v[r] = WHOLE ? read(B + r * stride) : read_some(B + r * stride, width);
+    KKTDIFF_UNROLL for (int q = 0; q < r; q++) v[r] = fma(Pack(-U[q * n + r]), v[q], v[r]);
+    v[r] = v[r] * Pack(U[r * n + r]);
+    write(B + r * stride, v[r], WHOLE ? LANES : width);
   }
 }
 
 // The same for `rows` rows, at most R.
 template <int R = ROWS>
-void solve_some(int rows, int n, const double *U, int stride, int j, int count, double *B) {
+void solve_some(int rows, int n, const double *U, int stride, int j, int end, double *B) {
   if constexpr (R > 1)
-    if (rows < R) return solve_some<R - 1>(rows, n, U, stride, j, count, B);
-  solve_rows<R>(n, U, stride, j, count, B);
+    if (rows < R) return solve_some<R - 1>(rows, n, U, stride, j, end, B);
+  for (; end - j >= LANES; j += LANES) solve_vector<R, true>(n, U, stride, B + j, LANES);
+  if (j < end) solve_vector<R, false>(n, U, stride, B + j, end - j);
 }
 
 // The triangle of `rows` rows of U on the diagonal, once the rows before have been taken from them.
@@ -180,29 +160,6 @@ inline void factor_triangle(int n, int rows, double *U, Pivots<double> &pivots) 
     pivots.low = min(pivots.low, pivot), pivots.high = max(pivots.high, pivot);
     for (int c = r + 1; c < rows; c++) U[r * n + c] *= inverse;
     U[r * n + r] = inverse;
-  }
-}
-
-inline Pivots<double> cholesky(int n, double *H, double *panel) {
-  Pivots<double> pivots{true, __builtin_inf(), 0.0};
-  for (int i = 0; i < n; i += ROWS) {
-    const int rows = n - i < ROWS ? n - i : ROWS;
-    double *own = H + i * n;
-    negated_columns(n, H, i, panel);
-    update_some(rows, i, panel, H, n, i, own);
-    factor_triangle(n, rows, own + i, pivots);
-    solve_some(rows, n, own + i, n, i + rows, n, own);
-  }
-  return pivots;
-}
-
-// B, (n, count), becomes L^-1 B.
-inline void forward(int n, const double *U, int count, double *B, double *panel) {
-  for (int i = 0; i < n; i += ROWS) {
-    const int rows = n - i < ROWS ? n - i : ROWS;
-    negated_columns(n, U, i, panel);
-    update_some(rows, i, panel, B, count, 0, B + i * count);
-    solve_some(rows, n, U + i * n + i, count, 0, count, B + i * count);
   }
 }
 

@@ -58,7 +58,8 @@ void prepare(const Group<T> &g, Derivation<T> &d) {
   const auto [n, m, k, lower, upper, core] = q.size;
   q.slack_rows = array<const std::int64_t>(g.call, OF_SLACK_ROWS, 0);
   q.separable = g.call.sizes[6] != 0;
-  load_Q(g, OF_Q, q), load_array(g, OF_G, m * core, q.G), load_array(g, OF_A, k * core, q.A);
+  q.team = d.newton.factors.work.team = g.call.team;
+  load_Q(g, OF_Q, q), load_matrix(g, OF_G, m, core, q.G), load_matrix(g, OF_A, k, core, q.A);
   load_array(g, OF_KEPT, n + m + k + 2, d.weights);
   load_mask(g, OF_ACTIVE, q.size.rows(), d.active);
   for (int j = 0; j < n; j++) d.scaling.cols[j] = d.weights[j];
@@ -68,8 +69,8 @@ void prepare(const Group<T> &g, Derivation<T> &d) {
   w.rho = w.delta = PROXIMAL;
   scale_Q(d.scaling.cols, q);
   for (int i = 0; i < q.entries_of_Q(); i++) q.Q[i] = d.scaling.cost * q.Q[i];
-  times_rows_and_columns(m, core, d.scaling.rows, d.scaling.cols, q.G);
-  times_rows_and_columns(k, core, d.scaling.eqs, d.scaling.cols, q.A);
+  times_rows_and_columns(q.team, m, core, d.scaling.rows, d.scaling.cols, q.G);
+  times_rows_and_columns(q.team, k, core, d.scaling.eqs, d.scaling.cols, q.A);
   load_array(g, OF_WEIGHTS, q.size.rows(), w.w);
   for (int i = 0; i < q.size.rows(); i++) w.w[i] = select(d.active[i], T(__builtin_inf()), w.w[i]);
   for (int j = 0; j < n; j++) {
@@ -77,7 +78,7 @@ void prepare(const Group<T> &g, Derivation<T> &d) {
     if (lower) w.held[j] = w.held[j] | d.active[m + j];
     if (upper) w.held[j] = w.held[j] | d.active[m + lower + j];
   }
-  if (!g.call.arrays[OF_FACTORS]) square_equalities(q, d.newton.factors.panel);
+  if (!g.call.arrays[OF_FACTORS]) square_equalities(q, d.newton.factors.work);
   factor_or_take(g, q, d.newton);
 }
 

@@ -51,10 +51,10 @@ struct Solver {
 template <class T>
 void prepare(Solver<T> &s) {
   Problem<T> &q = s.problem;
-  find_lowest(q, s.newton.factors.L, s.newton.factors.panel, s.lowest);
+  find_lowest(q, s.newton.factors.L, s.newton.factors.work, s.lowest);
   equilibrate(q, s.scaling, s.balance);
   drop_idle_rows(q);
-  square_equalities(q, s.newton.factors.panel);
+  square_equalities(q, s.newton.factors.work);
   count_rows(q);
   s.unit = units(q, size_of_lowest(q.size.core, s.lowest, s.scaling.cols));
   if (!q.size.rows()) s.unit.x = s.unit.price = 1.0;  // nothing is natural but Q itself

@@ -27,6 +27,11 @@ struct Rhs {
   Rhs(Arena &a, Sizes z) { x = a.take<T>(z.n), c = a.take<T>(z.rows()), nu = a.take<T>(z.k); }
 };
 
+// What products take of the memory of each thread.
+KKTDIFF_INLINE long long panel_entries(Sizes z) {
+  return (long long)(z.core + z.m + z.k) * PANEL + LANES;
+}
+
 template <class T>
 struct Factors {
   T *L, *S, *V;      // (core, core); (r, r); (core, r): L^-1 B'
@@ -42,7 +47,7 @@ struct Factors {
   Pivots<T> border_pivots;
   T places;                // of stiff rows, in each lane
   double *kept = nullptr;  // range of H's pivots, beside factors that are kept
-  T *panel;                // workspace: (n + m + k, PANEL), and a vector more
+  Work<T> work;            // panel: (n + m + k, PANEL), and a vector more
   T *moved, *shift, *g, *right, *c, *rows, *nu;  // workspace of a solve: (n) x 3, (r), (M) x 2, (k)
   T *limit;                                      // (slacks): for the same
 
@@ -51,8 +56,7 @@ struct Factors {
     L = a.take<T>((long long)z.core * z.core), S = a.take<T>(r * r), V = a.take<T>(r * z.core);
     weight = a.take<T>(z.m), slack_weight = a.take<T>(z.slacks()), limit = a.take<T>(z.slacks());
     condensed = a.take<T>(z.m), stretch = a.take<T>(r), stiff = a.take<Mask<T>>(z.m);
-    place = a.take<int>((long long)z.m * Lanes<T>::count),
-    panel = a.take<T>((long long)(z.core + z.m + z.k) * PANEL + LANES);
+    place = a.take<int>((long long)z.m * Lanes<T>::count), work = {a.take<T>(panel_entries(z))};
     moved = a.take<T>(z.n), shift = a.take<T>(z.n), g = a.take<T>(z.n), right = a.take<T>(r),
     c = a.take<T>(z.rows());
     rows = a.take<T>(z.rows()), nu = a.take<T>(z.k);
@@ -82,12 +86,47 @@ void factor_diagonal_H(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) 
   }
 }
 
+// f.L = Q + theta A'A; where the upper triangle is used, without what is below its tiles.
+template <class T>
+void fill_H(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
+  const int core = q.size.core;
+  const bool upper = UPPER && Lanes<T>::count == 1;
+  split(f.work, core, is_large(core, core), PANEL, 2, [&](int i, int last, T *) {
+    for (; i < last; i++)
+      for (int j = upper ? i / PANEL * PANEL : 0; j < core; j++) {
+        const int at = i * core + j;
+        f.L[at] = q.size.k ? fma(w.theta, q.AA[at], q.Q[at]) : q.Q[at];
+      }
+  });
+}
+
+// f.L += G' diag(f.condensed) G. Of one problem, rows without a weight are left out where they are
+// many, as at an active set: the others gather in f.V, which is filled later.
+template <class T>
+void add_rows_of_G(const Problem<T> &q, Factors<T> &f) {
+  const int m = q.size.m, core = q.size.core;
+  if constexpr (UPPER && Lanes<T>::count == 1) {
+    int count = 0;
+    for (int i = 0; i < m; i++) count += f.condensed[i] != T(0.0);
+    if (is_large(m, core) && count < m / 4 * 3) {
+      T *rows = f.V, *weights = f.rows;
+      for (int i = 0; i < m; i++) {
+        if (f.condensed[i] == T(0.0)) continue;
+        *weights++ = f.condensed[i];
+        for (int j = 0; j < core; j++) *rows++ = q.G[i * core + j];
+      }
+      return add_gram(count, core, f.V, f.rows, f.work, f.L);
+    }
+  }
+  add_gram(m, core, q.G, f.condensed, f.work, f.L);
+}
+
 // Assemble and factor H.
 template <class T>
 void factor_H(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
   const auto [n, m, k, lower, upper, core] = q.size;
-  for (int i = 0; i < core * core; i++) f.L[i] = k ? fma(w.theta, q.AA[i], q.Q[i]) : q.Q[i];
-  add_gram(m, core, q.G, f.condensed, f.panel, f.L);
+  fill_H(q, w, f);
+  add_rows_of_G(q, f);
   Mask<T> some = mask<T>(false);
   for (int j = 0; j < core; j++) {
     f.L[j * core + j] = diagonal_of_H(q, w, j, f.L[j * core + j]);
@@ -97,7 +136,7 @@ void factor_H(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
     for (int i = 0; i < core; i++)
       for (int j = 0; j < core; j++)
         if (j != i) f.L[i * core + j] = select(w.held[i] | w.held[j], T(0.0), f.L[i * core + j]);
-  f.pivots = cholesky(core, f.L, f.panel);
+  f.pivots = cholesky(core, f.L, f.work);
 }
 
 // v, (core), becomes L^-1 v.
@@ -218,9 +257,9 @@ void factor(const Problem<T> &q, const Weights<T> &w, bool careful, Factors<T> &
     for (int j = 0; j < n; j++)
       for (int i = 0; i < r; i++) f.V[j * r + i] = f.L[j] * f.V[j * r + i];
   else
-    forward(n, f.L, r, f.V, f.panel);
-  add_gram(n, r, f.V, static_cast<T *>(nullptr), f.panel, f.S);
-  f.border_pivots = cholesky(r, f.S, f.panel);
+    forward(n, f.L, r, f.V, f.work);
+  add_gram(n, r, f.V, static_cast<T *>(nullptr), f.work, f.S);
+  f.border_pivots = cholesky(r, f.S, f.work);
   f.pivots.ok = f.pivots.ok & f.border_pivots.ok;
 }
 

@@ -94,7 +94,7 @@ void condense(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &rhs, Facto
   add_from_bounds(q, f.rows, f.g);
   condense_slacks(q, w, f);
   for (int i = 0; i < m; i++) f.rows[i] = f.condensed[i] * f.c[i];
-  add_transposed(m, core, q.G, f.rows, f.g);
+  add_transposed(q.team, m, core, q.G, f.rows, f.g);
   for (int i = 0; i < k; i++) f.right[i] = w.theta * f.nu[i];
   if (!q.separable) add_columns_of_A(q, f.right, f.g);
   for (int j = 0; j < core; j++) f.g[j] = select(w.held[j], T(0.0), f.g[j]);
@@ -107,7 +107,7 @@ void solve_blocks(const Problem<T> &q, Factors<T> &f) {
   const int r = f.border;
   half_solve(q, f, f.g);
   for (int i = 0; i < r; i++) f.right[i] = 0.0;
-  add_transposed(core, r, f.V, f.g, f.right);
+  add_transposed(q.team, core, r, f.V, f.g, f.right);
   for (int i = 0; i < k; i++) f.right[i] = f.right[i] - f.nu[i];
   for (int i = 0; i < m && r > k; i++)
     if (any(f.stiff[i]))
@@ -117,7 +117,7 @@ void solve_blocks(const Problem<T> &q, Factors<T> &f) {
           set_lane(own, l, lane(own, l) - lane(f.c[i], l));
         }
   forward_one(r, f.S, f.right), backward(r, f.S, f.right);
-  times(core, r, f.V, f.right, f.shift);
+  times(q.team, core, r, f.V, f.right, f.shift);
   for (int j = 0; j < core; j++) f.g[j] = f.g[j] - f.shift[j];
   other_half_solve(q, f, f.g);
   for (int i = 0; i < r; i++) f.right[i] = f.stretch[i] * f.right[i];
@@ -130,7 +130,7 @@ void solve_once(const Problem<T> &q, const Weights<T> &w, Factors<T> &f, const R
   const auto [n, m, k, lower, upper, core] = q.size;
   condense(q, w, rhs, f);
   solve_blocks(q, f);
-  times(m, core, q.G, f.g, out.c);
+  times(q.team, m, core, q.G, f.g, out.c);
   expand_slacks(q, w, out.c, f);
   for (int i = 0; i < m; i++) {
     out.c[i] = f.condensed[i] * (out.c[i] - f.c[i]);

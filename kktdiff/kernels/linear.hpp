@@ -3,10 +3,28 @@
 // Each entry of a result is the same sequence of fused operations whatever the tiles, so its bits
 // depend neither on the number of lanes nor on the instruction set, wherever there is an fma.
 #pragma once
+#include "call.hpp"
 #include "pack.hpp"
 
 namespace kktdiff {
 namespace {
+
+// What products of matrices work with: memory of one thread, and the threads that help, or NULL.
+template <class T>
+struct Work {
+  T *panel;
+  Team *team = nullptr;
+};
+
+// Do f(first, last, panel) for all of `count` at once; for T = double see shared.hpp.
+template <class T, class F>
+KKTDIFF_INLINE void split(Work<T> work, int count, bool, int, int, F f) {
+  f(0, count, work.panel);
+}
+
+// Where a pass over a matrix of so many entries is worth sharing: it takes 15 us or more.
+constexpr int PASS_ENTRIES = 1 << 16;
+KKTDIFF_INLINE bool is_large(long long rows, long long cols) { return rows * cols >= PASS_ENTRIES; }
 
 constexpr int TILE = LANES == 8 ? 4 : 3;  // as many tiles of accumulators as there are registers
 
@@ -32,7 +50,7 @@ KKTDIFF_INLINE void times_rows(int n, const T *A, const T *x, T *out) {
 
 // out = A x, A: (m, n)
 template <class T>
-void times(int m, int n, const T *A, const T *x, T *out) {
+void times(Team *, int m, int n, const T *A, const T *x, T *out) {
   for (int i = 0; i < m; i += TILE) KKTDIFF_WITH_SIZE(m - i, times_rows<R>(n, A + i * n, x, out + i))
 }
 
@@ -47,7 +65,7 @@ KKTDIFF_INLINE void add_rows(int n, const T *A, const T *z, T *out) {
 
 // out += A' z, A: (m, n)
 template <class T>
-void add_transposed(int m, int n, const T *A, const T *z, T *out) {
+void add_transposed(Team *, int m, int n, const T *A, const T *z, T *out) {
   for (int i = 0; i < m; i += TILE) KKTDIFF_WITH_SIZE(m - i, add_rows<R>(n, A + i * n, z + i, out))
 }
 
@@ -71,10 +89,10 @@ KKTDIFF_INLINE void gram_rows(int m, int n, const T *G, const T *w, int i, T *pa
   gram_tile<R, R>(m, n, panel, G + i, H + i * n + i);
 }
 
-// H += G' diag(w) G, the lower triangle; G: (m, n), w: (m) or null for ones, panel: (m, TILE)
+// H += G' diag(w) G, the lower triangle; G: (m, n), w: (m) or null for ones
 template <class T>
-void add_gram(int m, int n, const T *G, const T *w, T *panel, T *H) {
-  for (int i = 0; i < n; i += TILE) KKTDIFF_WITH_SIZE(n - i, gram_rows<R>(m, n, G, w, i, panel, H))
+void add_gram(int m, int n, const T *G, const T *w, Work<T> work, T *H) {
+  for (int i = 0; i < n; i += TILE) KKTDIFF_WITH_SIZE(n - i, gram_rows<R>(m, n, G, w, i, work.panel, H))
 }
 
 // Pivots of a factorization: where all were positive, and their range.
@@ -130,7 +148,7 @@ KKTDIFF_INLINE void cholesky_below(T *H, int n, int i, int j) {
 
 // Factor H = L L' in place, the lower triangle; the diagonal holds 1/l_jj.
 template <class T>
-Pivots<T> cholesky(int n, T *H, T *) {
+Pivots<T> cholesky(int n, T *H, Work<T>) {
   Pivots<T> pivots{mask<T>(true), T(__builtin_inf()), T(0.0)};
   for (int j = 0; j < n; j += TILE) {
     KKTDIFF_WITH_SIZE(n - j, cholesky_diagonal<R>(H, n, j, pivots))
@@ -163,7 +181,7 @@ KKTDIFF_INLINE void forward_columns(int n, const T *L, int count, T *B) {
 
 // B, (n, count), becomes L^-1 B.
 template <class T>
-void forward(int n, const T *L, int count, T *B, T *) {
+void forward(int n, const T *L, int count, T *B, Work<T>) {
   for (int c = 0; c < count; c += TILE) {
     switch (count - c < TILE ? count - c : TILE) {
       case 1: forward_columns<1>(n, L, count, B + c); break;

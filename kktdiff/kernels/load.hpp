@@ -9,15 +9,17 @@ namespace {
 
 // Replace Q by (Q + Q')/2, and leave what is symmetric alone; by blocks, for the sake of the cache.
 template <class T>
-void symmetrize(int n, T *Q) {
-  constexpr int BLOCK = 8;
-  for (int top = 0; top < n; top += BLOCK)
-    for (int left = 0; left <= top; left += BLOCK)
-      for (int i = top; i < n && i < top + BLOCK; i++)
-        for (int j = left; j < i && j < left + BLOCK; j++) {
-          const T a = Q[i * n + j], b = Q[j * n + i];
-          Q[i * n + j] = Q[j * n + i] = select(a == b, a, (a + b) / T(2.0));
-        }
+void symmetrize(int n, Team *team, T *Q) {
+  constexpr int SQUARE = 8;
+  split(Work<T>{nullptr, team}, n, is_large(n, n), SQUARE, 4, [=](int top, int last, T *) {
+    for (; top < last; top += SQUARE)
+      for (int left = 0; left <= top; left += SQUARE)
+        for (int i = top; i < n && i < top + SQUARE; i++)
+          for (int j = left; j < i && j < left + SQUARE; j++) {
+            const T a = Q[i * n + j], b = Q[j * n + i];
+            Q[i * n + j] = Q[j * n + i] = select(a == b, a, (a + b) / T(2.0));
+          }
+  });
 }
 
 // Return where all entries are numbers below a limit in size.

@@ -17,9 +17,10 @@ STAGES = 4  # of the driver, in the array code and here
 _MOST_ITERATIONS = 1000  # an element that needs more is left to the array code
 _IN_LANES = 1 << 14  # entries of Q, G, A and H up to which problems go into lanes everywhere
 _MOST_KEPT = 1 << 28  # bytes of factors that a batch keeps for its derivatives
-_LARGEST = 1200  # n + m + k, without slack variables: beyond it LAPACK is faster
+_LARGEST = 2400  # n + m + k, without slack variables: beyond it LAPACK is faster
 _PER_SECOND = 5e9  # operations of one thread, for its share of the work
 _ITERATIONS = 10  # for the same
+_SHARED = 1e8  # operations on one element from which threads share it
 
 
 class Solved(NamedTuple):
@@ -278,4 +279,6 @@ def _call(
 ) -> None:
     given = [None if v is None else np.ascontiguousarray(v) for v in inputs]
     workers = kernels.threads(sizes[0] * operations / _PER_SECOND)
+    if operations < _SHARED:
+        workers = min(workers, max(sizes[0], 1))
     kernels.call(name, sizes, options, (*given, *outputs), workers)

@@ -102,21 +102,26 @@ bool take(const Signature &kernel, const Array &array, PyObject *given, const st
   return true;
 }
 
+std::int64_t padded(std::int64_t doubles) { return (doubles + 7) / 8 * 8; }
+
 // Run the kernel without the GIL; the number of threads that worked, 0 without memory.
 int released(const Table &table, const Signature &kernel, Call call, int threads) {
-  const std::int64_t needed = kernel.scratch ? (table.*kernel.scratch)(call.sizes) : 0;
-  const std::int64_t doubles = (needed + 7) / 8 * 8;
+  Scratch needed{0, 0};
+  if (kernel.scratch)
+    needed = {padded((table.*kernel.scratch)(call.sizes)),
+              padded(table.helper_scratch(call.sizes))};
+  Batch batch(table.*kernel.kernel, call, table.lanes, threads, needed);
   std::unique_ptr<double[]> memory;
   double *scratch = nullptr;
-  if (doubles) {
-    memory.reset(new (std::nothrow) double[doubles * threads + 8]);
+  if (const std::int64_t doubles = batch.doubles() * batch.workers()) {
+    memory.reset(new (std::nothrow) double[doubles + 8]);
     if (!memory) return 0;
     scratch = memory.get();
     while (reinterpret_cast<std::uintptr_t>(scratch) % 64) scratch++;
   }
   int worked;
   Py_BEGIN_ALLOW_THREADS
-  worked = run(table.*kernel.kernel, call, table.lanes, threads, scratch, doubles);
+  worked = run(batch, scratch);
   Py_END_ALLOW_THREADS
   return worked;
 }

@@ -9,7 +9,7 @@
 // columns that G would have for them are not stored.
 #pragma once
 #include "call.hpp"
-#include "dense.hpp"
+#include "shared.hpp"
 
 namespace kktdiff {
 namespace {
@@ -45,6 +45,7 @@ struct Problem {
   T count;                   // of present rows, at least 1
   T *AA;                     // (core, core): A'A, the triangle that is factored
   bool separable;            // H is diagonal, and Q its own diagonal, clearly positive; no G
+  Team *team = nullptr;      // threads that share products with its matrices
   int entries_of_Q() const { return separable ? size.core : size.core * size.core; }
 
   Problem(Arena &a, Sizes z) : size(z) {
@@ -56,13 +57,13 @@ struct Problem {
   }
 };
 
-// Form A'A, which each factorization adds to H. panel: (k, PANEL)
+// Form A'A, which each factorization adds to H.
 template <class T>
-void square_equalities(Problem<T> &q, T *panel) {
+void square_equalities(Problem<T> &q, Work<T> work) {
   const int core = q.size.core;
   if (!q.size.k || q.separable) return;
   for (int i = 0; i < core * core; i++) q.AA[i] = 0.0;
-  add_gram(q.size.k, core, q.A, static_cast<T *>(nullptr), panel, q.AA);
+  add_gram(q.size.k, core, q.A, static_cast<T *>(nullptr), work, q.AA);
 }
 
 // out = Q x
@@ -70,27 +71,27 @@ template <class T>
 void times_Q(const Problem<T> &q, const T *x, T *out) {
   const int core = q.size.core;
   for (int j = core; j < q.size.n; j++) out[j] = 0.0;
-  if (!q.separable) return times(core, core, q.Q, x, out);
+  if (!q.separable) return times(q.team, core, core, q.Q, x, out);
   for (int j = 0; j < core; j++) out[j] = q.Q[j] * x[j];
 }
 
 // out = A x
 template <class T>
 void times_A(const Problem<T> &q, const T *x, T *out) {
-  times(q.size.k, q.size.core, q.A, x, out);
+  times(q.team, q.size.k, q.size.core, q.A, x, out);
 }
 
 // out += A' nu
 template <class T>
 void add_columns_of_A(const Problem<T> &q, const T *nu, T *out) {
-  add_transposed(q.size.k, q.size.core, q.A, nu, out);
+  add_transposed(q.team, q.size.k, q.size.core, q.A, nu, out);
 }
 
 // out = C x
 template <class T>
 void rows_of(const Problem<T> &q, const T *x, T *out) {
   const auto [n, m, k, lower, upper, core] = q.size;
-  times(m, core, q.G, x, out);
+  times(q.team, m, core, q.G, x, out);
   for (int j = core; j < n; j++) {
     T &own = out[q.slack_rows[j - core]];
     own = own - x[j];
@@ -110,7 +111,7 @@ void add_from_bounds(const Problem<T> &q, const T *z, T *out) {
 // out += the part of C' z that the rows of G have; z: (M) or (m)
 template <class T>
 void add_columns_of_G(const Problem<T> &q, const T *z, T *out) {
-  add_transposed(q.size.m, q.size.core, q.G, z, out);
+  add_transposed(q.team, q.size.m, q.size.core, q.G, z, out);
   for (int j = q.size.core; j < q.size.n; j++) out[j] = out[j] - z[q.slack_rows[j - q.size.core]];
 }
 

@@ -51,9 +51,11 @@ void norm_columns(int rows, int n, const T *A, const T *E, T *out) {  // max wit
 }
 
 template <class T>
-void times_rows_and_columns(int rows, int n, const T *E, const T *D, T *A) {
-  for (int i = 0; i < rows; i++)
-    for (int j = 0; j < n; j++) A[i * n + j] = E[i] * A[i * n + j] * D[j];
+void times_rows_and_columns(Team *team, int rows, int n, const T *E, const T *D, T *A) {
+  split(Work<T>{nullptr, team}, rows, is_large(rows, n), 1, 1, [=](int i, int last, T *) {
+    for (; i < last; i++)
+      for (int j = 0; j < n; j++) A[i * n + j] = E[i] * A[i * n + j] * D[j];
+  });
 }
 
 template <class T>
@@ -67,7 +69,7 @@ void norm_rows_of_Q(const Problem<T> &q, const T *D, T *out) {
 template <class T>
 void scale_Q(const T *D, Problem<T> &q) {
   if (!q.separable)
-    times_rows_and_columns(q.size.core, q.size.core, D, D, q.Q);
+    times_rows_and_columns(q.team, q.size.core, q.size.core, D, D, q.Q);
   else
     for (int j = 0; j < q.size.core; j++) q.Q[j] = D[j] * q.Q[j] * D[j];
 }
@@ -120,10 +122,10 @@ void balance(const Problem<T> &q, Scaling<T> &s, Balance<T> &norm) {
 
 // Normalise each row of A, (rows, n), on its own; return its weights.
 template <class T>
-void normalise(int rows, int n, const T *ones, T *A, T *weight) {
+void normalise(Team *team, int rows, int n, const T *ones, T *A, T *weight) {
   norm_rows(rows, n, A, ones, weight);
   for (int i = 0; i < rows; i++) weight[i] = T(1.0) / power_of_two(positive(weight[i]));
-  times_rows_and_columns(rows, n, weight, ones, A);
+  times_rows_and_columns(team, rows, n, weight, ones, A);
 }
 
 template <class T>
@@ -215,15 +217,15 @@ void equilibrate(Problem<T> &q, Scaling<T> &s, Balance<T> &work) {
   for (int j = 0; j < n; j++) work.ones[j] = s.cols[j] = 1.0;
   s.cost = T(1.0) / power_of_two(positive(norm_inf(q.entries_of_Q(), q.Q)));
   for (int i = 0; i < q.entries_of_Q(); i++) q.Q[i] = s.cost * q.Q[i];
-  normalise(m, core, work.ones, q.G, work.first_G),
-      normalise(k, core, work.ones, q.A, work.first_A);
+  normalise(q.team, m, core, work.ones, q.G, work.first_G),
+      normalise(q.team, k, core, work.ones, q.A, work.first_A);
   for (int i = 0; i < m; i++) s.rows[i] = 1.0;
   for (int i = 0; i < k; i++) s.eqs[i] = 1.0;
   balance(q, s, work);
   if (lower || upper) use_box_units(q, s, work);
   scale_Q(s.cols, q);
-  times_rows_and_columns(m, core, s.rows, s.cols, q.G);
-  times_rows_and_columns(k, core, s.eqs, s.cols, q.A);
+  times_rows_and_columns(q.team, m, core, s.rows, s.cols, q.G);
+  times_rows_and_columns(q.team, k, core, s.eqs, s.cols, q.A);
   for (int i = 0; i < m; i++) s.rows[i] = s.rows[i] * work.first_G[i];
   for (int i = 0; i < k; i++) s.eqs[i] = s.eqs[i] * work.first_A[i];
   for (int j = core; j < n; j++) s.cols[j] = T(1.0) / s.rows[q.slack_rows[j - core]];

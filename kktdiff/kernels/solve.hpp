@@ -1,61 +1,12 @@
 // The kernel `solve`: groups of problems, one in each lane, from the caller's arrays and back.
 #pragma once
-#include "call.hpp"
 #include "driver.hpp"
-#include "load.hpp"
+#include "group.hpp"
 
 namespace kktdiff {
 namespace {
 
 constexpr long long LANES_BYTES = 1 << 20;  // of Q, G, A and H of a group
-
-// Sizes of a call: elements, n, m, k, rows of lower and of upper bounds, 1 if H is diagonal,
-// slacks, then what the kernel alone takes.
-inline Sizes sizes_of(const std::int64_t *s) {
-  return {int(s[1]), int(s[2]), int(s[3]), int(s[4]), int(s[5]), int(s[1] - s[7])};
-}
-
-// The elements of one group: the last one again in lanes that have none.
-template <class T>
-struct Group {
-  static constexpr int lanes = Lanes<T>::count;
-  const Call &call;
-  std::int64_t first, last;
-
-  std::int64_t element(int lane) const { return first + lane < last ? first + lane : last - 1; }
-  int count() const { return last - first < lanes ? int(last - first) : lanes; }
-};
-
-template <class T>
-void load_array(const Group<T> &g, int which, int count, T *out) {
-  const double *from = array<const double>(g.call, which, g.first);
-  for (int i = 0; i < count; i++)
-    out[i] = from ? load<T>(from + i, g.call.strides[which], g.count()) : T(0.0);
-}
-
-// Load (Q + Q')/2, or its diagonal where H is one.
-template <class T>
-void load_Q(const Group<T> &g, int which, Problem<T> &q) {
-  const int core = q.size.core, step = q.separable ? core + 1 : 1;
-  const double *from = array<const double>(g.call, which, g.first);
-  for (int i = 0; i < q.entries_of_Q(); i++)
-    q.Q[i] = load<T>(from + (long long)i * step, g.call.strides[which], g.count());
-  if (!q.separable) symmetrize(core, q.Q);
-}
-
-template <class T>
-void load_mask(const Group<T> &g, int which, int count, Mask<T> *out) {
-  for (int l = 0; l < g.lanes; l++) {
-    const unsigned char *from = array<const unsigned char>(g.call, which, g.element(l));
-    for (int i = 0; i < count; i++) set_lane(out[i], l, from && from[i]);
-  }
-}
-
-template <class T>
-void store_array(const Group<T> &g, int which, int count, const T *values) {
-  double *to = array<double>(g.call, which, g.first);
-  for (int i = 0; i < count; i++) store(to + i, g.call.strides[which], values[i], g.count());
-}
 
 enum SolveArray {
   IN_Q,
@@ -86,8 +37,8 @@ template <class T>
 Mask<T> load_problem(const Group<T> &g, Problem<T> &q, bool examined) {
   const auto [n, m, k, lower, upper, core] = q.size;
   q.slack_rows = array<const std::int64_t>(g.call, IN_SLACK_ROWS, 0);
-  load_Q(g, IN_Q, q), load_array(g, IN_P, n, q.p), load_array(g, IN_G, m * core, q.G);
-  load_array(g, IN_A, k * core, q.A), load_array(g, IN_B, k, q.b);
+  load_Q(g, IN_Q, q), load_array(g, IN_P, n, q.p), load_matrix(g, IN_G, m, core, q.G);
+  load_matrix(g, IN_A, k, core, q.A), load_array(g, IN_B, k, q.b);
   load_array(g, IN_H, m, q.d), load_array(g, IN_LB, lower, q.d + m),
       load_array(g, IN_UB, upper, q.d + m + lower);
   for (int j = 0; j < lower; j++) q.d[m + j] = -q.d[m + j];
@@ -233,6 +184,7 @@ void solve_group(const Group<T> &g, Solver<T> &s, int stages, int max_iter, bool
   const auto [n, m, k, lower, upper, core] = q.size;
   const int M = q.size.rows();
   q.separable = g.call.sizes[6] != 0;
+  q.team = s.newton.factors.work.team = g.call.team;
   const Mask<T> sound = load_problem(g, q, examined);
   place_kept(g, OUT_FACTORS, s.newton.factors);
   s.tol = g.call.options[0];
@@ -303,6 +255,11 @@ inline bool in_lanes(const std::int64_t *sizes) {
 #if !defined(__CUDACC__)
 void solve(const Call &call, std::int64_t first, std::int64_t last) {
   in_lanes(call.sizes) ? solve_all<Pack>(call, first, last) : solve_all<double>(call, first, last);
+}
+
+// Doubles that a thread needs to help with a problem; 0 for problems in lanes, which are too small.
+std::int64_t helper_doubles(const std::int64_t *sizes) {
+  return in_lanes(sizes) ? 0 : panel_entries(sizes_of(sizes));
 }
 
 std::int64_t solve_doubles(const std::int64_t *sizes) {

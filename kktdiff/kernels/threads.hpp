@@ -1,59 +1,71 @@
-// A batch among threads that live as long as the call: nothing is kept, so a fork is safe.
+// A call among threads that live as long as it: nothing is kept, so a fork is safe.
 #pragma once
-#include <atomic>
-#include <exception>
-#include <thread>
-#include <vector>
+#include <memory>
 
-#include "call.hpp"
+#include "team.hpp"
 
 namespace kktdiff {
 
 constexpr std::int64_t PIECES = 8;  // for each thread: some elements take longer than others
 
-// Work of one call, which threads take piece by piece.
+// Memory of one call: `doubles` for each thread that works on elements, `helper` for each that
+// helps one of them; multiples of 8. Without `helper` there is no way to help.
+struct Scratch {
+  std::int64_t doubles, helper;
+};
+
+// Work of one call, which threads take piece by piece; each may have others that help it.
 class Batch {
  public:
-  Batch(Kernel kernel, const Call &call, int lanes, int threads)
-      : kernel_(kernel), call_(call), last_(call.sizes[0]) {
-    const std::int64_t pieces = threads > 1 ? threads * PIECES : 1;
-    size_ = (last_ + pieces - 1) / pieces;
+  Batch(Kernel kernel, const Call &call, int lanes, int threads, Scratch scratch)
+      : kernel_(kernel), call_(call), last_(call.sizes[0]), scratch_(scratch) {
+    const std::int64_t wanted = threads > 1 ? threads * PIECES : 1;
+    size_ = (last_ + wanted - 1) / wanted;
     size_ = (size_ + lanes - 1) / lanes * lanes;  // full vectors
+    const std::int64_t pieces = size_ ? (last_ + size_ - 1) / size_ : 1;
+    workers_ = pieces < threads ? int(pieces) : threads;
+    if (scratch.helper && workers_) helpers_ = threads / workers_ - 1;
   }
 
-  void work(double *scratch) {
+  int workers() const { return workers_; }
+  std::int64_t doubles() const { return scratch_.doubles + helpers_ * scratch_.helper; }  // of each
+
+  // Work until nothing is left; return how many threads did.
+  int work(double *scratch) {
     Call own = call_;
     own.scratch = scratch;
+    std::unique_ptr<Helpers> team;
+    if (helpers_) team.reset(new Helpers(helpers_, scratch + scratch_.doubles, scratch_.helper));
+    if (team && team->threads > 1) own.team = team.get();
     for (std::int64_t first; (first = next_.fetch_add(size_)) < last_;)
       kernel_(own, first, first + size_ < last_ ? first + size_ : last_);
+    return team ? team->threads : 1;
   }
-
-  std::int64_t pieces() const { return size_ ? (last_ + size_ - 1) / size_ : 0; }
 
  private:
   Kernel kernel_;
   Call call_;
   std::int64_t last_, size_;
+  Scratch scratch_;
+  int workers_, helpers_ = 0;
   std::atomic<std::int64_t> next_{0};
 };
 
-// Run a kernel on its whole batch in up to `threads` threads, this one among them; return how many
-// worked. `scratch` holds `doubles`, a multiple of 8, for each. Where the system grants fewer
-// threads, those that there are do all of the work.
-inline int run(Kernel kernel, const Call &call, int lanes, int threads, double *scratch,
-               std::int64_t doubles) {
-  Batch batch(kernel, call, lanes, threads);
+// Run a batch in its threads, this one among them; return how many worked. `scratch` holds
+// `batch.doubles()` for each worker. Where the system grants fewer threads, those that there are do
+// all of the work.
+inline int run(Batch &batch, double *scratch) {
   std::vector<std::thread> others;
+  std::atomic<int> worked{0};
   try {
-    while (std::int64_t(others.size()) + 1 < threads &&
-           std::int64_t(others.size()) + 1 < batch.pieces()) {
-      double *own = scratch + doubles * std::int64_t(others.size() + 1);
-      others.emplace_back([&batch, own] { batch.work(own); });
+    while (int(others.size()) + 1 < batch.workers()) {
+      double *own = scratch + batch.doubles() * std::int64_t(others.size() + 1);
+      others.emplace_back([&batch, &worked, own] { worked += batch.work(own); });
     }
   } catch (const std::exception &) {}
-  batch.work(scratch);
+  worked += batch.work(scratch);
   for (std::thread &other : others) other.join();
-  return int(others.size()) + 1;
+  return worked;
 }
 
 }  // namespace kktdiff

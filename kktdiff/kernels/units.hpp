@@ -25,7 +25,7 @@ struct Lowest {
 
 // x becomes (unit Q + shift)^-1 x; return where the matrix is positive definite.
 template <class T>
-Mask<T> divide_by_curvature(const Problem<T> &q, T unit, T shift, T *H, T *panel, T *x) {
+Mask<T> divide_by_curvature(const Problem<T> &q, T unit, T shift, T *H, Work<T> work, T *x) {
   const int n = q.size.core;
   Mask<T> positive = mask<T>(true);
   if (q.separable) {
@@ -37,18 +37,18 @@ Mask<T> divide_by_curvature(const Problem<T> &q, T unit, T shift, T *H, T *panel
   }
   for (int i = 0; i < n * n; i++) H[i] = unit * q.Q[i];
   for (int j = 0; j < n; j++) H[j * n + j] = H[j * n + j] + shift;
-  positive = cholesky(n, H, panel).ok;
+  positive = cholesky(n, H, work).ok;
   forward_one(n, H, x), backward(n, H, x);
   return positive;
 }
 
 template <class T>
-void find_lowest(const Problem<T> &q, T *H, T *panel, Lowest<T> &out) {
+void find_lowest(const Problem<T> &q, T *H, Work<T> work, Lowest<T> &out) {
   const int n = q.size.core;
   const T bend = norm_inf(q.entries_of_Q(), q.Q), unit = T(1.0) / power_of_two(positive(bend));
   const T shift = T(CURVATURE) * (unit * bend), linear = unit * norm_inf(n, q.p);
   for (int j = 0; j < n; j++) out.x[j] = unit * q.p[j];
-  out.convex = divide_by_curvature(q, unit, select(shift > 0.0, shift, T(1.0)), H, panel, out.x);
+  out.convex = divide_by_curvature(q, unit, select(shift > 0.0, shift, T(1.0)), H, work, out.x);
   out.flat = !(bend > 0.0) | (norm_inf(n, out.x) * unit * bend > T(FLAT_DIRECTION) * linear);
 }
 

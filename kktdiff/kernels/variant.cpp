@@ -15,4 +15,4 @@ using namespace kktdiff;
 #define TEXT(variant) QUOTED(variant)
 
 extern const kktdiff::Table kktdiff::TABLE(VARIANT) = {
-    TEXT(VARIANT), LANES, outer, solve, derive, vjp, solve_doubles, derive_doubles};
+    TEXT(VARIANT), LANES, outer, solve, derive, vjp, solve_doubles, derive_doubles, helper_doubles};

@@ -20,7 +20,8 @@ _MOST_KEPT = 1 << 28  # bytes of factors that a batch keeps for its derivatives
 _LARGEST = 2400  # n + m + k, without slack variables: beyond it LAPACK is faster
 _PER_SECOND = 5e9  # operations of one thread, for its share of the work
 _ITERATIONS = 10  # for the same
-_SHARED = 1e8  # operations on one element from which threads share it
+_SHARED = 2.5e8  # operations, 8 ms, for each thread that shares an element: one may have to be
+# waited for as long where others want the processors
 
 
 class Solved(NamedTuple):
@@ -279,6 +280,5 @@ def _call(
 ) -> None:
     given = [None if v is None else np.ascontiguousarray(v) for v in inputs]
     workers = kernels.threads(sizes[0] * operations / _PER_SECOND)
-    if operations < _SHARED:
-        workers = min(workers, max(sizes[0], 1))
+    workers = min(workers, max(sizes[0], 1) * max(int(operations / _SHARED), 1))
     kernels.call(name, sizes, options, (*given, *outputs), workers)

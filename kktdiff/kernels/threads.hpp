@@ -9,7 +9,7 @@ namespace kktdiff {
 constexpr std::int64_t PIECES = 8;  // for each thread: some elements take longer than others
 
 // Memory of one call: `doubles` for each thread that works on elements, `helper` for each that
-// helps one of them; multiples of 8. Without `helper` there is no way to help.
+// helps with one of them; multiples of 8. Elements that nobody can help with are those in lanes.
 struct Scratch {
   std::int64_t doubles, helper;
 };
@@ -21,7 +21,7 @@ class Batch {
       : kernel_(kernel), call_(call), last_(call.sizes[0]), scratch_(scratch) {
     const std::int64_t wanted = threads > 1 ? threads * PIECES : 1;
     size_ = (last_ + wanted - 1) / wanted;
-    size_ = (size_ + lanes - 1) / lanes * lanes;  // full vectors
+    if (!scratch.helper) size_ = (size_ + lanes - 1) / lanes * lanes;  // full vectors
     const std::int64_t pieces = size_ ? (last_ + size_ - 1) / size_ : 1;
     workers_ = pieces < threads ? int(pieces) : threads;
     if (scratch.helper && workers_) helpers_ = threads / workers_ - 1;

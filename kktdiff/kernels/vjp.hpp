@@ -109,12 +109,12 @@ inline void gradient_row(const Element &e, double a, double c, double *__restric
   for (int j = 0; j < e.size.n; j++) out[j] = a * u[j] + c * x[j];
 }
 
-// Rows i to last - 1 of the gradient of Q, symmetric to the bit: half x' + x half', half of u + x/2
-// where the objective has a cotangent.
-inline void gradient_of_Q(const Element &e, int i, int last, double *__restrict out) {
+// The gradient of Q, symmetric to the bit: half x' + x half', half of u + x/2 where the objective
+// has a cotangent.
+inline void gradient_of_Q(const Element &e, double *__restrict out) {
   const double *__restrict u = e.vector(ADJOINT_X), *__restrict x = e.x;
   const int n = e.size.n;
-  for (; i < last; i++) {
+  for (int i = 0; i < n; i++) {
     const double half = e.with_value(u[i], x[i], 0.5) / 2, own = x[i];
     double *row = out + i * n;
     if (e.value)
@@ -124,32 +124,19 @@ inline void gradient_of_Q(const Element &e, int i, int last, double *__restrict 
   }
 }
 
-// The gradients of matrices, those that are wanted, by pieces of their rows.
-inline void store_matrices(const Element &e) {
-  const int n = e.size.n, m = e.size.m, k = e.size.k;
-  const Work<double> work{nullptr, e.call.team};
-  if (double *to = e.gradient(GRAD_Q))
-    split(work, n, is_large(n, n), 1, 1,
-          [&](int i, int last, double *) { gradient_of_Q(e, i, last, to); });
-  if (double *to = e.gradient(GRAD_G))
-    split(work, m, is_large(m, n), 1, 1, [&](int i, int last, double *) {
-      for (; i < last; i++) gradient_row(e, e.multiplier(i), e.row(i), to + i * n);
-    });
-  if (double *to = e.gradient(GRAD_A))
-    split(work, k, is_large(k, n), 1, 1, [&](int i, int last, double *) {
-      for (; i < last; i++) gradient_row(e, e.nu[i], e.equality(i), to + i * n);
-    });
-}
-
 // Those gradients that are wanted.
 inline void store_gradients(const Element &e) {
   const auto [n, m, k, lower, upper, core] = e.size;
   const double *u = e.vector(ADJOINT_X), *x = e.x;
-  store_matrices(e);
+  if (double *to = e.gradient(GRAD_Q)) gradient_of_Q(e, to);
   if (double *to = e.gradient(GRAD_P))
     for (int j = 0; j < n; j++) to[j] = e.with_value(u[j], x[j]);
+  if (double *to = e.gradient(GRAD_G))
+    for (int i = 0; i < m; i++) gradient_row(e, e.multiplier(i), e.row(i), to + i * n);
   if (double *to = e.gradient(GRAD_H))
     for (int i = 0; i < m; i++) to[i] = -e.row(i);
+  if (double *to = e.gradient(GRAD_A))
+    for (int i = 0; i < k; i++) gradient_row(e, e.nu[i], e.equality(i), to + i * n);
   if (double *to = e.gradient(GRAD_B))
     for (int i = 0; i < k; i++) to[i] = -e.equality(i);
   if (double *to = e.gradient(GRAD_LB))

@@ -13,7 +13,14 @@ from kktdiff.kernels import method
 from tests.backends.cuda import emulator
 from tests.problems import Data
 
-FLAGS = ("-std=c++17", "-fno-math-errno", "-ffp-contract=off", "-fno-trapping-math", "-fPIC")
+FLAGS = (
+    "-std=c++17",
+    "-fno-math-errno",
+    "-ffp-contract=off",
+    "-fno-trapping-math",
+    "-fPIC",
+    "-pthread",
+)
 WARNINGS = ("-Wall", "-Wextra", "-Wno-parentheses", "-Wno-unused-variable")
 WARNINGS += ("-Wno-unused-function", "-Werror")
 TARGETS = {
@@ -76,12 +83,12 @@ def compile_kernels(repository, folder, variant, *options):
 class Library:
     """`solve.cpp` in the place of `kernels.call`."""
 
-    def __init__(self, path, *, packed, fill=0):
+    def __init__(self, path, *, packed, fill=0, threads=1):
         self._run = ctypes.CDLL(str(path)).run
-        self._packed, self._fill = packed, fill
+        self._packed, self._fill, self._threads = packed, fill, threads
 
     def __call__(self, name, sizes, options, arrays, threads=1):
-        """Run `solve`, `derive` or `vjp` in one thread, and any other kernel as it is."""
+        """Run `solve`, `derive` or `vjp` in its threads, and any other kernel as it is."""
         if name not in KERNELS:
             return real_call(name, sizes, options, arrays, threads)
         places = [None if v is None else v.ctypes.data for v in arrays]
@@ -90,6 +97,7 @@ class Library:
             KERNELS.index(name),
             int(self._packed),
             self._fill,
+            self._threads,
             (ctypes.c_int64 * len(sizes))(*sizes),
             (ctypes.c_double * len(options))(*options),
             (ctypes.c_void_p * len(arrays))(*places),

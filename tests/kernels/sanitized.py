@@ -1,7 +1,8 @@
 """Run the kernels of a library over problems of all sizes and kinds: python -m ... LIBRARY.
 
-Compiled with sanitizers it ends with their report at the first access beyond an array or the
-scratch memory, both allocated exactly, or at undefined behaviour; else with a count.
+With "shared" behind it, over those that threads share alone. Compiled with sanitizers it ends with
+their report at the first access beyond an array or the scratch memory, both allocated exactly, at
+undefined behaviour, or at a race; else with a count.
 """
 
 import sys
@@ -74,9 +75,21 @@ def pulled(rng, qp, done):
     return [found.x, found.c, found.nu, *found.gradients.values()]
 
 
+def shared():
+    """Yield large problems, whose work threads share: of whole blocks and tiles, and not."""
+    for n, m, k in ((300, 270, 40), (288, 256, 256)):
+        yield flat(known(np.random.default_rng(n), Sizes(n, m, k, True), (2,)).data)
+
+
+def share(path):
+    """Use three threads for each large problem."""
+    with replaced(Library(path, packed=False, fill=0x21, threads=3)):
+        return sum(len(run(qp)[0]) for qp in shared())
+
+
 def main(path):
-    """Use both number types."""
-    count = 0
+    """Use both number types, and threads within problems."""
+    count = share(path)
     for packed in (True, False):
         with replaced(Library(path, packed=packed, fill=0x21)), np.errstate(all="ignore"):
             count += sum(len(run(qp)[0]) for qp in problems())
@@ -84,4 +97,5 @@ def main(path):
 
 
 if __name__ == "__main__":
-    sys.stdout.write(f"{main(sys.argv[1])} problems\n")
+    use = share if sys.argv[2:] else main
+    sys.stdout.write(f"{use(sys.argv[1])} problems\n")

@@ -86,3 +86,17 @@ def test_sanitizers_find_nothing(folder, native, repository, variant):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-5000:]
     assert int(done.stdout.split()[0]) > 1000
+
+
+THREADS = ("-fsanitize=thread", "-g", "-O1")
+
+
+@pytest.mark.skipif(emulator.sanitizer("thread") is None, reason=emulator.NO_SANITIZER)
+def test_threads_that_share_a_problem_do_not_race(folder, native, repository):
+    path = compile_kernels(repository, folder, native.variants()[-1], *THREADS)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.kernels.sanitized", str(path), "shared"],
+        cwd=repository, env=emulator.sanitizer("thread"),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "4 problems\n"), done.stderr[-5000:]

@@ -145,7 +145,7 @@ def test_an_element_has_the_same_bits_in_any_batch(shape):
 
 
 def test_slack_variables_do_not_count_as_size():
-    rows, limits = np.ones((1100, 2)), np.linspace(-1.0, 1.0, 1100)
+    rows, limits = np.ones((1250, 2)), np.linspace(-1.0, 1.0, 1250)
     solution = kktdiff.solve_qp(np.eye(2), np.zeros(2), rows, limits, soft={"h": 0.01})
     (part,) = solution._engine.parts
     assert method.supports(part.problem.data)

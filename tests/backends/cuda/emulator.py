@@ -76,26 +76,32 @@ def compiler():
 NO_COMPILER = "no C++ compiler for the emulator: looked for $CXX, g++ and clang++, not on Windows"
 
 
-def sanitizer():
-    """The environment in which a Python process can load what is built with `sanitize`, or None.
+def sanitizer(name="address"):
+    """The environment in which a Python process can load what is built with a sanitizer, or None.
 
-    Every access beyond an array that NumPy made in such a process then ends it with a report.
+    Every access beyond an array that NumPy made in such a process then ends it with a report, or
+    each race of threads that are so compiled.
     """
     if compiler() is None:
         return None
     found = [
         subprocess.run(
-            [*compiler(), f"-print-file-name={name}"], capture_output=True, text=True
+            [*compiler(), f"-print-file-name={file}"], capture_output=True, text=True
         ).stdout.strip()
-        for name in ("libasan.so", "libstdc++.so")
+        for file in (f"lib{name[0]}san.so", "libstdc++.so")
     ]
     if not all(os.path.isabs(path) for path in found):
         return None
     # Python itself keeps memory to its end
-    return {**os.environ, "LD_PRELOAD": " ".join(found), "ASAN_OPTIONS": "detect_leaks=0"}
+    return {
+        **os.environ,
+        "LD_PRELOAD": " ".join(found),
+        "ASAN_OPTIONS": "detect_leaks=0",
+        "TSAN_OPTIONS": "halt_on_error=1",
+    }
 
 
-NO_SANITIZER = "no AddressSanitizer of g++ on this machine"
+NO_SANITIZER = "no such sanitizer of g++ on this machine"
 
 
 def kernels(source):

@@ -52,7 +52,9 @@ def everything(qp):
     names = [name for name, v in zip(qp._fields, qp, strict=True) if v is not None]
     cotangents = (out.x, out.s, out.lam, out.nu, out.lam_lb, out.lam_ub, out.status + 1.0)
     pulled = [
-        method.vjp(qp, (out.kept, out.active, None), cotangents, names, (1e-16, 1e-7), factors=factors)
+        method.vjp(
+            qp, (out.kept, out.active, None), cotangents, names, (1e-16, 1e-7), factors=factors
+        )
         for factors in (out.factors, None)
     ]
     return out._replace(factors=None), derived, pulled

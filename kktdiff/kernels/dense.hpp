@@ -118,9 +118,16 @@ void update_some(int rows, int depth, const double *left, const double *right, i
   else if (width > j) update_tile<R, 1, false>(depth, left, right + j, n, H + j, width - j);
 }
 
-// The first `rows` entries, at most ROWS, times factor: panel (ROWS); writes beyond.
-KKTDIFF_INLINE void pack_row(double factor, const double *row, int rows, double *panel) {
-  KKTDIFF_UNROLL for (int r = 0; r < ROWS; r += LANES) write(panel + r, Pack(factor) * read_some(row + r, rows - r), LANES);
+// The first `rows` entries, at most ROWS, times factor: panel (ROWS); writes beyond. Return False if
+// all are zero.
+KKTDIFF_INLINE bool pack_row(double factor, const double *row, int rows, double *panel) {
+  bool some = false;
+  KKTDIFF_UNROLL for (int r = 0; r < ROWS; r += LANES) {
+    const Pack own = Pack(factor) * read_some(row + r, rows - r);
+    write(panel + r, own, LANES);
+    some = some | !all(own == Pack(0.0));
+  }
+  return some;
 }
 
 // panel = the entries -U(q, i..) of the rows `first` to i - 1, (i - first, ROWS)

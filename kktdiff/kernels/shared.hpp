@@ -60,6 +60,8 @@ inline void add_transposed(Team *team, int m, int n, const double *A, const doub
 constexpr int GRAM_ENTRIES = 1 << 15;  // of G, which stay in the cache for all tiles of H
 
 // Rows top to bottom - 1 of the upper triangle of H += G' diag(w) G; panel: (m, ROWS)
+//
+// Rows of a tile that are zero, as most are of a sparse G, add nothing.
 inline void add_gram_rows(int m, int n, const double *G, const double *w, int top, int bottom,
                           double *panel, double *H) {
   const int step = GRAM_ENTRIES / n > 32 ? GRAM_ENTRIES / n : 32;
@@ -68,9 +70,16 @@ inline void add_gram_rows(int m, int n, const double *G, const double *w, int to
     const double *own = G + first * n;
     for (int i = top; i < bottom; i += ROWS) {
       const int rows = n - i < ROWS ? n - i : ROWS;
-      for (int q = 0; q < depth; q++)
-        pack_row(w ? w[first + q] : 1.0, own + q * n + i, rows, panel + q * ROWS);
-      update_some(rows, depth, panel, own + i, n, n - i, H + i * n + i);
+      for (int q = 0, run = 0; q <= depth; q++) {
+        if (q < depth) {
+          const double weight = w ? w[first + q] : 1.0;
+          if (pack_row(weight, own + q * n + i, rows, panel + q * ROWS)) continue;
+        }
+        if (q > run)
+          update_some(rows, q - run, panel + run * ROWS, own + run * n + i, n, n - i,
+                      H + i * n + i);
+        run = q + 1;
+      }
     }
   }
 }

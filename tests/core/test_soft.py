@@ -208,21 +208,6 @@ def test_an_empty_batch_has_empty_results(prices):
     assert solution.jacobian(of="violation_h", wrt="soft_h").shape == (0, 7, 7)
 
 
-@by_choice
-def test_slacks_that_the_kernels_eliminate_stand_in_one_row_of_G_alone(sides):
-    data, prices = soft_problem(rng(10), sides, batch=(3,))
-    for part in kktdiff.solve_qp(*data, soft=some_hard(prices))._engine.parts:
-        qp = part.problem.qp
-        count = 0 if qp.slack_rows is None else len(qp.slack_rows)
-        soft = sum(int(v.mask.sum()) for name, v in part.part.layout.sides.items() if name != "b")
-        assert count == soft
-        core = qp.p.shape[1] - count
-        expected = -np.eye(qp.G.shape[1])[:, [] if count == 0 else qp.slack_rows]
-        np.testing.assert_array_equal(qp.G[0, :, core:], expected)
-        assert not qp.A[..., core:].any()
-        assert not qp.Q[:, core:].any()
-
-
 def test_results_hold_no_memory_of_the_variables_that_are_not_given():
     data, prices = soft_problem(rng(9), batch=(3,))
     solution = kktdiff.solve_qp(*data, soft=prices)

@@ -12,10 +12,9 @@ from kktdiff._records import Point, Rhs
 from kktdiff._status import Status
 from kktdiff.kernels import method
 from tests.kernels.calls import Library, flat, point_of, replaced
-from tests.robustness import fuzz
-from tests.robustness.kinds import KINDS
 from tests.problems import Sizes, known
 from tests.robustness import fuzz
+from tests.robustness.kinds import KINDS
 from tests.unsolvable import conflicting, contradictory, stacked, unbounded
 
 SOLVED, INFEASIBLE = (Status.SOLVED,), (Status.PRIMAL_INFEASIBLE, Status.DUAL_INFEASIBLE)

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 import kktdiff
-from tests.robustness.backwards import build, decades, draw_sizes, in_units, positive, refer, units
 from tests.problems import Data
+from tests.robustness.backwards import build, decades, draw_sizes, in_units, positive, refer, units
 
 SIDES = {"h": "lam", "b": "nu", "lb": "lam_lb", "ub": "lam_ub"}
 

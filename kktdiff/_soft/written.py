@@ -121,15 +121,15 @@ def _rows(layout: Layout, kept: CompiledKept, numbers: Array, problem: Problem) 
     lower, upper = kept.data.bounds
     first = {"lb": m, "ub": m + lower}
     slacks = _slacks(layout, kept, numbers[m + lower + upper :])
-    none, out, bounds = 0 * numbers[:1] - 1, [numbers[:m]], []
+    none, out, bounds = xp.full((n,), -1, device=numbers.device), [numbers[:m]], []
     for name, given in (("lb", lower), ("ub", upper)):
         side, own = layout.sides.get(name), numbers[first[name] : first[name] + given]
         if side is not None:
             out.append(take(own, side.places))
             own = xp.where(side.mask, -1, own)
-        bounds.append(own if given else xp.broadcast_to(none, (n,)))
+        bounds.append(own if given else none)
     if problem.data.bounds[0]:
         out += [bounds[0], *slacks]
     if problem.data.bounds[1]:
-        out += [bounds[1], xp.broadcast_to(none, (layout.slacks,))]
+        out += [bounds[1], xp.full((layout.slacks,), -1, device=numbers.device)]
     return xp.concat(out)

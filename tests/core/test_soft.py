@@ -227,3 +227,16 @@ def test_without_inequalities_only_equalities_are_soft():
     assert_near(solution.x, x, ANSWER, "x")
     assert_near(solution.violation_b, data.A @ x - data.b, ANSWER, "b")
     assert (solution.lam_lb == 0).all()
+
+
+@pytest.mark.parametrize("k", [0, 2])
+def test_equalities_of_infinite_prices_alone_are_hard(k):
+    data, _ = soft_problem(rng(), ("b",), sizes=Sizes(n=4, k=2))
+    data = data._replace(A=data.A[:k], b=data.b[:k])
+    hard, soft = kktdiff.solve_qp(*data), kktdiff.solve_qp(*data, soft={"b": np.full(k, np.inf)})
+    np.testing.assert_array_equal(soft.violation_b, np.zeros(k))
+    assert_near(soft.x, hard.x, ANSWER, "x")
+    assert_near(soft.jvp(p=data.p).x, hard.jvp(p=data.p).x, ANSWER, "jvp")
+    assert_near(soft.vjp(x=data.p).p, hard.vjp(x=data.p).p, ANSWER, "vjp")
+    np.testing.assert_array_equal(soft.vjp(x=data.p).soft["b"], np.zeros(k))
+    assert soft.diagnostics().trustworthy

@@ -14,7 +14,6 @@ from kktdiff.kernels import method
 from tests.kernels.calls import Library, flat, point_of, replaced
 from tests.problems import Sizes, known
 from tests.robustness import fuzz
-from tests.robustness.kinds import KINDS
 from tests.unsolvable import conflicting, contradictory, stacked, unbounded
 
 SOLVED, INFEASIBLE = (Status.SOLVED,), (Status.PRIMAL_INFEASIBLE, Status.DUAL_INFEASIBLE)
@@ -33,7 +32,7 @@ def sized():
 def problems():
     """Yield batches of all sizes, of all kinds that the kernels take, and without solutions."""
     yield from map(flat, sized())
-    for kind in KINDS:
+    for kind in fuzz.KINDS:
         qp = flat(fuzz.draw(kind, 300)[0])
         if method.supports(qp):
             yield qp

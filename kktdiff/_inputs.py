@@ -173,6 +173,8 @@ def _filled(
         if shape is None:
             device = None if like is None else like.device
             out[name] = home.xp.zeros(core, dtype=dtype, device=device)
+        elif home is backends.NUMPY:
+            out[name] = home.xp.full(core, out[name], dtype=dtype)
         else:
             out[name] = home.xp.broadcast_to(out[name], core)
     return out
@@ -257,6 +259,8 @@ def _adopted(arrays: dict[str, Any]) -> tuple[dict[str, Any], Backend, frozenset
 
 def _array(value: Any, name: str) -> tuple[Any, bool]:
     """Return a value as an array, and True if it was numbers without a library or a dtype."""
+    if type(value) in backends.USUAL:
+        return value, False
     shape = f" of shape (..., {', '.join(DIMENSIONS[name])})" if name in DIMENSIONS else ""
     return backends.from_numbers(backends.adopt(value, name), name, shape)
 

@@ -53,12 +53,16 @@ def price_arguments(
     return prices
 
 
-def check_prices(given: Given) -> None:
-    """Raise a ValueError that names the first price that is not positive; NaN is no wrong call."""
-    for name in PRICES:
-        price = given.flat(name) if name in given.arrays else None
-        if price is None:
-            continue
+def check_prices(given: Given) -> dict[str, Array]:
+    """Return the prices by name, each (B or 1, size), of those that there are.
+
+    Raises
+    ------
+    ValueError
+        A price that is not positive; NaN is no wrong call.
+    """
+    prices: dict[str, Any] = {v: given.flat(v) for v in PRICES if v in given.arrays}
+    for name, price in prices.items():
         xp = namespace(price)
         if not bool(xp.any(price <= 0)):
             continue
@@ -69,3 +73,4 @@ def check_prices(given: Given) -> None:
             f"soft[{side!r}] has a price that is not positive, at {place}: expected positive "
             f"prices, infinite for hard rows; a row without effect has an infinite {side}"
         )
+    return prices

@@ -90,7 +90,7 @@ def assemble(
         if not bool(xp.any(fixed)):
             fixed = value = None
     S, limits = backend.symmetric(Q), xp.where(absent, 0.0, d)
-    sides_of = (fixed, value, None, None, None, data.bounds, data.slack_rows)
+    sides_of = (fixed, value, None, None, None, data.bounds)
     qp = QP(S, p, G, A, b, limits, ~absent, *sides_of)
     if compliance is not None:
         rows = [compliance[name] for name in ("h", "lb", "ub") if name in compliance]

@@ -24,7 +24,10 @@ class Data(NamedTuple):
     b: Array | None  # (B, k)
     lb: Array | None  # (B, n)
     ub: Array | None  # (B, n)
-    slack_rows: Array | None = None  # (q,): the last variables are slacks, and stand in these rows
+    soft_h: Array | None = None  # (B, m): prices, which the kernels alone know
+    soft_lb: Array | None = None  # (B, n)
+    soft_ub: Array | None = None  # (B, n)
+    soft_b: Array | None = None  # (B, k)
 
     @property
     def sizes(self) -> tuple[int, int, int]:
@@ -41,16 +44,11 @@ class Data(NamedTuple):
     @property
     def length(self) -> int:
         """Number of elements."""
-        return common([v.shape[0] for v in self[:-1] if v is not None])
-
-    @property
-    def core(self) -> int:
-        """Number of variables that are no slacks."""
-        return self.p.shape[-1] - (0 if self.slack_rows is None else self.slack_rows.shape[0])
+        return common([v.shape[0] for v in self if v is not None])
 
     def take(self, index: Array) -> "Data":
         """Return the elements `index` of the batch."""
-        return Data._make([*taken(self[:-1], index, shared=True), self.slack_rows])
+        return Data._make(taken(self, index, shared=True))
 
     def split(self, rows: Array) -> tuple[Array, Array, Array]:  # (B, M, ...)
         """Split an inequality vector into its parts for G, lb and ub."""
@@ -83,7 +81,6 @@ class QP(NamedTuple):
     compliance_nu: Array | None  # (B, k): the same for A
     AA: Array | None  # (B, n, n): A'A, where it is at hand
     bounds: tuple[int, int]  # rows of the lower and of the upper bounds: 0 or n each
-    slack_rows: Array | None = None  # (q,): the last variables are slacks, and stand in these rows
 
     @property
     def sizes(self) -> tuple[int, int, int]:
@@ -93,16 +90,11 @@ class QP(NamedTuple):
     @property
     def length(self) -> int:
         """Number of elements."""
-        return common([v.shape[0] for v in self[:-2] if v is not None])
+        return common([v.shape[0] for v in self[:-1] if v is not None])
 
     def take(self, index: Array) -> "QP":
         """Return the elements `index` of the batch."""
-        return QP._make([*taken(self[:-2], index, shared=True), *self[-2:]])
-
-    @property
-    def core(self) -> int:
-        """Number of variables that are no slacks."""
-        return self.p.shape[-1] - (0 if self.slack_rows is None else self.slack_rows.shape[0])
+        return QP._make([*taken(self[:-1], index, shared=True), self.bounds])
 
     def limits(self, lam: Array, nu: Array) -> tuple[Array, Array]:  # (B, M), (B, k)
         """Return d and b with the shifts that the multipliers of compliant rows cause."""

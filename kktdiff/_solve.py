@@ -177,7 +177,7 @@ def solve_qp(
         weights = None if infeasible == "report" else check_weights(given, shift_weights or {})
         if prices:
             solve = partial(_solve, settings=settings)
-            fields, engine, solved = solve_soft(given, warm_start, weights, solve)
+            fields, engine, solved = solve_soft(given, warm_start, weights, settings, solve)
         else:
             problem = build(given)
             warm = None if warm_start is None else nearby_point(problem, warm_start)

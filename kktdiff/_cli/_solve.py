@@ -11,12 +11,22 @@ import numpy as np
 import kktdiff
 from kktdiff import Solution, Status, _interrupt
 from kktdiff._cli._terminal import OutputLostError, complain, say
-from kktdiff._files import DATA, UsageError, check_output, example, read_problem, shown, write
+from kktdiff._files import (
+    DATA,
+    PRICES,
+    UsageError,
+    check_output,
+    example,
+    read_problem,
+    shown,
+    write,
+)
 
 WRITTEN = (
     *("x", "s", "lam", "nu", "lam_lb", "lam_ub", "objective", "status", "iterations"),
     *("primal_residual", "dual_residual", "duality_gap"),
 )
+_VIOLATIONS = tuple(f"violation_{name.removeprefix('soft_')}" for name in PRICES)
 _SHOWN_ENTRIES, _SHOWN_PROBLEMS, _SHOWN_NOTES = 10, 5, 5
 
 
@@ -27,7 +37,8 @@ def add_options(commands: Any, at_least: Callable[[int], Callable[[str], int]]) 
         "solve",
         help=about,
         description="Solve the quadratic programs of a file: minimise 1/2 x'Qx + p'x subject to "
-        "Gx <= h, Ax = b, lb <= x <= ub. The exit status is 1 if a problem is not solved.",
+        "Gx <= h, Ax = b, lb <= x <= ub, where rows with a price may be violated. The exit status "
+        "is 1 if a problem is not solved.",
     )
     add = parser.add_argument
     add(
@@ -75,13 +86,14 @@ def command(options: argparse.Namespace) -> bool:
     solution = _solve(found.arrays, options)
     objective = found.sign * solution.objective + found.offset
     lines = _single(solution, objective) if solution.status.ndim == 0 else _batch(solution)
-    arrays = {name: getattr(solution, name) for name in WRITTEN} | {"objective": objective}
+    written = (*WRITTEN, *(name for name, _ in _violations(solution)))
+    arrays = {name: getattr(solution, name) for name in written} | {"objective": objective}
     try:
         write(output, arrays, source, force=options.force)
     except UsageError:
         say("\n".join(lines))  # of what may have taken hours
         raise
-    lines.append(f"{'written to':17s} {shown(output)}: {', '.join(WRITTEN)}")
+    lines.append(f"{'written to':17s} {shown(output)}: {', '.join(written)}")
     say("\n".join(lines))
     return bool(np.all(solution.solved))
 
@@ -96,9 +108,12 @@ def _write_example(path: Path, force: bool) -> bool:
 def _solve(arrays: dict[str, Any], options: argparse.Namespace) -> Solution:
     """Solve in a thread, so that Ctrl-C ends this process even while compiled code is at work."""
     settings = {k: getattr(options, k) for k in ("backend", "tol", "max_iter", "verbose")}
+    soft = {k.removeprefix("soft_"): v for k, v in arrays.items() if k in PRICES}
+    data = {k: v for k, v in arrays.items() if k not in PRICES}
     try:
         with _interrupt.handled_by(_interrupt.leave), ThreadPoolExecutor(1) as pool:
-            call = pool.submit(kktdiff.solve_qp, **arrays, **settings, on_failure="ignore")
+            how = settings | {"soft": soft, "on_failure": "ignore"}
+            call = pool.submit(kktdiff.solve_qp, **data, **how)
             return call.result()
     except (TypeError, ValueError) as error:
         raise UsageError(f"{shown(options.file)}: {error}") from error
@@ -115,7 +130,14 @@ def _single(solution: Solution, objective: Any) -> list[str]:
         f"{'objective':17s} {float(objective):.10g}",
         *_residuals(solution, np.ones((), dtype=bool)),
         f"{'x':17s} {_entries(solution.x)}",
+        *(f"{v.replace('_', ' of '):17s} {_entries(a)}" for v, a in _violations(solution)),
     ]
+
+
+def _violations(solution: Solution) -> list[tuple[str, Any]]:
+    """Return the names and values of the violations that there are."""
+    named = [(name, getattr(solution, name)) for name in _VIOLATIONS]
+    return [(name, value) for name, value in named if value is not None]
 
 
 def _batch(solution: Solution) -> list[str]:

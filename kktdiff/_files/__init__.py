@@ -3,10 +3,11 @@
 from kktdiff._files._errors import UsageError, cannot, listed, shown
 from kktdiff._files._npz import read
 from kktdiff._files._output import check_output, replacing, write
-from kktdiff._files._problems import DATA, example, read_problem
+from kktdiff._files._problems import DATA, PRICES, example, read_problem
 
 __all__ = [
     "DATA",
+    "PRICES",
     "UsageError",
     "cannot",
     "check_output",

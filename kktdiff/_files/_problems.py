@@ -9,14 +9,15 @@ from kktdiff._files import _npz, _qps
 from kktdiff._files._errors import UsageError, listed, shown, size
 from kktdiff._files._memory import at_hand, of_solve
 
-DATA = ("Q", "p", "G", "h", "A", "b", "lb", "ub")
+PRICES = ("soft_h", "soft_b", "soft_lb", "soft_ub")
+DATA = ("Q", "p", "G", "h", "A", "b", "lb", "ub", *PRICES)
 _QPSOLVERS = {"P": "Q", "q": "p"}  # the names of qpsolvers' files that differ
 
 
 class ProblemFile(NamedTuple):
     """The problems of a file."""
 
-    arrays: dict[str, Any]  # the arguments of `kktdiff.solve_qp`
+    arrays: dict[str, Any]  # the arguments of `kktdiff.solve_qp`, and prices by names as soft_h
     sign: float = 1.0  # the file's objective is sign times that of the arrays, plus the offset
     offset: float = 0.0
     notes: tuple[str, ...] = ()  # on what the reader left out
@@ -25,7 +26,7 @@ class ProblemFile(NamedTuple):
 def read_problem(path: Path) -> ProblemFile:
     """Read the quadratic programs of a file.
 
-    Integers become floats, and one bound for all variables becomes an array.
+    Integers become floats, and one bound for all variables, or one price, becomes an array.
 
     Raises
     ------
@@ -84,6 +85,9 @@ def _in_floats(arrays: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_bounds(arrays: dict[str, Any]) -> dict[str, Any]:
-    p = arrays["p"]
-    scalars = [k for k in ("lb", "ub") if k in arrays and not arrays[k].ndim] if p.ndim else []
-    return arrays | {k: np.full(p.shape[-1], arrays[k], p.dtype) for k in scalars}
+    p, out = arrays["p"], dict(arrays)
+    for name in ("lb", "ub", *PRICES):
+        like = out.get(name.removeprefix("soft_"), p) if name in PRICES else p
+        if name in out and not out[name].ndim and p.ndim and like.ndim:
+            out[name] = np.full(like.shape[-1], out[name], p.dtype)
+    return out

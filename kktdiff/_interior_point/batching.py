@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 from typing import NamedTuple, TypeVar
 
-from kktdiff._arrays import broadcast, namespace, take
-from kktdiff._interior_point.compiled import Compiled, KeptGroup, solve_compiled
+from kktdiff._arrays import broadcast, namespace, take, take_shared
+from kktdiff._interior_point.compiled import Compiled, KeptGroup, solve_compiled, solve_soft
 from kktdiff._interior_point.driver import solve_chunk
 from kktdiff._interior_point.gather import Proofs, collect
 from kktdiff._interior_point.parts import Part
 from kktdiff._interior_point.program import separable_elements
 from kktdiff._problem import Faults, Problem
 from kktdiff._records import QP, Data, Point
-from kktdiff._settings import Settings
+from kktdiff._settings import INFINITE, Settings
 from kktdiff._status import Status
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
@@ -60,6 +60,41 @@ def run(problem: Problem, warm: Point | None, settings: Settings) -> BatchResult
     fields, more_proofs = collect(problem, faults, parts, pieces, settings.tol)
     solved = bool(xp.all(fields["status"] == int(Status.SOLVED)))
     return BatchResult(fields, solved, tuple(kept), (*proofs, *more_proofs))
+
+
+def run_soft(
+    problem: Problem, data: Data, warm: Point | None, settings: Settings
+) -> tuple[list[Compiled], Array]:
+    """Solve by the kernels, where there are any; return the places of what is not solved, too.
+
+    data: that of `problem` with prices, which the array code does not know.
+    """
+    backend, xp = problem.given.backend, namespace(data.p)
+    places = xp.arange(problem.length, device=data.p.device)
+    if not (backend.compiled and method.supports(data)):
+        return [], places
+    found = []
+    for index, separable in _forms(problem, places):
+        for some, hard in _hard_equalities(data, index):
+            own, near = _elements(data, problem, warm, some)
+            own = own._replace(soft_b=None) if hard else own
+            found.append(solve_soft(own, some, near, settings, backend, separable))
+    left = [one.left for one in found if one.left is not None]
+    return found, xp.sort(xp.concat(left)) if left else places[:0]
+
+
+def _hard_equalities(data: Data, places: Array) -> Iterator[tuple[Array, bool]]:
+    """Yield those of `places` that have no soft equality, with True, and those that have one."""
+    if data.soft_b is None:
+        yield places, True
+        return
+    xp = namespace(data.soft_b)
+    hard = take_shared(xp.all(data.soft_b >= INFINITE, axis=1), places)
+    for mask, kind in ((hard, True), (~hard, False)):
+        if bool(xp.all(mask)):
+            yield places, kind
+        elif bool(xp.any(mask)):
+            yield take(places, xp.nonzero(mask)[0]), kind
 
 
 def _by_kernels(

@@ -4,9 +4,9 @@ They follow the stages of the driver, and polish and prove as it does. What has 
 nor a proof there is left to the array code, which judges points by their residuals.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from kktdiff import _kkt as kkt
 from kktdiff._arrays import namespace, take
@@ -58,8 +58,9 @@ class CompiledKept:
     @cached_property
     def point(self) -> Point:
         """The solutions, in the caller's units."""
-        parts = method.kept_parts(self.data, self.kept)
-        return Point(parts.x, parts.s, parts.lam, parts.nu)
+        parts, n = method.kept_parts(self.data, self.kept), self.data.sizes[0]
+        rows = self.data.sizes[1] + sum(self.data.bounds)  # without the slacks of soft rows
+        return Point(parts.x[:, :n], parts.s[:, :rows], parts.lam[:, :rows], parts.nu)
 
     @property
     def multipliers(self) -> Array:  # (B, M)
@@ -74,17 +75,16 @@ class CompiledKept:
             axis=1,
         )
 
-    def take(self, index: Array) -> "CompiledKept":
+    def take(self, index: Array) -> Self:
         """Return the elements `index` of the batch."""
-        return CompiledKept(
-            take(self.index, index),
-            self.data.take(index),
-            take(self.kept, index),
-            take(self.active, index),
-            None if self.weights is None else take(self.weights, index),
-            None,
-            self.separable,
-            self.backend,
+        return replace(
+            self,
+            index=take(self.index, index),
+            data=self.data.take(index),
+            kept=take(self.kept, index),
+            active=take(self.active, index),
+            weights=None if self.weights is None else take(self.weights, index),
+            kernel_factors=None,
         )
 
     def refine(self, rhs: Rhs, target: float, backend: Backend) -> tuple[Rhs, Array, Array]:
@@ -158,20 +158,7 @@ def solve_compiled(
     examined: bool,
 ) -> Compiled:
     """Solve what the kernels can; `examined`: the data are known to have no faults."""
-    if settings.curvature > CURVATURE["float64"]:
-        Q = without_noise(backend.symmetric(data.Q), settings.curvature, backend)
-        data = data._replace(Q=Q)
-    out = method.solve(
-        data,
-        warm,
-        settings.max_iter,
-        tol=settings.tol,
-        separable=separable,
-        traced=settings.report is not None,
-        examined=examined,
-    )
-    if settings.report is not None:
-        report_trace(out.trace, settings.report)
+    data, out = _solve(data, warm, settings, backend, separable, examined=examined)
     if not out.failures:
         kept = _kept(data, index, out, backend, separable=separable)
         return Compiled((index, method.fields(out)), kept)
@@ -217,6 +204,52 @@ def follow_path(
         )
         data, index, out = data.take(found), take(index, found), out.take(found)
     return _kept(data, index, out, kept.backend, separable=kept.separable), left
+
+
+def solve_soft(
+    data: Data,  # with prices
+    index: Array,
+    warm: Point | None,
+    settings: Settings,
+    backend: Backend,
+    separable: bool,
+) -> Compiled:
+    """Solve what the kernels can of problems with soft rows; `left` is whatever is not solved."""
+    data, out = _solve(data, warm, settings, backend, separable, examined=False)
+    if not out.failures:
+        kept = _kept(data, index, out, backend, separable=separable)
+        return Compiled((index, method.fields(out)), kept)
+    good = namespace(index).nonzero(out.status == int(Status.SOLVED))[0]
+    left, own = _places(index, out.status != int(Status.SOLVED)), out.take(good)
+    kept = _kept(data.take(good), take(index, good), own, backend, separable=separable)
+    return Compiled((kept.index, method.fields(own)), kept, left=left)
+
+
+def _solve(
+    data: Data,
+    warm: Point | None,
+    settings: Settings,
+    backend: Backend,
+    separable: bool,
+    *,
+    examined: bool,
+) -> tuple[Data, method.Solved]:
+    """Run the kernel; return the data without noise in Q, too."""
+    if settings.curvature > CURVATURE["float64"]:
+        Q = without_noise(backend.symmetric(data.Q), settings.curvature, backend)
+        data = data._replace(Q=Q)
+    out = method.solve(
+        data,
+        warm,
+        settings.max_iter,
+        tol=settings.tol,
+        separable=separable,
+        traced=settings.report is not None,
+        examined=examined,
+    )
+    if settings.report is not None:
+        report_trace(out.trace, settings.report)
+    return data, out
 
 
 def _places(index: Array, mask: Array) -> Array | None:

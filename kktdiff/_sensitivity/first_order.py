@@ -61,6 +61,10 @@ class Cotangents(NamedTuple):
     lam_lb: Array | None = None  # (B, n, r)
     lam_ub: Array | None = None  # (B, n, r)
     objective: Array | None = None  # (B, 1, r)
+    violation_h: Array | None = None  # (B, m, r): these are for the kernels alone
+    violation_lb: Array | None = None  # (B, n, r)
+    violation_ub: Array | None = None  # (B, n, r)
+    violation_b: Array | None = None  # (B, k, r)
 
     def take(self, index: Array) -> "Cotangents":
         """Return the elements `index` of the batch."""

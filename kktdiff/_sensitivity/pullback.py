@@ -44,24 +44,43 @@ def _by_kernels(
     backend: Backend,
     shared: Collection[str],
 ) -> dict[str, Array]:
-    """Let the kernels pull back; sum what is shared, matrices without forming each element's."""
-    count = kept.index.shape[0]
+    """Let the kernels pull back; solve again for the elements where they are not accurate."""
+    values, u, bad = pull(names, kept, g, backend, shared)
+    if bad is None or u is None:
+        return values
+    again = adjoint(kept.take(bad), g.take(bad), backend, least_squares=False)
+    u = Adjoint(*placed_all(bad, Rhs(*again[:3]), Rhs(*u[:3])), g.objective)
+    return gradients(names, kept.data, kept.multipliers, kept.point, u, backend, shared)
+
+
+def pull(
+    names: Collection[str],
+    kept: CompiledKept,
+    g: Cotangents,
+    backend: Backend,
+    shared: Collection[str],
+) -> tuple[dict[str, Array], Adjoint | None, Array | None]:
+    """Let the kernels pull back; sum what is shared, matrices without forming each element's.
+
+    Returns
+    -------
+    dict, Adjoint or None, array or None
+        The gradients; or the adjoint, and the places in `kept` where it is not accurate.
+    """
+    count, (n, m, _) = kept.index.shape[0], kept.data.sizes
     summed = [name for name in names if name in shared] if count > 1 else []
     own = [name for name in names if name not in summed or name not in _MATRICES]
-    found = kept.pull(g, own, (REFINED * kept.data.sizes[0] ** 0.5, CONVERGED))
+    found = kept.pull(g, own, (REFINED * n**0.5, CONVERGED))
     if found.inaccurate is None and not summed:
-        return found.gradients
+        return found.gradients, None, None
     xp = namespace(kept.kept)
-    u = Adjoint(found.x[..., None], found.c[..., None], found.nu[..., None], g.objective)
+    x, c = found.x[:, :n], found.c[:, : m + sum(kept.data.bounds)]
+    u = Adjoint(x[..., None], c[..., None], found.nu[..., None], g.objective)
     if found.inaccurate is not None:
-        bad = xp.nonzero(found.inaccurate)[0]
-        again = adjoint(kept.take(bad), g.take(bad), backend, least_squares=False)
-        u = Adjoint(*placed_all(bad, Rhs(*again[:3]), Rhs(*u[:3])), g.objective)
-        at, lam = kept.point, kept.multipliers
-        return gradients(names, kept.data, lam, at, u, backend, shared)
+        return {}, u, xp.nonzero(found.inaccurate)[0]
     rest = [name for name in summed if name in _MATRICES]
     out = found.gradients | gradients(
         rest, kept.data, kept.point.lam, kept.point, u, backend, shared
     )
     vectors = [name for name in summed if name not in rest]
-    return out | {name: xp.sum(out[name], axis=0, keepdims=True) for name in vectors}
+    return out | {v: xp.sum(out[v], axis=0, keepdims=True) for v in vectors}, None, None

@@ -1,22 +1,24 @@
 """The solution of a batch with soft rows, and its derivatives, from those with slack variables."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import cached_property, partial, reduce
 from operator import add
-from typing import Any, NamedTuple
+from typing import Any
 
 from kktdiff._arrays import namespace, reshaped, spread, take, take_shared
 from kktdiff._inputs import Given
+from kktdiff._interior_point.compiled import CompiledKept
 from kktdiff._layout import CORE, DIMENSIONS, VIOLATIONS
 from kktdiff._problem import Problem, at_work
-from kktdiff._results import Derivatives
 from kktdiff._sensitivity.arguments import OUTPUTS, flat_cotangents, flat_tangents
+from kktdiff._sensitivity.first_order import Cotangents
+from kktdiff._sensitivity.pullback import pull
 from kktdiff._settings import one_of
 from kktdiff._soft.arguments import SOURCES, tangents
-from kktdiff._soft.layout import SIDES, Part
 from kktdiff._soft.maps import cotangents, gradient, output
+from kktdiff._soft.written import Solved, written
 from kktdiff._typing import Array
 
 Values = dict[str, Array]
@@ -24,32 +26,8 @@ Named = Mapping[str, Array | None]
 Pieces = list[tuple[Array, Array]]  # places in the flat batch, and values
 
 
-class Solved(NamedTuple):
-    """A part of the batch with the solution of its problems with slacks."""
-
-    part: Part
-    problem: Problem  # with slacks
-    fields: Values  # each (b, ...)
-    engine: Derivatives  # of the problem with slacks
-
-    def output(self, name: str) -> Array:
-        """Return a field of the solution in the given problem's shape, (b, ...)."""
-        return output(self.part.layout, name, self.fields.get)
-
-
-def fields(given: Given, solved: tuple[Solved, ...]) -> Values:
-    """Return the fields of the solution, each (B, ...), with the violations."""
-    first, priced = solved[0].fields, [v for v in SIDES if f"soft_{v}" in given.arrays]
-    names = [v for v in first if not v.startswith("shift_")] + [f"violation_{v}" for v in priced]
-    if any(v.startswith("shift_") for v in first):
-        names += [f"shift_{v}" for v in SIDES if given.arrays[v] is not None]
-    return {
-        name: _joined([(s.part.index, s.output(name)) for s in solved], given.length)
-        for name in names
-    }
-
-
-def _joined(pieces: Pieces, length: int) -> Array:
+def joined(pieces: Pieces, length: int) -> Array:
+    """Put the values of some elements each to their places in the flat batch."""
     like = pieces[0][1]
     return spread(pieces, like.shape[1:], length, like)
 
@@ -58,21 +36,31 @@ def _joined(pieces: Pieces, length: int) -> Array:
 class SoftEngine:
     """The derivatives behind `Solution` for a batch with soft rows."""
 
-    given: Given
-    parts: tuple[Solved, ...]
+    problem: Problem  # without the prices
+    kept: tuple[CompiledKept, ...]  # of the elements that the kernels have solved
+    others: tuple[Solved, ...]  # those that they have not
 
     @property
-    def problem(self) -> Problem:
-        """A problem on the device of the work."""
-        return self.parts[0].problem
+    def given(self) -> Given:
+        """The caller's arrays."""
+        return self.problem.given
+
+    @cached_property
+    def parts(self) -> tuple[Solved, ...]:
+        """All elements with their problems with slacks."""
+        return (*(s for kept in self.kept for s in written(self.given, kept)), *self.others)
 
     @at_work
     def vjp(
         self, cotangents: Named, mode: str, smoothing: float | None, wrt: Any = None
     ) -> dict[str, Array | None]:
         """Return the gradients by input name, in the inputs' shapes; of `wrt` only if given."""
+        kernels = mode == "exact" and smoothing is None and bool(self.kept)
         return self._reverse(
-            cotangents, wrt, lambda s, g, own: s.engine.vjp(g, mode, smoothing, own)
+            cotangents,
+            wrt,
+            lambda s, g, own: s.engine.vjp(g, mode, smoothing, own),
+            kernels=kernels,
         )
 
     @at_work
@@ -117,14 +105,14 @@ class SoftEngine:
 
     def _rows(self, s: Solved, wrt: str, mode: str, smoothing: float | None, of: str) -> Array:
         """Return the derivative of an output with slacks by a given input, (b, size, *wrt)."""
-        count, size = s.part.index.shape[0], math.prod(s.fields[of].shape[1:])
+        sizes = s.problem.given.sizes
+        count, size = s.part.index.shape[0], math.prod(sizes[letter] for letter in OUTPUTS[of])
 
         def found(name: str) -> Array | None:
             if s.problem.given.arrays[name] is None:
                 return None
             J = s.engine.jacobian(of, name, mode, smoothing)
-            own = s.problem.given.sizes
-            return reshaped(J, (count * size, *(own[letter] for letter in CORE[name])))
+            return reshaped(J, (count * size, *(sizes[letter] for letter in CORE[name])))
 
         value = gradient(s.part.layout, wrt, found)
         return namespace(value).reshape(value, (count, size, *value.shape[1:]))
@@ -147,36 +135,65 @@ class SoftEngine:
     @property
     def outputs(self) -> dict[str, str]:
         """The core dimensions of each output, by name."""
-        soft = {
-            v: size for v, size in VIOLATIONS.items() if v[10:] in self.parts[0].part.layout.sides
-        }
-        return OUTPUTS | soft
+        prices = self.given.arrays
+        return OUTPUTS | {v: size for v, size in VIOLATIONS.items() if f"soft_{v[10:]}" in prices}
 
     def _reverse(
         self,
         given: Named,
         wrt: Any,
         rule: Callable[[Solved, dict[str, Array | None], tuple[str, ...]], dict[str, Any]],
+        *,
+        kernels: bool = False,
     ) -> dict[str, Array | None]:
-        """Assemble what `rule` gives for cotangents and wanted inputs with slacks."""
+        """Assemble what the kernels, or `rule` with slacks, give for cotangents and inputs."""
         if isinstance(wrt, str):
             raise TypeError(f"wrt={wrt!r}: expected a tuple of names, as in ({wrt!r},)")
         for name in wrt or ():
             one_of("wrt", name, tuple(DIMENSIONS))
-        names = [name for name in self.given.inputs if wrt is None or name in wrt]
+        names = self.given.inputs
+        names = names if wrt is None else tuple(name for name in names if name in wrt)
         flat = flat_cotangents(self.given, given, self.outputs)
-        g = {name: v[..., 0] for name, v in flat.items()}
-        g |= {"objective": g["objective"][:, 0]} if "objective" in g else {}
         pieces: dict[str, Pieces] = {name: [] for name in names}
-        wanted = tuple(v for v, sources in SOURCES.items() if set(sources) & set(names))
-        for s in self.parts:
+        parts = self._by_kernels(flat, pieces) if kernels and flat else self.parts
+        for s in parts:
             index, layout = s.part.index, s.part.layout
-            own: Any = cotangents(layout, self._taken(g, index), s.fields["x"])
+            g = {name: v[..., 0] for name, v in self._taken(flat, index).items()}
+            g |= {"objective": g["objective"][:, 0]} if "objective" in g else {}
+            own: Any = cotangents(layout, g, index.shape[0], self.problem.data.p)
+            wanted = tuple(v for v, sources in SOURCES.items() if set(sources) & set(names))
             found = rule(s, own, wanted)
             for name, values in pieces.items():
                 values.append((index, gradient(layout, name, partial(self._total, found, name))))
         out: dict[str, Array | None] = dict.fromkeys(DIMENSIONS)
         return out | {name: self._folded(name, v) for name, v in pieces.items()}
+
+    def _by_kernels(self, flat: Values, pieces: dict[str, Pieces]) -> Iterator[Solved]:
+        """Add what the kernels pull back to `pieces`; yield the parts for which they do not."""
+        backend, shared = self.given.backend, self.given.shared
+        for group in self.kept:
+            kept, names = group, list(pieces)
+            g = Cotangents(**self._taken(flat, group.index))
+            if group.data.soft_b is None:  # no equality is soft
+                g, names = g._replace(violation_b=None), [v for v in names if v != "soft_b"]
+            values, _, bad = pull(names, kept, g, backend, shared)
+            if bad is not None:
+                xp = namespace(bad)
+                numbers = xp.arange(group.index.shape[0], device=bad.device)
+                good = xp.nonzero(~xp.isin(numbers, bad))[0]
+                yield from written(self.given, group.take(bad))
+                kept = group.take(good)
+                values, _, _ = pull(names, kept, g.take(good), backend, shared)
+            for name, found in pieces.items():
+                value = values.get(name)
+                found.append((kept.index, self._zeros(name, kept) if value is None else value))
+        yield from self.others
+
+    def _zeros(self, name: str, kept: CompiledKept) -> Array:
+        """Return the gradient of prices that are all infinite."""
+        p, shared = self.problem.data.p, name in self.given.shared
+        shape = (1 if shared else kept.index.shape[0], *self._shape(DIMENSIONS[name]))
+        return namespace(p).zeros(shape, dtype=p.dtype, device=p.device)
 
     def _forward(self, rule: Callable[[Solved], Values]) -> Values:
         found = [(s.part, rule(s)) for s in self.parts]
@@ -202,12 +219,12 @@ class SoftEngine:
         return namespace(value).sum(value, axis=0, keepdims=True)
 
     def _folded(self, name: str, pieces: Pieces) -> Array:
-        if name in self.given.shared:
+        if len(pieces) == 1 or name in self.given.shared:
             return self.given.fold(name, reduce(add, (value for _, value in pieces)))
-        return self.given.fold(name, _joined(pieces, self.given.length))
+        return self.given.fold(name, joined(pieces, self.given.length))
 
     def _joined(self, pieces: Pieces) -> Array:
-        return self.given.give(_joined(pieces, self.given.length))
+        return self.given.give(joined(pieces, self.given.length))
 
     def _shape(self, core: str) -> tuple[int, ...]:
         return tuple(self.given.sizes[letter] for letter in core)

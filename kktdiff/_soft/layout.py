@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from kktdiff._arrays import concat, namespace, take, taken
+from kktdiff._arrays import concat, namespace, take, take_shared, taken
 from kktdiff._inputs import Given
 from kktdiff._layout import DIMENSIONS, PRICES
 from kktdiff._settings import INFINITE
@@ -86,8 +86,8 @@ class Part(NamedTuple):
     layout: Layout
 
 
-def parts(given: Given) -> Iterator[Part]:
-    """Split the batch by the form of the problem with slacks.
+def parts(given: Given, places: Array | None = None) -> Iterator[Part]:
+    """Split the batch, or its elements at `places`, by the form of the problem with slacks.
 
     The form that an element is solved in depends on itself alone, never on its batch.
     """
@@ -95,17 +95,17 @@ def parts(given: Given) -> Iterator[Part]:
     masks = [_soft_entries(data, side) for side in SIDES if data.get(f"soft_{side}") is not None]
     mask = concat(masks, axis=1)
     xp = namespace(mask)
-    left = xp.arange(given.length, device=mask.device)
-    if mask.shape[0] == 1 or bool(xp.all(mask == mask[:1, :])):
+    left = xp.arange(given.length, device=mask.device) if places is None else places
+    if not given.length:
         yield Part(left, data, _layout(given, xp.any(mask, axis=0)))
-        return
     while left.shape[0]:
-        own = mask[int(left[0]), :]
-        same = xp.all(take(mask, left) == own, axis=1)
-        index = take(left, xp.nonzero(same)[0])
-        some = dict(zip(data, taken(data.values(), index, shared=True), strict=True))
-        yield Part(index, some, _layout(given, own))
-        left = take(left, xp.nonzero(~same)[0])
+        own = mask[0 if mask.shape[0] == 1 else int(left[0]), :]
+        same = xp.all(take_shared(mask, left) == own, axis=1)
+        index = left if bool(xp.all(same)) else take(left, xp.nonzero(same)[0])
+        whole = index.shape[0] == given.length
+        some = data.values() if whole else taken(data.values(), index, shared=True)
+        yield Part(index, dict(zip(data, some, strict=True)), _layout(given, own))
+        left = left[:0] if index is left else take(left, xp.nonzero(~same)[0])
 
 
 def _soft_entries(data: dict[str, Array | None], side: str) -> Array:  # (B or 1, size) bool

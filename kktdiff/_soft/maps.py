@@ -51,17 +51,14 @@ def gradient(layout: Layout, name: str, found: Found) -> Array:
     return side.scatter(-rows if name == "lb" else rows, hard)
 
 
-def cotangents(layout: Layout, g: dict[str, Array], like: Array) -> dict[str, Array]:
-    """Return the cotangents of the problem with slacks from the given ones, each (B, size).
-
-    like: (B, anything), an array of the batch's length.
-    """
+def cotangents(layout: Layout, g: dict[str, Array], length: int, like: Array) -> dict[str, Array]:
+    """Return the cotangents of the problem with slacks from the given ones, each (length, size)."""
     xp, (n, m, _) = namespace(like), layout.sizes
 
     def part(name: str, size: int, side: Side | None = None) -> Array:
         if name not in g:
             size = size if side is None else side.soft
-            return xp.zeros((like.shape[0], size), dtype=like.dtype, device=like.device)
+            return xp.zeros((length, size), dtype=like.dtype, device=like.device)
         return g[name] if side is None else side.gather(g[name])
 
     out: dict[str, Array] = {name: g[name] for name in ("nu", "objective") if name in g}

@@ -1,20 +1,22 @@
-"""The solve of a batch with soft rows: by its problems with slack variables."""
+"""The solve of a batch with soft rows: by the kernels, or by its problems with slack variables."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from kktdiff._arrays import concat, mv, namespace, take, take_shared
-from kktdiff._inputs import Given, check
-from kktdiff._layout import VIOLATIONS
+from kktdiff._inputs import Given
+from kktdiff._interior_point.batching import run_soft
+from kktdiff._layout import CORE, SIDES, VIOLATIONS
 from kktdiff._prices import check_prices
 from kktdiff._problem import Problem, build
 from kktdiff._records import Point
 from kktdiff._results import Derivatives
-from kktdiff._soft.arguments import arguments
-from kktdiff._soft.engine import SoftEngine, Solved, fields
+from kktdiff._settings import Settings
+from kktdiff._soft.engine import SoftEngine, joined
 from kktdiff._soft.layout import Part, parts
-from kktdiff._soft.maps import cotangents
+from kktdiff._soft.maps import cotangents, output
+from kktdiff._soft.written import Solved, with_slacks
 from kktdiff._solution import Solution
+from kktdiff._status import Status
 from kktdiff._typing import Array
 from kktdiff._warm_start import flat_solution, start
 
@@ -23,9 +25,9 @@ Solve = Callable[[Problem, Point | None, Values | None], tuple[Values, Derivativ
 
 
 def solve_soft(
-    given: Given, near: Solution | None, weights: Values | None, solve: Solve
+    given: Given, near: Solution | None, weights: Values | None, settings: Settings, solve: Solve
 ) -> tuple[Values, Derivatives, bool]:
-    """Solve the problems with slacks by `solve`; return the given ones' fields and derivatives.
+    """Return the fields of the solution, its derivatives, and True if all elements are solved.
 
     Parameters
     ----------
@@ -34,25 +36,50 @@ def solve_soft(
     weights
         Of the shifts for ``infeasible="closest"``, (B or 1, size), by right-hand side.
     solve
-        Gives the fields, the derivatives, and True if all elements are solved.
+        Solves a problem with slacks: gives the fields, the derivatives, and True if all elements
+        are solved.
     """
-    check_prices(given)
+    prices, problem = check_prices(given), build(given)
     point = None if near is None else _flat(given, near)
-    solved, every = [], True
-    for part in parts(given):
-        problem = _with_slacks(part)
-        warm = None if point is None else _start(part, problem, point)
-        own = None if weights is None else _shift_weights(part, weights)
-        found, engine, good = solve(problem, warm, own)
-        solved.append(Solved(part, problem, found, engine))
+    warm = None if point is None else _point(problem, point)
+    found, left = run_soft(problem, problem.data._replace(**prices), warm, settings)
+    pieces = [(one.piece[0], _by_kernels(given, one.piece[1], weights)) for one in found]
+    others, every = [], True
+    for part in parts(given, left) if left.shape[0] or not found else ():
+        own, near_own = with_slacks(part), None
+        if point is not None:
+            near_own = _start(part, own, point)
+        costs = None if weights is None else _shift_weights(part, weights)
+        values, engine, good = solve(own, near_own, costs)
+        others.append(Solved(part, own, engine))
+        pieces.append((part.index, _given_fields(given, part, values)))
         every = every and good
-    return fields(given, tuple(solved)), SoftEngine(given, tuple(solved)), every
+    fields = pieces[0][1]
+    if len(pieces) > 1:
+        fields = {v: joined([(i, own[v]) for i, own in pieces], given.length) for v in fields}
+    kept = tuple(one.kept for one in found if one.kept.index.shape[0])
+    return fields, SoftEngine(problem, kept, tuple(others)), every
 
 
-def _with_slacks(part: Part) -> Problem:
-    """Return the problem with slacks of a part of the batch."""
-    problem = build(check(arguments(part.layout, part.data), None))
-    return replace(problem, data=problem.data._replace(slack_rows=part.layout.slack_rows))
+def _by_kernels(given: Given, found: Values, weights: Values | None) -> Values:
+    """Return the fields of what the kernels have solved, where nothing is shifted."""
+    out = found | {"solved": found["status"] == int(Status.SOLVED)}
+    names = [v for v in VIOLATIONS if v not in found and f"soft_{v[10:]}" in given.arrays]
+    names += [] if weights is None else [f"shift_{v}" for v in weights]
+    x, sizes = found["x"], given.sizes
+    for name in names:
+        size = sizes[CORE[name.partition("_")[2]]]
+        out[name] = namespace(x).zeros((x.shape[0], size), dtype=x.dtype, device=x.device)
+    return out
+
+
+def _given_fields(given: Given, part: Part, found: Values) -> Values:
+    """Return the fields of a part's solution, and its violations, in the given shapes."""
+    names = [v for v in found if not v.startswith("shift_")]
+    names += [v for v in VIOLATIONS if f"soft_{v[10:]}" in given.arrays]
+    if any(v.startswith("shift_") for v in found):
+        names += [f"shift_{v}" for v in SIDES if given.arrays[v] is not None]
+    return {name: output(part.layout, name, found.get) for name in names}
 
 
 def _flat(given: Given, near: Solution) -> Values:
@@ -63,11 +90,18 @@ def _flat(given: Given, near: Solution) -> Values:
     return flat_solution(given, sizes, near)
 
 
+def _point(problem: Problem, point: Values) -> Point:
+    """Return the point of the problem without its slacks; s is left zero."""
+    sides = zip(("lam_lb", "lam_ub"), problem.data.bounds, strict=True)
+    lam = concat([point["lam"], *(point[name] for name, rows in sides if rows)], axis=1)
+    return Point(point["x"], 0 * lam, lam, point["nu"])
+
+
 def _start(part: Part, problem: Problem, point: Values) -> Point:
     """Return the point of the problem with slacks; a slack that is not 0 has no multiplier."""
     n, qp = part.layout.sizes[0], problem.qp
     own = {name: take(v, part.index) for name, v in point.items()}
-    flat = cotangents(part.layout, own, own["x"])
+    flat = cotangents(part.layout, own, part.index.shape[0], own["x"])
     xp, slacks = namespace(qp.p), flat["x"][:, n:]
     slacks = xp.where(slacks > 0, slacks, 0.0)
     price = qp.p + mv(qp.G.mT, flat["lam"]) + mv(qp.A.mT, flat["nu"])

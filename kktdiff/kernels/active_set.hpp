@@ -20,13 +20,14 @@ struct Polish {  // workspace and result
   }
 };
 
-// Keep at most one active bound per variable, of the larger multiplier.
+// Keep at most one bound that holds a variable, of the larger multiplier.
 template <class T>
 void one_side(const Problem<T> &q, const T *lam, Mask<T> *active) {
-  const auto [n, m, k, lower, upper, core] = q.size;
-  for (int j = 0; j < n && lower && upper; j++) {
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
+  for (int j = 0; j < core && lower && upper; j++) {
     const int low = m + j, high = m + lower + j;
-    const Mask<T> both = active[low] & active[high], higher = lam[low] <= lam[high];
+    const Mask<T> both = holds(q, active, low) & holds(q, active, high),
+                  higher = lam[low] <= lam[high];
     active[low] = active[low] & !(both & higher), active[high] = active[high] & !(both & !higher);
   }
 }
@@ -35,28 +36,31 @@ void one_side(const Problem<T> &q, const T *lam, Mask<T> *active) {
 template <class T>
 void weigh_active(const Problem<T> &q, const Units<T> &u, const Mask<T> *active, const T *y,
                   Weights<T> &w) {
-  const auto [n, m, k, lower, upper, core] = q.size;
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
   const T infinite = __builtin_inf();
   for (int i = 0; i < q.size.rows(); i++) w.w[i] = select(active[i], infinite, T(0.0));
-  for (int j = 0; j < n; j++) {
+  for (int j = 0; j < core; j++) {
     const Mask<T> negative = y[j] < 0.0;
     w.held[j] = q.fixed[j];
     if (lower) {
       w.w[m + j] = select(q.fixed[j], select(negative, infinite, T(0.0)), w.w[m + j]);
-      w.held[j] = w.held[j] | (w.w[m + j] == infinite);
+      w.held[j] = w.held[j] | holds(q, active, m + j);
     }
     if (upper) {
       T &own = w.w[m + lower + j];
       own = select(q.fixed[j], select(negative, T(0.0), infinite), own);
-      w.held[j] = w.held[j] | (own == infinite);
+      w.held[j] = w.held[j] | holds(q, active, m + lower + j);
     }
   }
+  for (int j = core; j < n; j++) w.held[j] = q.fixed[j] | active[q.size.given() + j - core];
   w.theta = u.weight(), w.rho = PROXIMAL, w.delta = PROXIMAL;
 }
 
-// Set the slacks of active rows and the multipliers of the others to 0. work: (M)
+// Set the slacks of active rows and the multipliers of the others to 0, and held violations too.
 template <class T>
 void onto_active_set(const Problem<T> &q, const Mask<T> *active, Point<T> &at) {
+  for (int j = q.size.core; j < q.size.n; j++)
+    at.x[j] = select(active[q.size.given() + j - q.size.core], T(0.0), at.x[j]);
   rows_of(q, at.x, at.s);
   for (int i = 0; i < q.size.rows(); i++) {
     at.lam[i] = select(active[i], at.lam[i], T(0.0));
@@ -114,18 +118,29 @@ void solve_active_set(const Problem<T> &q, const Units<T> &u, Mask<T> live, Newt
   }
 }
 
+// Sum of the sizes of the terms of stationarity in a slack.
+template <class T>
+T size_of_force(const Problem<T> &q, const Point<T> &at, int slack) {
+  const Sizes &z = q.size;
+  const T row = slack < z.singles() ? at.lam[z.row_of(slack)] : at.nu[(slack - z.singles()) % z.k];
+  const T all = q.p[z.core + slack] + abs(row) + abs(at.lam[z.given() + slack]);
+  return select(q.fixed[z.core + slack], T(0.0), all);
+}
+
 // Sizes of the terms' own terms, which may be far larger than their sums.
 template <class T>
 void full_sizes(const Problem<T> &q, const Point<T> &at, const Residuals<T> &r, T *work, T *size) {
-  const auto [n, m, k, lower, upper, core] = q.size;
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
   T gap = 0.0, dual = 0.0, primal = r.size[0];
   for (int j = 0; j < n; j++) {
+    if (j >= core) {
+      work[j] = size_of_force(q, at, j - core);
+      continue;
+    }
     work[j] = abs(q.p[j]) + abs(r.y[j]);
     if (lower) work[j] = work[j] + abs(at.lam[m + j]);
     if (upper) work[j] = work[j] + abs(at.lam[m + lower + j]);
-    if (j >= core)
-      work[j] = work[j] + abs(at.lam[q.slack_rows[j - core]]);
-    else if (q.separable)
+    if (q.separable)
       work[j] = fma(abs(q.Q[j]), abs(at.x[j]), work[j]);
     else
       for (int i = 0; i < core; i++) work[j] = fma(abs(q.Q[j * core + i]), abs(at.x[i]), work[j]);

@@ -32,9 +32,14 @@ struct Contradiction {
 // Put what is left of C'lam + A'nu on finite bounds; add to proof and to the size of its terms.
 template <class T>
 T balance_on_bounds(const Problem<T> &q, Proof<T> &p, T &proof, T &terms) {
-  const auto [n, m, k, lower, upper, core] = q.size;
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
   T left = 0.0;
-  for (int j = 0; j < n; j++) {
+  for (int s = 0; s < n - core; s++) {  // the limits of slacks are zero
+    const T rest = select(q.fixed[core + s], T(0.0), p.force[core + s]), own = max(rest, T(0.0));
+    p.lam[q.size.given() + s] = p.lam[q.size.given() + s] + own;
+    left = max(abs(rest - own), left);
+  }
+  for (int j = 0; j < core; j++) {
     T rest = p.force[j];
     if (lower) {
       const Mask<T> there = q.present[m + j];
@@ -59,7 +64,7 @@ T balance_on_bounds(const Problem<T> &q, Proof<T> &p, T &proof, T &terms) {
 template <class T>
 Contradiction<T> combine(const Problem<T> &q, const Units<T> &u, const T *lam, const T *nu,
                          const T *x, Proof<T> &p) {
-  const auto [n, m, k, lower, upper, core] = q.size;
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
   T proof = 0.0, terms = 0.0, limits = norm_inf(k, q.b), size = 0.0;
   for (int j = 0; j < n; j++) p.force[j] = p.rough[j] = 0.0;
   for (int i = 0; i < q.size.rows(); i++) {
@@ -73,7 +78,9 @@ Contradiction<T> combine(const Problem<T> &q, const Units<T> &u, const T *lam, c
     const T weight = abs(i < m ? p.lam[i] : nu[i - m]);
     for (int j = 0; j < core; j++) p.rough[j] = fma(abs(row[j]), weight, p.rough[j]);
   }
-  for (int j = core; j < n; j++) p.rough[j] = p.lam[q.slack_rows[j - core]];
+  for (int s = 0; s < q.size.singles(); s++) p.rough[core + s] = p.lam[q.size.row_of(s)];
+  for (int s = 0; s < 2 * q.size.pairs(); s++)
+    p.rough[core + q.size.singles() + s] = abs(nu[s % k]);
   for (int i = 0; i < k; i++) {
     p.nu[i] = nu[i];
     proof = proof - nu[i] * q.b[i], terms = terms + abs(nu[i] * q.b[i]), size = size + abs(nu[i]);
@@ -140,7 +147,7 @@ T obstacles(const Problem<T> &q, const Units<T> &u, const T *Qx, const T *Cx, co
 template <class T>
 Mask<T> is_ray(const Problem<T> &q, const Units<T> &u, const T *x, const Point<T> &at, Proof<T> &p,
                T &descent) {
-  const auto [n, m, k, lower, upper, core] = q.size;
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
   for (int j = 0; j < n; j++) p.x[j] = select(q.fixed[j], T(0.0), x[j]);
   times_Q(q, p.x, p.Qx), rows_of(q, p.x, p.Cx), times_A(q, p.x, p.Ax);
   descent = -dot(n, q.p, p.x);

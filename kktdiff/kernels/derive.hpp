@@ -15,7 +15,6 @@ enum DeriveArray {
   OF_KEPT,
   OF_ACTIVE,
   OF_WEIGHTS,
-  OF_SLACK_ROWS,
   OF_FACTORS,
   RHS_X,
   RHS_C,
@@ -55,8 +54,7 @@ template <class T>
 void prepare(const Group<T> &g, Derivation<T> &d) {
   Problem<T> &q = d.problem;
   Weights<T> &w = d.newton.weights;
-  const auto [n, m, k, lower, upper, core] = q.size;
-  q.slack_rows = array<const std::int64_t>(g.call, OF_SLACK_ROWS, 0);
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
   q.separable = g.call.sizes[6] != 0;
   q.team = d.newton.factors.work.team = g.call.team;
   load_Q(g, OF_Q, q), load_matrix(g, OF_G, m, core, q.G), load_matrix(g, OF_A, k, core, q.A);
@@ -73,10 +71,14 @@ void prepare(const Group<T> &g, Derivation<T> &d) {
   times_rows_and_columns(q.team, k, core, d.scaling.eqs, d.scaling.cols, q.A);
   load_array(g, OF_WEIGHTS, q.size.rows(), w.w);
   for (int i = 0; i < q.size.rows(); i++) w.w[i] = select(d.active[i], T(__builtin_inf()), w.w[i]);
-  for (int j = 0; j < n; j++) {
+  for (int j = core; j < n; j++) {
+    q.fixed[j] = mask<T>(false);  // their bounds are active
+    w.held[j] = d.active[q.size.given() + j - core];
+  }
+  for (int j = 0; j < core; j++) {
     w.held[j] = mask<T>(false);
-    if (lower) w.held[j] = w.held[j] | d.active[m + j];
-    if (upper) w.held[j] = w.held[j] | d.active[m + lower + j];
+    if (lower) w.held[j] = w.held[j] | holds(q, d.active, m + j);
+    if (upper) w.held[j] = w.held[j] | holds(q, d.active, m + lower + j);
   }
   if (!g.call.arrays[OF_FACTORS]) square_equalities(q, d.newton.factors.work);
   factor_or_take(g, q, d.newton);

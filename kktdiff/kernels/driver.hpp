@@ -117,7 +117,7 @@ T given_violation(const Problem<T> &q, const Scaling<T> &s, const Point<T> &at,
 template <class T>
 void numbers(const Problem<T> &q, const Scaling<T> &s, const Point<T> &at, Residuals<T> &r,
              T *out) {
-  const auto [n, m, k, lower, upper, core] = q.size;
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
   evaluate(q, at, r);
   out[0] = (dot(n, at.x, r.Qx) / T(2.0) + dot(n, at.x, q.p)) / s.cost;
   T dual = 0.0;

@@ -14,11 +14,19 @@ namespace {
 template <class T>
 struct Weights {
   T *w;           // (M): lam/s, 0 for a row that takes no part, inf for an equality
-  Mask<T> *held;  // (n): variables that an active bound or a fixed value holds
+  Mask<T> *held;  // (n): variables that an active bound, not violated, or a fixed value holds
   T theta, rho, delta;
 
   Weights(Arena &a, Sizes z) { w = a.take<T>(z.rows()), held = a.take<Mask<T>>(z.n); }
 };
+
+// Where an active row of C holds, its slack being zero.
+template <class T>
+Mask<T> holds(const Problem<T> &q, const Mask<T> *active, int i) {
+  const int slack = q.size.slack_of(i);
+  if (slack < 0) return active[i];
+  return active[i] & (q.fixed[q.size.core + slack] | active[q.size.given() + slack]);
+}
 
 template <class T>
 struct Rhs {
@@ -34,27 +42,29 @@ KKTDIFF_INLINE long long panel_entries(Sizes z) {
 
 template <class T>
 struct Factors {
-  T *L, *S, *V;      // (core, core); (r, r); (core, r): L^-1 B'
-  T *weight;         // (m): of the rows of G, their slacks eliminated
-  T *slack_weight;   // (slacks): of the slacks alone; inf where held
-  T *condensed;      // (m): weights of the rows of G in H
-  T *stretch;        // (r): 1/(1 - theta/w)
-  Mask<T> *stiff;    // (m): the rows of G in the border
-  int *place;        // (m, lanes): their places, counted from k
-  int border;        // r, the largest of all lanes
-  bool holds;        // an active bound holds a variable, in some lane
-  Pivots<T> pivots;  // of H; ok: of both
+  T *L, *S, *V;           // (core, core); (r, r); (core, r): L^-1 B'
+  T *weight, *eq_weight;  // (M) without slacks, (k): of the rows, their slacks eliminated
+  T *slack_weight;        // (slacks): of the slacks alone; inf where held
+  T *eq_theta;            // (k): weights of the rows of A in H
+  T *condensed;           // (m): weights of the rows of G in H
+  T *stretch;             // (r): 1/(1 - theta/w)
+  Mask<T> *stiff;         // (m): the rows of G in the border
+  int *place;             // (m, lanes): their places, counted from k
+  int border;             // r, the largest of all lanes
+  bool holds;             // an active bound holds a variable, in some lane
+  Pivots<T> pivots;       // of H; ok: of both
   Pivots<T> border_pivots;
   T places;                // of stiff rows, in each lane
   double *kept = nullptr;  // range of H's pivots, beside factors that are kept
   Work<T> work;            // panel: (n + m + k, PANEL), and a vector more
   T *moved, *shift, *g, *right, *c, *rows, *nu;  // workspace of a solve: (n) x 3, (r), (M) x 2, (k)
-  T *limit;                                      // (slacks): for the same
+  T *limit;  // (M) without slacks, (k): the limits of rows with slacks
 
   Factors(Arena &a, Sizes z) {
     const long long r = z.k + z.m;
     L = a.take<T>((long long)z.core * z.core), S = a.take<T>(r * r), V = a.take<T>(r * z.core);
-    weight = a.take<T>(z.m), slack_weight = a.take<T>(z.slacks()), limit = a.take<T>(z.slacks());
+    weight = a.take<T>(z.given()), slack_weight = a.take<T>(z.slacks());
+    eq_weight = a.take<T>(z.k), eq_theta = a.take<T>(z.k), limit = a.take<T>(z.given() + z.k);
     condensed = a.take<T>(z.m), stretch = a.take<T>(r), stiff = a.take<Mask<T>>(z.m);
     place = a.take<int>((long long)z.m * Lanes<T>::count), work = {a.take<T>(panel_entries(z))};
     moved = a.take<T>(z.n), shift = a.take<T>(z.n), g = a.take<T>(z.n), right = a.take<T>(r),
@@ -65,11 +75,11 @@ struct Factors {
 
 // Diagonal of the proximal term and of the bounds' weights; 1 for held variables.
 template <class T>
-T diagonal_of_H(const Problem<T> &q, const Weights<T> &w, int j, T curvature) {
-  const auto [n, m, k, lower, upper, core] = q.size;
+T diagonal_of_H(const Problem<T> &q, const Weights<T> &w, const Factors<T> &f, int j, T curvature) {
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
   T own = curvature + w.rho * w.theta;
-  if (lower) own = own + w.w[m + j];
-  if (upper) own = own + w.w[m + lower + j];
+  if (lower) own = own + f.weight[m + j];
+  if (upper) own = own + f.weight[m + lower + j];
   return select(w.held[j], T(1.0), own);
 }
 
@@ -79,23 +89,25 @@ void factor_diagonal_H(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) 
   const int n = q.size.core;
   f.pivots = {mask<T>(true), T(__builtin_inf()), T(0.0)};
   for (int j = 0; j < n; j++) {
-    const T pivot = diagonal_of_H(q, w, j, q.Q[j]);
+    const T pivot = diagonal_of_H(q, w, f, j, q.Q[j]);
     f.pivots.ok = f.pivots.ok & (pivot > 0.0);
     f.pivots.low = min(pivot, f.pivots.low), f.pivots.high = max(pivot, f.pivots.high);
     f.L[j] = T(1.0) / sqrt(pivot);
   }
 }
 
-// f.L = Q + theta A'A; where the upper triangle is used, without what is below its tiles.
+// f.L = Q + theta A'A, without A where its rows have weights of their own; where the upper triangle
+// is used, without what is below its tiles.
 template <class T>
 void fill_H(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
   const int core = q.size.core;
   const bool upper = UPPER && Lanes<T>::count == 1;
+  const bool same = q.size.k && !(q.size.soft & SOFT_B);
   split(f.work, core, is_large(core, core), PANEL, 2, [&](int i, int last, T *) {
     for (; i < last; i++)
       for (int j = upper ? i / PANEL * PANEL : 0; j < core; j++) {
         const int at = i * core + j;
-        f.L[at] = q.size.k ? fma(w.theta, q.AA[at], q.Q[at]) : q.Q[at];
+        f.L[at] = same ? fma(w.theta, q.AA[at], q.Q[at]) : q.Q[at];
       }
   });
 }
@@ -124,12 +136,13 @@ void add_rows_of_G(const Problem<T> &q, Factors<T> &f) {
 // Assemble and factor H.
 template <class T>
 void factor_H(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
-  const auto [n, m, k, lower, upper, core] = q.size;
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
   fill_H(q, w, f);
+  if (soft & SOFT_B) add_gram(k, core, q.A, f.eq_theta, f.work, f.L);
   add_rows_of_G(q, f);
   Mask<T> some = mask<T>(false);
   for (int j = 0; j < core; j++) {
-    f.L[j * core + j] = diagonal_of_H(q, w, j, f.L[j * core + j]);
+    f.L[j * core + j] = diagonal_of_H(q, w, f, j, f.L[j * core + j]);
     some = some | w.held[j];
   }
   if (any(some))
@@ -174,16 +187,20 @@ void place_stiff_rows(const Problem<T> &q, Factors<T> &f) {
 // give way one after the other, 1/w + 1/v.
 template <class T>
 void eliminate_slacks(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
-  const auto [n, m, k, lower, upper, core] = q.size;
-  for (int i = 0; i < m; i++) f.weight[i] = w.w[i];
-  for (int j = core; j < n; j++) {
-    T own = w.rho * w.theta;
-    if (lower) own = own + w.w[m + j];
-    if (upper) own = own + w.w[m + lower + j];
-    own = select(w.held[j], T(__builtin_inf()), own);
-    T &row = f.weight[q.slack_rows[j - core]];
-    row = T(1.0) / (T(1.0) / row + T(1.0) / own);
-    f.slack_weight[j - core] = own;
+  const Sizes &z = q.size;
+  const T infinite = __builtin_inf();
+  for (int i = 0; i < z.given(); i++) f.weight[i] = w.w[i];
+  for (int s = 0; s < z.slacks(); s++)
+    f.slack_weight[s] = select(w.held[z.core + s], infinite, w.rho * w.theta + w.w[z.given() + s]);
+  for (int s = 0; s < z.singles(); s++) {
+    T &row = f.weight[z.row_of(s)];
+    const T both = T(1.0) / (T(1.0) / row + T(1.0) / f.slack_weight[s]);
+    row = select(w.held[z.core + s], row, both);
+  }
+  const T *t = f.slack_weight + z.singles(), *u = t + z.pairs();
+  for (int i = 0; i < z.k; i++) {
+    f.eq_weight[i] = z.pairs() ? T(1.0) / (T(1.0) / t[i] + T(1.0) / u[i]) : infinite;
+    f.eq_theta[i] = min(w.theta, f.eq_weight[i] / T(2.0));
   }
 }
 
@@ -191,7 +208,12 @@ void eliminate_slacks(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
 template <class T>
 void weigh_border(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
   const int k = q.size.k, r = f.border;
-  for (int i = 0; i < r; i++) f.stretch[i] = 1.0, f.right[i] = i < k ? w.delta / w.theta : T(1.0);
+  for (int i = 0; i < r; i++) f.stretch[i] = f.right[i] = 1.0;
+  for (int i = 0; i < k; i++) {
+    const T theta = q.separable ? T(0.0) : f.eq_theta[i];  // what H has of A'A
+    f.stretch[i] = T(1.0) / (T(1.0) - theta / f.eq_weight[i]);
+    f.right[i] = w.delta / w.theta + T(1.0) / (f.eq_weight[i] - theta);
+  }
   for (int i = 0; i < q.size.m && r > k; i++) {
     if (!any(f.stiff[i])) continue;
     const T stretch = T(1.0) / (T(1.0) - w.theta / f.weight[i]);
@@ -224,7 +246,7 @@ void choose_border(const Problem<T> &q, const Weights<T> &w, bool careful, Facto
 // f.V = B'; empty places are zero.
 template <class T>
 void fill_border(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
-  const auto [n, m, k, lower, upper, core] = q.size;
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
   const int r = f.border;
   for (int j = 0; j < core; j++) {
     for (int i = 0; i < k; i++) f.V[j * r + i] = q.A[i * core + j];
@@ -281,7 +303,8 @@ Mask<T> is_singular(const Problem<T> &q, const Factors<T> &f) {
   T low = __builtin_inf(), high = 0.0;
   for (int i = 0; i < r; i++) {
     const T pivot = T(1.0) / (f.S[i * r + i] * f.S[i * r + i]);
-    const Mask<T> used = T(double(i - k)) < f.places;
+    const Mask<T> met = i < k ? f.eq_weight[i] == T(__builtin_inf()) : mask<T>(true);
+    const Mask<T> used = met & (T(double(i - k)) < f.places);
     low = select(used, min(pivot, low), low), high = select(used, max(pivot, high), high);
   }
   return small_pivots(f.pivots.low, f.pivots.high) | (small_pivots(low, high) & (high > 0.0));

@@ -1,14 +1,18 @@
-// A group of problems, one in each lane: from the caller's arrays and back.
+// Groups of problems, one in each lane: from the caller's arrays and back.
 #pragma once
+#include "call.hpp"
+#include "driver.hpp"
 #include "load.hpp"
 
 namespace kktdiff {
 namespace {
 
-// Sizes of a call: elements, n, m, k, rows of lower and of upper bounds, 1 if H is diagonal,
-// slacks, then what the kernel alone takes.
+constexpr long long LANES_BYTES = 1 << 20;  // of Q, G, A and H of a group
+
+// Sizes of a call: elements, n, m, k, rows of lower and of upper bounds, 1 if H is diagonal, the
+// soft sides, then what the kernel alone takes.
 inline Sizes sizes_of(const std::int64_t *s) {
-  return {int(s[1]), int(s[2]), int(s[3]), int(s[4]), int(s[5]), int(s[1] - s[7])};
+  return with_slacks(int(s[1]), int(s[2]), int(s[3]), int(s[4]), int(s[5]), int(s[7]));
 }
 
 // The elements of one group: the last one again in lanes that have none.
@@ -64,6 +68,56 @@ template <class T>
 void store_array(const Group<T> &g, int which, int count, const T *values) {
   double *to = array<double>(g.call, which, g.first);
   for (int i = 0; i < count; i++) store(to + i, g.call.strides[which], values[i], g.count());
+}
+
+enum SolveArray {
+  IN_Q,
+  IN_P,
+  IN_G,
+  IN_H,
+  IN_A,
+  IN_B,
+  IN_LB,
+  IN_UB,
+  PRICES,  // of the rows of G, of lower and of upper bounds, and of equalities
+  WARM_X = PRICES + 4,
+  WARM_LAM,
+  WARM_NU,
+  OUT_KEPT,
+  OUT_ACTIVE,
+  OUT_WEIGHTS,
+  SOLUTION,  // x, s, lam, nu, lam_lb, lam_ub, violations in the order of PRICES
+  OUT_NUMBERS = SOLUTION + 10,
+  OUT_STATUS,
+  OUT_ITERATIONS,
+  OUT_TRACE,
+  OUT_FACTORS
+};
+
+// The prices, of an equality for either slack.
+template <class T>
+void load_prices(const Group<T> &g, Problem<T> &q) {
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
+  const int sizes[] = {m, lower, upper, k};
+  T *to = q.p + core;
+  for (int side = 0; side < 4; side++)
+    if (soft & 1 << side) load_array(g, PRICES + side, sizes[side], to), to += sizes[side];
+  if (soft & SOFT_B) load_array(g, PRICES + 3, k, to);
+}
+
+// Load the problems; return those that are sound, or all if the caller has looked at them.
+template <class T>
+Mask<T> load_problem(const Group<T> &g, Problem<T> &q, bool examined) {
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
+  load_Q(g, IN_Q, q), load_array(g, IN_P, core, q.p), load_matrix(g, IN_G, m, core, q.G);
+  load_prices(g, q);
+  load_matrix(g, IN_A, k, core, q.A), load_array(g, IN_B, k, q.b);
+  load_array(g, IN_H, m, q.d), load_array(g, IN_LB, lower, q.d + m),
+      load_array(g, IN_UB, upper, q.d + m + lower);
+  for (int j = 0; j < lower; j++) q.d[m + j] = -q.d[m + j];
+  const Mask<T> sound = find_limits(q) | mask<T>(examined);
+  clear(q, !sound);
+  return sound;
 }
 
 }  // namespace

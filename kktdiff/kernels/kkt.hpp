@@ -7,50 +7,70 @@ namespace {
 
 // out = the values that held variables take, from their bounds' right-hand sides c: (M)
 template <class T>
-void moves_of_held(const Problem<T> &q, const Weights<T> &w, const T *c, T *out) {
-  const auto [n, m, k, lower, upper, core] = q.size;
+void moves_of_held(const Problem<T> &q, const Weights<T> &w, const Factors<T> &f, const T *c,
+                   T *out) {
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
   const T infinite = __builtin_inf();
-  for (int j = 0; j < n; j++) out[j] = 0.0;
-  for (int j = 0; j < lower; j++) out[j] = select(w.w[m + j] == infinite, -c[m + j], out[j]);
+  for (int j = 0; j < core; j++) out[j] = 0.0;
+  for (int s = 0; s < n - core; s++)
+    out[core + s] = select(w.w[q.size.given() + s] == infinite, -c[q.size.given() + s], T(0.0));
+  for (int j = 0; j < lower; j++) out[j] = select(f.weight[m + j] == infinite, -c[m + j], out[j]);
   for (int j = 0; j < upper; j++)
-    out[j] = select(w.w[m + lower + j] == infinite, out[j] + c[m + lower + j], out[j]);
+    out[j] = select(f.weight[m + lower + j] == infinite, out[j] + c[m + lower + j], out[j]);
 }
 
 // Multipliers of the bounds that hold variables: what stationarity leaves for them.
 template <class T>
-void holding_multipliers(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &rhs, Rhs<T> &out,
-                         T *left) {
-  const auto [n, m, k, lower, upper, core] = q.size;
+void holding_multipliers(const Problem<T> &q, const Weights<T> &w, const Factors<T> &f,
+                         const Rhs<T> &rhs, Rhs<T> &out) {
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
   const T infinite = __builtin_inf();
+  T *left = f.g;
   times_Q(q, out.x, left);
   for (int j = 0; j < n; j++) left[j] = left[j] - rhs.x[j];
   add_columns_of(q, out.c, left), add_columns_of_A(q, out.nu, left);
   for (int j = 0; j < lower; j++)
-    out.c[m + j] = select(w.w[m + j] == infinite, left[j], out.c[m + j]);
+    out.c[m + j] = select(f.weight[m + j] == infinite, left[j], out.c[m + j]);
   for (int j = 0; j < upper; j++)
-    out.c[m + lower + j] = select(w.w[m + lower + j] == infinite, -left[j], out.c[m + lower + j]);
+    out.c[m + lower + j] =
+        select(f.weight[m + lower + j] == infinite, -left[j], out.c[m + lower + j]);
+  const int first = q.size.given(), singles = q.size.singles();
+  for (int s = 0; s < n - core; s++) {  // of a slack that is held
+    const bool second = s >= singles + q.size.pairs();
+    const T row = s < singles ? out.c[q.size.row_of(s)] : out.nu[(s - singles) % k];
+    const T own = (second ? row : -row) - rhs.x[core + s];
+    out.c[first + s] = select(w.w[first + s] == infinite, own, out.c[first + s]);
+  }
 }
 
 // Bounds' multipliers: by their own row, 0 where they hold a variable.
 template <class T>
-void bound_multipliers(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &rhs, Rhs<T> &out) {
-  const auto [n, m, k, lower, upper, core] = q.size;
-  for (int i = m; i < q.size.rows(); i++) {
-    const T own = select(w.w[i] < T(__builtin_inf()), w.w[i], T(0.0));
-    const T x = i < m + lower ? -out.x[i - m] : out.x[i - m - lower];
-    out.c[i] = own * (x - rhs.c[i]);
+void bound_multipliers(const Problem<T> &q, const Weights<T> &w, const Factors<T> &f,
+                       const Rhs<T> &rhs, Rhs<T> &out) {
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
+  const T infinite = __builtin_inf();
+  for (int i = m; i < q.size.given(); i++) {
+    const T own = select(f.weight[i] < infinite, f.weight[i], T(0.0));
+    const int j = i < m + lower ? i - m : i - m - lower;
+    const bool with_slack = q.size.slack_of(i) >= 0;  // f.c: without the slack, and what is held
+    const T x = with_slack ? f.g[j] : out.x[j];
+    out.c[i] = own * ((i < m + lower ? -x : x) - (with_slack ? f.c[i] : rhs.c[i]));
+  }
+  for (int s = 0; s < n - core; s++) {
+    const int i = q.size.given() + s;
+    out.c[i] = select(w.w[i] < infinite, w.w[i], T(0.0)) * (-out.x[core + s] - rhs.c[i]);
   }
 }
 
 // f.c and f.nu: the right-hand side without what held variables contribute; f.g: that of dx.
 template <class T>
 void take_out_held(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &rhs, Factors<T> &f) {
-  const auto [n, m, k, lower, upper, core] = q.size;
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
   for (int j = 0; j < n; j++) f.moved[j] = 0.0, f.g[j] = rhs.x[j];
   for (int i = 0; i < q.size.rows(); i++) f.c[i] = rhs.c[i];
   for (int i = 0; i < k; i++) f.nu[i] = rhs.nu[i];
   if (!f.holds) return;
-  moves_of_held(q, w, rhs.c, f.moved);
+  moves_of_held(q, w, f, rhs.c, f.moved);
   times_Q(q, f.moved, f.shift);
   for (int j = 0; j < n; j++) f.g[j] = f.g[j] - f.shift[j];
   rows_of(q, f.moved, f.rows);
@@ -59,51 +79,75 @@ void take_out_held(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &rhs, 
   for (int i = 0; i < k; i++) f.nu[i] = f.nu[i] - f.right[i];
 }
 
-// Take the slacks' right-hand sides, f.g beyond the core, into those of their rows, f.c; f.limit
-// keeps the rows' own. A held slack has none.
+// Take the slacks' right-hand sides, f.g beyond the core, into those of their rows, f.c and f.nu;
+// f.limit keeps the rows' own. A held slack has none.
 template <class T>
 void condense_slacks(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
-  for (int j = q.size.core; j < q.size.n; j++) {
-    const int s = j - q.size.core;
-    T &row = f.c[q.slack_rows[s]];
-    f.limit[s] = row;
-    row = row + select(w.held[j], T(0.0), f.g[j] / f.slack_weight[s]);
+  const Sizes &z = q.size;
+  const auto own = [&](int s) {
+    return select(w.held[z.core + s], T(0.0), f.g[z.core + s] / f.slack_weight[s]);
+  };
+  for (int s = 0; s < z.singles(); s++) {
+    const int i = z.row_of(s);
+    f.limit[i] = f.c[i], f.c[i] = f.c[i] + own(s);
+  }
+  for (int i = 0; i < z.pairs(); i++) {
+    f.limit[z.given() + i] = f.nu[i];
+    f.nu[i] = f.nu[i] + own(z.singles() + i) - own(z.singles() + z.k + i);
   }
 }
 
-// The slacks, f.g beyond the core: each divides the distance of its row between itself and the row.
+// The slacks, f.g beyond the core: each divides the distance of its row between itself and the row,
+// or the other slack of an equality. Gx: (m)
 template <class T>
 void expand_slacks(const Problem<T> &q, const Weights<T> &w, const T *Gx, Factors<T> &f) {
-  for (int j = q.size.core; j < q.size.n; j++) {
-    const int s = j - q.size.core, i = q.slack_rows[s];
-    const T excess = Gx[i] - f.limit[s], row = w.w[i], own = f.slack_weight[s];
-    const Mask<T> hard = row == T(__builtin_inf());
+  const Sizes &z = q.size;
+  const T infinite = __builtin_inf();
+  for (int s = 0; s < z.singles(); s++) {
+    const int i = z.row_of(s), j = z.core + s;
+    const T Cx = i < z.m ? Gx[i] : i < z.m + z.lower ? -f.g[i - z.m] : f.g[i - z.m - z.lower];
+    const T excess = Cx - f.limit[i], row = w.w[i], own = f.slack_weight[s];
+    const Mask<T> hard = row == infinite;
     const T both = (select(hard, T(0.0), row) * excess + f.g[j]) / select(hard, T(1.0), row + own);
     f.g[j] = select(w.held[j], T(0.0), select(hard, excess, both));
+  }
+  if (!z.pairs()) return;
+  times(q.team, z.k, z.core, q.A, f.g, f.nu);
+  for (int i = 0; i < z.k; i++) {
+    const int t = z.core + z.singles() + i, u = t + z.k;
+    const T v = f.slack_weight[t - z.core], other = f.slack_weight[u - z.core];
+    const T excess = f.nu[i] - f.limit[z.given() + i], sum = f.g[t] + f.g[u];
+    const T both = T(1.0) / (v + other);
+    f.g[t] = select(w.held[t], T(0.0), select(w.held[u], excess, (sum + other * excess) * both));
+    f.g[u] = select(w.held[u], T(0.0), select(w.held[t], -excess, (sum - v * excess) * both));
   }
 }
 
 // Condense the right-hand side to f.g.
 template <class T>
 void condense(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &rhs, Factors<T> &f) {
-  const auto [n, m, k, lower, upper, core] = q.size;
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
   const T infinite = __builtin_inf();
   take_out_held(q, w, rhs, f);
-  for (int i = m; i < q.size.rows(); i++)
-    f.rows[i] = select(w.w[i] < infinite, w.w[i], T(0.0)) * f.c[i];
-  add_from_bounds(q, f.rows, f.g);
+  for (int i = q.size.given(); i < q.size.rows(); i++) {
+    T &slack = f.g[core + i - q.size.given()];
+    slack = slack - select(w.w[i] < infinite, w.w[i], T(0.0)) * f.c[i];
+  }
   condense_slacks(q, w, f);
+  for (int i = m; i < q.size.given(); i++)
+    f.rows[i] = select(f.weight[i] < infinite, f.weight[i], T(0.0)) * f.c[i];
+  add_from_bounds(q, f.rows, f.g);
   for (int i = 0; i < m; i++) f.rows[i] = f.condensed[i] * f.c[i];
   add_transposed(q.team, m, core, q.G, f.rows, f.g);
-  for (int i = 0; i < k; i++) f.right[i] = w.theta * f.nu[i];
-  if (!q.separable) add_columns_of_A(q, f.right, f.g);
+  for (int i = 0; i < k; i++) f.right[i] = f.eq_theta[i] * f.nu[i];
+  if (!q.separable) add_transposed(q.team, k, core, q.A, f.right, f.g);
   for (int j = 0; j < core; j++) f.g[j] = select(w.held[j], T(0.0), f.g[j]);
 }
 
 // f.g becomes dx, f.right the multipliers of the border.
 template <class T>
 void solve_blocks(const Problem<T> &q, Factors<T> &f) {
-  const auto [n, m, k, lower, upper, core] = q.size;
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
   const int r = f.border;
   half_solve(q, f, f.g);
   for (int i = 0; i < r; i++) f.right[i] = 0.0;
@@ -127,7 +171,7 @@ void solve_blocks(const Problem<T> &q, Factors<T> &f) {
 template <class T>
 void solve_once(const Problem<T> &q, const Weights<T> &w, Factors<T> &f, const Rhs<T> &rhs,
                 Rhs<T> &out) {
-  const auto [n, m, k, lower, upper, core] = q.size;
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
   condense(q, w, rhs, f);
   solve_blocks(q, f);
   times(q.team, m, core, q.G, f.g, out.c);
@@ -141,22 +185,23 @@ void solve_once(const Problem<T> &q, const Weights<T> &w, Factors<T> &f, const R
   }
   for (int i = 0; i < k; i++) out.nu[i] = f.right[i];
   for (int j = 0; j < n; j++) out.x[j] = f.g[j] + f.moved[j];
-  bound_multipliers(q, w, rhs, out);
-  if (f.holds) holding_multipliers(q, w, rhs, out, f.g);
+  bound_multipliers(q, w, f, rhs, out);
+  if (f.holds) holding_multipliers(q, w, f, rhs, out);
 }
 
 // left = the residual of `out` in the system without proximal terms
 template <class T>
-void residual(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &rhs, const Rhs<T> &out,
-              Rhs<T> &left) {
-  const auto [n, m, k, lower, upper, core] = q.size;
+void residual(const Problem<T> &q, const Weights<T> &w, const Factors<T> &f, const Rhs<T> &rhs,
+              const Rhs<T> &out, Rhs<T> &left) {
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
   const T infinite = __builtin_inf();
   times_Q(q, out.x, left.x);
   add_columns_of(q, out.c, left.x), add_columns_of_A(q, out.nu, left.x);
   for (int j = 0; j < n; j++) {
     Mask<T> bound = mask<T>(false);
-    if (lower) bound = bound | (w.w[m + j] == infinite);
-    if (upper) bound = bound | (w.w[m + lower + j] == infinite);
+    if (j >= core) bound = w.w[q.size.given() + j - core] == infinite;
+    if (lower && j < core) bound = bound | (f.weight[m + j] == infinite);
+    if (upper && j < core) bound = bound | (f.weight[m + lower + j] == infinite);
     left.x[j] = select(w.held[j] & !bound, T(0.0), rhs.x[j] - left.x[j]);
   }
   rows_of(q, out.x, left.c);
@@ -202,7 +247,7 @@ T refine(const Problem<T> &q, const Weights<T> &w, Factors<T> &f, const Rhs<T> &
          Rhs<T> &out, Refinement<T> &work) {
   const Sizes z = q.size;
   solve_once(q, w, f, rhs, out);
-  residual(q, w, rhs, out, work.left);
+  residual(q, w, f, rhs, out, work.left);
   const T size = size_of(z, w, rhs);
   T error = size_of(z, w, work.left);
   Mask<T> going = error > T(target) * size;
@@ -211,7 +256,7 @@ T refine(const Problem<T> &q, const Weights<T> &w, Factors<T> &f, const Rhs<T> &
     for (int j = 0; j < z.n; j++) work.step.x[j] = out.x[j] + work.step.x[j];
     for (int i = 0; i < z.rows(); i++) work.step.c[i] = out.c[i] + work.step.c[i];
     for (int i = 0; i < z.k; i++) work.step.nu[i] = out.nu[i] + work.step.nu[i];
-    residual(q, w, rhs, work.step, work.trial_left);
+    residual(q, w, f, rhs, work.step, work.trial_left);
     const T trial = size_of(z, w, work.trial_left);
     const Mask<T> better = going & (trial < error);
     going = better & (trial < T(0.5) * error) & (trial > T(target) * size);

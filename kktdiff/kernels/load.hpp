@@ -30,43 +30,74 @@ Mask<T> is_below(long long count, const T *values, double limit) {
   return out;
 }
 
+// Find the slacks that are fixed: those of hard rows. p: the prices of the slacks
+template <class T>
+void find_hard_rows(Problem<T> &q) {
+  for (int j = q.size.core; j < q.size.n; j++) {
+    q.fixed[j] = q.p[j] >= T(INFINITE), q.value[j] = 0.0;
+    q.p[j] = select(q.fixed[j], T(0.0), q.p[j]);
+  }
+}
+
+// Where row i of C may not be violated.
+template <class T>
+Mask<T> is_hard(const Problem<T> &q, int i) {
+  const int slack = q.size.slack_of(i);
+  return slack < 0 ? mask<T>(true) : q.fixed[q.size.core + slack];
+}
+
+// The bounds of the slacks; those of absent rows are fixed.
+template <class T>
+void bound_slacks(Problem<T> &q) {
+  const Sizes &z = q.size;
+  for (int s = 0; s < z.slacks(); s++) {
+    Mask<T> &fixed = q.fixed[z.core + s];
+    if (s < z.singles()) fixed = fixed | !q.present[z.row_of(s)];
+    q.p[z.core + s] = select(fixed, T(0.0), q.p[z.core + s]);
+    q.present[z.given() + s] = !fixed, q.d[z.given() + s] = 0.0;
+  }
+}
+
 // Find the variables whose bounds meet up to rounding, or cross by as little as constraints may;
 // return where no bounds cross. d: (h, -lb, ub)
 template <class T>
 Mask<T> find_fixed(Problem<T> &q) {
-  const auto [n, m, k, lower, upper, core] = q.size;
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
   Mask<T> uncrossed = mask<T>(true);
-  for (int j = 0; j < n; j++) {
+  for (int j = 0; j < core; j++) {
     q.fixed[j] = mask<T>(false), q.value[j] = 0.0;
     if (!lower || !upper) continue;
     const T lb = -q.d[m + j], ub = q.d[m + lower + j];
-    const Mask<T> finite = (abs(lb) < T(INFINITE)) & (abs(ub) < T(INFINITE));
+    const Mask<T> hard = is_hard(q, m + j) & is_hard(q, m + lower + j);
+    const Mask<T> finite = hard & (abs(lb) < T(INFINITE)) & (abs(ub) < T(INFINITE));
     const T size = max(abs(lb), abs(ub)), gap = lb - ub;
     q.fixed[j] = finite & (gap >= -T(ROUNDING) * size) & (gap <= T(CONTRADICTION) * (size + 1.0));
     q.value[j] = select(q.fixed[j], select(gap == T(0.0), lb, lb / T(2.0) + ub / T(2.0)), T(0.0));
-    uncrossed = uncrossed & (lb <= ub);
+    uncrossed = uncrossed & ((lb <= ub) | !hard);
   }
   return uncrossed;
 }
 
-// Prepare the problems whose data stand in `q`, with (h, -lb, ub) in d; return those that are
-// sound.
+// Prepare the problems whose data stand in `q`, with (h, -lb, ub) in d and the prices of the slacks
+// in p; return those that are sound.
 template <class T>
 Mask<T> find_limits(Problem<T> &q) {
-  const auto [n, m, k, lower, upper, core] = q.size;
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
+  find_hard_rows(q);
   Mask<T> sound = is_below(q.entries_of_Q(), q.Q, __builtin_inf()) &
                   is_below(n, q.p, __builtin_inf()) & is_below(m * core, q.G, __builtin_inf()) &
                   is_below(k * core, q.A, __builtin_inf()) & is_below(k, q.b, INFINITE);
   sound = sound & find_fixed(q);
-  for (int i = 0; i < q.size.rows(); i++) {
+  for (int i = 0; i < q.size.given(); i++) {
     sound = sound & (q.d[i] > -T(INFINITE));
     q.present[i] = q.d[i] < T(INFINITE);
   }
-  for (int j = 0; j < n && lower && upper; j++) {
+  for (int j = 0; j < core && lower && upper; j++) {
     q.present[m + j] = q.present[m + j] & !q.fixed[j];
     q.present[m + lower + j] = q.present[m + lower + j] & !q.fixed[j];
   }
-  for (int i = 0; i < q.size.rows(); i++) q.d[i] = select(q.present[i], q.d[i], T(0.0));
+  for (int i = 0; i < q.size.given(); i++) q.d[i] = select(q.present[i], q.d[i], T(0.0));
+  bound_slacks(q);
   return sound;
 }
 
@@ -78,13 +109,14 @@ void clear(long long count, Mask<T> where, T *values) {
 // Put a problem without data in the place of those `where` something is wrong.
 template <class T>
 void clear(Problem<T> &q, Mask<T> where) {
-  const auto [n, m, k, lower, upper, core] = q.size;
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
   if (!any(where)) return;
   clear(q.entries_of_Q(), where, q.Q), clear(n, where, q.p), clear(m * core, where, q.G);
   clear(k * core, where, q.A), clear(k, where, q.b), clear(q.size.rows(), where, q.d);
   clear(n, where, q.value);
   for (int i = 0; i < q.size.rows(); i++) q.present[i] = q.present[i] & !where;
-  for (int j = 0; j < n; j++) q.fixed[j] = q.fixed[j] & !where;
+  for (int j = 0; j < core; j++) q.fixed[j] = q.fixed[j] & !where;
+  for (int j = core; j < n; j++) q.fixed[j] = q.fixed[j] | where;
 }
 
 }  // namespace

@@ -9,15 +9,15 @@ from kktdiff._records import Data, Point, Rhs
 from kktdiff._settings import DEFAULT_TOL
 from kktdiff._typing import Array
 
-Matrix = Array | None
-
 LEFT, UNSOUND = -1, -2  # codes of elements beside those of Status
+VIOLATIONS = ("violation_h", "violation_lb", "violation_ub", "violation_b")  # as of the kernels
+_HARD = (None,) * len(VIOLATIONS)  # no row is soft
 _TRACE_ROWS = 24  # of stages and polishing, beside iterations
 STAGES = 4  # of the driver, in the array code and here
 _MOST_ITERATIONS = 1000  # an element that needs more is left to the array code
 _IN_LANES = 1 << 14  # entries of Q, G, A and H up to which problems go into lanes everywhere
 _MOST_KEPT = 1 << 28  # bytes of factors that a batch keeps for its derivatives
-_LARGEST = 2400  # n + m + k, without slack variables: beyond it LAPACK is faster
+_LARGEST = 2400  # n + m + k: beyond it LAPACK is faster
 _PER_SECOND = 5e9  # operations of one thread, for its share of the work
 _ITERATIONS = 10  # for the same
 _SHARED = 2.5e8  # operations, 8 ms, for each thread that shares an element: one may have to be
@@ -39,6 +39,10 @@ class Solved(NamedTuple):
     nu: Array
     lam_lb: Array
     lam_ub: Array
+    violation_h: Array | None  # of the sides that have prices
+    violation_lb: Array | None
+    violation_ub: Array | None
+    violation_b: Array | None
     numbers: Array  # (B, 4): objective, primal residual, dual residual, duality gap
     status: Array  # (B,): a Status, LEFT for what the array code is to decide, or UNSOUND
     iterations: Array  # (B,)
@@ -66,10 +70,45 @@ class Kept(NamedTuple):
     y: Array  # (B, n): multiplier of each fixed variable's equality, 0 elsewhere
 
 
+def slacks(data: Data) -> tuple[int, int, int, int]:
+    """Return the numbers of slacks of "h", "lb", "ub" and "b", in the order of the kernels.
+
+    They follow the variables x, those of "b" twice, and their bounds follow the rows.
+    """
+    h, lb, ub, b = data[-len(VIOLATIONS) :]
+    if h is lb is ub is b is None:
+        return 0, 0, 0, 0
+    n, m, k = data.sizes
+    return (
+        0 if h is None else m,
+        0 if lb is None else n,
+        0 if ub is None else n,
+        0 if b is None else k,
+    )
+
+
+class _Form(NamedTuple):
+    """Sizes of the problems of a call."""
+
+    n: int  # variables, slacks among them
+    rows: int  # of C, the bounds of slacks among them
+    soft: tuple[int, int, int, int]  # as `slacks`
+    sizes: tuple[int, ...]  # what each kernel takes after the length of the batch
+
+
+def _form(data: Data, *, separable: bool = False) -> _Form:
+    (n, m, k), (lower, upper), soft = data.sizes, data.bounds, slacks(data)
+    more = sides = 0
+    if any(soft):
+        more = sum(soft) + soft[-1]
+        sides = sum(1 << side for side, count in enumerate(soft) if count)
+    sizes = (n, m, k, lower, upper, int(separable), sides)
+    return _Form(n + more, m + lower + upper + more, soft, sizes)
+
+
 def kept_parts(data: Data, kept: Array) -> Kept:
     """Split what the kernel keeps."""
-    n, m, k = data.sizes
-    rows = m + sum(data.bounds)
+    (_, m, k), (n, rows, *_) = data.sizes, _form(data)
     ends = np.cumsum([n + m + k + 2, n, rows, rows, k])
     return Kept(*np.split(kept, ends, axis=1))
 
@@ -79,11 +118,11 @@ def supports(data: Data) -> bool:
 
     Without inequalities the array code factors once what all elements share.
     """
-    _, m, k = data.sizes
-    if data.core + m + k > _LARGEST:
+    n, m, k = data.sizes
+    if n + m + k > _LARGEST:
         return False
     matrices = [len(data.Q)] + ([] if data.A is None else [len(data.A)])
-    return m + sum(data.bounds) > 0 or data.length == max(matrices)
+    return m + sum(data.bounds) > 0 or data.soft_b is not None or data.length == max(matrices)
 
 
 def is_never_diagonal(Q: Array) -> bool:
@@ -117,12 +156,12 @@ def solve(
         If positive, go to the point of the central path with this ``lam_i s_i``, and no further.
     """
     n, m, k = data.sizes
-    lower, upper = data.bounds
-    batch, rows = data.length, m + lower + upper
-    max_iter = min(max_iter, _MOST_ITERATIONS)
-    new = np.empty
+    batch = data.length
+    every, rows, soft, form = _form(data, separable=separable)
+    max_iter, new = min(max_iter, _MOST_ITERATIONS), np.empty
+    h, lb, ub, b = _HARD if not any(soft) else (new((batch, v)) if v else None for v in soft)
     out = Solved(
-        new((batch, 3 * n + m + 2 * rows + 2 * k + 2)),
+        new((batch, 3 * every + m + 2 * rows + 2 * k + 2)),
         new((batch, rows), dtype=bool),
         new((batch, rows)) if barrier else None,
         new((batch, n)),
@@ -131,26 +170,26 @@ def solve(
         new((batch, k)),
         new((batch, n)),
         new((batch, n)),
+        h,
+        lb,
+        ub,
+        b,
         new((batch, 4)),
         new(batch, dtype=np.int64),
         new(batch, dtype=np.int64),
         np.full((batch, max_iter + _TRACE_ROWS, 8), np.nan) if traced else None,
         new((batch, _factors_size(data))) if _keeps_factors(data) and not barrier else None,
     )
-    Q, G, A, slack_rows = _matrices(data)
-    given = (Q, data.p, G, data.h, A, data.b, data.lb, data.ub, slack_rows)
     start = (None,) * 3 if warm is None else (warm.x, warm.lam, warm.nu)
-    core, how = data.core, (int(separable), n - data.core, STAGES, max_iter, int(examined))
-    sizes = (batch, n, m, k, lower, upper, *how)
-    _call(
-        "solve", sizes, (tol, barrier), (*given, *start), out, _ITERATIONS * _operations(core, m, k)
-    )
+    sizes = (batch, *form, STAGES, max_iter, int(examined))
+    operations = _ITERATIONS * _operations(n, m, k)
+    _call("solve", sizes, (tol, barrier), (*data, *start), out, operations)
     return out
 
 
 def fields(out: Solved) -> dict[str, Array]:
     """Return the fields of a `Solution` but `solved`, each (B, ...)."""
-    return {
+    found = {
         "x": out.x,
         "s": out.s,
         "lam": out.lam,
@@ -164,6 +203,8 @@ def fields(out: Solved) -> dict[str, Array]:
         "status": out.status,
         "iterations": out.iterations,
     }
+    soft = out.violation_h, out.violation_lb, out.violation_ub, out.violation_b
+    return found | {name: v for name, v in zip(VIOLATIONS, soft, strict=True) if v is not None}
 
 
 def derive(
@@ -189,28 +230,17 @@ def derive(
     batch, _, columns = rhs.x.shape
     out = Rhs(*(np.empty(v.shape) for v in rhs))
     error, singular = np.empty(batch), np.empty(batch, dtype=bool)
-    Q, G, A, slack_rows = _matrices(data)
-    given = (Q, G, A, kept, active, weights, slack_rows, factors, *rhs)
-    (n, m, k), core = data.sizes, data.core
-    sizes = (batch, n, m, k, *data.bounds, int(separable), n - core, columns)
-    operations = _operations(core, m, k) / (1 if factors is None else 4)
+    given = (data.Q, data.G, data.A, kept, active, weights, factors, *rhs)
+    sizes = (batch, *_form(data, separable=separable).sizes, columns)
+    operations = _operations(*data.sizes) / (1 if factors is None else 4)
     _call("derive", sizes, (target,), given, (*out, error, singular), operations)
     return out, error, singular
-
-
-def _matrices(data: Data) -> tuple[Array, Matrix, Matrix, Array | None]:
-    """Return Q, G and A without the columns of slacks, and the rows of these."""
-    if data.slack_rows is None:
-        return data.Q, data.G, data.A, None
-    core = data.core
-    G, A = (None if v is None else v[:, :, :core] for v in (data.G, data.A))
-    return data.Q[:, :core, :core], G, A, data.slack_rows.astype(np.int64)[None, :]
 
 
 class Pulled(NamedTuple):
     """What the kernel `vjp` returns."""
 
-    x: Array  # (B, n): the adjoint
+    x: Array  # (B, n), with the slacks: the adjoint
     c: Array  # (B, M)
     nu: Array  # (B, k)
     inaccurate: Array | None  # (B,) bool: the system is singular, or refinement has not converged
@@ -220,7 +250,7 @@ class Pulled(NamedTuple):
 def vjp(
     data: Data,
     system: tuple[Array, Array, Array | None],  # kept, active and weights, as of `solve`
-    cotangents: tuple[Array | None, ...],  # of x, s, lam, nu, lam_lb, lam_ub, objective
+    cotangents: tuple[Array | None, ...],  # as `Cotangents`
     names: list[str],
     accuracy: tuple[float, float],
     *,
@@ -236,22 +266,19 @@ def vjp(
     """
     batch, new = len(system[0]), np.empty
     found = {name: new((batch, *getattr(data, name).shape[1:])) for name in names}
-    (n, m, k), core = data.sizes, data.core
-    rows = m + sum(data.bounds)
-    adjoint = new((batch, n)), new((batch, rows)), new((batch, k))
+    n, rows, _, form = _form(data, separable=separable)
+    adjoint = new((batch, n)), new((batch, rows)), new((batch, form[2]))
     inaccurate = new(batch, dtype=bool)
-    outputs = (*adjoint, inaccurate, *map(found.get, Data._fields[:-1]))
-    Q, G, A, slack_rows = _matrices(data)
-    inputs = (Q, G, A, *system, slack_rows, factors, data.h, *cotangents)
-    sizes = (batch, n, m, k, *data.bounds, int(separable), n - core)
-    operations = _operations(core, m, k) / (1 if factors is None else 4)
-    _call("vjp", sizes, accuracy, inputs, outputs, operations)
+    outputs = (*adjoint, inaccurate, *map(found.get, Data._fields))
+    inputs = (data.Q, data.G, data.A, *system, factors, data.h, *cotangents)
+    operations = _operations(*form[:3]) / (1 if factors is None else 4)
+    _call("vjp", (batch, *form), accuracy, inputs, outputs, operations)
     return Pulled(*adjoint, inaccurate if np.count_nonzero(inaccurate) else None, found)
 
 
 def _factors_size(data: Data) -> int:
     """Return the number of entries that one problem's factors take."""
-    n, (_, m, k) = data.core, data.sizes
+    n, m, k = data.sizes
     return n * n + (m + k) * (n + m + k) + 8
 
 
@@ -260,7 +287,7 @@ def _keeps_factors(data: Data) -> bool:
 
     A gradient is the same to the bit either way.
     """
-    n, (_, m, k) = data.core, data.sizes
+    n, m, k = data.sizes
     large = (2 * n + m + k) * n > _IN_LANES
     return large and 8 * data.length * _factors_size(data) <= _MOST_KEPT
 

@@ -5,8 +5,10 @@
 // The rows of -I (lower bounds) and I (upper bounds) are there or not as a whole; they are never
 // formed. Absent rows have d = 0, s = 1 and lam = 0. A fixed variable is an equality of its own.
 //
-// The last variables may be slacks: each stands in one row of C, with -1, and in nothing else. The
-// columns that G would have for them are not stored.
+// A row with a price w may be violated by t >= 0 at the cost w t: Cx - t <= d, and for an equality
+// Ax - t + u = b. These slacks are the last variables: of the soft sides of C in the order of its
+// rows, then t of the equalities, then u. A slack has no column in a matrix, and is fixed at zero
+// where its row is hard or absent. Their bounds are the last rows of C.
 #pragma once
 #include "call.hpp"
 #include "shared.hpp"
@@ -27,19 +29,46 @@ struct Arena {
   }
 };
 
+enum Side { SOFT_H = 1, SOFT_LB = 2, SOFT_UB = 4, SOFT_B = 8 };
+
 struct Sizes {
-  int n, m, k, lower, upper;  // lower, upper: rows of the bounds, 0 or n each
+  int n, m, k, lower, upper;  // lower, upper: rows of the bounds, 0 or core each
   int core;                   // variables that matrices have columns for; the others are slacks
-  int rows() const { return m + lower + upper; }
+  int soft;                   // the sides that have prices, of Side
+  int given() const { return m + lower + upper; }  // rows of C without those of the slacks
+  int rows() const { return given() + slacks(); }
   int slacks() const { return n - core; }
+  int pairs() const { return soft & SOFT_B ? k : 0; }
+  int singles() const { return slacks() - 2 * pairs(); }  // slacks of rows of C
+  int slack_of_lower() const { return soft & SOFT_H ? m : 0; }
+  int slack_of_upper() const { return slack_of_lower() + (soft & SOFT_LB ? lower : 0); }
+
+  // The row of C in which a single slack stands.
+  int row_of(int slack) const {
+    if (slack < slack_of_lower()) return slack;
+    return slack < slack_of_upper() ? m + slack - slack_of_lower()
+                                    : m + lower + slack - slack_of_upper();
+  }
+  // The slack of a row of C, or -1.
+  int slack_of(int row) const {
+    if (row < m) return soft & SOFT_H ? row : -1;
+    if (row < m + lower) return soft & SOFT_LB ? slack_of_lower() + row - m : -1;
+    return soft & SOFT_UB ? slack_of_upper() + row - m - lower : -1;
+  }
 };
+
+// Sizes from n, m, k, rows of lower and of upper bounds, and the soft sides.
+inline Sizes with_slacks(int core, int m, int k, int lower, int upper, int soft) {
+  const int slacks = (soft & SOFT_H ? m : 0) + (soft & SOFT_LB ? lower : 0) +
+                     (soft & SOFT_UB ? upper : 0) + (soft & SOFT_B ? 2 * k : 0);
+  return {core + slacks, m, k, lower, upper, core, soft};
+}
 
 template <class T>
 struct Problem {
   Sizes size;
   T *Q, *p, *G, *A, *b, *d;  // (core, core) or its diagonal, (n), (m, core), (k, core), (k), (M)
-  const std::int64_t *slack_rows = nullptr;  // (slacks): the row of G in which each stands
-  T *value;                                  // (n): of each fixed variable, 0 elsewhere
+  T *value;                  // (n): of each fixed variable, 0 elsewhere
   T *idle;                   // (m): slack of a row of G that nothing can move, else -1
   Mask<T> *present, *fixed;  // (M), (n)
   T count;                   // of present rows, at least 1
@@ -79,47 +108,55 @@ void times_Q(const Problem<T> &q, const T *x, T *out) {
 template <class T>
 void times_A(const Problem<T> &q, const T *x, T *out) {
   times(q.team, q.size.k, q.size.core, q.A, x, out);
+  const T *t = x + q.size.core + q.size.singles(), *u = t + q.size.pairs();
+  for (int i = 0; i < q.size.pairs(); i++) out[i] = out[i] - t[i] + u[i];
 }
 
 // out += A' nu
 template <class T>
 void add_columns_of_A(const Problem<T> &q, const T *nu, T *out) {
   add_transposed(q.team, q.size.k, q.size.core, q.A, nu, out);
+  T *t = out + q.size.core + q.size.singles(), *u = t + q.size.pairs();
+  for (int i = 0; i < q.size.pairs(); i++) t[i] = t[i] - nu[i], u[i] = u[i] + nu[i];
 }
 
 // out = C x
 template <class T>
 void rows_of(const Problem<T> &q, const T *x, T *out) {
-  const auto [n, m, k, lower, upper, core] = q.size;
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
   times(q.team, m, core, q.G, x, out);
-  for (int j = core; j < n; j++) {
-    T &own = out[q.slack_rows[j - core]];
-    own = own - x[j];
-  }
   for (int j = 0; j < lower; j++) out[m + j] = -x[j];
   for (int j = 0; j < upper; j++) out[m + lower + j] = x[j];
+  for (int s = 0; s < q.size.singles(); s++) {
+    T &own = out[q.size.row_of(s)];
+    own = own - x[core + s];
+  }
+  for (int s = 0; s < n - core; s++) out[q.size.given() + s] = -x[core + s];
 }
 
-// out += the bounds' part of C' z; z: (M)
+// out += the part of C' z that the bounds of x have; z: (M)
 template <class T>
 void add_from_bounds(const Problem<T> &q, const T *z, T *out) {
-  const auto [n, m, k, lower, upper, core] = q.size;
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
   for (int j = 0; j < lower; j++) out[j] = out[j] - z[m + j];
   for (int j = 0; j < upper; j++) out[j] = out[j] + z[m + lower + j];
 }
 
-// out += the part of C' z that the rows of G have; z: (M) or (m)
+// out += the part of C' z that the slacks have; z: (M)
 template <class T>
-void add_columns_of_G(const Problem<T> &q, const T *z, T *out) {
-  add_transposed(q.team, q.size.m, q.size.core, q.G, z, out);
-  for (int j = q.size.core; j < q.size.n; j++) out[j] = out[j] - z[q.slack_rows[j - q.size.core]];
+void add_from_slacks(const Problem<T> &q, const T *z, T *out) {
+  const Sizes &size = q.size;
+  T *slack = out + size.core;
+  for (int s = 0; s < size.singles(); s++) slack[s] = slack[s] - z[size.row_of(s)];
+  for (int s = 0; s < size.slacks(); s++) slack[s] = slack[s] - z[size.given() + s];
 }
 
 // out += C' z
 template <class T>
 void add_columns_of(const Problem<T> &q, const T *z, T *out) {
-  add_columns_of_G(q, z, out);
+  add_transposed(q.team, q.size.m, q.size.core, q.G, z, out);
   add_from_bounds(q, z, out);
+  add_from_slacks(q, z, out);
 }
 
 template <class T>
@@ -202,7 +239,7 @@ void stationarity(const Problem<T> &q, const Point<T> &at, Residuals<T> &r) {
 
 template <class T>
 void feasibility(const Problem<T> &q, const Point<T> &at, Residuals<T> &r) {
-  const auto [n, m, k, lower, upper, core] = q.size;
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
   T biggest = 0.0, worst = 0.0;
   rows_of(q, at.x, r.Cx);
   for (int i = 0; i < q.size.rows(); i++) {
@@ -226,7 +263,7 @@ void feasibility(const Problem<T> &q, const Point<T> &at, Residuals<T> &r) {
 // Evaluate the residuals of the optimality conditions; NaN anywhere makes the gap NaN.
 template <class T>
 void evaluate(const Problem<T> &q, const Point<T> &at, Residuals<T> &r) {
-  const auto [n, m, k, lower, upper, core] = q.size;
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
   const int M = q.size.rows();
   stationarity(q, at, r);
   feasibility(q, at, r);

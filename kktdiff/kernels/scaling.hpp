@@ -29,7 +29,9 @@ struct Scaling {
 // Weight of row i of C.
 template <class T>
 T row_weight(const Sizes &z, const Scaling<T> &s, int i) {
-  return i < z.m ? s.rows[i] : T(1.0) / s.cols[i < z.m + z.lower ? i - z.m : i - z.m - z.lower];
+  if (i < z.m) return s.rows[i];
+  const int first = i < z.m + z.lower ? z.m : i < z.given() ? z.m + z.lower : z.given() - z.core;
+  return T(1.0) / s.cols[i - first];
 }
 
 template <class T>
@@ -100,7 +102,7 @@ void rebalance(int count, Mask<T> off, const T *norm, T *w) {
 // Ruiz's passes (Ruiz 2001): weights that balance rows against columns.
 template <class T>
 void balance(const Problem<T> &q, Scaling<T> &s, Balance<T> &norm) {
-  const auto [n, m, k, lower, upper, core] = q.size;
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
   for (int pass = 0; pass < EQUILIBRATION_PASSES; pass++) {
     norm_rows_of_Q(q, s.cols, norm.Q);
     norm_columns(m, core, q.G, s.rows, norm.Q);
@@ -130,7 +132,7 @@ void normalise(Team *team, int rows, int n, const T *ones, T *A, T *weight) {
 
 template <class T>
 void scale_sides(Problem<T> &q, const Scaling<T> &s) {
-  const auto [n, m, k, lower, upper, core] = q.size;
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
   for (int j = 0; j < n; j++) {
     q.p[j] = s.cost * s.cols[j] * q.p[j];
     q.value[j] = q.value[j] / s.cols[j];
@@ -150,7 +152,7 @@ T inverse(T v) {  // 0 where v is not positive
 // D; return the unit. Matrices and s.cost are those of normalised rows, p, d and b as given.
 template <class T>
 T box_sizes(const Problem<T> &q, const Scaling<T> &s, const Balance<T> &first, T *boxes) {
-  const auto [n, m, k, lower, upper, core] = q.size;
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
   T unit = 0.0;
   for (int pass = 0; pass < 2; pass++)  // the unit, then the sizes
     for (int j = 0; j < core; j++) {
@@ -195,7 +197,7 @@ void lift_rows(int rows, int n, const T *A, const T *D, Mask<T> where, T *norm, 
 // Put variables that their bounds keep far within their rows in units of their bounds.
 template <class T>
 void use_box_units(const Problem<T> &q, Scaling<T> &s, Balance<T> &work) {
-  const auto [n, m, k, lower, upper, core] = q.size;
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
   T *boxes = work.Q;
   Mask<T> some = mask<T>(false);
   const T unit = box_sizes(q, s, work, boxes);
@@ -208,12 +210,20 @@ void use_box_units(const Problem<T> &q, Scaling<T> &s, Balance<T> &work) {
       lift_rows(k, core, q.A, s.cols, some, work.A, s.eqs);
 }
 
+// Weights of the slacks: each in the unit of its row.
+template <class T>
+void scale_slacks(const Sizes &z, Scaling<T> &s) {
+  for (int i = 0; i < z.singles(); i++) s.cols[z.core + i] = T(1.0) / row_weight(z, s, z.row_of(i));
+  for (int i = 0; i < 2 * z.pairs(); i++)
+    s.cols[z.core + z.singles() + i] = T(1.0) / s.eqs[i % z.k];
+}
+
 // Scale q in place. A slack has the unit of its row, so that its coefficient stays -1. The
 // objective and each row are normalised first, so that a power of two in either changes nothing but
 // exponents.
 template <class T>
 void equilibrate(Problem<T> &q, Scaling<T> &s, Balance<T> &work) {
-  const auto [n, m, k, lower, upper, core] = q.size;
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
   for (int j = 0; j < n; j++) work.ones[j] = s.cols[j] = 1.0;
   s.cost = T(1.0) / power_of_two(positive(norm_inf(q.entries_of_Q(), q.Q)));
   for (int i = 0; i < q.entries_of_Q(); i++) q.Q[i] = s.cost * q.Q[i];
@@ -228,7 +238,7 @@ void equilibrate(Problem<T> &q, Scaling<T> &s, Balance<T> &work) {
   times_rows_and_columns(q.team, k, core, s.eqs, s.cols, q.A);
   for (int i = 0; i < m; i++) s.rows[i] = s.rows[i] * work.first_G[i];
   for (int i = 0; i < k; i++) s.eqs[i] = s.eqs[i] * work.first_A[i];
-  for (int j = core; j < n; j++) s.cols[j] = T(1.0) / s.rows[q.slack_rows[j - core]];
+  scale_slacks(q.size, s);
   T size = norm_inf(q.entries_of_Q(), q.Q), linear = 0.0;
   for (int j = 0; j < n; j++) linear = max(abs(q.p[j] * s.cols[j]), linear);
   const T last = power_of_two(positive(select(size > 0.0, size, linear)));
@@ -240,16 +250,16 @@ void equilibrate(Problem<T> &q, Scaling<T> &s, Balance<T> &work) {
 // Drop the rows that touch fixed variables only and are met; q.idle keeps their slack, a constant.
 template <class T>
 void drop_idle_rows(Problem<T> &q) {
-  const auto [n, m, k, lower, upper, core] = q.size;
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
   Mask<T> some = mask<T>(false);
-  for (int j = 0; j < n; j++) some = some | q.fixed[j];
+  for (int j = 0; j < core; j++) some = some | q.fixed[j];
   for (int i = 0; i < m; i++) {
     q.idle[i] = T(-1.0);
     if (!any(some)) continue;
     Mask<T> touches = !some;
     for (int j = 0; j < core; j++)
       touches = touches | (!q.fixed[j] & ((q.G[i * core + j] < 0.0) | (q.G[i * core + j] > 0.0)));
-    for (int j = core; j < n; j++) touches = touches | mask<T>(q.slack_rows[j - core] == i);
+    if (soft & SOFT_H) touches = touches | !q.fixed[core + i];
     const T sum = dot(core, q.G + i * core, q.value), slack = q.d[i] - sum;
     const Mask<T> drop =
         q.present[i] & !touches & (slack >= T(-ROUNDING) * (abs(q.d[i]) + abs(sum)));

@@ -18,35 +18,39 @@ struct Signature {
   const char *name;
   Kernel Table::*kernel;
   int sizes, options, arrays;
-  Array array[32];
+  Array array[36];
   Size Table::*scratch;  // or NULL
 };
 
 typedef const std::int64_t *SizeArray;
 inline std::int64_t one(SizeArray) { return 1; }
 // Sizes of `solve`, `derive` and `vjp`: count, n, m, k, rows of lower and of upper bounds, 1 if H
-// is diagonal, slacks, then more. Matrices have no columns for slacks.
+// is diagonal, the soft sides (1: G, 2: lower bounds, 4: upper bounds, 8: equalities), then more.
 inline std::int64_t n(SizeArray s) { return s[1]; }
 inline std::int64_t m(SizeArray s) { return s[2]; }
 inline std::int64_t k(SizeArray s) { return s[3]; }
-inline std::int64_t M(SizeArray s) { return s[2] + s[4] + s[5]; }
-inline std::int64_t slacks(SizeArray s) { return s[7]; }
-inline std::int64_t core(SizeArray s) { return s[1] - s[7]; }
-inline std::int64_t nn(SizeArray s) { return core(s) * core(s); }
-inline std::int64_t mn(SizeArray s) { return s[2] * core(s); }
-inline std::int64_t kn(SizeArray s) { return s[3] * core(s); }
-inline std::int64_t grad_Q(SizeArray s) { return n(s) * n(s); }
-inline std::int64_t grad_G(SizeArray s) { return m(s) * n(s); }
-inline std::int64_t grad_A(SizeArray s) { return k(s) * n(s); }
+inline std::int64_t soft_h(SizeArray s) { return s[7] & 1 ? s[2] : 0; }
+inline std::int64_t soft_lb(SizeArray s) { return s[7] & 2 ? s[4] : 0; }
+inline std::int64_t soft_ub(SizeArray s) { return s[7] & 4 ? s[5] : 0; }
+inline std::int64_t soft_b(SizeArray s) { return s[7] & 8 ? s[3] : 0; }
+inline std::int64_t slacks(SizeArray s) {
+  return soft_h(s) + soft_lb(s) + soft_ub(s) + 2 * soft_b(s);
+}
+inline std::int64_t given(SizeArray s) { return s[2] + s[4] + s[5]; }  // rows of C
+inline std::int64_t N(SizeArray s) { return n(s) + slacks(s); }
+inline std::int64_t M(SizeArray s) { return given(s) + slacks(s); }
+inline std::int64_t nn(SizeArray s) { return n(s) * n(s); }
+inline std::int64_t mn(SizeArray s) { return m(s) * n(s); }
+inline std::int64_t kn(SizeArray s) { return k(s) * n(s); }
 inline std::int64_t trace(SizeArray s) { return (s[9] + 24) * 8; }
 inline std::int64_t four(SizeArray) { return 4; }
 // The scaling, then x, s, lam, nu and y.
-inline std::int64_t kept(SizeArray s) { return 3 * n(s) + m(s) + 2 * M(s) + 2 * k(s) + 2; }
+inline std::int64_t kept(SizeArray s) { return 3 * N(s) + m(s) + 2 * M(s) + 2 * k(s) + 2; }
 // L, V and S of factor.hpp, the range of pivots, and a vector beyond.
 inline std::int64_t factors(SizeArray s) {
-  return nn(s) + (s[2] + s[3]) * (core(s) + s[2] + s[3]) + 8;
+  return nn(s) + (s[2] + s[3]) * (s[1] + s[2] + s[3]) + 8;
 }
-inline std::int64_t n_columns(SizeArray s) { return n(s) * s[8]; }
+inline std::int64_t n_columns(SizeArray s) { return N(s) * s[8]; }
 inline std::int64_t M_columns(SizeArray s) { return M(s) * s[8]; }
 inline std::int64_t k_columns(SizeArray s) { return k(s) * s[8]; }
 
@@ -57,7 +61,7 @@ const Signature signatures[] = {
      &Table::solve,
      11,
      2,
-     26,
+     33,
      {{"Q", Type::float64, Use::input, nn},
       {"p", Type::float64, Use::input, n},
       {"G", Type::float64, Use::optional_input, mn},
@@ -66,9 +70,12 @@ const Signature signatures[] = {
       {"b", Type::float64, Use::optional_input, k},
       {"lb", Type::float64, Use::optional_input, n},
       {"ub", Type::float64, Use::optional_input, n},
-      {"slack_rows", Type::int64, Use::optional_input, slacks},
+      {"soft_h", Type::float64, Use::optional_input, soft_h},
+      {"soft_lb", Type::float64, Use::optional_input, soft_lb},
+      {"soft_ub", Type::float64, Use::optional_input, soft_ub},
+      {"soft_b", Type::float64, Use::optional_input, soft_b},
       {"warm.x", Type::float64, Use::optional_input, n},
-      {"warm.lam", Type::float64, Use::optional_input, M},
+      {"warm.lam", Type::float64, Use::optional_input, given},
       {"warm.nu", Type::float64, Use::optional_input, k},
       {"kept", Type::float64, Use::output, kept},
       {"active", Type::boolean, Use::output, M},
@@ -79,6 +86,10 @@ const Signature signatures[] = {
       {"solution.nu", Type::float64, Use::output, k},
       {"solution.lam_lb", Type::float64, Use::output, n},
       {"solution.lam_ub", Type::float64, Use::output, n},
+      {"solution.violation_h", Type::float64, Use::optional_output, soft_h},
+      {"solution.violation_lb", Type::float64, Use::optional_output, soft_lb},
+      {"solution.violation_ub", Type::float64, Use::optional_output, soft_ub},
+      {"solution.violation_b", Type::float64, Use::optional_output, soft_b},
       {"solution.numbers", Type::float64, Use::output, four},
       {"status", Type::int64, Use::output, one},
       {"iterations", Type::int64, Use::output, one},
@@ -90,14 +101,13 @@ const Signature signatures[] = {
      &Table::derive,
      9,
      1,
-     16,
+     15,
      {{"Q", Type::float64, Use::input, nn},
       {"G", Type::float64, Use::optional_input, mn},
       {"A", Type::float64, Use::optional_input, kn},
       {"kept", Type::float64, Use::input, kept},
       {"active", Type::boolean, Use::input, M},
       {"weights", Type::float64, Use::optional_input, M},
-      {"slack_rows", Type::int64, Use::optional_input, slacks},
       {"factors", Type::float64, Use::optional_input, factors},
       {"rhs.x", Type::float64, Use::input, n_columns},
       {"rhs.c", Type::float64, Use::input, M_columns},
@@ -113,14 +123,13 @@ const Signature signatures[] = {
      &Table::vjp,
      8,
      2,
-     28,
+     35,
      {{"Q", Type::float64, Use::input, nn},
       {"G", Type::float64, Use::optional_input, mn},
       {"A", Type::float64, Use::optional_input, kn},
       {"kept", Type::float64, Use::input, kept},
       {"active", Type::boolean, Use::input, M},
       {"weights", Type::float64, Use::optional_input, M},
-      {"slack_rows", Type::int64, Use::optional_input, slacks},
       {"factors", Type::float64, Use::optional_input, factors},
       {"h", Type::float64, Use::optional_input, m},
       {"cotangent.x", Type::float64, Use::optional_input, n},
@@ -130,18 +139,26 @@ const Signature signatures[] = {
       {"cotangent.lam_lb", Type::float64, Use::optional_input, n},
       {"cotangent.lam_ub", Type::float64, Use::optional_input, n},
       {"cotangent.objective", Type::float64, Use::optional_input, one},
-      {"adjoint.x", Type::float64, Use::output, n},
+      {"cotangent.violation_h", Type::float64, Use::optional_input, soft_h},
+      {"cotangent.violation_lb", Type::float64, Use::optional_input, soft_lb},
+      {"cotangent.violation_ub", Type::float64, Use::optional_input, soft_ub},
+      {"cotangent.violation_b", Type::float64, Use::optional_input, soft_b},
+      {"adjoint.x", Type::float64, Use::output, N},
       {"adjoint.c", Type::float64, Use::output, M},
       {"adjoint.nu", Type::float64, Use::output, k},
       {"inaccurate", Type::boolean, Use::output, one},
-      {"gradient.Q", Type::float64, Use::optional_output, grad_Q},
+      {"gradient.Q", Type::float64, Use::optional_output, nn},
       {"gradient.p", Type::float64, Use::optional_output, n},
-      {"gradient.G", Type::float64, Use::optional_output, grad_G},
+      {"gradient.G", Type::float64, Use::optional_output, mn},
       {"gradient.h", Type::float64, Use::optional_output, m},
-      {"gradient.A", Type::float64, Use::optional_output, grad_A},
+      {"gradient.A", Type::float64, Use::optional_output, kn},
       {"gradient.b", Type::float64, Use::optional_output, k},
       {"gradient.lb", Type::float64, Use::optional_output, n},
-      {"gradient.ub", Type::float64, Use::optional_output, n}},
+      {"gradient.ub", Type::float64, Use::optional_output, n},
+      {"gradient.soft_h", Type::float64, Use::optional_output, soft_h},
+      {"gradient.soft_lb", Type::float64, Use::optional_output, soft_lb},
+      {"gradient.soft_ub", Type::float64, Use::optional_output, soft_ub},
+      {"gradient.soft_b", Type::float64, Use::optional_output, soft_b}},
      &Table::derive_scratch},
     // sizes: count, rows, cols
     {"outer",

@@ -1,50 +1,26 @@
 // The kernel `solve`: groups of problems, one in each lane, from the caller's arrays and back.
 #pragma once
-#include "driver.hpp"
 #include "group.hpp"
 
 namespace kktdiff {
 namespace {
 
-constexpr long long LANES_BYTES = 1 << 20;  // of Q, G, A and H of a group
-
-enum SolveArray {
-  IN_Q,
-  IN_P,
-  IN_G,
-  IN_H,
-  IN_A,
-  IN_B,
-  IN_LB,
-  IN_UB,
-  IN_SLACK_ROWS,
-  WARM_X,
-  WARM_LAM,
-  WARM_NU,
-  OUT_KEPT,
-  OUT_ACTIVE,
-  OUT_WEIGHTS,
-  SOLUTION,  // x, s, lam, nu, lam_lb, lam_ub
-  OUT_NUMBERS = SOLUTION + 6,
-  OUT_STATUS,
-  OUT_ITERATIONS,
-  OUT_TRACE,
-  OUT_FACTORS
-};
-
-// Load the problems; return those that are sound, or all if the caller has looked at them.
+// The slacks at x, and the multipliers of their bounds: what the price leaves where a row is met.
+// work: (k)
 template <class T>
-Mask<T> load_problem(const Group<T> &g, Problem<T> &q, bool examined) {
-  const auto [n, m, k, lower, upper, core] = q.size;
-  q.slack_rows = array<const std::int64_t>(g.call, IN_SLACK_ROWS, 0);
-  load_Q(g, IN_Q, q), load_array(g, IN_P, n, q.p), load_matrix(g, IN_G, m, core, q.G);
-  load_matrix(g, IN_A, k, core, q.A), load_array(g, IN_B, k, q.b);
-  load_array(g, IN_H, m, q.d), load_array(g, IN_LB, lower, q.d + m),
-      load_array(g, IN_UB, upper, q.d + m + lower);
-  for (int j = 0; j < lower; j++) q.d[m + j] = -q.d[m + j];
-  const Mask<T> sound = find_limits(q) | mask<T>(examined);
-  clear(q, !sound);
-  return sound;
+void warm_slacks(const Problem<T> &q, Point<T> &at, T *work) {
+  const Sizes &z = q.size;
+  for (int j = z.core; j < z.n; j++) at.x[j] = 0.0;
+  rows_of(q, at.x, at.s), times_A(q, at.x, work);
+  for (int s = 0; s < z.slacks(); s++) {
+    const int j = z.core + s, i = s < z.singles() ? z.row_of(s) : (s - z.singles()) % z.k;
+    const double sign = s < z.singles() + z.pairs() ? 1.0 : -1.0;
+    const T off = s < z.singles() ? at.s[i] - q.d[i] : T(sign) * (work[i] - q.b[i]);
+    const T row = s < z.singles() ? at.lam[i] : T(sign) * at.nu[i];
+    at.x[j] = select(q.fixed[j], T(0.0), max(off, T(0.0)));
+    const Mask<T> met = q.present[z.given() + s] & !(row >= q.p[j]);
+    at.lam[z.given() + s] = select(met, q.p[j] - row, T(0.0));
+  }
 }
 
 // Polish from the point of a nearby problem, which may show the active set.
@@ -53,17 +29,19 @@ void try_warm_start(const Group<T> &g, Solver<T> &s) {
   const Problem<T> &q = s.problem;
   const Sizes z = q.size;
   Point<T> &at = s.loop.best;
-  load_array(g, WARM_X, z.n, at.x), load_array(g, WARM_LAM, z.rows(), at.lam),
+  load_array(g, WARM_X, z.core, at.x), load_array(g, WARM_LAM, z.given(), at.lam),
       load_array(g, WARM_NU, z.k, at.nu);
   T sum = 0.0;
-  for (int j = 0; j < z.n; j++) at.x[j] = at.x[j] / s.scaling.cols[j], sum = sum + abs(at.x[j]);
+  for (int j = 0; j < z.core; j++) at.x[j] = at.x[j] / s.scaling.cols[j], sum = sum + abs(at.x[j]);
   for (int i = 0; i < z.k; i++)
     at.nu[i] = s.scaling.cost * at.nu[i] / s.scaling.eqs[i], sum = sum + abs(at.nu[i]);
+  for (int i = 0; i < z.given(); i++)
+    at.lam[i] =
+        select(q.present[i], s.scaling.cost * at.lam[i] / row_weight(z, s.scaling, i), T(0.0));
+  warm_slacks(q, at, s.residuals.nu);
   rows_of(q, at.x, at.s);
   for (int i = 0; i < z.rows(); i++) {
     at.s[i] = select(q.present[i], max(q.d[i] - at.s[i], T(0.0)), T(1.0));
-    at.lam[i] =
-        select(q.present[i], s.scaling.cost * at.lam[i] / row_weight(z, s.scaling, i), T(0.0));
     s.loop.active[i] = q.present[i] & (at.lam[i] > s.unit.weight() * at.s[i]);
     sum = sum + abs(at.lam[i]);
   }
@@ -74,7 +52,7 @@ void try_warm_start(const Group<T> &g, Solver<T> &s) {
 // Scale a point back in place.
 template <class T>
 void to_given(const Problem<T> &q, const Scaling<T> &s, Point<T> &at) {
-  const auto [n, m, k, lower, upper, core] = q.size;
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
   for (int j = 0; j < n; j++) at.x[j] = s.cols[j] * at.x[j];
   for (int i = 0; i < k; i++) at.nu[i] = s.eqs[i] * at.nu[i] / s.cost;
   for (int i = 0; i < q.size.rows(); i++) {
@@ -99,7 +77,7 @@ void scale_proofs(Solver<T> &s) {
 // the multipliers of fixed variables.
 template <class T>
 void store_kept(const Group<T> &g, const Solver<T> &s) {
-  const auto [n, m, k, lower, upper, core] = s.problem.size;
+  const auto [n, m, k, lower, upper, core, soft] = s.problem.size;
   const int M = s.problem.size.rows();
   const T last[] = {s.scaling.cost, s.unit.weight()};
   int at = 0;
@@ -116,8 +94,12 @@ void store_kept(const Group<T> &g, const Solver<T> &s) {
 // The active rows: those of polishing, and each fixed variable's equality on the bound of y's sign.
 template <class T>
 void store_active(const Group<T> &g, Solver<T> &s) {
-  const auto [n, m, k, lower, upper, core] = s.problem.size;
-  for (int j = 0; j < n && lower && upper; j++) {
+  const auto [n, m, k, lower, upper, core, soft] = s.problem.size;
+  for (int j = core; j < n; j++) {
+    Mask<T> &active = s.active[s.problem.size.given() + j - core];
+    active = active | s.problem.fixed[j];
+  }
+  for (int j = 0; j < core && lower && upper; j++) {
     const Mask<T> fixed = s.problem.fixed[j], negative = s.residuals.y[j] < T(0.0);
     s.active[m + j] = s.active[m + j] | (fixed & negative);
     s.active[m + lower + j] = s.active[m + lower + j] | (fixed & !negative);
@@ -155,25 +137,34 @@ inline void place_kept(const Group<double> &g, int which, Factors<double> &f) {
 template <class T>
 void store_solution(const Group<T> &g, const Solver<T> &s, Mask<T> solved, const T *numbers) {
   const Problem<T> &q = s.problem;
-  const auto [n, m, k, lower, upper, core] = q.size;
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
   const T nan = T(__builtin_inf()) - T(__builtin_inf());
   const auto put = [&](int which, int i, T value) {
     double *to = array<double>(g.call, SOLUTION + which, g.first) + i;
     store(to, g.call.strides[SOLUTION + which], select(solved, value, nan), g.count());
   };
-  for (int j = 0; j < n; j++) put(0, j, s.solution.x[j]);
+  for (int j = 0; j < core; j++) put(0, j, s.solution.x[j]);
   for (int i = 0; i < m; i++) {
     const Mask<T> absent = !q.present[i] & (q.idle[i] < T(0.0));
     put(1, i, select(absent, T(__builtin_inf()), s.solution.s[i]));
     put(2, i, s.solution.lam[i]);
   }
   for (int i = 0; i < k; i++) put(3, i, s.solution.nu[i]);
-  for (int j = 0; j < n; j++) {  // a fixed variable's multiplier is that of the bound of its sign
+  for (int j = 0; j < core;
+       j++) {  // a fixed variable's multiplier is that of the bound of its sign
     const T y = s.residuals.y[j];
     const T low = lower ? s.solution.lam[m + j] : T(0.0);
     const T high = upper ? s.solution.lam[m + lower + j] : T(0.0);
     put(4, j, select(q.fixed[j] & (y < T(0.0)), -y, low));
     put(5, j, select(q.fixed[j] & (y > T(0.0)), y, high));
+  }
+  const int sizes[] = {m, lower, upper, k};
+  const T *slack = s.solution.x + core;
+  for (int side = 0; side < 4; side++) {
+    if (!(soft & 1 << side)) continue;
+    for (int i = 0; i < sizes[side]; i++)
+      put(6 + side, i, side < 3 ? slack[i] : slack[i] - slack[k + i]);
+    slack += sizes[side];
   }
   for (int i = 0; i < 4; i++) put(OUT_NUMBERS - SOLUTION, i, numbers[i]);
 }
@@ -181,7 +172,7 @@ void store_solution(const Group<T> &g, const Solver<T> &s, Mask<T> solved, const
 template <class T>
 void solve_group(const Group<T> &g, Solver<T> &s, int stages, int max_iter, bool examined) {
   Problem<T> &q = s.problem;
-  const auto [n, m, k, lower, upper, core] = q.size;
+  const auto [n, m, k, lower, upper, core, soft] = q.size;
   const int M = q.size.rows();
   q.separable = g.call.sizes[6] != 0;
   q.team = s.newton.factors.work.team = g.call.team;

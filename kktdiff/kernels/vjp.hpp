@@ -16,7 +16,8 @@ enum VjpArray {  // the first ones are those of `derive`
   OF_LAM_LB,
   OF_LAM_UB,
   OF_OBJECTIVE,
-  ADJOINT_X,
+  OF_VIOLATIONS,  // in the order of PRICES
+  ADJOINT_X = OF_VIOLATIONS + 4,
   ADJOINT_C,
   ADJOINT_NU,
   INACCURATE,
@@ -27,7 +28,8 @@ enum VjpArray {  // the first ones are those of `derive`
   GRAD_A,
   GRAD_B,
   GRAD_LB,
-  GRAD_UB
+  GRAD_UB,
+  GRAD_PRICES
 };
 
 // Cotangent `which` of row i, 0 where none was given.
@@ -44,6 +46,23 @@ T of_slack(const Group<T> &g, const Derivation<T> &d, int i) {
   return select(d.active[i] | absent, T(0.0), cotangent(g, OF_S, i));
 }
 
+// w.rhs.x of the slacks, from the cotangents of violations; t - u of an equality.
+template <class T>
+void cotangents_of_slacks(const Group<T> &g, Derivation<T> &d) {
+  const Sizes z = d.problem.size;
+  const int sizes[] = {z.m, z.lower, z.upper, z.k};
+  T *to = d.newton.rhs.x + z.core;
+  const T *cols = d.scaling.cols + z.core;
+  for (int side = 0; side < 4; side++) {
+    if (!(z.soft & 1 << side)) continue;
+    for (int i = 0; i < sizes[side]; i++) {
+      const T own = d.scaling.cost * -cotangent(g, OF_VIOLATIONS + side, i);
+      *to++ = *cols++ * own;
+      if (side == 3) to[z.k - 1] = cols[z.k - 1] * -own;
+    }
+  }
+}
+
 // Store the solution of K u = -(g_x - G'g_s, g_lam, g_nu), less g_s in the rows of G; return its
 // relative residual.
 template <class T>
@@ -51,10 +70,12 @@ T solve_adjoint(const Group<T> &g, double target, Derivation<T> &d) {
   const Sizes z = d.problem.size;
   const Scaling<T> &s = d.scaling;
   Newton<T> &w = d.newton;
-  for (int j = 0; j < z.n; j++) w.rhs.x[j] = s.cost * s.cols[j] * -cotangent(g, OF_X, j);
+  for (int j = 0; j < z.core; j++) w.rhs.x[j] = s.cost * s.cols[j] * -cotangent(g, OF_X, j);
+  cotangents_of_slacks(g, d);
+  for (int i = 0; i < z.rows(); i++) w.rhs.c[i] = 0.0;
   if (g.call.arrays[OF_S]) {
     for (int i = 0; i < z.m; i++) w.rhs.c[i] = s.cost * (of_slack(g, d, i) / s.rows[i]);
-    add_columns_of_G(d.problem, w.rhs.c, w.rhs.x);
+    add_columns_of(d.problem, w.rhs.c, w.rhs.x);
   }
   const auto put = [&](int i, T value) {
     w.rhs.c[i] = select(w.weights.w[i] > T(0.0), row_weight(z, s, i) * -value, T(0.0));
@@ -106,14 +127,14 @@ struct Element {
 // out = a u_x' + c x' for one row of a matrix.
 inline void gradient_row(const Element &e, double a, double c, double *__restrict out) {
   const double *__restrict u = e.vector(ADJOINT_X), *__restrict x = e.x;
-  for (int j = 0; j < e.size.n; j++) out[j] = a * u[j] + c * x[j];
+  for (int j = 0; j < e.size.core; j++) out[j] = a * u[j] + c * x[j];
 }
 
 // The gradient of Q, symmetric to the bit: half x' + x half', half of u + x/2 where the objective
 // has a cotangent.
 inline void gradient_of_Q(const Element &e, double *__restrict out) {
   const double *__restrict u = e.vector(ADJOINT_X), *__restrict x = e.x;
-  const int n = e.size.n;
+  const int n = e.size.core;
   for (int i = 0; i < n; i++) {
     const double half = e.with_value(u[i], x[i], 0.5) / 2, own = x[i];
     double *row = out + i * n;
@@ -124,25 +145,43 @@ inline void gradient_of_Q(const Element &e, double *__restrict out) {
   }
 }
 
+// Those of the prices that are wanted: as of the linear terms of slacks, of both of an equality.
+inline void store_gradients_of_prices(const Element &e) {
+  const Sizes &z = e.size;
+  const int sizes[] = {z.m, z.lower, z.upper, z.k};
+  int j = z.core;
+  for (int side = 0; side < 4; side++) {
+    if (!(z.soft & 1 << side)) continue;
+    const double *u = e.vector(ADJOINT_X) + j, *x = e.x + j;
+    double *to = e.gradient(GRAD_PRICES + side);
+    for (int i = 0; to && i < sizes[side]; i++) {
+      to[i] = e.with_value(u[i], x[i]);
+      if (side == 3) to[i] += e.with_value(u[z.k + i], x[z.k + i]);
+    }
+    j += sizes[side];
+  }
+}
+
 // Those gradients that are wanted.
 inline void store_gradients(const Element &e) {
-  const auto [n, m, k, lower, upper, core] = e.size;
+  const auto [n, m, k, lower, upper, core, soft] = e.size;
   const double *u = e.vector(ADJOINT_X), *x = e.x;
   if (double *to = e.gradient(GRAD_Q)) gradient_of_Q(e, to);
   if (double *to = e.gradient(GRAD_P))
-    for (int j = 0; j < n; j++) to[j] = e.with_value(u[j], x[j]);
+    for (int j = 0; j < core; j++) to[j] = e.with_value(u[j], x[j]);
   if (double *to = e.gradient(GRAD_G))
-    for (int i = 0; i < m; i++) gradient_row(e, e.multiplier(i), e.row(i), to + i * n);
+    for (int i = 0; i < m; i++) gradient_row(e, e.multiplier(i), e.row(i), to + i * core);
   if (double *to = e.gradient(GRAD_H))
     for (int i = 0; i < m; i++) to[i] = -e.row(i);
   if (double *to = e.gradient(GRAD_A))
-    for (int i = 0; i < k; i++) gradient_row(e, e.nu[i], e.equality(i), to + i * n);
+    for (int i = 0; i < k; i++) gradient_row(e, e.nu[i], e.equality(i), to + i * core);
   if (double *to = e.gradient(GRAD_B))
     for (int i = 0; i < k; i++) to[i] = -e.equality(i);
   if (double *to = e.gradient(GRAD_LB))
     for (int j = 0; j < lower; j++) to[j] = e.row(m + j);
   if (double *to = e.gradient(GRAD_UB))
     for (int j = 0; j < upper; j++) to[j] = -e.row(m + lower + j);
+  store_gradients_of_prices(e);
 }
 
 template <class T>

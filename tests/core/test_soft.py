@@ -208,21 +208,6 @@ def test_an_empty_batch_has_empty_results(prices):
     assert solution.jacobian(of="violation_h", wrt="soft_h").shape == (0, 7, 7)
 
 
-@by_choice
-def test_slacks_that_the_kernels_eliminate_stand_in_one_row_of_G_alone(sides):
-    data, prices = soft_problem(rng(10), sides, batch=(3,))
-    for part in kktdiff.solve_qp(*data, soft=some_hard(prices))._engine.parts:
-        qp = part.problem.qp
-        count = 0 if qp.slack_rows is None else len(qp.slack_rows)
-        soft = sum(int(v.mask.sum()) for name, v in part.part.layout.sides.items() if name != "b")
-        assert count == soft
-        core = qp.p.shape[1] - count
-        expected = -np.eye(qp.G.shape[1])[:, [] if count == 0 else qp.slack_rows]
-        np.testing.assert_array_equal(qp.G[0, :, core:], expected)
-        assert not qp.A[..., core:].any()
-        assert not qp.Q[:, core:].any()
-
-
 def test_results_hold_no_memory_of_the_variables_that_are_not_given():
     data, prices = soft_problem(rng(9), batch=(3,))
     solution = kktdiff.solve_qp(*data, soft=prices)
@@ -242,3 +227,16 @@ def test_without_inequalities_only_equalities_are_soft():
     assert_near(solution.x, x, ANSWER, "x")
     assert_near(solution.violation_b, data.A @ x - data.b, ANSWER, "b")
     assert (solution.lam_lb == 0).all()
+
+
+@pytest.mark.parametrize("k", [0, 2])
+def test_equalities_of_infinite_prices_alone_are_hard(k):
+    data, _ = soft_problem(rng(), ("b",), sizes=Sizes(n=4, k=2))
+    data = data._replace(A=data.A[:k], b=data.b[:k])
+    hard, soft = kktdiff.solve_qp(*data), kktdiff.solve_qp(*data, soft={"b": np.full(k, np.inf)})
+    np.testing.assert_array_equal(soft.violation_b, np.zeros(k))
+    assert_near(soft.x, hard.x, ANSWER, "x")
+    assert_near(soft.jvp(p=data.p).x, hard.jvp(p=data.p).x, ANSWER, "jvp")
+    assert_near(soft.vjp(x=data.p).p, hard.vjp(x=data.p).p, ANSWER, "vjp")
+    np.testing.assert_array_equal(soft.vjp(x=data.p).soft["b"], np.zeros(k))
+    assert soft.diagnostics().trustworthy

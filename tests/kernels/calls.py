@@ -12,6 +12,7 @@ from kktdiff._records import Point
 from kktdiff.kernels import method
 from tests.backends.cuda import emulator
 from tests.problems import Data
+from tests.robustness.soft_kinds import Soft
 
 FLAGS = (
     "-std=c++17",
@@ -49,7 +50,10 @@ def using(variant):
 
 
 def flat(data):
-    """Return the flat batch that the kernels get."""
+    """Return the flat batch that the kernels get, with the prices of soft rows."""
+    if isinstance(data, Soft):
+        prices = {f"soft_{side}": price for side, price in data.prices.items()}
+        return flat(data.data)._replace(**prices)
     return problem_of(data).data
 
 

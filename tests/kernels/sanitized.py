@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 
-from kktdiff._records import Rhs
+from kktdiff._records import Point, Rhs
 from kktdiff._status import Status
 from kktdiff.kernels import method
 from tests.kernels.calls import Library, flat, point_of, replaced
@@ -37,9 +37,21 @@ def problems():
         qp = flat(fuzz.draw(kind, 300)[0])
         if method.supports(qp):
             yield qp
+    for n in range(1, 10):
+        sizes = Sizes(n, n % 5, n % 3, bool(n % 2), n % 4 > 1)
+        yield softened(
+            np.random.default_rng(n), flat(known(np.random.default_rng(n), sizes, (5,)).data)
+        )
     for draw in (contradictory, unbounded, conflicting):
         for sizes in (Sizes(5, 6, 1, True, True), Sizes(3, 4, 0), Sizes(7, 0, 2, True, True)):
             yield flat(stacked(draw, np.random.default_rng(2), sizes, (11,)))
+
+
+def softened(rng, qp):
+    """Return the same with prices of all that can have one, a third of them infinite."""
+    sides = {f"soft_{v}": a for v in ("h", "lb", "ub", "b") if (a := getattr(qp, v)) is not None}
+    prices = {v: np.exp(rng.normal(size=(qp.length, a.shape[1]))) for v, a in sides.items()}
+    return qp._replace(**{v: np.where(w < 0.7, np.inf, w) for v, w in prices.items()})
 
 
 def run(qp):
@@ -50,7 +62,9 @@ def run(qp):
     """
     out = method.solve(qp, None, 100, traced=True)
     point = point_of(qp, out)
-    method.solve(qp, point, 100)
+    n, rows = qp.sizes[0], qp.sizes[1] + sum(qp.bounds)
+    start = Point(point.x[:, :n], point.s[:, :rows], point.lam[:, :rows], point.nu)
+    method.solve(qp, start, 100)
     method.solve(qp, None, 3, traced=True)
     rng = np.random.default_rng(1)
     rhs = Rhs(*(rng.normal(size=(*v.shape, 2)) for v in (point.x, point.s, point.nu)))
@@ -69,7 +83,8 @@ def pulled(rng, qp, done):
     """Pull cotangents of everything back to gradients of everything; return all arrays."""
     names = [name for name, v in zip(qp._fields, qp, strict=True) if v is not None]
     fields = (done.x, done.s, done.lam, done.nu, done.lam_lb, done.lam_ub, done.status)
-    cotangents = tuple(rng.normal(size=v.shape) for v in fields)
+    fields += tuple(getattr(done, v) for v in method.VIOLATIONS)
+    cotangents = tuple(None if v is None else rng.normal(size=v.shape) for v in fields)
     system = done.kept, done.active, done.weights
     found = method.vjp(qp, system, cotangents, names, (1e-16, 1e-7), factors=done.factors)
     return [found.x, found.c, found.nu, *found.gradients.values()]

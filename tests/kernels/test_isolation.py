@@ -174,7 +174,7 @@ def test_every_instruction_set_gives_the_same_statuses(native, seed):
         found = {}
         for variant in native.variants():
             with using(variant):
-                found[variant] = kktdiff.solve_qp(*data, on_failure="ignore")
+                found[variant] = fuzz.solve(data)
         first, *others = found.values()
         for other in others:
             assert np.array_equal(other.status, first.status), kind

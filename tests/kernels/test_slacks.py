@@ -1,153 +1,200 @@
-"""Slack variables that the kernels eliminate, beside the same problems with columns for them."""
+"""Soft rows, whose slacks the kernels make and eliminate, beside the same problems in (x, t)."""
 
 import numpy as np
 import pytest
 
 import kktdiff
-from kktdiff._records import Rhs
+from kktdiff._records import Data, Point
 from kktdiff.kernels import method
-from tests.checks import assert_near
-from tests.kernels.calls import LANES, flat, point_of, rows_of, using
-from tests.problems import Data
-from tests.tolerances import ADJOINT
+from tests import soft
+from tests.checks import assert_near, element
+from tests.kernels.calls import LANES, using
+from tests.problems import Sizes
+from tests.soft import SIDES, soft_problem, written
+from tests.tolerances import ADJOINT, ANSWER, DIFFERENCE
 
 pytestmark = pytest.mark.usefixtures("native")
 
-SHAPES = {  # n, m, k, slacks
-    "all rows": (3, 9, 0, 9),
-    "some rows": (6, 7, 2, 4),
-    "one row": (2, 1, 0, 1),
-    "wide": (10, 20, 3, 20),
-    "too large for lanes": (80, 90, 5, 70),
+SHAPES = {
+    "one row": Sizes(2, 1, 0),
+    "rows": Sizes(3, 9, 0),
+    "equalities": Sizes(5, 0, 2),
+    "box": Sizes(6, 0, 0, lower=True, upper=True),
+    "everything": Sizes(10, 20, 3, lower=True, upper=True),
+    "too large for lanes": Sizes(120, 30, 5, upper=True),
 }
 
 
-def soft_problem(seed, shape, batch=11, price=None, bounded=False):
-    """A batch with a slack in some rows of G; return it with the row of each slack."""
+def problem(seed, sizes, batch=5, unit=1.0, hard=0.3):
+    """Return flat data with prices, some of them infinite, and the same by its parts."""
     rng = np.random.default_rng(seed)
-    n, m, k, slacks = shape
-    rows = np.sort(rng.permutation(m)[:slacks])
-    root, x = rng.normal(size=(batch, n, n)), rng.normal(size=(batch, n))
-    Q, G = np.zeros((batch, n + slacks, n + slacks)), np.zeros((batch, m, n + slacks))
-    Q[:, :n, :n] = root @ root.mT / n + 0.1 * np.eye(n)
-    G[:, :, :n] = rng.normal(size=(batch, m, n))
-    h = np.einsum("bmn,bn->bm", G[:, :, :n], x) + 1.0
-    h[:, rows] = rng.normal(size=(batch, slacks))
-    G[:, rows, n + np.arange(slacks)] = -1.0
-    prices = np.exp(1.5 * rng.normal(size=(batch, slacks))) if price is None else price
-    p = np.concatenate([rng.normal(size=(batch, n)), np.zeros((batch, slacks)) + prices], axis=1)
-    A = np.zeros((batch, k, n + slacks))
-    A[:, :, :n] = rng.normal(size=(batch, k, n))
-    b = np.einsum("bkn,bn->bk", A[:, :, :n], x)
-    lb, ub = np.zeros(p.shape), np.full(p.shape, 1e20)
-    lb[:, :n] = -1e20
-    if bounded:
-        lb[:, :n], ub[:, :n] = x - 0.3, x + 0.5
-        lb[:, 0] = ub[:, 0] = x[:, 0]
-    return Data(Q, p, G, h, A if k else None, b if k else None, lb, ub), rows
+    have = {"h": sizes.m, "b": sizes.k, "lb": sizes.lower, "ub": sizes.upper}
+    data, prices = soft_problem(rng, [v for v in SIDES if have[v]], (batch,), sizes)
+    for v, w in prices.items():
+        prices[v] = np.where(rng.uniform(size=w.shape) < hard, np.inf, unit * w)
+    own = {f"soft_{v}": w for v, w in prices.items()}
+    return Data(*(None if v is None else np.array(v) for v in data), **own), data, prices
 
 
-def both(data, rows):
-    qp = flat(data)
-    return qp, qp._replace(slack_rows=rows)
-
-
-def assert_same_solution(whole, slacks, **options):
-    expected, found = (method.solve(qp, None, 100, **options) for qp in (whole, slacks))
-    assert np.array_equal(found.status, expected.status)
-    assert np.abs(found.iterations - expected.iterations).max() <= 3
-    parts = (method.kept_parts(whole, one.kept) for one in (found, expected))
-    for name, own, other in zip(method.Kept._fields[1:], *(one[1:] for one in parts), strict=True):
-        assert_near(own, other, 10 * ADJOINT * (1 + np.abs(other).max(initial=0)), name)
-    assert np.array_equal(found.active, expected.active)
-    return expected, found
+def fields(data, out):
+    """Return the outputs of an element by name, zero where the kernel has none."""
+    (n, m, k), own = data.sizes, method.fields(out)
+    none = {"violation_h": m, "violation_b": k, "violation_lb": n, "violation_ub": n}
+    return {v: np.zeros((len(out.x), size)) for v, size in none.items()} | own
 
 
 @pytest.mark.parametrize("variant", LANES)
-@pytest.mark.parametrize("shape", SHAPES.values(), ids=list(SHAPES))
-@pytest.mark.parametrize("bounded", [False, True])
-def test_solutions_and_derivatives(native, variant, shape, bounded):
+@pytest.mark.parametrize("sizes", SHAPES.values(), ids=list(SHAPES))
+def test_solutions_and_gradients(native, variant, sizes):
     if variant not in native.variants():
         pytest.skip(f"{variant} does not run here")
-    whole, slacks = both(*soft_problem(0, shape, bounded=bounded))
+    qp, data, prices = problem(1, sizes)
+    rng, count = np.random.default_rng(2), 0
     with using(variant):
-        expected, found = assert_same_solution(whole, slacks)
-        assert not found.status.any()
-        rng = np.random.default_rng(1)
-        sizes = whole.sizes[0], rows_of(whole), whole.sizes[2]
-        rhs = Rhs(*(rng.normal(size=(whole.length, size, 2)) for size in sizes))
-        reference, *_ = method.derive(whole, expected.kept, expected.active, rhs, 1e-15)
-        own, error, singular = method.derive(slacks, found.kept, found.active, rhs, 1e-15)
-    assert error.max() < 1e-11
-    assert not singular.any()
-    for name, v, other in zip(Rhs._fields, own, reference, strict=True):
-        assert_near(v, other, 100 * ADJOINT * (1 + np.abs(other).max(initial=0)), name)
+        out = method.solve(qp, None, 100)
+        own = fields(qp, out)
+        g = {v: rng.normal(size=own[v].shape) for v in soft.FLOATS if v != "objective"}
+        g["objective"] = rng.normal(size=(len(out.x), 1))
+        absent = [v for v in method.VIOLATIONS if v[10:] not in prices]
+        order = ("x", "s", "lam", "nu", "lam_lb", "lam_ub", "objective", *method.VIOLATIONS)
+        given = tuple(None if v in absent else g[v] for v in order)
+        names = [name for name, v in qp._asdict().items() if v is not None]
+        found = method.vjp(qp, (out.kept, out.active, out.weights), given, names, (1e-15, 1e-7))
+    for i in np.flatnonzero(out.status == 0):
+        one = type(data)(*(None if v is None else v[i] for v in data))
+        whole, costs = _whole(one, sizes), {v: w[i] for v, w in prices.items()}
+        by_hand = written(whole, costs)
+        reference = kktdiff.solve_qp(*by_hand.data, tol=1e-12)
+        for name, value in soft.outputs(by_hand, reference, whole).items():
+            assert_near(own[name][i], value, 10 * ADJOINT * (1 + abs(value).max(initial=0)), name)
+        cot = {v: a[i] if v != "objective" else a[i, 0] for v, a in g.items()}
+        expected = soft.gradients(by_hand, cot, whole, costs)
+        for name in names:
+            value = expected[name]
+            size = 100 * ADJOINT * (1 + abs(value).max(initial=0))
+            assert_near(found.gradients[name][i], value, size, name)
+        count += 1
+    assert count >= 3
+
+
+def _whole(one, sizes):
+    """Return an element with rows of no effect where it has none."""
+    n, m, k = sizes.n, sizes.m, sizes.k
+    none = {"G": np.zeros((m, n)), "h": np.zeros(m), "A": np.zeros((k, n)), "b": np.zeros(k)}
+    none |= {"lb": np.full(n, -np.inf), "ub": np.full(n, np.inf)}
+    return one._replace(**{v: a for v, a in none.items() if getattr(one, v) is None})
 
 
 def test_kept_factors_and_factors_anew_give_the_same_bits():
-    _, qp = both(*soft_problem(2, SHAPES["too large for lanes"]))
+    qp, _, _ = problem(2, SHAPES["too large for lanes"])
     out = method.solve(qp, None, 100)
-    sizes = qp.sizes[0], rows_of(qp), qp.sizes[2]
-    rhs = Rhs(*(np.ones((qp.length, size, 1)) for size in sizes))
-    system = qp, out.kept, out.active, rhs, 1e-15
-    kept, *_ = method.derive(*system, factors=out.factors)
-    again, *_ = method.derive(*system)
+    g = (np.ones(out.x.shape), *(None,) * 10)
+    system = qp, (out.kept, out.active, out.weights), g, ["p", "soft_h", "G"], (1e-15, 1e-7)
+    kept, again = method.vjp(*system, factors=out.factors), method.vjp(*system)
     assert out.factors is not None
-    for own, other in zip(kept, again, strict=True):
-        assert np.array_equal(own, other)
+    for name, value in kept.gradients.items():
+        assert np.array_equal(value, again.gradients[name])
 
 
-@pytest.mark.parametrize("price", [1e-3, 1e3, 1e6])
-def test_prices_over_decades(price):
-    assert_same_solution(*both(*soft_problem(3, SHAPES["some rows"], price=price)))
+@pytest.mark.parametrize("unit", [1e-3, 1e3, 1e6])
+def test_prices_over_decades(unit):
+    qp, _, _ = problem(3, SHAPES["everything"], batch=20, unit=unit, hard=0.0)
+    assert not method.solve(qp, None, 100).status.any()
 
 
-def test_where_hard_rows_contradict_each_other_the_proof_needs_no_soft_one():
-    data, rows = soft_problem(4, SHAPES["some rows"])
-    hard = np.setdiff1d(np.arange(7), rows)[:2]
-    data.G[5, hard[1]] = -data.G[5, hard[0]]
-    data.h[5, hard] = -1.0
-    whole, slacks = both(data, rows)
-    expected, found = (method.solve(qp, None, 100) for qp in (whole, slacks))
-    assert found.status.tolist() == expected.status.tolist()
-    assert found.status[5] == kktdiff.Status.PRIMAL_INFEASIBLE
-    lam = point_of(slacks, found).lam[5]
-    assert np.all(lam[rows] <= 1e-7 * lam[hard].max())
+def test_infinite_prices_are_hard_rows_to_the_bit():
+    qp, _, _ = problem(4, SHAPES["everything"], hard=1.0)
+    qp = qp._replace(soft_b=None, h=qp.h + 2, lb=qp.lb - 2, ub=qp.ub + 2)
+    hard = qp._replace(soft_h=None, soft_lb=None, soft_ub=None)
+    found, expected = (method.solve(one, None, 100) for one in (qp, hard))
+    assert not expected.status.any()
+    for name in ("x", "s", "lam", "nu", "lam_lb", "lam_ub", "numbers", "iterations"):
+        assert np.array_equal(getattr(found, name), getattr(expected, name)), name
+    assert not found.violation_h.any()
+
+
+def test_where_hard_rows_contradict_each_other_there_is_a_proof():
+    qp, _, _ = problem(5, SHAPES["rows"], hard=0.0)
+    qp.soft_h[3, :2] = np.inf
+    qp.G[3, 1], qp.h[3, :2] = -qp.G[3, 0], -1.0
+    assert method.solve(qp, None, 100).status.tolist() == [0, 0, 0, 2, 0]
 
 
 def test_without_a_price_on_what_falls_there_is_no_bound():
-    data, rows = soft_problem(5, SHAPES["all rows"])
-    data.Q[3] = 0.0
-    data.p[3] = 0.0
-    data.p[3, 0] = -1.0
-    data.G[3, :, 0] = -1.0
-    whole, slacks = both(data, rows)
-    for qp in (whole, slacks):
-        assert method.solve(qp, None, 100).status[3] == kktdiff.Status.DUAL_INFEASIBLE
+    qp, _, _ = problem(6, SHAPES["rows"], hard=0.0)
+    qp.Q[3], qp.p[3], qp.G[3, :, 0] = 0.0, [-100.0, 0, 0], 1.0
+    assert method.solve(qp, None, 100).status[3] == kktdiff.Status.DUAL_INFEASIBLE
 
 
 def test_a_warm_start_from_the_solution_takes_no_iteration():
-    _, qp = both(*soft_problem(6, SHAPES["some rows"]))
+    qp, _, _ = problem(7, SHAPES["everything"], hard=0.0)
     out = method.solve(qp, None, 100)
-    again = method.solve(qp, point_of(qp, out), 100)
+    lam = np.hstack([out.lam, out.lam_lb, out.lam_ub])
+    again = method.solve(qp, Point(out.x, 0 * lam, lam, out.nu), 100)
     assert not again.status.any()
     assert not again.iterations.any()
+    assert_near(again.violation_h, out.violation_h, ADJOINT, "h")
+    assert_near(again.violation_b, out.violation_b, ADJOINT, "b")
 
 
-@pytest.mark.parametrize("shape", ["some rows", "too large for lanes"])
+@pytest.mark.parametrize("shape", ["everything", "too large for lanes"])
 def test_an_element_has_the_same_bits_in_any_batch(shape):
-    _, qp = both(*soft_problem(7, SHAPES[shape]))
+    qp, _, _ = problem(8, SHAPES[shape], batch=11)
+    qp = qp.take(np.flatnonzero(method.solve(qp, None, 100).status == 0))
     whole = method.solve(qp, None, 100)
-    for index in (np.array([4]), np.arange(3), np.arange(10, 2, -1)):
+    for index in (np.array([4]), np.arange(3), np.arange(6, 2, -1)):
         found, expected = method.solve(qp.take(index), None, 100), whole.take(index)
-        for name in ("x", "s", "lam", "nu", "kept", "iterations"):
+        for name in ("x", "s", "lam", "nu", "violation_ub", "kept", "iterations"):
             assert np.array_equal(getattr(found, name), getattr(expected, name)), name
 
 
-def test_slack_variables_do_not_count_as_size():
-    rows, limits = np.ones((1250, 2)), np.linspace(-1.0, 1.0, 1250)
+def test_slacks_do_not_count_as_size():
+    rows, limits = np.ones((2300, 2)), np.linspace(-1.0, 1.0, 2300)
     solution = kktdiff.solve_qp(np.eye(2), np.zeros(2), rows, limits, soft={"h": 0.01})
-    (part,) = solution._engine.parts
-    assert method.supports(part.problem.data)
-    assert not method.supports(part.problem.data._replace(slack_rows=None))
+    assert not solution._engine.others
     assert_near(solution.lam.sum(), -solution.x[0], ADJOINT, "x")
+
+
+@pytest.mark.parametrize("sides", [("lb",), ("lb", "ub"), SIDES], ids="+".join)
+@pytest.mark.parametrize("decades", [15, 40])
+def test_the_units_of_variables_do_not_matter(sides, decades):
+    """A bound that may be violated tells its variable's unit as a hard one does."""
+    data, prices = soft_problem(np.random.default_rng(8), sides, batch=(50,))
+    solution = kktdiff.solve_qp(*data, soft=prices)
+    unit = 2.0 ** np.round(
+        np.random.default_rng(9).uniform(-decades / 2, decades / 2, data.p.shape)
+    )
+    own = in_units(data, unit)
+    costs = {v: w / unit if v in ("lb", "ub") else w for v, w in prices.items()}
+    found = kktdiff.solve_qp(*own, soft=costs)
+    np.testing.assert_array_equal(found.status, kktdiff.Status.SOLVED)
+    assert_near(found.x / unit, solution.x, ANSWER, "x")
+    g, h = (s.vjp(x=v) for s, v in ((solution, solution.x), (found, solution.x / unit)))
+    for side in sides:
+        size = unit if side in ("lb", "ub") else 1.0
+        assert_near(h.soft[side] / size, g.soft[side], ANSWER, side)
+
+
+def in_units(data, unit):
+    """Return the data with x in other units."""
+    Q, G, A = (v / unit[..., None, :] for v in (data.Q, data.G, data.A))
+    Q, p = Q / unit[..., :, None], data.p / unit
+    return data._replace(Q=Q, p=p, G=G, A=A, lb=data.lb * unit, ub=data.ub * unit)
+
+
+def test_a_row_that_is_there_twice_leaves_the_gradients_of_the_others():
+    """Where the KKT matrix is singular the gradient is one of least squares, with slacks."""
+    data, _ = soft_problem(np.random.default_rng(10), ("h",), batch=(4,))
+    solution = kktdiff.solve_qp(*data, soft={"h": 50.0})
+    twice = int(np.argmax(solution.lam[2]))
+    data.G[2, 0], data.h[2, 0] = data.G[2, twice], data.h[2, twice]
+    solution = kktdiff.solve_qp(*data, soft={"h": 50.0})
+    assert solution.lam[2, 0] + solution.lam[2, twice] > 0
+    grads = solution.vjp(x=np.ones((4, 6)), wrt=("p", "h"))
+    least = solution.vjp(x=np.ones((4, 6)), gradient="least_squares", wrt=("p", "h"))
+    for i in (0, 1, 3):
+        alone = kktdiff.solve_qp(*element(data, i), soft={"h": 50.0}).vjp(x=np.ones(6))
+        for name in ("p", "h"):
+            np.testing.assert_array_equal(getattr(grads, name)[i], getattr(alone, name))
+    for name in ("p", "h"):
+        assert_near(getattr(grads, name)[2], getattr(least, name)[2], DIFFERENCE, name)

@@ -51,6 +51,7 @@ def everything(qp):
     derived = method.derive(qp, out.kept, out.active, Rhs(*parts), 1e-16)
     names = [name for name, v in zip(qp._fields, qp, strict=True) if v is not None]
     cotangents = (out.x, out.s, out.lam, out.nu, out.lam_lb, out.lam_ub, out.status + 1.0)
+    cotangents += (None,) * len(method.VIOLATIONS)
     pulled = [
         method.vjp(
             qp, (out.kept, out.active, None), cotangents, names, (1e-16, 1e-7), factors=factors

@@ -5,6 +5,7 @@ import pytest
 
 import kktdiff
 from kktdiff._interior_point.residuals import multipliers
+from kktdiff._sensitivity import arguments
 from kktdiff._sensitivity.arguments import flat_cotangents
 from kktdiff._sensitivity.first_order import Cotangents, adjoint, gradients
 from kktdiff.kernels import method
@@ -15,7 +16,7 @@ from tests.tolerances import ADJOINT
 
 pytestmark = pytest.mark.usefixtures("native")
 
-OUTPUTS = Cotangents._fields
+OUTPUTS = tuple(arguments.OUTPUTS)
 CASES = {
     "everything": FULL,
     "rows": Sizes(3, 9, 0),

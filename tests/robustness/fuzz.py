@@ -14,9 +14,11 @@ from typing import NamedTuple
 import numpy as np
 
 import kktdiff
+from tests.robustness import soft_kinds
 from tests.robustness.kind_checks import check
-from tests.robustness.kinds import KINDS
+from tests.robustness.kinds import KINDS as HARD
 
+KINDS = HARD | {"soft_rows": soft_kinds.soft_rows}
 BATCH = 20  # problems of one size; a failure's index counts within its batch
 SHOWN = 3  # failures of a kind that are listed
 
@@ -37,6 +39,8 @@ def draw(kind, seed):
 
 def solve(data):
     """Solve a batch; failures are data."""
+    if isinstance(data, soft_kinds.Soft):
+        return soft_kinds.solve(data)
     return kktdiff.solve_qp(*data, on_failure="ignore")
 
 

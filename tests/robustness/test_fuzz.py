@@ -7,8 +7,8 @@ import pytest
 
 from kktdiff import Status
 from tests.robustness import fuzz
+from tests.robustness.fuzz import KINDS
 from tests.robustness.kind_checks import as_solution, check
-from tests.robustness.kinds import KINDS
 from tests.tolerances import FRESH_UNSOLVED
 
 COUNT = 2000

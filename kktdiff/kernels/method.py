@@ -8,18 +8,16 @@ from kktdiff import kernels
 from kktdiff._records import Data, Point, Rhs
 from kktdiff._settings import DEFAULT_TOL
 from kktdiff._typing import Array
+from kktdiff.kernels import amounts
 
 Matrix = Array | None
 
 LEFT, UNSOUND = -1, -2  # codes of elements beside those of Status
 _TRACE_ROWS = 24  # of stages and polishing, beside iterations
 STAGES = 4  # of the driver, in the array code and here
-_MOST_ITERATIONS = 1000  # an element that needs more is left to the array code
-_IN_LANES = 1 << 14  # entries of Q, G, A and H up to which problems go into lanes everywhere
+MOST_ITERATIONS = 1000  # an element that needs more is left to the array code
 _MOST_KEPT = 1 << 28  # bytes of factors that a batch keeps for its derivatives
 _LARGEST = 2400  # n + m + k, without slack variables: beyond it LAPACK is faster
-_PER_SECOND = 5e9  # operations of one thread, for its share of the work
-_ITERATIONS = 10  # for the same
 _SHARED = 2.5e8  # operations, 8 ms, for each thread that shares an element: one may have to be
 # waited for as long where others want the processors
 
@@ -92,6 +90,17 @@ def is_never_diagonal(Q: Array) -> bool:
     return bool(Q.size - np.count_nonzero(Q + Q.mT) < n * n - n)
 
 
+def forms(data: Data) -> Array:  # (B,) bool
+    """Return True for elements whose H is diagonal in any scaling; there is no G."""
+    (n, _, k), core = data.sizes, data.core
+    out = np.empty(data.length, dtype=bool)
+    Q, _, A, slack_rows = _matrices(data)
+    given = (Q, data.p, None, None, A, data.b, data.lb, data.ub, slack_rows)
+    sizes = (data.length, n, 0, k, *data.bounds, 0, n - core)
+    _call("forms", sizes, (), given, (out,), amounts.operations(core, 0, k))
+    return out
+
+
 def solve(
     data: Data,
     warm: Point | None,
@@ -119,10 +128,10 @@ def solve(
     n, m, k = data.sizes
     lower, upper = data.bounds
     batch, rows = data.length, m + lower + upper
-    max_iter = min(max_iter, _MOST_ITERATIONS)
+    max_iter = min(max_iter, MOST_ITERATIONS)
     new = np.empty
     out = Solved(
-        new((batch, 3 * n + m + 2 * rows + 2 * k + 2)),
+        new((batch, amounts.kept_size(n, m, k, rows))),
         new((batch, rows), dtype=bool),
         new((batch, rows)) if barrier else None,
         new((batch, n)),
@@ -142,9 +151,8 @@ def solve(
     start = (None,) * 3 if warm is None else (warm.x, warm.lam, warm.nu)
     core, how = data.core, (int(separable), n - data.core, STAGES, max_iter, int(examined))
     sizes = (batch, n, m, k, lower, upper, *how)
-    _call(
-        "solve", sizes, (tol, barrier), (*given, *start), out, _ITERATIONS * _operations(core, m, k)
-    )
+    operations = amounts.ITERATIONS * amounts.operations(core, m, k)
+    _call("solve", sizes, (tol, barrier), (*given, *start), out, operations)
     return out
 
 
@@ -193,7 +201,7 @@ def derive(
     given = (Q, G, A, kept, active, weights, slack_rows, factors, *rhs)
     (n, m, k), core = data.sizes, data.core
     sizes = (batch, n, m, k, *data.bounds, int(separable), n - core, columns)
-    operations = _operations(core, m, k) / (1 if factors is None else 4)
+    operations = amounts.operations(core, m, k) / (1 if factors is None else 4)
     _call("derive", sizes, (target,), given, (*out, error, singular), operations)
     return out, error, singular
 
@@ -244,7 +252,7 @@ def vjp(
     Q, G, A, slack_rows = _matrices(data)
     inputs = (Q, G, A, *system, slack_rows, factors, data.h, *cotangents)
     sizes = (batch, n, m, k, *data.bounds, int(separable), n - core)
-    operations = _operations(core, m, k) / (1 if factors is None else 4)
+    operations = amounts.operations(core, m, k) / (1 if factors is None else 4)
     _call("vjp", sizes, accuracy, inputs, outputs, operations)
     return Pulled(*adjoint, inaccurate if np.count_nonzero(inaccurate) else None, found)
 
@@ -260,14 +268,8 @@ def _keeps_factors(data: Data) -> bool:
 
     A gradient is the same to the bit either way.
     """
-    n, (_, m, k) = data.core, data.sizes
-    large = (2 * n + m + k) * n > _IN_LANES
+    large = not amounts.in_lanes(data.core, *data.sizes[1:])
     return large and 8 * data.length * _factors_size(data) <= _MOST_KEPT
-
-
-def _operations(n: int, m: int, k: int) -> float:
-    """Return about how many operations it takes to factor the system once."""
-    return 1000 + n * n * (n / 3 + m + k) + 20 * n * (n + m + k)
 
 
 def _call(
@@ -279,6 +281,6 @@ def _call(
     operations: float,  # of each element
 ) -> None:
     given = [None if v is None else np.ascontiguousarray(v) for v in inputs]
-    workers = kernels.threads(sizes[0] * operations / _PER_SECOND)
+    workers = kernels.threads(sizes[0] * operations / amounts.PER_SECOND)
     workers = min(workers, max(sizes[0], 1) * max(int(operations / _SHARED), 1))
     kernels.call(name, sizes, options, (*given, *outputs), workers)

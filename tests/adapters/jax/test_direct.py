@@ -1,7 +1,5 @@
 """Compiled code that calls the kernels itself: the bits of the callback, and its way out."""
 
-import subprocess
-
 import numpy as np
 import pytest
 
@@ -11,10 +9,9 @@ from kktdiff import kernels
 jax = pytest.importorskip("jax")
 import jax.numpy as jnp
 
-from kktdiff.adapters.jax import _direct, solve_qp
+from kktdiff.adapters.jax import solve_qp
 from kktdiff.kernels import xla
 from tests.adapters.jax.inputs import B, arrays, data, difference, floats, loss, near, ways
-from tests.backends.cuda import emulator
 from tests.problems import Sizes
 
 FORMS = [
@@ -235,79 +232,3 @@ def test_a_state_that_another_branch_left_empty_is_not_used():
 
     t = jnp.array([1.0, -1.0, 0.5])
     near(jax.jit(jax.vmap(jax.grad(f)))(t), jnp.stack([jax.grad(f)(v) for v in t]))
-
-
-def test_without_xlas_consent_python_solves(monkeypatch, calls):
-    def refuse(*_, **__):
-        raise jax.errors.JaxRuntimeError("INVALID_ARGUMENT: version")
-
-    monkeypatch.setattr(_direct, "_is_registered", _direct._is_registered.__wrapped__)
-    inputs = given(Sizes(n=3, m=5), (7,))  # a form of no other test: abstract values are kept
-    monkeypatch.setattr(jax.ffi, "register_ffi_target", refuse)
-    compiled = jax.jit(lambda inputs: solve_qp(**inputs)).lower(inputs).compile()
-    before = calls["solve_qp"]
-    found = jax.block_until_ready(compiled(inputs))
-    assert calls["solve_qp"] == before + 1
-    with jax.disable_jit():
-        same(found, solve_qp(**inputs))
-
-
-def test_without_kernels_there_is_no_handler(monkeypatch):
-    monkeypatch.setattr(kernels, "available", lambda: "none")
-    assert xla.handler() is None
-
-
-@pytest.mark.parametrize("name", ["sizes", "arguments", "results", "how", "options"])
-def test_a_call_that_does_not_fit_is_refused(name):
-    assert _direct._is_registered()
-    shapes = {"Q": (3, 3), "p": (3,), "G": (9, 3), "h": (9,)}
-    attributes = xla.solve(xla.problem(shapes, "float64"), ("x", "s", "nothing"))
-    plain = {k: np.array(v) for k, v in attributes.items()}
-    kinds = [jax.ShapeDtypeStruct(s, t) for s, t in (((3,), float), ((9,), float), ((0,), float))]
-    kinds += [jax.ShapeDtypeStruct((), np.int32)] * 2
-    inputs = [jnp.ones(shape) for shape in shapes.values()]
-    wrong = plain | {name: plain[name][:-1]}
-    with pytest.raises(jax.errors.JaxRuntimeError, match="not as its attributes say"):
-        jax.block_until_ready(
-            jax.jit(lambda *v: jax.ffi.ffi_call(xla.TARGET, kinds)(*v, **wrong))(*inputs)
-        )
-
-
-CHECK = """
-#include "xla/ffi/api/c_api.h"
-#include "xla.hpp"
-namespace x = kktdiff::xla;
-#define SAME(ours, field, theirs, other)                                                     \\
-  static_assert(offsetof(x::ours, field) == offsetof(XLA_FFI_##theirs, other) &&             \\
-                sizeof(x::ours::field) == sizeof(XLA_FFI_##theirs::other), #ours "." #field)
-SAME(Extension, type, Extension_Base, type); SAME(Extension, next, Extension_Base, next);
-SAME(Version, major, Api_Version, major_version); SAME(Version, minor, Api_Version, minor_version);
-SAME(Metadata, version, Metadata, api_version); SAME(Metadata, traits, Metadata, traits);
-SAME(MetadataExtension, metadata, Metadata_Extension, metadata);
-SAME(Buffer, type, Buffer, dtype); SAME(Buffer, data, Buffer, data);
-SAME(Buffer, rank, Buffer, rank); SAME(Buffer, dims, Buffer, dims);
-SAME(Buffers, size, Args, size); SAME(Buffers, values, Args, args);
-SAME(Buffers, size, Rets, size); SAME(Buffers, values, Rets, rets);
-SAME(Text, start, ByteSpan, ptr); SAME(Text, length, ByteSpan, len);
-SAME(Array, type, Array, dtype); SAME(Array, size, Array, size); SAME(Array, data, Array, data);
-SAME(Attributes, types, Attrs, types); SAME(Attributes, names, Attrs, names);
-SAME(Attributes, values, Attrs, attrs); SAME(Attributes, size, Attrs, size);
-SAME(NewError, message, Error_Create_Args, message); SAME(NewError, code, Error_Create_Args, errc);
-SAME(Api, create_error, Api, XLA_FFI_Error_Create); SAME(Frame, api, CallFrame, api);
-SAME(Frame, stage, CallFrame, stage); SAME(Frame, arguments, CallFrame, args);
-SAME(Frame, results, CallFrame, rets); SAME(Frame, attributes, CallFrame, attrs);
-static_assert(x::METADATA == XLA_FFI_Extension_Metadata && x::ARRAY == XLA_FFI_AttrType_ARRAY);
-static_assert(x::PRED == XLA_FFI_DataType_PRED && x::S32 == XLA_FFI_DataType_S32);
-static_assert(x::S64 == XLA_FFI_DataType_S64 && x::F32 == XLA_FFI_DataType_F32);
-static_assert(int(x::F64) == XLA_FFI_DataType_F64);
-static_assert(x::INVALID_ARGUMENT == XLA_FFI_Error_Code_INVALID_ARGUMENT);
-static_assert(x::MAJOR == XLA_FFI_API_MAJOR && x::MINOR <= XLA_FFI_API_MINOR);
-"""
-
-
-def test_the_declarations_are_those_of_xla(repository, tmp_path):
-    compiler = emulator.compiler() or pytest.skip(emulator.NO_COMPILER)
-    source = tmp_path / "check.cpp"
-    source.write_text(CHECK)
-    include = [f"-I{jax.ffi.include_dir()}", f"-I{repository / 'kktdiff' / 'kernels'}"]
-    subprocess.run([*compiler, "-std=c++17", "-fsyntax-only", *include, str(source)], check=True)

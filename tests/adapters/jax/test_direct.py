@@ -221,14 +221,15 @@ def test_what_is_kept_goes_through_other_transformations(kind):
     near(jax.jit(f)(p), expected)
 
 
-def test_a_state_that_another_branch_left_empty_is_not_used():
+@pytest.mark.parametrize("moved", [False, True], ids=["one problem", "one for each"])
+def test_a_state_that_another_branch_left_empty_is_not_used(moved):
     """Where cond becomes a select, what is kept has zeros for those that did not solve."""
     Q, p, *rest = arrays(data())
 
-    def f(t):
-        return jax.lax.cond(
-            t > 0, lambda t: t * loss(Q, p, *rest) + loss(Q, t * p, *rest), lambda t: t, t
-        )
+    def f(t, p):
+        q = t * p if moved else p
+        return jax.lax.cond(t > 0, lambda t: t * loss(Q, q, *rest), lambda t: t + p.sum(), t)
 
-    t = jnp.array([1.0, -1.0, 0.5])
-    near(jax.jit(jax.vmap(jax.grad(f)))(t), jnp.stack([jax.grad(f)(v) for v in t]))
+    t, by_p = jnp.array([-1.0, 1.0, 0.5]), jax.grad(f, 1)
+    found = jax.jit(jax.vmap(by_p, (0, None)))(t, p)
+    near(found, jnp.stack([by_p(v, p) for v in t]))

@@ -35,11 +35,9 @@ def form_rule(primitive: Any, arrays: Any, dims: Any, **how: Any) -> Any:
     count = 2 + len(names)
     (number, state), inputs, given = arrays[:2], arrays[2:count], arrays[count:]
     own = dims[2:count]
-    if dims[0] is not None:  # from cond, which maps it
+    if dims[0] is not None:  # from cond, which maps it; a state that is mapped fits no longer
         number = jnp.max(number, dims[0])
     if all(dim is None for dim in own):
-        if dims[1] is not None:  # as it has here: what is lost is solved again
-            state = jnp.zeros_like(jnp.take(state, 0, dims[1]))
         lead = [_mapped(v, dim, size, 0) for v, dim in zip(given, dims[count:], strict=True)]
         out = primitive.bind(number, state, *inputs, *lead, **how | {"rows": rows + 1})
         return out, [0] * len(out)

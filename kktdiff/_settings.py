@@ -15,6 +15,8 @@ STALL = 6  # iterations without progress after which an element is given up
 HANDOVER = 1e-6  # relative error at which polishing takes over
 # proximal weights, in natural units
 MAX_REGULARISATION, MIN_REGULARISATION = 1e-8, 1e-15
+REFINED = 1e-15  # of a derivative: relative residual, times the root of n, that rounding leaves
+CONVERGED = 1e-7  # of the same: relative residual above which the KKT system counts as singular
 ENOUGH_ITERATIONS = 50  # an element out of iterations after as many is analysed as stalled
 INNER_TOL, INNER_ITER = 1e-8, 100  # of a QP that the solution of another one needs, at least
 WORKSPACE = 64 * 2**20  # bytes of matrices that one chunk of a batch may take

@@ -144,8 +144,11 @@ def _forms(problem: Problem, places: Array) -> Iterator[tuple[Array, bool]]:
     ):  # of no element
         yield places, False
         return
-    qp, xp = problem.qp, namespace(places)
-    separable = take(broadcast(separable_elements(qp), (problem.length,)), places)
+    xp = namespace(places)
+    if backend.compiled and problem.compliance is None:
+        separable = take(method.forms(data), places)
+    else:
+        separable = take(broadcast(separable_elements(problem.qp), (problem.length,)), places)
     for mask, kind in ((separable, True), (~separable, False)):
         some = take(places, xp.nonzero(mask)[0])
         if some.shape[0]:

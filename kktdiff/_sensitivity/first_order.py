@@ -42,13 +42,11 @@ from kktdiff._interior_point.parts import scaled_rhs
 from kktdiff._kkt import relative_residual
 from kktdiff._kkt.whole import Activity, activity, solve_least_squares, solve_lu
 from kktdiff._records import QP, Data, Point, Rhs, Scaling
+from kktdiff._settings import CONVERGED, REFINED
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
 
 Direction = dict[str, Array]  # name -> (B or 1, ...); a missing name is zero
-
-REFINED = 1e-15  # relative residual, times the root of n, that rounding leaves
-CONVERGED = 1e-7  # relative residual above which the KKT system counts as singular
 
 
 class Cotangents(NamedTuple):

@@ -6,14 +6,8 @@ from kktdiff._arrays import namespace, placed_all
 from kktdiff._interior_point.compiled import CompiledKept, KeptGroup
 from kktdiff._interior_point.residuals import multipliers
 from kktdiff._records import Rhs
-from kktdiff._sensitivity.first_order import (
-    CONVERGED,
-    REFINED,
-    Adjoint,
-    Cotangents,
-    adjoint,
-    gradients,
-)
+from kktdiff._sensitivity.first_order import Adjoint, Cotangents, adjoint, gradients
+from kktdiff._settings import CONVERGED, REFINED
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from kktdiff._typing import Array
 
-__all__ = ["available", "call", "limit", "processors", "threads", "variant"]
+__all__ = ["available", "call", "limit", "processors", "threads", "variant", "variants"]
 
 _VARIANTS = ("baseline", "avx2", "avx512")
 _NOT_COMPILED = (
@@ -30,6 +30,7 @@ class _Loaded(NamedTuple):
     variant: str | None  # the instruction set whose kernels are used
     call: Callable[..., int] | None
     reason: str | None  # why there are none
+    variants: tuple[str, ...] = ()
 
 
 def available() -> str | None:
@@ -47,6 +48,11 @@ def available() -> str | None:
 def variant() -> str | None:
     """Return the instruction set whose kernels are used, or None if none are."""
     return _load().variant
+
+
+def variants() -> tuple[str, ...]:
+    """Return the instruction sets that run here, the best one last; none without kernels."""
+    return _load().variants
 
 
 def call(
@@ -130,7 +136,7 @@ def _load() -> _Loaded:
         return _Loaded(None, None, _NOT_COMPILED)
     except ImportError as error:
         return _Loaded(None, None, f"they can't be loaded: {error}")
-    variants = native.variants()
-    if wanted and wanted not in variants:
-        raise ValueError(f"KKTDIFF_KERNELS={wanted}: {variants[-1]} is the best that runs here")
-    return _Loaded(wanted or variants[-1], native.call, None)
+    found = native.variants()
+    if wanted and wanted not in found:
+        raise ValueError(f"KKTDIFF_KERNELS={wanted}: {found[-1]} is the best that runs here")
+    return _Loaded(wanted or found[-1], native.call, None, found)

@@ -40,8 +40,8 @@ typedef std::int64_t (*Size)(const std::int64_t *sizes);
 struct Table {
   const char *name;  // of the instruction set
   int lanes;         // elements that work side by side in one vector
-  Kernel outer, solve, derive, vjp;
-  Size solve_scratch, derive_scratch;
+  Kernel outer, solve, derive, vjp, forms;
+  Size solve_scratch, derive_scratch, forms_scratch;
   Size helper_scratch;  // of a thread that helps; 0 where none is of use
 };
 

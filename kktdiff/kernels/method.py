@@ -8,18 +8,16 @@ from kktdiff import kernels
 from kktdiff._records import Data, Point, Rhs
 from kktdiff._settings import DEFAULT_TOL
 from kktdiff._typing import Array
+from kktdiff.kernels import amounts
 
 LEFT, UNSOUND = -1, -2  # codes of elements beside those of Status
 VIOLATIONS = ("violation_h", "violation_lb", "violation_ub", "violation_b")  # as of the kernels
 _HARD = (None,) * len(VIOLATIONS)  # no row is soft
 _TRACE_ROWS = 24  # of stages and polishing, beside iterations
 STAGES = 4  # of the driver, in the array code and here
-_MOST_ITERATIONS = 1000  # an element that needs more is left to the array code
-_IN_LANES = 1 << 14  # entries of Q, G, A and H up to which problems go into lanes everywhere
+MOST_ITERATIONS = 1000  # an element that needs more is left to the array code
 _MOST_KEPT = 1 << 28  # bytes of factors that a batch keeps for its derivatives
 _LARGEST = 2400  # n + m + k: beyond it LAPACK is faster
-_PER_SECOND = 5e9  # operations of one thread, for its share of the work
-_ITERATIONS = 10  # for the same
 _SHARED = 2.5e8  # operations, 8 ms, for each thread that shares an element: one may have to be
 # waited for as long where others want the processors
 
@@ -131,6 +129,22 @@ def is_never_diagonal(Q: Array) -> bool:
     return bool(Q.size - np.count_nonzero(Q + Q.mT) < n * n - n)
 
 
+def forms(data: Data) -> Array:  # (B,) bool
+    """Return True for elements whose H is diagonal in any scaling; there is no G."""
+    hard = data._replace(soft_h=None, soft_lb=None, soft_ub=None, soft_b=None)
+    out = np.empty(data.length, dtype=bool)
+    given = (data.Q, data.p, None, None, data.A, data.b, data.lb, data.ub)
+    _call(
+        "forms",
+        (data.length, *_form(hard).sizes),
+        (),
+        given,
+        (out,),
+        amounts.operations(*hard.sizes),
+    )
+    return out
+
+
 def solve(
     data: Data,
     warm: Point | None,
@@ -158,10 +172,10 @@ def solve(
     n, m, k = data.sizes
     batch = data.length
     every, rows, soft, form = _form(data, separable=separable)
-    max_iter, new = min(max_iter, _MOST_ITERATIONS), np.empty
+    max_iter, new = min(max_iter, MOST_ITERATIONS), np.empty
     h, lb, ub, b = _HARD if not any(soft) else (new((batch, v)) if v else None for v in soft)
     out = Solved(
-        new((batch, 3 * every + m + 2 * rows + 2 * k + 2)),
+        new((batch, amounts.kept_size(every, m, k, rows))),
         new((batch, rows), dtype=bool),
         new((batch, rows)) if barrier else None,
         new((batch, n)),
@@ -182,7 +196,7 @@ def solve(
     )
     start = (None,) * 3 if warm is None else (warm.x, warm.lam, warm.nu)
     sizes = (batch, *form, STAGES, max_iter, int(examined))
-    operations = _ITERATIONS * _operations(n, m, k)
+    operations = amounts.ITERATIONS * amounts.operations(n, m, k)
     _call("solve", sizes, (tol, barrier), (*data, *start), out, operations)
     return out
 
@@ -232,7 +246,7 @@ def derive(
     error, singular = np.empty(batch), np.empty(batch, dtype=bool)
     given = (data.Q, data.G, data.A, kept, active, weights, factors, *rhs)
     sizes = (batch, *_form(data, separable=separable).sizes, columns)
-    operations = _operations(*data.sizes) / (1 if factors is None else 4)
+    operations = amounts.operations(*data.sizes) / (1 if factors is None else 4)
     _call("derive", sizes, (target,), given, (*out, error, singular), operations)
     return out, error, singular
 
@@ -271,7 +285,7 @@ def vjp(
     inaccurate = new(batch, dtype=bool)
     outputs = (*adjoint, inaccurate, *map(found.get, Data._fields))
     inputs = (data.Q, data.G, data.A, *system, factors, data.h, *cotangents)
-    operations = _operations(*form[:3]) / (1 if factors is None else 4)
+    operations = amounts.operations(*form[:3]) / (1 if factors is None else 4)
     _call("vjp", (batch, *form), accuracy, inputs, outputs, operations)
     return Pulled(*adjoint, inaccurate if np.count_nonzero(inaccurate) else None, found)
 
@@ -287,14 +301,8 @@ def _keeps_factors(data: Data) -> bool:
 
     A gradient is the same to the bit either way.
     """
-    n, m, k = data.sizes
-    large = (2 * n + m + k) * n > _IN_LANES
+    large = not amounts.in_lanes(*data.sizes)
     return large and 8 * data.length * _factors_size(data) <= _MOST_KEPT
-
-
-def _operations(n: int, m: int, k: int) -> float:
-    """Return about how many operations it takes to factor the system once."""
-    return 1000 + n * n * (n / 3 + m + k) + 20 * n * (n + m + k)
 
 
 def _call(
@@ -306,6 +314,6 @@ def _call(
     operations: float,  # of each element
 ) -> None:
     given = [None if v is None else np.ascontiguousarray(v) for v in inputs]
-    workers = kernels.threads(sizes[0] * operations / _PER_SECOND)
+    workers = kernels.threads(sizes[0] * operations / amounts.PER_SECOND)
     workers = min(workers, max(sizes[0], 1) * max(int(operations / _SHARED), 1))
     kernels.call(name, sizes, options, (*given, *outputs), workers)

@@ -11,6 +11,7 @@
 #include "processor.hpp"
 #include "signatures.hpp"
 #include "threads.hpp"
+#include "xla.hpp"
 
 namespace {
 
@@ -190,9 +191,29 @@ PyObject *names(PyObject *, PyObject *) {
   return found;
 }
 
+// The names of a kernel's arrays.
+PyObject *arrays(PyObject *, PyObject *arguments) {
+  const char *name;
+  if (!PyArg_ParseTuple(arguments, "s:arrays", &name)) return nullptr;
+  const Signature *kernel = kernel_named(name);
+  PyObject *found = kernel ? PyTuple_New(kernel->arrays) : nullptr;
+  for (int i = 0; found && i < kernel->arrays; i++) {
+    PyObject *text = PyUnicode_FromString(kernel->array[i].name);
+    if (!text || PyTuple_SetItem(found, i, text)) Py_CLEAR(found);
+  }
+  return found;
+}
+
+// The capsule as which JAX registers a handler of XLA's custom calls.
+PyObject *custom_call(PyObject *, PyObject *) {
+  return PyCapsule_New(reinterpret_cast<void *>(xla::handle), "xla._CUSTOM_CALL_TARGET", nullptr);
+}
+
 PyMethodDef methods[] = {
+    {"arrays", arrays, METH_VARARGS, "arrays(name) -> the names of a kernel's arrays"},
     {"call", call, METH_VARARGS,
      "call(variant, name, sizes, options, arrays, threads) -> threads that worked"},
+    {"custom_call", custom_call, METH_NOARGS, "The handler of XLA's custom calls, for xla.py."},
     {"variants", names, METH_NOARGS, "The instruction sets that run here, the best one last."},
     {nullptr, nullptr, 0, nullptr},
 };

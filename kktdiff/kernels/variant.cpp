@@ -3,6 +3,7 @@
 // All but the table is in anonymous namespaces, and nothing of the standard library is used, so
 // that no function with this file's instructions can stand in for another file's.
 #include "derive.hpp"
+#include "forms.hpp"
 #include "outer.hpp"
 #include "solve.hpp"
 #include "vjp.hpp"
@@ -15,4 +16,5 @@ using namespace kktdiff;
 #define TEXT(variant) QUOTED(variant)
 
 extern const kktdiff::Table kktdiff::TABLE(VARIANT) = {
-    TEXT(VARIANT), LANES, outer, solve, derive, vjp, solve_doubles, derive_doubles, helper_doubles};
+    TEXT(VARIANT), LANES,         outer,          solve,         derive,        vjp,
+    forms,         solve_doubles, derive_doubles, forms_doubles, helper_doubles};

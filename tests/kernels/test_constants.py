@@ -18,7 +18,7 @@ from kktdiff._interior_point import (
 from kktdiff._kkt import factors, system
 from kktdiff._sensitivity import central_path
 from kktdiff._status import Status
-from kktdiff.kernels import method
+from kktdiff.kernels import amounts, method
 
 CONSTANTS = {
     "constants.hpp": {
@@ -136,7 +136,7 @@ def test_rows_of_the_trace(header):
 def test_the_size_up_to_which_problems_go_into_lanes(header):
     """As many entries as fit with the most lanes that there are, eight numbers of eight bytes."""
     (shift,) = re.findall(r"LANES_BYTES = 1 << (\d+)", header("group.hpp"))
-    assert 1 << int(shift) == method._IN_LANES * 8 * 8
+    assert 1 << int(shift) == amounts.IN_LANES * 8 * 8
 
 
 def test_statuses(header):

@@ -32,14 +32,14 @@ def report_rule(primitive: Any, arrays: Any, dims: Any, **how: Any) -> Any:
 def form_rule(primitive: Any, arrays: Any, dims: Any, **how: Any) -> Any:
     """If the inputs are mapped, so was the solve; else these are several rows at one solution."""
     names, rows, size = how["names"], how["rows"], _size(arrays, dims)
-    count = 1 + len(names)
-    inputs, own, given = arrays[1:count], dims[1:count], arrays[count:]
-    number = (
-        arrays[0] if dims[0] is None else jnp.max(arrays[0], dims[0])
-    )  # from cond, which maps it
+    count = 2 + len(names)
+    (number, state), inputs, given = arrays[:2], arrays[2:count], arrays[count:]
+    own = dims[2:count]
+    if dims[0] is not None:  # from cond, which maps it; a state that is mapped fits no longer
+        number = jnp.max(number, dims[0])
     if all(dim is None for dim in own):
         lead = [_mapped(v, dim, size, 0) for v, dim in zip(given, dims[count:], strict=True)]
-        out = primitive.bind(number, *inputs, *lead, **how | {"rows": rows + 1})
+        out = primitive.bind(number, state, *inputs, *lead, **how | {"rows": rows + 1})
         return out, [0] * len(out)
     physical = _physical(inputs, own, names, how["keep"], size)
     shapes = {name: v.shape for name, v in zip(names, physical, strict=True)}
@@ -48,7 +48,8 @@ def form_rule(primitive: Any, arrays: Any, dims: Any, **how: Any) -> Any:
     for (kind, name), v, dim in zip(flat, given, dims[count:], strict=True):
         v = _mapped(v, dim, size, rows)
         moved.append(v.reshape(*v.shape[:rows], *shapes[name]) if kind == "in" else v)
-    out = primitive.bind(number, *physical, *moved, **how)
+    state = _mapped(state, dims[1], size, 0)
+    out = primitive.bind(number, state, *physical, *moved, **how)
     kind, wanted = how["result"]
     if kind == "in":
         logical = {n: _logical(v, dim) for n, v, dim in zip(names, inputs, own, strict=True)}

@@ -1,9 +1,9 @@
-"""Callbacks of the primitives, which work on arrays of NumPy or, on CUDA, of CuPy.
+"""How the primitives reach their work, which is on arrays of NumPy or, on CUDA, of CuPy.
 
-Outside of `jax.jit` it is called at once. Compiled code calls back with its own buffers, which are
-read and written where they are (`jax.experimental.buffer_callback`). On other devices than CPUs and
-CUDA's, and on CUDA without CuPy, what is on the device is copied to the host and back
-(`jax.pure_callback`).
+Outside of `jax.jit` it is called at once. Compiled code calls the kernels itself where they can do
+it (`_direct`). Else it calls back with its own buffers, which are read and written where they are
+(`jax.experimental.buffer_callback`). On other devices than CPUs and CUDA's, and on CUDA without
+CuPy, what is on the device is copied to the host and back (`jax.pure_callback`).
 """
 
 import contextlib
@@ -18,19 +18,26 @@ from jax.interpreters import mlir
 
 from kktdiff import backends
 from kktdiff.adapters import _streams
+from kktdiff.adapters.jax import _direct as direct
 
 _GPU = "gpu"  # of a device of JAX: its platform
 
 Work = Callable[..., list[Any]]  # of arrays, and of the primitive's parameters by name
 
 
-def register(primitive: Any, work: Work, shapes: Callable[..., list[Any]]) -> None:
-    """Let a primitive do `work`; `shapes` has the same arguments, and gives abstract values."""
+def register(
+    primitive: Any, work: Work, shapes: Callable[..., list[Any]], plan: direct.Plan | None = None
+) -> None:
+    """Let a primitive do `work`; `shapes` has the same arguments, and gives abstract values.
+
+    On the CPU the kernels do what `plan` has a custom call for.
+    """
     primitive.def_impl(partial(_now, primitive, work))
     primitive.def_abstract_eval(shapes)
     by_copies = _lowering(partial(_with_copies, work, shapes))
     mlir.register_lowering(primitive, by_copies)
-    mlir.register_lowering(primitive, _lowering(partial(_in_place, _host, work, shapes)), "cpu")
+    on_cpu = _lowering(partial(_by_kernels, plan, work, shapes))
+    mlir.register_lowering(primitive, on_cpu, "cpu")
     on_cuda = _lowering(partial(_in_place, _cuda, work, shapes))
 
     def where_cupy_is(*arguments: Any, **how: Any) -> Any:
@@ -70,6 +77,14 @@ def _with_copies(work: Work, shapes: Any, *arrays: Any, **how: Any) -> Any:
         return work(*map(np.asarray, copies), **how)
 
     return jax.pure_callback(call, _kinds(shapes, arrays, how), *arrays, vmap_method="sequential")
+
+
+def _by_kernels(plan: direct.Plan | None, work: Work, shapes: Any, *arrays: Any, **how: Any) -> Any:
+    call_back = partial(_in_place, _host, work, shapes, **how)
+    attributes = plan(*map(jax.typeof, arrays), **how) if plan else None
+    if attributes is None:
+        return call_back(*arrays)
+    return direct.custom_call(attributes, _kinds(shapes, arrays, how), arrays, call_back)
 
 
 def _in_place(place: Any, work: Work, shapes: Any, *arrays: Any, **how: Any) -> Any:

@@ -25,7 +25,9 @@ from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching
 
+from kktdiff import backends
 from kktdiff.adapters._fields import CORE, floats
+from kktdiff.adapters.jax import _direct as direct
 from kktdiff.adapters.jax import _kept as kept
 from kktdiff.adapters.jax._batching import form_rule, report_rule, solve_rule
 from kktdiff.adapters.jax._calls import register
@@ -42,7 +44,10 @@ for _primitive in (solve_p, form_p, report_p):
 
 def _solve(*arrays: Any, names: Names, call: Call, keep: Names) -> list[Any]:
     solution, number = kept.solve(call, dict(zip(names, arrays, strict=True)), keep=bool(keep))
-    return [*(getattr(solution, name) for name in fields_of(names, call)), np.int32(number)]
+    xp = backends.for_array(arrays[0]).xp
+    size = direct.words(*arrays, names=names, call=call, keep=keep)
+    none = xp.zeros((*solution.status.shape, size), dtype=xp.int32)
+    return [*(getattr(solution, name) for name in fields_of(names, call)), none, np.int32(number)]
 
 
 def _form(
@@ -54,7 +59,7 @@ def _form(
     result: Space,
     rows: int,
 ) -> list[Any]:
-    number, inputs, groups = split(arrays, names, spaces)
+    (number, _), inputs, groups = split(arrays, names, spaces)
     given = [
         (kind, dict(zip(own, v, strict=True)))
         for (kind, own), v in zip(spaces, groups, strict=True)
@@ -81,7 +86,10 @@ def _solve_shapes(*inputs: Any, names: Names, call: Call, keep: Names) -> list[A
     kinds = {"status": integer, "solved": np.dtype(bool), "iterations": integer}
     make = partial(_aval, like=inputs)
     fields = fields_of(names, call)
-    return [*(make(shapes[v], kinds.get(v, dtype)) for v in fields), make((), np.dtype(np.int32))]
+    size = direct.words(*inputs, names=names, call=call, keep=keep)
+    state = make((*shapes["status"], size), np.dtype(np.int32))
+    number = make((), np.dtype(np.int32))
+    return [*(make(shapes[v], kinds.get(v, dtype)) for v in fields), state, number]
 
 
 def _form_shapes(
@@ -114,13 +122,13 @@ def _solve_jvp(primals: Any, tangents: Any, *, names: Names, call: Call, keep: N
     by = {"names": names, "call": call, "keep": keep, "rows": 0}
     outputs = floats(names)
     how = {"spaces": (("in", moved),), "result": ("out", outputs)}
-    dots = form_p.bind(out[-1], *primals, *d, **by, **how)
+    dots = form_p.bind(out[-1], out[-2], *primals, *d, **by, **how)
     return out, [*dots, *map(_zero, out[len(outputs) :])]
 
 
 def _form_jvp(primals: Any, tangents: Any, **how: Any) -> Any:
     names, spaces = how["names"], how["spaces"]
-    number, inputs, groups = split(primals, names, spaces)
+    solved, inputs, groups = split(primals, names, spaces)
     _, by_input, by_group = split(tangents, names, spaces)
     moved, e = _nonzero(names, by_input)
     how["keep"] = _union(how["keep"], moved)
@@ -131,7 +139,7 @@ def _form_jvp(primals: Any, tangents: Any, **how: Any) -> Any:
         if there:
             given = [v if i != j else values for j, v in enumerate(groups)]
             swapped = tuple((kind, there) if i == j else s for j, s in enumerate(spaces))
-            terms.append(_bind(number, inputs, given, **how | {"spaces": swapped}))
+            terms.append(_bind(solved, inputs, given, **how | {"spaces": swapped}))
     if moved:
         if len(spaces) == 2:
             raise NotImplementedError("third derivatives of solve_qp: two is the most")
@@ -143,7 +151,7 @@ def _form_jvp(primals: Any, tangents: Any, **how: Any) -> Any:
             lead = groups[0][0].shape[: how["rows"]]
             e = [jnp.broadcast_to(v, (*lead, *v.shape)) for v in e]
         more = (*spaces, ("in", moved))
-        terms.append(_bind(number, inputs, [*groups, e], **how | {"spaces": more}))
+        terms.append(_bind(solved, inputs, [*groups, e], **how | {"spaces": more}))
     if not terms:
         return _with_zeros(out)
     dots = terms[0]
@@ -154,7 +162,7 @@ def _form_jvp(primals: Any, tangents: Any, **how: Any) -> Any:
 
 def _form_transpose(cotangents: Any, *arguments: Any, **how: Any) -> Any:
     names, spaces = how["names"], how["spaces"]
-    number, inputs, groups = split(arguments, names, spaces)
+    solved, inputs, groups = split(arguments, names, spaces)
     linear = [any(map(ad.is_undefined_primal, v)) for v in groups]
     at = linear.index(True)
     kind, own = spaces[at]
@@ -165,8 +173,8 @@ def _form_transpose(cotangents: Any, *arguments: Any, **how: Any) -> Any:
         given = [values if at == j else v for j, v in enumerate(groups)]
         swapped = tuple((how["result"][0], there) if at == j else s for j, s in enumerate(spaces))
         how |= {"spaces": swapped, "result": (kind, wanted)}
-        back = dict(zip(wanted, _bind(number, inputs, given, **how), strict=True))
-    out: list[Any] = [None] * (1 + len(names))
+        back = dict(zip(wanted, _bind(solved, inputs, given, **how), strict=True))
+    out: list[Any] = [None] * (2 + len(names))
     for j, (_, part) in enumerate(spaces):
         for name, v in zip(part, groups[j], strict=True):
             zero = ad.Zero(v.aval) if ad.is_undefined_primal(v) else None
@@ -174,17 +182,17 @@ def _form_transpose(cotangents: Any, *arguments: Any, **how: Any) -> Any:
     return out
 
 
-def _bind(number: Any, inputs: Any, groups: Any, **how: Any) -> list[Any]:
-    return form_p.bind(number, *inputs, *(v for group in groups for v in group), **how)
+def _bind(solved: Any, inputs: Any, groups: Any, **how: Any) -> list[Any]:
+    return form_p.bind(*solved, *inputs, *(v for group in groups for v in group), **how)
 
 
 def split(arrays: Any, names: Names, spaces: tuple[Space, ...]) -> tuple[Any, Any, list[Any]]:
-    """The number, the inputs, and what is given in each space."""
-    groups, at = [], 1 + len(names)
+    """The number and the state, the inputs, and what is given in each space."""
+    groups, at = [], 2 + len(names)
     for _, own in spaces:
         groups.append(arrays[at : at + len(own)])
         at += len(own)
-    return arrays[0], arrays[1 : 1 + len(names)], groups
+    return arrays[:2], arrays[2 : 2 + len(names)], groups
 
 
 def fields_of(names: Names, call: Call) -> Names:
@@ -223,8 +231,8 @@ def _zero(primal: Any) -> Any:
     return ad.Zero(jax.typeof(primal).to_tangent_aval())
 
 
-register(solve_p, _solve, _solve_shapes)
-register(form_p, _form, _form_shapes)
+register(solve_p, _solve, _solve_shapes, direct.solve)
+register(form_p, _form, _form_shapes, direct.pullback)
 register(report_p, _report, _report_shapes)
 ad.primitive_jvps[solve_p] = _solve_jvp
 ad.primitive_jvps[form_p] = _form_jvp

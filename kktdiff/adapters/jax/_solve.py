@@ -41,7 +41,8 @@ def solve_qp(
         minimise    1/2 x'Qx + p'x
         subject to  Gx <= h,   Ax = b,   lb <= x <= ub
 
-    The work is done by NumPy, or on a CUDA device by CuPy, also in compiled code, which calls back.
+    The work is done by NumPy, or on a CUDA device by CuPy, also in compiled code, which calls back;
+    for small problems on the CPU compiled code calls the kernels itself.
 
     Parameters
     ----------

@@ -155,8 +155,10 @@ def _defined(program: Program, gone: Any, kept: Any) -> Defined:
     taken = [np.zeros(0, dtype=int)]
     for columns in program.groups:  # whole variables: of w with sum(w) == 1 no entry goes
         own = entry[columns[~gone[columns]]]
+        if np.any(own < 0):  # there may be no row at all
+            continue
         rows = row[own]
-        if np.all(own >= 0) and np.unique(rows).size == rows.size and not np.any(used[rows]):
+        if np.unique(rows).size == rows.size and not np.any(used[rows]):
             used[rows] = True
             taken.append(own)
     chosen = np.concatenate(taken)

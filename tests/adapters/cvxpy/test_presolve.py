@@ -54,6 +54,20 @@ def run(model, variables, eliminate, seed):
     return [v.detach() for v in out], grads, tuple(v.shape[-1] for v in (last.x, last.s, last.nu))
 
 
+@pytest.mark.parametrize("eliminate", [True, False])
+@pytest.mark.parametrize("bounded", [True, False])
+def test_a_problem_may_have_no_row_at_all(bounded, eliminate):
+    x, price = cp.Variable(2, nonneg=bounded), cp.Parameter(2)
+    problem = cp.Problem(cp.Maximize(price @ x - cp.sum_squares(x)))
+    layer = CvxpyLayer(problem, [price], [x], eliminate=eliminate)
+    prices = torch.tensor([1.0, -3.0], dtype=torch.float64, requires_grad=True)
+    (out,) = layer(prices)
+    free = [True, not bounded]
+    assert_near(out.detach(), np.where(free, [0.5, -1.5], 0), TIGHT_ANSWER)
+    out.sum().backward()
+    assert_near(prices.grad, np.where(free, 0.5, 0), TIGHT_ANSWER)
+
+
 @pytest.mark.parametrize("make", MODELS + REWRITTEN, ids=lambda make: make.__name__)
 def test_nothing_else_changes(make):
     model = make()

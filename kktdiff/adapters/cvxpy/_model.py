@@ -97,7 +97,8 @@ class Model:
     def __init__(
         self, problem: Any, parameters: Sequence[Any], variables: Sequence[Any], eliminate: bool
     ) -> None:
-        parameters, variables = _checked(problem, list(parameters)), list(variables)
+        parameters = _checked(problem, _several("parameters", parameters))
+        variables = _several("variables", variables)
         for variable in variables:
             if not isinstance(variable, cp.Variable):
                 raise TypeError(
@@ -133,8 +134,8 @@ class Model:
         inner = [(converted(a), converted(b), matrix(sums)) for a, b, sums in self.products]
         return inner, {name: converted(block) for name, block in self.blocks.items()}
 
-    def flat(self, values: Sequence[Any], kind: Any, kind_name: str) -> list[Any]:
-        """Return the parameters' values, each (..., entries in C order).
+    def flat(self, values: Sequence[Any], kind: Any, kind_name: str, maker: str) -> list[Any]:
+        """Return the parameters' values, each (..., entries in C order); `maker` makes arrays.
 
         Raises
         ------
@@ -151,12 +152,15 @@ class Model:
         flat = []
         for (name, shape), value in zip(self._shapes, values, strict=True):
             if not isinstance(value, kind):
-                raise TypeError(f"{name} is a {type(value).__name__}: expected a {kind_name}")
+                raise _wrong_kind(name, value, kind, kind_name, maker)
             dtype = value.dtype
             if str(dtype).removeprefix("torch.") not in ("float32", "float64"):
                 raise TypeError(f"{name} has dtype {dtype}: expected float32 or float64")
             if dtype != values[0].dtype:
-                raise TypeError(f"{name} has dtype {dtype}: expected {values[0].dtype}")
+                first = f"{self._shapes[0][0]} has {values[0].dtype}"
+                raise TypeError(
+                    f"{name} has dtype {dtype}, but {first}: convert all parameters to one dtype"
+                )
             lead = value.ndim - len(shape)
             if lead < 0 or tuple(value.shape[lead:]) != shape:
                 given = tuple(value.shape)
@@ -177,6 +181,13 @@ class Model:
             ) from None
 
 
+def _wrong_kind(name: str, value: Any, kind: Any, kind_name: str, maker: str) -> TypeError:
+    cure = f"{maker}({name}) makes one"
+    if isinstance(value, list | tuple) and any(isinstance(v, kind) for v in value):
+        cure = "pass the values one by one, as in layer(*values)"
+    return TypeError(f"{name} is a {type(value).__name__}: expected a {kind_name}; {cure}")
+
+
 def _batched(shape: tuple[int, ...]) -> str:
     return f"({', '.join(['...', *map(str, shape)])})"
 
@@ -188,6 +199,14 @@ def _read(program: Any, layout: Any, variable: Any, duals: dict[int, Any]) -> Re
     if variable.id in duals and duals[variable.id].id in program.starts:
         return read_multiplier(program, layout, duals[variable.id])
     raise ValueError(f"variables: {variable.name()} is not one of the problem's")
+
+
+def _several(what: str, given: Any) -> list[Any]:
+    """Return parameters or variables as a list; cvxpy's expressions are sequences of entries."""
+    if isinstance(given, cp.Expression):
+        kind = type(given).__name__
+        raise TypeError(f"{what} is a cvxpy.{kind}: expected a list, as in {what}=[...]")
+    return list(given)
 
 
 def _checked(problem: Any, parameters: list[Any]) -> list[Any]:

@@ -116,7 +116,7 @@ class CvxpyLayer(Layer):
         (Array([0.5, nan], dtype=float32), Array([ True, False], dtype=bool))
         """
         arrays = [jnp.asarray(v) if isinstance(v, np.ndarray) else v for v in parameters]
-        flat = self._model.flat(arrays, Array, "jax.Array")
+        flat = self._model.flat(arrays, Array, "jax.Array", "jax.numpy.asarray")
         data, results = _filled(_as_enabled(self._plan), flat)
         solution = solve_qp(**data, **self._solver_options(solver_args))
         out = []

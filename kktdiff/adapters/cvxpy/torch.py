@@ -139,7 +139,7 @@ class CvxpyLayer(Layer, torch.nn.Module):
         >>> layer(torch.tensor([0.5, 3.0]), solver_args={"tol": 1e-9})
         (tensor([0.5000, 1.0000]),)
         """
-        tensors = self._model.flat(parameters, Tensor, "torch.Tensor")
+        tensors = self._model.flat(parameters, Tensor, "torch.Tensor", "torch.as_tensor")
         dtype, tensors = tensors[0].dtype, [value.double() for value in tensors]
         data, results = filled(_framework(tensors[0].device), self._plan, tensors)
         solution = solve_qp(**data, **self._solver_options(solver_args))

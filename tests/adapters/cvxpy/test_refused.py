@@ -112,11 +112,14 @@ def test_a_wrong_call_is_named():
         layer(b)
     with pytest.raises(ValueError, match=rf"^{name} has shape \(5,\)"):
         layer(b[1:], weight)
-    with pytest.raises(TypeError, match=rf"^{name} is a ndarray"):
+    with pytest.raises(TypeError, match=rf"^{name} is a ndarray.*; torch\.as_tensor\({name}\)"):
         layer(b.numpy(), weight)
+    with pytest.raises(TypeError, match=rf"^{name} is a list.*one by one, as in layer\("):
+        layer([b, weight], weight)
     with pytest.raises(TypeError, match=r"has dtype torch\.int64"):
         layer(b.long(), weight)
-    with pytest.raises(TypeError, match=r"has dtype torch\.float32: expected torch\.float64"):
+    mixed = rf"has dtype torch\.float32, but {name} has torch\.float64: convert all parameters"
+    with pytest.raises(TypeError, match=mixed):
         layer(b, weight.float())
     with pytest.raises(ValueError, match="is not one of the problem's"):
         CvxpyLayer(model.problem, model.parameters, [cp.Variable(name="other")])
@@ -124,6 +127,10 @@ def test_a_wrong_call_is_named():
         CvxpyLayer(model.problem, model.parameters, [model.variables[0] + 1])
     with pytest.raises(TypeError, match=r"parameters: .* expected a cvxpy\.Parameter"):
         CvxpyLayer(model.problem, [np.ones(6), model.parameters[1]], model.variables)
+    with pytest.raises(TypeError, match=r"^parameters is a cvxpy\.Parameter: expected a list"):
+        CvxpyLayer(model.problem, model.parameters[0], model.variables)
+    with pytest.raises(TypeError, match=r"^variables is a cvxpy\.Variable: expected a list"):
+        CvxpyLayer(model.problem, model.parameters, model.variables[0])
     with pytest.raises(ValueError, match="geometric"):
         CvxpyLayer(*model[:3], gp=True)
     with pytest.raises(TypeError, match=r"expected a cvxpy\.Problem"):

@@ -1,4 +1,4 @@
-"""Time and accuracy of kktdiff on six kinds of problems: ``python -m kktdiff bench``.
+"""Time and accuracy of kktdiff on problems of several kinds: ``python -m kktdiff bench``.
 
 The problems are drawn here, each from a seed; `benchmarks.run` of the repository measures other
 libraries on the same ones.

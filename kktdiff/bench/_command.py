@@ -19,7 +19,7 @@ from kktdiff.bench._workloads import WORKLOADS
 
 def add_options(commands: Any, at_least: Callable[[int], Callable[[str], int]]) -> Any:
     """The subcommand's parser."""
-    about = "measure speed and accuracy on six kinds of problems"
+    about = "measure speed and accuracy on problems of several kinds"
     kinds = "\n".join(f"  {name:8s} {w.about}; batch {w.batch}" for name, w in WORKLOADS.items())
     parser = commands.add_parser(
         "bench",

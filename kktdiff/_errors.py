@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Sequence
+from typing import Any
 
 __all__ = ["SolveError", "SolveWarning"]
 
@@ -41,7 +42,7 @@ class SolveError(RuntimeError):
         The whole batch's solution, so that nothing that was solved is lost.
     """
 
-    def __init__(self, message: str, solution: object = None) -> None:
+    def __init__(self, message: str, solution: Any = None) -> None:
         super().__init__(message)
         self.solution = solution
 

@@ -1,7 +1,7 @@
 """``kktdiff solve``: the quadratic programs of a file."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import kktdiff
-from kktdiff import Solution, Status, _interrupt
+from kktdiff import Solution, SolveError, Status, _interrupt
 from kktdiff._cli._terminal import OutputLostError, complain, say
 from kktdiff._files import (
     DATA,
@@ -27,6 +27,7 @@ WRITTEN = (
     *("primal_residual", "dual_residual", "duality_gap"),
 )
 _VIOLATIONS = tuple(f"violation_{name.removeprefix('soft_')}" for name in PRICES)
+_SHIFTS = tuple(f"shift_{name.removeprefix('soft_')}" for name in PRICES)
 _SHOWN_ENTRIES, _SHOWN_PROBLEMS, _SHOWN_NOTES = 10, 5, 5
 
 
@@ -46,12 +47,13 @@ def add_options(commands: Any, at_least: Callable[[int], Callable[[str], int]]) 
         type=Path,
         nargs="?",
         metavar="FILE",
-        help=f"an .npz file of arrays {', '.join(DATA)}, of which Q and p must be there, or of "
+        help=f"an .npz file of arrays {', '.join(DATA)}, of which Q or p must be there, or of "
         "qpsolvers' names; or a .qps or .mps file (with the extra qps)",
     )
     text = "write a small problem to FILE.npz, to try and to look at, and solve nothing"
     add("--example", type=Path, metavar="FILE.npz", help=text)
     add(
+        "-o",
         "--output",
         type=Path,
         metavar="OUT.npz",
@@ -61,6 +63,8 @@ def add_options(commands: Any, at_least: Callable[[int], Callable[[str], int]]) 
     add("--backend", metavar="NAME", help="where the work is done; see `kktdiff info`")
     add("--tol", type=float, help="bound on the residuals (default: 1e-8, 1e-5 for float32)")
     add("--max-iter", type=at_least(0), default=100, metavar="N", help="(default: 100)")
+    text = "an infeasible problem: report it, or solve the closest feasible one (default: report)"
+    add("--infeasible", choices=("report", "closest"), default="report", help=text)
     add("--verbose", action="store_true", help="show the iterations")
     return parser
 
@@ -80,20 +84,22 @@ def command(options: argparse.Namespace) -> bool:
     source = options.file
     found = read_problem(source)  # a path without a name is no file
     output = options.output or source.with_name(f"{source.stem}-solution.npz")
+    if output.suffix not in ("", ".npz"):
+        raise UsageError(f"--output {shown(output)}: expected a name that ends in .npz")
     check_output(output, source, force=options.force)
     for note in found.notes[:_SHOWN_NOTES]:
         complain(f"kktdiff solve: {shown(source)}: {shown(note)}")
     solution = _solve(found.arrays, options)
     objective = found.sign * solution.objective + found.offset
     lines = _single(solution, objective) if solution.status.ndim == 0 else _batch(solution)
-    written = (*WRITTEN, *(name for name, _ in _violations(solution)))
-    arrays = {name: getattr(solution, name) for name in written} | {"objective": objective}
+    names = [*WRITTEN, *_there(solution, _VIOLATIONS), *_there(solution, _SHIFTS)]
+    arrays = {name: getattr(solution, name) for name in names} | {"objective": objective}
     try:
         write(output, arrays, source, force=options.force)
     except UsageError:
         say("\n".join(lines))  # of what may have taken hours
         raise
-    lines.append(f"{'written to':17s} {shown(output)}: {', '.join(written)}")
+    lines.append(f"{'written to':17s} {shown(output)}: {', '.join(names)}")
     say("\n".join(lines))
     return bool(np.all(solution.solved))
 
@@ -107,14 +113,15 @@ def _write_example(path: Path, force: bool) -> bool:
 
 def _solve(arrays: dict[str, Any], options: argparse.Namespace) -> Solution:
     """Solve in a thread, so that Ctrl-C ends this process even while compiled code is at work."""
-    settings = {k: getattr(options, k) for k in ("backend", "tol", "max_iter", "verbose")}
-    soft = {k.removeprefix("soft_"): v for k, v in arrays.items() if k in PRICES}
-    data = {k: v for k, v in arrays.items() if k not in PRICES}
+    names = ("backend", "tol", "max_iter", "infeasible", "verbose")
+    settings = {name: getattr(options, name) for name in names}
     try:
         with _interrupt.handled_by(_interrupt.leave), ThreadPoolExecutor(1) as pool:
-            how = settings | {"soft": soft, "on_failure": "ignore"}
-            call = pool.submit(kktdiff.solve_qp, **data, **how)
+            call = pool.submit(kktdiff.solve_qp, **arrays, **settings, on_failure="raise")
             return call.result()
+    except SolveError as error:
+        complain(f"kktdiff solve: {shown(options.file)}: {error}")
+        return error.solution
     except (TypeError, ValueError) as error:
         raise UsageError(f"{shown(options.file)}: {error}") from error
     except MemoryError as error:
@@ -129,15 +136,9 @@ def _single(solution: Solution, objective: Any) -> list[str]:
         f"{'iterations':17s} {int(solution.iterations)}",
         f"{'objective':17s} {float(objective):.10g}",
         *_residuals(solution, np.ones((), dtype=bool)),
+        *(f"{name.replace('_', ' of '):17s} {_entries(v)}" for name, v in _repairs(solution)),
         f"{'x':17s} {_entries(solution.x)}",
-        *(f"{v.replace('_', ' of '):17s} {_entries(a)}" for v, a in _violations(solution)),
     ]
-
-
-def _violations(solution: Solution) -> list[tuple[str, Any]]:
-    """Return the names and values of the violations that there are."""
-    named = [(name, getattr(solution, name)) for name in _VIOLATIONS]
-    return [(name, value) for name, value in named if value is not None]
 
 
 def _batch(solution: Solution) -> list[str]:
@@ -151,6 +152,9 @@ def _batch(solution: Solution) -> list[str]:
         most = int(np.max(solution.iterations[solution.solved]))
         lines += ["largest among the solved", f"{'iterations':17s} {most}"]
         lines += _residuals(solution, solution.solved)
+        for name, array in _repairs(solution):
+            most_ = np.max(np.abs(array[solution.solved]), initial=0)
+            lines.append(f"{name.replace('_', ' of '):17s} {float(most_):.6g}")
     for flat in range(min(solution.status.size, _SHOWN_PROBLEMS)):
         place = tuple(map(int, np.unravel_index(flat, solution.status.shape)))
         lines.append(f"{f'x at {_place(place)}':17s} {_entries(solution.x[place])}")
@@ -166,6 +170,16 @@ def _place(place: tuple[int, ...]) -> str:
 def _entries(x: Any) -> str:
     head = "  ".join(f"{value:.6g}" for value in x[:_SHOWN_ENTRIES])
     return head + (f"  ...  ({len(x)} entries)" if len(x) > _SHOWN_ENTRIES else "")
+
+
+def _there(solution: Solution, names: Sequence[str]) -> list[str]:
+    return [name for name in names if getattr(solution, name) is not None]
+
+
+def _repairs(solution: Solution) -> list[tuple[str, Any]]:
+    """Return the violations of soft rows, and the shifts that made infeasible problems feasible."""
+    names = _there(solution, (*_VIOLATIONS, *_SHIFTS))
+    return [(name, getattr(solution, name)) for name in names]
 
 
 def _residuals(solution: Solution, where: Any) -> list[str]:

@@ -61,7 +61,8 @@ def of_solve(arrays: Mapping[str, Any]) -> int:
     padded = {k: (1,) * (depth - len(lead)) + lead for k, lead in leads.items()}
     batch = tuple(max(sizes) for sizes in zip(*padded.values(), strict=True))
     count = math.prod(batch)
-    n, m, k = (arrays[x].shape[-1] if x in arrays and arrays[x].ndim else 0 for x in "phb")
+    sizes = {x: arrays[x].shape[-1] if x in arrays and arrays[x].ndim else 0 for x in "Qphb"}
+    n, m, k = sizes["p"] or sizes["Q"], sizes["h"], sizes["b"]
     copied = sum(
         count * math.prod(v.shape[v.ndim - core.get(k, 1) :])
         for k, v in arrays.items()

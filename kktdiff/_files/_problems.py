@@ -9,7 +9,7 @@ from kktdiff._files import _npz, _qps
 from kktdiff._files._errors import UsageError, listed, shown, size
 from kktdiff._files._memory import at_hand, of_solve
 
-PRICES = ("soft_h", "soft_b", "soft_lb", "soft_ub")
+PRICES = ("soft_h", "soft_b", "soft_lb", "soft_ub")  # of violating a right-hand side
 DATA = ("Q", "p", "G", "h", "A", "b", "lb", "ub", *PRICES)
 _QPSOLVERS = {"P": "Q", "q": "p"}  # the names of qpsolvers' files that differ
 
@@ -17,7 +17,7 @@ _QPSOLVERS = {"P": "Q", "q": "p"}  # the names of qpsolvers' files that differ
 class ProblemFile(NamedTuple):
     """The problems of a file."""
 
-    arrays: dict[str, Any]  # the arguments of `kktdiff.solve_qp`, and prices by names as soft_h
+    arrays: dict[str, Any]  # the arguments of `kktdiff.solve_qp`
     sign: float = 1.0  # the file's objective is sign times that of the arrays, plus the offset
     offset: float = 0.0
     notes: tuple[str, ...] = ()  # on what the reader left out
@@ -26,7 +26,7 @@ class ProblemFile(NamedTuple):
 def read_problem(path: Path) -> ProblemFile:
     """Read the quadratic programs of a file.
 
-    Integers become floats, and one bound for all variables, or one price, becomes an array.
+    Integers become floats, and an array without dimensions a number.
 
     Raises
     ------
@@ -36,9 +36,10 @@ def read_problem(path: Path) -> ProblemFile:
     """
     if path.suffix.lower() in _qps.SUFFIXES:
         found = ProblemFile(*_qps.read(path))
+        needed = of_solve(found.arrays)
     else:
-        found = ProblemFile(_from_npz(path))
-    needed = of_solve(found.arrays)
+        arrays = _from_npz(path)
+        found, needed = ProblemFile(_arguments(arrays)), of_solve(arrays)
     if needed > at_hand():
         raise UsageError(
             f"{shown(path)}: a solve takes at least {size(needed)}, and there are "
@@ -62,8 +63,8 @@ def example() -> dict[str, Any]:
 
 def _from_npz(path: Path) -> dict[str, Any]:
     def choose(names: list[str]) -> list[str]:
-        known = DATA if {"Q", "p"} & set(names) else (*_QPSOLVERS, *DATA[2:])
-        known = known if _QPSOLVERS.keys() & set(names) else DATA
+        theirs = _QPSOLVERS.keys() & set(names) and not {"Q", "p"} & set(names)
+        known = (*(_QPSOLVERS if theirs else DATA[:2]), *DATA[2:])
         unknown = sorted(set(names) - set(known))
         if unknown:
             facts = f"unknown array {listed(unknown)}; known are {', '.join(known)}"
@@ -72,10 +73,9 @@ def _from_npz(path: Path) -> dict[str, Any]:
 
     given = _npz.read(path, choose)
     arrays = {_QPSOLVERS.get(name, name): array for name, array in given.items()}
-    missing = [name for name in ("Q", "p") if name not in arrays]
-    if missing:
-        raise UsageError(f"{shown(path)}: there is no array {' and '.join(missing)}")
-    return _with_bounds(_in_floats(arrays))
+    if not {"Q", "p"} & arrays.keys():
+        raise UsageError(f"{shown(path)}: there is no array Q or p: expected an objective")
+    return _in_floats(arrays)
 
 
 def _in_floats(arrays: dict[str, Any]) -> dict[str, Any]:
@@ -84,10 +84,8 @@ def _in_floats(arrays: dict[str, Any]) -> dict[str, Any]:
     return {k: v.astype(dtype) if v.dtype.kind in "iu" else v for k, v in arrays.items()}
 
 
-def _with_bounds(arrays: dict[str, Any]) -> dict[str, Any]:
-    p, out = arrays["p"], dict(arrays)
-    for name in ("lb", "ub", *PRICES):
-        like = out.get(name.removeprefix("soft_"), p) if name in PRICES else p
-        if name in out and not out[name].ndim and p.ndim and like.ndim:
-            out[name] = np.full(like.shape[-1], out[name], p.dtype)
-    return out
+def _arguments(arrays: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `kktdiff.solve_qp`; numbers take the dtype of the arrays."""
+    given = {name: array if array.ndim else array.item() for name, array in arrays.items()}
+    soft = {name.removeprefix("soft_"): given.pop(name) for name in PRICES if name in given}
+    return given | {"soft": soft} if soft else given

@@ -105,7 +105,8 @@ def test_solve_says_how_a_batch_ended(solve, tmp_path):
     p = np.zeros((7, 2))
     p[[2, 5]] = np.nan
     code, out, error = solve({"Q": np.eye(2), "p": p}, "--output", tmp_path / "named")
-    assert (code, error) == (1, "")
+    assert code == 1
+    assert error.startswith(f"kktdiff solve: {tmp_path / 'qp.npz'}: 2 of 7 problems not solved")
     assert re.search(r"^problems +7$", out, re.M)
     assert re.search(r"^SOLVED +5$", out, re.M)
     assert re.search(r"^INVALID_DATA +2 \(at 2, 5\)$", out, re.M)
@@ -126,9 +127,46 @@ def test_solve_shows_x_and_the_head_of_what_is_long(solve):
 
 
 def test_solve_fails_where_there_is_no_solution(solve):
-    code, out, _ = solve({"Q": np.eye(1), "p": np.ones(1), "lb": np.ones(1), "ub": -np.ones(1)})
+    data = {"Q": np.eye(1), "p": np.ones(1), "lb": np.ones(1), "ub": -np.ones(1)}
+    code, out, error = solve(data)
     assert code == 1
     assert re.search(r"^status +PRIMAL_INFEASIBLE$", out, re.M)
+    assert "rows lb[0], ub[0] contradict each other" in error
+
+
+def test_solve_shifts_what_is_infeasible(solve, tmp_path):
+    data = {"Q": np.eye(1), "p": np.ones(1), "lb": np.ones(1), "ub": -np.ones(1)}
+    code, out, error = solve(data, "--infeasible", "closest")
+    assert (code, error) == (0, "")
+    assert re.search(r"^shift of lb +-1$", out, re.M)
+    assert re.search(r"^shift of ub +1$", out, re.M)
+    with np.load(tmp_path / "qp-solution.npz") as file:
+        np.testing.assert_allclose([*file["shift_lb"], *file["shift_ub"]], [-1, 1], atol=1e-8)
+
+
+@pytest.mark.parametrize("price", [np.array(2.0), np.array([2.0, 5.0])], ids=["number", "rows"])
+def test_solve_takes_prices_of_soft_rows(solve, tmp_path, price):
+    """At least 2 and at most 1, each at a price: x is 1 where the second is not the cheaper."""
+    data = {"Q": np.eye(1), "p": np.zeros(1), "G": np.array([[-1.0], [1.0]])}
+    data |= {"h": np.array([[-2.0, 1.0], [-1.0, 2.0]]), "soft_h": price}
+    code, out, error = solve(data)
+    assert (code, error) == (0, "")
+    assert re.search(r"^violation of h +1$", out, re.M)
+    with np.load(tmp_path / "qp-solution.npz") as file:
+        np.testing.assert_allclose(file["violation_h"], [[1, 0], [0, 0]], atol=1e-8)
+        assert "violation_lb" not in file.files
+    assert re.search(r"^violation of h +1  0$", solve(data | {"h": data["h"][0]})[1], re.M)
+    assert_one_sentence(solve(data | {"soft_h": -price}), "qp.npz", "soft['h'] has a price")
+    assert_one_sentence(solve(data | {"soft_b": price}), "qp.npz", "b is None")
+
+
+@pytest.mark.parametrize("missing", ["Q", "p"])
+def test_solve_needs_one_of_the_two_parts_of_an_objective(solve, tmp_path, missing):
+    data = {"Q": np.eye(2), "p": np.array([1.0, 2.0]), "lb": np.array([1.0, -3.0])}
+    del data[missing]
+    assert solve(data)[0] == 0
+    with np.load(tmp_path / "qp-solution.npz") as file:
+        np.testing.assert_allclose(file["x"], [1, -3 if missing == "Q" else 0], atol=1e-8)
 
 
 def test_solve_passes_its_options_on(solve):
@@ -145,7 +183,7 @@ def test_solve_passes_its_options_on(solve):
     ("changes", "facts"),
     [
         ({"P": np.eye(2)}, ["P", "Q, p, G, h, A, b, lb, ub"]),
-        ({"Q": None}, ["no array Q"]),
+        ({"Q": None, "p": None, "lb": np.ones(2)}, ["no array Q or p"]),
         ({"Q": np.eye(3)}, ["Q", "(3, 3)"]),
         ({"Q": np.eye(2, dtype=complex)}, ["Q", "complex128"]),
         ({"G": np.eye(2)}, ["G", "h"]),
@@ -160,6 +198,8 @@ def test_solve_says_where_it_cannot_write(solve, tmp_path):
     code, _, error = solve({"Q": np.eye(2), "p": np.ones(2)}, "--output", tmp_path)
     assert code == 2
     assert f"can't write to {tmp_path}" in error
+    wrong = solve({"Q": np.eye(2), "p": np.ones(2)}, "-o", tmp_path / "x.csv")
+    assert_one_sentence(wrong, "x.csv", "ends in .npz")
 
 
 def test_every_argument_of_solve_qp_may_stand_in_a_file():

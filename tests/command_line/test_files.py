@@ -118,6 +118,7 @@ def of_shapes(**shapes):
 def test_what_a_solve_takes_is_known_from_the_shapes():
     assert of_shapes(Q=(3, 3), p=(3,)) < 1000
     assert 1e9 < of_shapes(Q=(3, 3), p=(10**7, 3)) < 1e10
+    assert of_shapes(Q=(99, 99)) == of_shapes(Q=(99, 99), p=(99,))  # which one may leave out
     each = of_shapes(Q=(10**5, 1000, 1000), p=(2, 10**5, 1000))
     shared = of_shapes(Q=(1000, 1000), p=(2, 10**5, 1000))
     assert each - shared == 8 * 2 * 10**5 * 10**6  # one Q for two elements is copied for each
@@ -154,7 +155,7 @@ def test_bytes_in_another_order_and_columns_first_are_taken(run, good):
 
 def test_a_file_of_no_array_is_a_sentence(run, good):
     np.savez(good)
-    assert_one_sentence(run("solve", good), "there is no array Q and p")
+    assert_one_sentence(run("solve", good), "there is no array Q or p")
 
 
 def test_none_is_an_absent_array(run, good):

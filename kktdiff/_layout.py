@@ -128,6 +128,9 @@ def _core_sizes(shapes: dict[str, Shape]) -> dict[str, int]:
 
 def _hint(name: str, shape: Shape) -> str:
     """Say how an array with too few dimensions gets them."""
+    if shape == () and name in ("Q", "p"):
+        whole = "np.eye(n)" if name == "Q" else "np.ones(n)"
+        return f"; leave {name} out if it is zero, or pass {name} * {whole}"
     if len(shape) == 1:
         return f"; for a single row {name}[None, :]" if name != "Q" else "; for a diagonal np.diag"
     return ""

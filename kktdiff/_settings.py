@@ -52,4 +52,7 @@ def checked(
 def one_of(name: str, given: object, allowed: tuple[str, ...]) -> None:
     """Raise a ValueError unless `given` is one of `allowed`."""
     if given not in allowed:
-        raise ValueError(f"{name}={given!r}: expected one of {', '.join(map(repr, allowed))}")
+        single = ", and one alone" if isinstance(given, tuple | list) else ""
+        raise ValueError(
+            f"{name}={given!r}: expected one of {', '.join(map(repr, allowed))}{single}"
+        )

@@ -131,9 +131,11 @@ def test_what_is_no_array_is_refused_by_name(value):
     refused(["p", type(value).__name__, "(..., n)", "np.asarray(p, float)"], p=value)
 
 
+@pytest.mark.parametrize("value", [0, 1.0])
 @pytest.mark.parametrize("name", ["Q", "p", "G", "A"])
-def test_one_number_is_for_right_hand_sides_alone(name):
-    refused([name, ()], **{name: 1.0})
+def test_one_number_is_for_right_hand_sides_alone(name, value):
+    cure = {"Q": ["leave Q out if it is zero", "Q * np.eye(n)"], "p": ["leave p out", "np.ones(n)"]}
+    refused([name, (), *cure.get(name, [])], **{name: value})
 
 
 @pytest.mark.parametrize(

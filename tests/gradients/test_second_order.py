@@ -221,6 +221,7 @@ def test_wrt_gives_the_same_bits_and_none_for_the_rest(full, wrt):
 REFUSED = [  # what the message says, and the call
     ("wrt='c'", lambda s, d, g: s.vjp(**g, wrt=("p", "c"))),
     ("wrt='c'", lambda s, d, g: s.hvp(g, d, wrt=("p", "c"))),
+    ("'ub', and one alone", lambda s, d, g: s.jacobian(of="x", wrt=("p", "h"))),
     ("gradient='smoothed'", lambda s, d, g: s.hvp(g, d, gradient="smoothed")),
     ("gradient='smoothed'", lambda s, d, g: s.second_jvp(d, d, gradient="smoothed")),
     ("'y'", lambda s, d, g: s.hvp({"y": np.ones(6)}, d)),

@@ -163,7 +163,8 @@ def solve_qp(
 def _check_gradient(gradient: str, smoothing: float | None) -> None:
     """Raise the errors that the backward pass would raise, before the solve."""
     if gradient not in _GRADIENTS:
-        raise ValueError(f"gradient={gradient!r}: expected one of {', '.join(_GRADIENTS)}")
+        known = ", ".join(map(repr, _GRADIENTS))
+        raise ValueError(f"gradient={gradient!r}: expected one of {known}")
     if smoothing is not None and not (gradient == "smoothed" and smoothing > 0):
         raise ValueError(
             f'smoothing={smoothing!r}: expected a positive number, with gradient="smoothed"'

@@ -1,4 +1,4 @@
-"""Show solutions and results in a line or two, or as a card in a notebook.
+"""Show solutions and results in a few lines, or as a card in a notebook.
 
 All of it works on arrays of any library, torch and JAX too: the adapters' results show themselves
 by it.
@@ -18,6 +18,7 @@ from kktdiff._typing import Array
 Known = TypeVar("Known")
 
 _CHEAP = 3e7  # up to which the cube of all unknowns, times the batch, is no wait: about 0.1 s
+_SHOWN = 10  # entries of the x of one problem
 _RESIDUALS = {"primal": "primal_residual", "dual": "dual_residual", "gap": "duality_gap"}
 
 
@@ -55,7 +56,7 @@ def _named(status: Any) -> Any:
 def facts(solution: Any) -> dict[str, str]:
     """Return what is shown of a solution, by headings; sizes alone if its values are not known.
 
-    They are not within a transformation of torch or JAX.
+    They are not within a transformation of torch or JAX. Of one solved problem x is shown, too.
     """
     n, m, k = (v.shape[-1] for v in (solution.x, solution.lam, solution.nu))
     batch = tuple(solution.x.shape[:-1])
@@ -78,6 +79,11 @@ def facts(solution: Any) -> dict[str, str]:
     if all(v is not None for v in worst):
         parts = zip(_RESIDUALS, worst, strict=True)
         found["worst residuals"] = ", ".join(f"{name} {v:.1e}" for name, v in parts)
+        if not batch:
+            (objective,), x = _values(solution, "objective"), listed(solution.x[: min(n, _SHOWN)])
+            more = f"  ...  ({n} entries)" if n > _SHOWN else ""
+            found["objective"] = f"{objective[0]:.6g}"
+            found["x"] = "  ".join(f"{v:.6g}" for v in x) + more
     return found
 
 
@@ -85,12 +91,14 @@ def _flat(values: Any) -> list[Any]:
     return [v for part in values for v in _flat(part)] if isinstance(values, list) else [values]
 
 
-def in_two_lines(solution: Any) -> str:
-    """Return the `repr` of a solution."""
+def in_lines(solution: Any) -> str:
+    """Return the `repr` of a solution: two lines, or three with the objective and x of one."""
     shown = facts(solution)
-    first = f"Solution of {shown.pop('problems')}: {shown.pop('status')}"
-    rest = "; ".join(f"{name} {value}" for name, value in shown.items())
-    return f"{first}\n{rest}" if rest else first
+    lines = [f"Solution of {shown.pop('problems')}: {shown.pop('status')}"]
+    last = [f"{name} {shown.pop(name)}" for name in ("objective", "x") if name in shown]
+    for parts in ([f"{name} {value}" for name, value in shown.items()], last):
+        lines += ["; ".join(parts)] if parts else []
+    return "\n".join(lines)
 
 
 def as_card(solution: Any) -> str:

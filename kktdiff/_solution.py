@@ -69,7 +69,7 @@ class Solution:
     violation_lb: Array | None = None
     violation_ub: Array | None = None
 
-    __repr__ = _display.in_two_lines
+    __repr__ = _display.in_lines
     _repr_html_ = _display.as_card
 
     @property

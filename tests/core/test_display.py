@@ -37,6 +37,15 @@ def test_one_problem_is_shown_by_its_status():
     assert repr(one).startswith("Solution of one QP, n=2, m=0, k=0: SOLVED\niterations ")
 
 
+@pytest.mark.parametrize("library", [np.array, STRICT.asarray], ids=["numpy", "strict"])
+def test_one_problem_is_shown_with_its_objective_and_x(library):
+    one = kktdiff.solve_qp(library([[2.0, 0.0], [0.0, 2.0]]), library([-3.0, 1.0]))
+    assert repr(one).split("\n")[2] == "objective -2.5; x 1.5  -0.5"
+    assert "<td style='text-align:left'>1.5  -0.5</td>" in one._repr_html_()
+    long = kktdiff.solve_qp(p=library([0.5] * 12), lb=library([1.0] * 12))
+    assert repr(long).endswith(f"objective 6; x {'1  ' * 10}...  (12 entries)")
+
+
 def test_statuses_are_counted_and_residuals_are_of_what_is_solved():
     assert "2 SOLVED, 1 PRIMAL_INFEASIBLE, 1 INVALID_DATA\n" in repr(BROKEN)
     assert "nan" not in repr(BROKEN)

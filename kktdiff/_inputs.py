@@ -283,7 +283,8 @@ def like_given(array: Any, name: str, given: Given) -> Array:
     if loose:
         return given.home.receive(array, getattr(given.home.xp, given.dtype), like)
     if not given.home.owns(array):
-        raise TypeError(f"{name} is a {type(array).__name__}: expected the inputs' array type")
+        told = f"expected a {type(like).__name__}, as the inputs"
+        raise TypeError(f"{name} is a {type(array).__name__}: {told}")
     return array
 
 

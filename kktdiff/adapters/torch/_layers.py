@@ -152,12 +152,33 @@ class OptNetLayer(torch.nn.Module):
         return out
 
     def solve(self, p: Tensor) -> Solution:
-        """Everything that `solve_qp` gives, for linear terms p, (..., n)."""
+        """Everything that `solve_qp` gives, for linear terms p, (..., n).
+
+        Raises
+        ------
+        TypeError, ValueError
+            p is not of the layer's dtype or size, or as `solve_qp`.
+        """
+        self._check(p)
         return solve_qp(p=p, **self.problem(), **self.options)
 
     def forward(self, p: Tensor) -> Tensor:  # (..., n) -> (..., n)
         """The minimiser x for linear terms p."""
         return self.solve(p).x
+
+    def _check(self, p: Tensor) -> None:
+        """Raise an error that names the layer, where `solve_qp` would name its Q."""
+        if not isinstance(p, Tensor):
+            return
+        if p.ndim and p.shape[-1] != self.n:
+            told = f"expected (..., {self.n}), as the layer was made with n={self.n}"
+            raise ValueError(f"p has shape {tuple(p.shape)}: {told}")
+        own, known = self.eye.dtype, (torch.float32, torch.float64)
+        if p.dtype in known and p.dtype != own:  # autocast's half precision is let in
+            raise TypeError(
+                f"p has dtype {p.dtype}, but the layer has {own}: convert p by p.to({own}), or the "
+                f"layer by layer.to({p.dtype})"
+            )
 
     def extra_repr(self) -> str:
         """Sizes and options."""

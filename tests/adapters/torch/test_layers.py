@@ -99,6 +99,18 @@ def test_it_moves_to_another_dtype():
     assert layer(inputs(4).float()).dtype == torch.float32
 
 
+def test_an_input_that_does_not_fit_is_told_of_the_layer():
+    layer = OptNetLayer(4, 2, 1, **DOUBLE)
+    with pytest.raises(
+        TypeError, match=r"^p has dtype torch\.float32, but the layer has .*64: conv"
+    ):
+        layer(inputs(4).float())
+    with pytest.raises(ValueError, match=r"^p has shape \(\d+, 5\): expected .* made with n=4$"):
+        layer(inputs(5))
+    with pytest.raises(TypeError, match=r"expected a torch\.Tensor"):
+        layer(inputs(4).numpy())
+
+
 def test_it_says_what_it_is():
     text = repr(OptNetLayer(4, 2, 1, nonnegative=True, tol=1e-6))
     for part in ("n=4", "m=2", "k=1", "nonnegative=True", "curvature=None", "tol=1e-06"):

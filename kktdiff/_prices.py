@@ -22,7 +22,10 @@ def by_name(values: Mapping[str, Any] | None, what: str = "soft") -> dict[str, A
     if values is None:
         return {}
     if not isinstance(values, Mapping):
-        raise TypeError(f"{what}={values!r:.60}: expected a dict of prices by right-hand side")
+        raise TypeError(
+            f"{what}={values!r:.60}: expected a dict of prices by right-hand side, "
+            "such as {'h': 10.0}"
+        )
     for side in values:
         if f"soft_{side}" not in PRICES:
             raise ValueError(f"{what} has {side!r}: expected some of 'h', 'b', 'lb', 'ub'")

@@ -37,7 +37,10 @@ def prices(soft: Mapping[str, Any] | None, given: Mapping[str, Any]) -> dict[str
         The price of something that is no right-hand side, or was not given.
     """
     if soft is not None and not isinstance(soft, Mapping):
-        raise TypeError(f"soft={soft!r:.60}: expected a dict of prices by right-hand side")
+        raise TypeError(
+            f"soft={soft!r:.60}: expected a dict of prices by right-hand side, "
+            "such as {'h': 10.0}"
+        )
     found = {}
     for side, price in (soft or {}).items():
         if f"soft_{side}" not in PRICES:

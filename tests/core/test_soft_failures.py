@@ -25,7 +25,7 @@ def rng(seed=0):
 @pytest.mark.parametrize(
     ("soft", "error", "says"),
     [
-        (3.0, TypeError, "soft=3.0: expected a dict"),
+        (3.0, TypeError, r"soft=3.0: expected a dict.*such as \{'h': 10.0\}"),
         ({"G": 1.0}, ValueError, "soft has 'G': expected some of 'h', 'b', 'lb', 'ub'"),
         ({"ub": 1.0}, ValueError, "soft has 'ub', but ub is None"),
         ({"h": np.ones(6)}, ValueError, r"soft_h has shape \(6,\).*m = 7"),

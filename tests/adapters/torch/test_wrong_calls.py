@@ -31,6 +31,7 @@ ROW = {"G": torch.ones(1, 2, dtype=torch.float64), "h": torch.ones(1, dtype=torc
         ((Q, p.to("meta")), {}, TypeError, "p is on meta, but Q is on cpu"),
         ((Q, p), {"gradient": "smoth"}, ValueError, "'smoth': .* 'exact', 'smoothed', "),
         ((Q, p), {"smoothing": 1.0}, ValueError, "smoothing=1.0"),
+        ((Q, p), {"soft": 3.0}, TypeError, "soft=3.0: expected a dict.*such as .'h': 10.0"),
         ((Q, p), {"gradient": "smoothed", "smoothing": 0.0}, ValueError, "smoothing=0.0"),
         (
             (Q, p),

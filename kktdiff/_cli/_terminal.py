@@ -6,7 +6,7 @@ import io
 import os
 import sys
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 from kktdiff._files import shown
 
@@ -61,7 +61,14 @@ def give_up(stream: TextIO | None) -> None:
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's parser, whose errors show control characters escaped."""
+    """argparse's parser, whose errors show control characters escaped, and the command's usage."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Refuse unknown arguments here: the parser of all commands would show its own usage."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
 
     def error(self, message: str) -> NoReturn:
         """Print the usage and the message, and exit with status 2."""

@@ -278,6 +278,10 @@ def test_help_lists_the_commands(run):
 def test_no_command_and_an_unknown_one_are_wrong_use(run):
     assert run()[0] == 2
     assert run("bake")[0] == 2
+    code, _, error = run("solve", "qp.npz", "--soft", "1")
+    assert code == 2
+    assert error.startswith("usage: kktdiff solve ")
+    assert "kktdiff solve: error: unrecognized arguments: --soft 1" in error
 
 
 def test_it_is_run_as_a_module(repository, tmp_path):

@@ -13,6 +13,7 @@ from kktdiff._display import listed
 from kktdiff._errors import SolveError, SolveWarning
 from kktdiff._inputs import Given
 from kktdiff._results import Derivatives
+from kktdiff._settings import INFINITE
 from kktdiff._solution import Solution
 from kktdiff._status import Status
 from kktdiff._typing import Array
@@ -60,14 +61,44 @@ def _describe(status: int, places: dict[int, bool], given: Given, engine: Deriva
     kinds = {True: "NaN", False: "the best iterate"}
     x = " or ".join(kinds[kind] for kind in sorted(set(places.values())))
     cause, _, cure = str(Status(status).__doc__).partition(": ")
-    rows = [] if status != Status.PRIMAL_INFEASIBLE else contradicting_rows(given, engine, first)
-    if rows:
+    detail = ""
+    if status == Status.PRIMAL_INFEASIBLE:
+        detail = _contradiction(contradicting_rows(given, engine, first))
+    elif status == Status.INVALID_DATA:
+        detail = invalid_entry(given, first)
+    if detail:
         where = f"at {_unravel(first, batch)} " if len(places) > 1 else ""
-        one = f"row {rows[0]} alone can't be met"
-        cause += (
-            f"; {where}{one if len(rows) == 1 else f'rows {_listed(rows)} contradict each other'}"
-        )
+        cause += f"; {where}{detail}"
     return f"{len(places)} {Status(status).name}{at} (x is {x}): {cause}; {cure}"
+
+
+def _contradiction(rows: list[str]) -> str:
+    if len(rows) < 2:
+        return f"row {rows[0]} alone can't be met" if rows else ""
+    return f"rows {_listed(rows)} contradict each other"
+
+
+def invalid_entry(given: Given, place: int) -> str:
+    """Return the first entry of an element's data that may not be, such as "p[2] is nan"."""
+    for name in given.inputs:
+        own = _own(given, name, place)
+        xp = namespace(own)
+        bad = xp.isnan(own)  # the others may be infinite
+        if name in ("Q", "p", "G", "A"):
+            bad = ~xp.isfinite(own)
+        elif name == "b":
+            bad = ~(xp.abs(own) < INFINITE)
+        index = tuple(int(i[0]) for i in xp.nonzero(bad) if i.shape[0])
+        if index:
+            return f"{name}[{', '.join(map(str, index))}] is {float(own[index]):g}"
+    return ""
+
+
+def _own(given: Given, name: str, place: int) -> Array:
+    """Return one element's part of an argument."""
+    array: Array = given.flat(name)
+    index = namespace(array).asarray([place], device=array.device)
+    return take_shared(array, index)[0, ...]
 
 
 def contradicting_rows(given: Given, engine: Derivatives, place: int) -> list[str]:
@@ -83,11 +114,22 @@ def contradicting_rows(given: Given, engine: Derivatives, place: int) -> list[st
     sizes = xp.where(sizes > 0, sizes, -rows[:, -1])  # of 0'x <= -1
     parts = xp.nonzero(sizes > _COUNTS * xp.max(sizes))[0]
     if not parts.shape[0]:  # no multipliers: a limit is infinite the wrong way
-        return []
+        return _never_met(given, place)
     target = xp.zeros_like(rows[0, ...])
     target[-1] = -1.0
     found = backends.combination(take(rows, parts), target) or range(parts.shape[0])
     return [names[int(parts[i])] for i in found]
+
+
+def _never_met(given: Given, place: int) -> list[str]:
+    """Return the first limit of an element that is infinite the wrong way, such as ["lb[1]"]."""
+    for name, sign in (("h", -1), ("lb", 1), ("ub", -1)):
+        if name in given.inputs:
+            own = sign * _own(given, name, place)
+            found = namespace(own).nonzero(own >= INFINITE)[0]
+            if found.shape[0]:
+                return [f"{name}[{int(found[0])}]"]
+    return []
 
 
 def _blocks(given: Given, proof: dict[str, Array], place: int) -> dict[str, Array]:
@@ -95,10 +137,8 @@ def _blocks(given: Given, proof: dict[str, Array], place: int) -> dict[str, Arra
     like: Array = given.flat("p")
     xp = namespace(like)
     index = xp.asarray([place], device=like.device)
-    one = {name: given.flat(name) for name in ("G", "h", "A", "b", "lb", "ub")}
-    own: dict[str, Any] = {
-        k: None if v is None else take_shared(v, index)[0, ...] for k, v in one.items()
-    }
+    names = ("G", "h", "A", "b", "lb", "ub")
+    own: dict[str, Any] = {k: _own(given, k, place) if k in given.inputs else None for k in names}
     eye = xp.eye(given.sizes["n"], dtype=like.dtype, device=like.device)
     sides = {"h": (own["G"], "lam", 1), "b": (own["A"], "nu", 1)}
     sides |= {"lb": (-eye, "lam_lb", -1), "ub": (eye, "lam_ub", 1)}

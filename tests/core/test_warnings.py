@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import kktdiff
+from tests.namespaces import NUMPY, STRICT
 
 ROWS = np.array([[1.0], [-1.0], [1.0]])
 
@@ -132,10 +133,6 @@ def test_rows_are_those_of_the_first_infeasible_element():
     assert "at 1 rows h[0], h[1] contradict each other" in text
 
 
-def test_a_limit_that_nothing_meets_is_no_contradiction_of_rows():
-    assert rows_of(message(np.eye(1), np.zeros(1), lb=[np.inf])) is None
-
-
 def test_each_status_has_its_places_its_x_and_its_cure():
     p = np.zeros((2, 4, 2))
     p[0, 1, 0] = np.nan
@@ -148,7 +145,7 @@ def test_each_status_has_its_places_its_x_and_its_cure():
         "3 of 8 problems not solved; their gradients are zero.",
         "1 DUAL_INFEASIBLE at (1, 3) (x is NaN): The objective has no lower bound; add bounds",
         "1 NONCONVEX at (1, 0) (x is NaN): Q has a negative eigenvalue; add a multiple",
-        "1 INVALID_DATA at (0, 1) (x is NaN): NaN or an infinity in the data; mend the data.",
+        "1 INVALID_DATA at (0, 1) (x is NaN): NaN or an infinity in the data; p[0] is nan; mend",
     ):
         assert part in text
 
@@ -158,6 +155,51 @@ def test_the_message_on_its_page_is_the_real_one(repository):
     text = message(np.eye(1), np.array([[0.0], [np.nan], [0.0], [0.0]]), G, h)
     page = (Path(repository) / "docs" / "statuses.md").read_text()
     assert text in " ".join(page.split())
+
+
+INVALID = {  # the argument, its value, and the entry that is named
+    "Q": ([[1.0, 0.0], [np.inf, 1.0]], "Q[1, 0] is inf"),
+    "p": ([0.0, -np.inf], "p[1] is -inf"),
+    "A": ([[1.0, np.nan]], "A[0, 1] is nan"),
+    "b": ([np.inf], "b[0] is inf"),
+    "G": ([[1.0, 1.0], [np.nan, np.inf]], "G[1, 0] is nan"),
+    "h": ([np.inf, np.nan], "h[1] is nan"),
+    "lb": (np.nan, "lb[0] is nan"),
+    "ub": ([np.inf, np.nan], "ub[1] is nan"),
+    "soft": ({"h": [1.0, np.nan]}, "soft_h[1] is nan"),
+}
+
+
+@pytest.mark.parametrize("library", [NUMPY, STRICT], ids=["numpy", "strict"])
+@pytest.mark.parametrize(("name", "case"), INVALID.items(), ids=INVALID)
+def test_an_entry_that_is_no_number_is_named(name, case, library):
+    value, named = case
+    data = {"Q": np.eye(2), "p": np.zeros(2), "G": np.eye(2), "h": np.ones(2)}
+    data |= {"A": np.ones((1, 2)), "b": np.ones(1), name: value}
+    given = {k: library.asarray(np.array(v)) for k, v in data.items() if k != "soft"}
+    if "soft" in data:
+        given["soft"] = {"h": library.asarray(np.array(data["soft"]["h"]))}
+    assert f"NaN or an infinity in the data; {named}; mend the data." in message(**given)
+
+
+def test_the_entry_is_of_the_first_invalid_element():
+    p = np.zeros((2, 2, 3))
+    p[0, 1, 2], p[1, 0, 0] = np.inf, np.nan
+    assert "in the data; at (0, 1) p[2] is inf; mend" in message(np.eye(3), p)
+
+
+@pytest.mark.parametrize(
+    ("given", "row"),
+    [
+        ({"lb": [0.0, np.inf]}, "lb[1]"),
+        ({"ub": [-1e20, 0.0]}, "ub[0]"),
+        ({"G": np.eye(2), "h": [1.0, -np.inf]}, "h[1]"),
+        ({"lb": np.inf, "ub": np.inf}, "lb[0]"),
+    ],
+    ids=["lb", "ub", "h", "both"],
+)
+def test_a_limit_that_is_infinite_the_wrong_way_is_named(given, row):
+    assert f"row {row} alone can't be met;" in message(np.eye(2), np.zeros(2), **given)
 
 
 def test_a_best_iterate_is_called_one():

@@ -69,7 +69,13 @@ def page(name: str, title: str, text: str, notebook: Any) -> str:
     """Return a page: title, text, figure, links, code, and what it prints."""
     printed = (ROOT / "docs" / "gallery" / f"{name}.txt").read_text(encoding="utf-8")
     links = f"[script]({name}.py){{ download }} or the [notebook]({name}.ipynb){{ download }}."
-    parts = [f"# {title}", text, f"![The figure that the script draws]({name}.svg)"]
+    # a search finds the pages that explain first
+    parts = [
+        "---\nsearch:\n  boost: 0.5\n---",
+        f"# {title}",
+        text,
+        f"![The figure that the script draws]({name}.svg)",
+    ]
     parts.append(f"Download the {links}")
     for cell in notebook.cells[1:]:
         parts.append(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from kktdiff._arrays import concat, namespace
+from kktdiff._arrays import concat
 from kktdiff._inputs import Given
 from kktdiff._problem import Problem
 from kktdiff._records import Point
@@ -18,7 +18,7 @@ def nearby_point(problem: Problem, solution: Solution) -> Point:
     ValueError
         If `solution` is of other shapes.
     """
-    n, m, k = problem.qp.sizes
+    n, m, k = problem.data.sizes
     sizes = {"x": n, "lam": m, "nu": k, **dict.fromkeys(_bounds(problem), n)}
     return start(problem, flat_solution(problem.given, sizes, solution))
 
@@ -38,16 +38,12 @@ def flat_solution(given: Given, sizes: Mapping[str, int], solution: Solution) ->
 
 
 def start(problem: Problem, flat: Mapping[str, Array]) -> Point:
-    """Return a point by its fields; s is left zero, and lam as it is in rows that are absent."""
-    qp = problem.qp
+    """Return a point by its fields; s is left zero, x and lam as they are where nothing is free."""
     lam = concat([flat["lam"], *(flat[name] for name in _bounds(problem))], axis=1)
-    x = flat["x"]
-    if qp.fixed is not None:
-        x = namespace(x).where(qp.fixed, qp.value, x)
-    return Point(x, 0 * lam, lam, flat["nu"])
+    return Point(flat["x"], 0 * lam, lam, flat["nu"])
 
 
 def _bounds(problem: Problem) -> list[str]:
     """Return the names of the multipliers of the bounds that were given."""
-    pairs = zip(("lam_lb", "lam_ub"), problem.qp.bounds, strict=True)
+    pairs = zip(("lam_lb", "lam_ub"), problem.data.bounds, strict=True)
     return [name for name, rows in pairs if rows]

@@ -84,7 +84,8 @@ def _places(index: Array, some: Array) -> Array:
 def _usable(warm: Point, part: Part) -> Point:
     """Return the scaled point `warm` with its slacks; the origin where it is not finite."""
     xp, qp = namespace(warm.x), part.program.qp
-    warm = warm._replace(lam=xp.where(qp.present, warm.lam, 0.0))
+    x = warm.x if qp.fixed is None else xp.where(qp.fixed, qp.value, warm.x)
+    warm = warm._replace(x=x, lam=xp.where(qp.present, warm.lam, 0.0))
     slack = qp.d - qp.C(warm.x[..., None])[..., 0]
     s = xp.where(qp.present, xp.where(slack < 0, 0.0, slack), 1.0)
     sums = (xp.sum(v, axis=1) for v in (warm.x, warm.lam, warm.nu))

@@ -41,7 +41,7 @@ def solve_soft(
     """
     prices, problem = check_prices(given), build(given)
     point = None if near is None else _flat(given, near)
-    warm = None if point is None else _point(problem, point)
+    warm = None if point is None else start(problem, point)
     found, left = run_soft(problem, problem.data._replace(**prices), warm, settings)
     pieces = [(one.piece[0], _by_kernels(given, one.piece[1], weights)) for one in found]
     others, every = [], True
@@ -88,13 +88,6 @@ def _flat(given: Given, near: Solution) -> Values:
     letters = {"x": "n", "lam": "m", "nu": "k", "lam_lb": "n", "lam_ub": "n"} | there
     sizes = {name: given.sizes[letter] for name, letter in letters.items()}
     return flat_solution(given, sizes, near)
-
-
-def _point(problem: Problem, point: Values) -> Point:
-    """Return the point of the problem without its slacks; s is left zero."""
-    sides = zip(("lam_lb", "lam_ub"), problem.data.bounds, strict=True)
-    lam = concat([point["lam"], *(point[name] for name, rows in sides if rows)], axis=1)
-    return Point(point["x"], 0 * lam, lam, point["nu"])
 
 
 def _start(part: Part, problem: Problem, point: Values) -> Point:

@@ -32,7 +32,10 @@ void try_warm_start(const Group<T> &g, Solver<T> &s) {
   load_array(g, WARM_X, z.core, at.x), load_array(g, WARM_LAM, z.given(), at.lam),
       load_array(g, WARM_NU, z.k, at.nu);
   T sum = 0.0;
-  for (int j = 0; j < z.core; j++) at.x[j] = at.x[j] / s.scaling.cols[j], sum = sum + abs(at.x[j]);
+  for (int j = 0; j < z.core; j++) {
+    at.x[j] = select(q.fixed[j], q.value[j], at.x[j] / s.scaling.cols[j]);
+    sum = sum + abs(at.x[j]);
+  }
   for (int i = 0; i < z.k; i++)
     at.nu[i] = s.scaling.cost * at.nu[i] / s.scaling.eqs[i], sum = sum + abs(at.nu[i]);
   for (int i = 0; i < z.given(); i++)

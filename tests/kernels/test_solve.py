@@ -289,3 +289,11 @@ def test_what_is_returned_where_solved():
         assert np.array_equal(np.exp2(np.round(np.log2(powers))), powers)
         assert powers.shape[1] == sum(qp.sizes) + 1
         assert_near(out.numbers[:, 0], problem.answer.objective, TIGHT_ANSWER)
+
+
+def test_a_warm_start_makes_no_copy_of_the_problem_for_the_array_code():
+    data = known(np.random.default_rng(74), FULL).data
+    sol = kktdiff.solve_qp(*data)
+    again = kktdiff.solve_qp(*data, warm_start=sol)
+    assert again.iterations == 0
+    assert "qp" not in vars(again._engine.problem)

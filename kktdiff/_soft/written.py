@@ -21,6 +21,7 @@ from kktdiff._status import Status
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
 from kktdiff.kernels import method
+from kktdiff.kernels.sizes import slacks
 
 
 class Solved(NamedTuple):
@@ -104,7 +105,7 @@ def _columns(layout: Layout, kept: CompiledKept, numbers: Array) -> Array:  # (n
 
 def _slacks(layout: Layout, kept: CompiledKept, v: Array) -> list[Array]:  # v: (all,)
     """Return those of the slacks that there are, in the order of the layout."""
-    sizes = dict(zip(("h", "lb", "ub", "b"), method.slacks(kept.data), strict=True))
+    sizes = dict(zip(("h", "lb", "ub", "b"), slacks(kept.data), strict=True))
     first = {"h": 0, "lb": sizes["h"], "ub": sizes["h"] + sizes["lb"]}
     first["b"] = first["ub"] + sizes["ub"]
     return [

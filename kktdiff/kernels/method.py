@@ -9,6 +9,7 @@ from kktdiff._records import Data, Point, Rhs
 from kktdiff._settings import DEFAULT_TOL
 from kktdiff._typing import Array
 from kktdiff.kernels import amounts
+from kktdiff.kernels.sizes import sizes_of
 
 LEFT, UNSOUND = -1, -2  # codes of elements beside those of Status
 VIOLATIONS = ("violation_h", "violation_lb", "violation_ub", "violation_b")  # as of the kernels
@@ -68,45 +69,9 @@ class Kept(NamedTuple):
     y: Array  # (B, n): multiplier of each fixed variable's equality, 0 elsewhere
 
 
-def slacks(data: Data) -> tuple[int, int, int, int]:
-    """Return the numbers of slacks of "h", "lb", "ub" and "b", in the order of the kernels.
-
-    They follow the variables x, those of "b" twice, and their bounds follow the rows.
-    """
-    h, lb, ub, b = data[-len(VIOLATIONS) :]
-    if h is lb is ub is b is None:
-        return 0, 0, 0, 0
-    n, m, k = data.sizes
-    return (
-        0 if h is None else m,
-        0 if lb is None else n,
-        0 if ub is None else n,
-        0 if b is None else k,
-    )
-
-
-class _Form(NamedTuple):
-    """Sizes of the problems of a call."""
-
-    n: int  # variables, slacks among them
-    rows: int  # of C, the bounds of slacks among them
-    soft: tuple[int, int, int, int]  # as `slacks`
-    sizes: tuple[int, ...]  # what each kernel takes after the length of the batch
-
-
-def _form(data: Data, *, separable: bool = False) -> _Form:
-    (n, m, k), (lower, upper), soft = data.sizes, data.bounds, slacks(data)
-    more = sides = 0
-    if any(soft):
-        more = sum(soft) + soft[-1]
-        sides = sum(1 << side for side, count in enumerate(soft) if count)
-    sizes = (n, m, k, lower, upper, int(separable), sides)
-    return _Form(n + more, m + lower + upper + more, soft, sizes)
-
-
 def kept_parts(data: Data, kept: Array) -> Kept:
     """Split what the kernel keeps."""
-    (_, m, k), (n, rows, *_) = data.sizes, _form(data)
+    (_, m, k), (n, rows, *_) = data.sizes, sizes_of(data)
     ends = np.cumsum([n + m + k + 2, n, rows, rows, k])
     return Kept(*np.split(kept, ends, axis=1))
 
@@ -136,7 +101,7 @@ def forms(data: Data) -> Array:  # (B,) bool
     given = (data.Q, data.p, None, None, data.A, data.b, data.lb, data.ub)
     _call(
         "forms",
-        (data.length, *_form(hard).sizes),
+        (data.length, *sizes_of(hard).of_kernels),
         (),
         given,
         (out,),
@@ -171,7 +136,7 @@ def solve(
     """
     n, m, k = data.sizes
     batch = data.length
-    every, rows, soft, form = _form(data, separable=separable)
+    every, rows, soft, form = sizes_of(data, separable=separable)
     max_iter, new = min(max_iter, MOST_ITERATIONS), np.empty
     h, lb, ub, b = _HARD if not any(soft) else (new((batch, v)) if v else None for v in soft)
     out = Solved(
@@ -245,7 +210,7 @@ def derive(
     out = Rhs(*(np.empty(v.shape) for v in rhs))
     error, singular = np.empty(batch), np.empty(batch, dtype=bool)
     given = (data.Q, data.G, data.A, kept, active, weights, factors, *rhs)
-    sizes = (batch, *_form(data, separable=separable).sizes, columns)
+    sizes = (batch, *sizes_of(data, separable=separable).of_kernels, columns)
     operations = amounts.operations(*data.sizes) / (1 if factors is None else 4)
     _call("derive", sizes, (target,), given, (*out, error, singular), operations)
     return out, error, singular
@@ -280,7 +245,7 @@ def vjp(
     """
     batch, new = len(system[0]), np.empty
     found = {name: new((batch, *getattr(data, name).shape[1:])) for name in names}
-    n, rows, _, form = _form(data, separable=separable)
+    n, rows, _, form = sizes_of(data, separable=separable)
     adjoint = new((batch, n)), new((batch, rows)), new((batch, form[2]))
     inaccurate = new(batch, dtype=bool)
     outputs = (*adjoint, inaccurate, *map(found.get, Data._fields))

@@ -25,7 +25,7 @@ test: .venv-test/.stamp  ## run the tests, e.g. make test ARGS="-k vjp"
 	OPENBLAS_NUM_THREADS=$${OPENBLAS_NUM_THREADS:-1} \
 		.venv-test/bin/python -m pytest -n auto --dist worksteal $(ARGS)
 
-test-fast: .venv-test/.stamp  ## the tests that take little, in about a minute
+test-fast: .venv-test/.stamp  ## the tests that take little, in two minutes
 	OPENBLAS_NUM_THREADS=$${OPENBLAS_NUM_THREADS:-1} \
 		.venv-test/bin/python -m pytest -n auto --dist worksteal -m "not slow" $(ARGS)
 

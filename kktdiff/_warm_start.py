@@ -38,7 +38,7 @@ def flat_solution(given: Given, sizes: Mapping[str, int], solution: Solution) ->
 
 
 def start(problem: Problem, flat: Mapping[str, Array]) -> Point:
-    """Return a point by its fields; s is left zero, x and lam as they are where nothing is free."""
+    """Return a point by its fields, with s = 0; fixed variables and absent rows are as given."""
     lam = concat([flat["lam"], *(flat[name] for name in _bounds(problem))], axis=1)
     return Point(flat["x"], 0 * lam, lam, flat["nu"])
 

@@ -195,15 +195,8 @@ def follow_path(
         examined=True,
         barrier=barrier,
     )
-    data, index, left = kept.data, kept.index, None
-    if out.failures:
-        xp = namespace(index)
-        found, left = (
-            xp.nonzero(mask)[0]
-            for mask in (out.status == int(Status.SOLVED), out.status != int(Status.SOLVED))
-        )
-        data, index, out = data.take(found), take(index, found), out.take(found)
-    return _kept(data, index, out, kept.backend, separable=kept.separable), left
+    found, _, left = _split(kept.data, kept.index, out, kept.backend, separable=kept.separable)
+    return found, left
 
 
 def solve_soft(
@@ -216,13 +209,22 @@ def solve_soft(
 ) -> Compiled:
     """Solve what the kernels can of problems with soft rows; `left` is whatever is not solved."""
     data, out = _solve(data, warm, settings, backend, separable, examined=False)
-    if not out.failures:
-        kept = _kept(data, index, out, backend, separable=separable)
-        return Compiled((index, method.fields(out)), kept)
-    good = namespace(index).nonzero(out.status == int(Status.SOLVED))[0]
-    left, own = _places(index, out.status != int(Status.SOLVED)), out.take(good)
-    kept = _kept(data.take(good), take(index, good), own, backend, separable=separable)
+    kept, own, bad = _split(data, index, out, backend, separable=separable)
+    left = None if bad is None else take(index, bad)
     return Compiled((kept.index, method.fields(own)), kept, left=left)
+
+
+def _split(
+    data: Data, index: Array, out: method.Solved, backend: Backend, *, separable: bool
+) -> tuple[CompiledKept, method.Solved, Array | None]:
+    """Return the solved elements, twice, and the positions of the others; None: there are none."""
+    if not out.failures:
+        return _kept(data, index, out, backend, separable=separable), out, None
+    xp, solved = namespace(index), out.status == int(Status.SOLVED)
+    good, bad = (xp.nonzero(mask)[0] for mask in (solved, ~solved))
+    own = out.take(good)
+    kept = _kept(data.take(good), take(index, good), own, backend, separable=separable)
+    return kept, own, bad
 
 
 def _solve(

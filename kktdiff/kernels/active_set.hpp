@@ -24,7 +24,7 @@ struct Polish {  // workspace and result
 template <class T>
 void one_side(const Problem<T> &q, const T *lam, Mask<T> *active) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
-  for (int j = 0; j < core && lower && upper; j++) {
+  for (int j : each_entry(lower && upper ? core : 0)) {
     const int low = m + j, high = m + lower + j;
     const Mask<T> both = holds(q, active, low) & holds(q, active, high),
                   higher = lam[low] <= lam[high];
@@ -38,8 +38,8 @@ void weigh_active(const Problem<T> &q, const Units<T> &u, const Mask<T> *active,
                   Weights<T> &w) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   const T infinite = __builtin_inf();
-  for (int i = 0; i < q.size.rows(); i++) w.w[i] = select(active[i], infinite, T(0.0));
-  for (int j = 0; j < core; j++) {
+  for (int i : each_entry(q.size.rows())) w.w[i] = select(active[i], infinite, T(0.0));
+  for (int j : each_entry(core)) {
     const Mask<T> negative = y[j] < 0.0;
     w.held[j] = q.fixed[j];
     if (lower) {
@@ -52,17 +52,17 @@ void weigh_active(const Problem<T> &q, const Units<T> &u, const Mask<T> *active,
       w.held[j] = w.held[j] | holds(q, active, m + lower + j);
     }
   }
-  for (int j = core; j < n; j++) w.held[j] = q.fixed[j] | active[q.size.given() + j - core];
+  for (int j : each_entry(core, n)) w.held[j] = q.fixed[j] | active[q.size.given() + j - core];
   w.theta = u.weight(), w.rho = PROXIMAL, w.delta = PROXIMAL;
 }
 
 // Set the slacks of active rows and the multipliers of the others to 0, and held violations too.
 template <class T>
 void onto_active_set(const Problem<T> &q, const Mask<T> *active, Point<T> &at) {
-  for (int j = q.size.core; j < q.size.n; j++)
+  for (int j : each_entry(q.size.core, q.size.n))
     at.x[j] = select(active[q.size.given() + j - q.size.core], T(0.0), at.x[j]);
   rows_of(q, at.x, at.s);
-  for (int i = 0; i < q.size.rows(); i++) {
+  for (int i : each_entry(q.size.rows())) {
     at.lam[i] = select(active[i], at.lam[i], T(0.0));
     at.s[i] = select(q.present[i], select(active[i], T(0.0), q.d[i] - at.s[i]), T(1.0));
   }
@@ -82,8 +82,9 @@ template <class T>
 T equation_error(const Problem<T> &q, const Units<T> &u, const Mask<T> *active,
                  const Residuals<T> &r) {
   T primal = norm_inf(q.size.k, r.nu);
-  for (int i = 0; i < q.size.rows(); i++)
+  for (int i : each_entry(q.size.rows()))
     primal = max(select(active[i], abs(r.c[i]), T(0.0)), primal);
+  primal = max_of_all(primal);
   const T floor = TERM_FLOOR;
   return primal / (floor * u.x + r.size[0]) + r.dual / (floor * u.price + r.size[1]) +
          r.gap / (floor * u.x * u.price + r.size[2]);
@@ -99,13 +100,13 @@ void solve_active_set(const Problem<T> &q, const Units<T> &u, Mask<T> live, Newt
   T left = equation_error(q, u, p.active, p.r);
   Mask<T> going = live & (left < BIG);
   for (int tries = 0; tries < 8 && any(going); tries++) {
-    for (int j = 0; j < z.n; j++) w.rhs.x[j] = -p.r.x[j];
-    for (int i = 0; i < z.rows(); i++) w.rhs.c[i] = select(p.active[i], -p.r.c[i], T(0.0));
-    for (int i = 0; i < z.k; i++) w.rhs.nu[i] = -p.r.nu[i];
+    for (int j : each_entry(z.n)) w.rhs.x[j] = -p.r.x[j];
+    for (int i : each_entry(z.rows())) w.rhs.c[i] = select(p.active[i], -p.r.c[i], T(0.0));
+    for (int i : each_entry(z.k)) w.rhs.nu[i] = -p.r.nu[i];
     solve_once(q, w.weights, w.factors, w.rhs, w.out);
-    for (int j = 0; j < z.n; j++) p.trial.x[j] = p.point.x[j] + w.out.x[j];
-    for (int i = 0; i < z.rows(); i++) p.trial.lam[i] = p.point.lam[i] + w.out.c[i];
-    for (int i = 0; i < z.k; i++) p.trial.nu[i] = p.point.nu[i] + w.out.nu[i];
+    for (int j : each_entry(z.n)) p.trial.x[j] = p.point.x[j] + w.out.x[j];
+    for (int i : each_entry(z.rows())) p.trial.lam[i] = p.point.lam[i] + w.out.c[i];
+    for (int i : each_entry(z.k)) p.trial.nu[i] = p.point.nu[i] + w.out.nu[i];
     onto_active_set(q, p.active, p.trial);
     evaluate(q, p.trial, p.trial_r);
     const T trial = equation_error(q, u, p.active, p.trial_r);
@@ -132,7 +133,7 @@ template <class T>
 void full_sizes(const Problem<T> &q, const Point<T> &at, const Residuals<T> &r, T *work, T *size) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   T gap = 0.0, dual = 0.0, primal = r.size[0];
-  for (int j = 0; j < n; j++) {
+  for (int j : each_entry(n)) {
     if (j >= core) {
       work[j] = size_of_force(q, at, j - core);
       continue;
@@ -145,19 +146,18 @@ void full_sizes(const Problem<T> &q, const Point<T> &at, const Residuals<T> &r, 
     else
       for (int i = 0; i < core; i++) work[j] = fma(abs(q.Q[j * core + i]), abs(at.x[i]), work[j]);
   }
-  for (int i = 0; i < m + k; i++) {
+  for (int i : each_row(m + k)) {
     const T *row = i < m ? q.G + i * core : q.A + (i - m) * core;
-    const T own = abs(i < m ? at.lam[i] : at.nu[i - m]);
     T sum = 0.0;
-    for (int j = 0; j < core; j++) {
-      sum = fma(abs(row[j]), abs(at.x[j]), sum);
-      work[j] = fma(abs(row[j]), own, work[j]);
-    }
-    primal = max(sum, primal);
+    for (int j : each_column(core)) sum = fma(abs(row[j]), abs(at.x[j]), sum);
+    primal = max(sum_of_row(sum), primal);
   }
-  for (int j = core; j < n; j++) primal = max(abs(at.x[j]), primal);
-  for (int j = 0; j < n; j++) gap = gap + abs(at.x[j]) * work[j], dual = max(work[j], dual);
-  size[0] = primal, size[1] = dual, size[2] = gap + r.size[2];
+  add_transposed_sizes(m, core, q.G, at.lam, work);
+  add_transposed_sizes(k, core, q.A, at.nu, work);
+  for (int j : each_entry(core, n)) primal = max(abs(at.x[j]), primal);
+  for (int j : each_entry(n)) gap = gap + abs(at.x[j]) * work[j], dual = max(work[j], dual);
+  size[0] = max_of_all(primal), size[1] = max_of_all(dual);
+  size[2] = sum_of_all(gap) + r.size[2];
 }
 
 // Where the residuals at p.point are at rounding level.
@@ -186,14 +186,15 @@ void polish(const Problem<T> &q, const Units<T> &u, const Point<T> &at, Mask<T> 
   solve_active_set(q, u, live, w, p);
   T size = norm_inf(z.k, p.point.nu);
   Mask<T> wrong = mask<T>(false);
-  for (int i = 0; i < z.rows(); i++) size = max(abs(p.point.lam[i]), size);
-  for (int i = 0; i < z.rows(); i++) {
+  for (int i : each_entry(z.rows())) size = max(abs(p.point.lam[i]), size);
+  size = max_of_all(size);
+  for (int i : each_entry(z.rows())) {
     p.wanted[i] = q.present[i] &
                   ((p.active[i] & (p.point.lam[i] > 0.0)) | (!p.active[i] & (p.point.s[i] < 0.0)));
     wrong = wrong | (p.active[i] & (p.point.lam[i] < T(-ROUNDING / 16) * size));
     p.point.s[i] = max(p.point.s[i], T(0.0)), p.point.lam[i] = max(p.point.lam[i], T(0.0));
   }
-  p.is_signed = !wrong;
+  p.is_signed = !any_of_all(wrong);
   p.clean = w.factors.pivots.ok & is_rounding(q, u, p);
 }
 

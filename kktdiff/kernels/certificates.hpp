@@ -16,7 +16,7 @@ struct Proof {
 
   Proof(Arena &a, Sizes z) {
     x = a.take<T>(z.n), lam = a.take<T>(z.rows()), nu = a.take<T>(z.k),
-    flat = a.take<T>(z.core * z.core);
+    flat = a.take_slow<T>(z.core * z.core);
     force = a.take<T>(z.n), rough = a.take<T>(z.n), Qx = a.take<T>(z.n), Cx = a.take<T>(z.rows());
     Ax = a.take<T>(z.k), lam_change = a.take<T>(z.rows()), nu_change = a.take<T>(z.k);
     x_change = a.take<T>(z.n);
@@ -29,17 +29,18 @@ struct Contradiction {
   T proof, size, left, rounding;  // -(d'lam + b'nu); sum of multipliers; of C'lam + A'nu; of proof
 };
 
-// Put what is left of C'lam + A'nu on finite bounds; add to proof and to the size of its terms.
+// Put what is left of C'lam + A'nu on finite bounds; add to proof and to the size of its terms, of
+// which a thread has its share.
 template <class T>
 T balance_on_bounds(const Problem<T> &q, Proof<T> &p, T &proof, T &terms) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   T left = 0.0;
-  for (int s = 0; s < n - core; s++) {  // the limits of slacks are zero
+  for (int s : each_entry(n - core)) {  // the limits of slacks are zero
     const T rest = select(q.fixed[core + s], T(0.0), p.force[core + s]), own = max(rest, T(0.0));
     p.lam[q.size.given() + s] = p.lam[q.size.given() + s] + own;
     left = max(abs(rest - own), left);
   }
-  for (int j = 0; j < core; j++) {
+  for (int j : each_entry(core)) {
     T rest = p.force[j];
     if (lower) {
       const Mask<T> there = q.present[m + j];
@@ -57,7 +58,7 @@ T balance_on_bounds(const Problem<T> &q, Proof<T> &p, T &proof, T &terms) {
     }
     left = max(abs(rest), left);
   }
-  return left;
+  return max_of_all(left);
 }
 
 // Combine the constraints with weights lam and nu, for points of the size of x.
@@ -66,28 +67,26 @@ Contradiction<T> combine(const Problem<T> &q, const Units<T> &u, const T *lam, c
                          const T *x, Proof<T> &p) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   T proof = 0.0, terms = 0.0, limits = norm_inf(k, q.b), size = 0.0;
-  for (int j = 0; j < n; j++) p.force[j] = p.rough[j] = 0.0;
-  for (int i = 0; i < q.size.rows(); i++) {
+  for (int j : each_entry(n)) p.force[j] = p.rough[j] = 0.0;
+  for (int i : each_entry(q.size.rows())) {
     p.lam[i] = select(q.present[i], max(lam[i], T(0.0)), T(0.0));
     proof = proof - p.lam[i] * q.d[i], terms = terms + abs(p.lam[i] * q.d[i]);
     limits = max(select(p.lam[i] > 0.0, abs(q.d[i]), T(0.0)), limits);
   }
   add_columns_of(q, p.lam, p.force), add_columns_of_A(q, nu, p.force);
-  for (int i = 0; i < m + k; i++) {
-    const T *row = i < m ? q.G + i * core : q.A + (i - m) * core;
-    const T weight = abs(i < m ? p.lam[i] : nu[i - m]);
-    for (int j = 0; j < core; j++) p.rough[j] = fma(abs(row[j]), weight, p.rough[j]);
-  }
-  for (int s = 0; s < q.size.singles(); s++) p.rough[core + s] = p.lam[q.size.row_of(s)];
-  for (int s = 0; s < 2 * q.size.pairs(); s++)
+  add_transposed_sizes(m, core, q.G, p.lam, p.rough),
+      add_transposed_sizes(k, core, q.A, nu, p.rough);
+  for (int s : each_entry(q.size.singles())) p.rough[core + s] = p.lam[q.size.row_of(s)];
+  for (int s : each_entry(2 * q.size.pairs()))
     p.rough[core + q.size.singles() + s] = abs(nu[s % k]);
-  for (int i = 0; i < k; i++) {
+  for (int i : each_entry(k)) {
     p.nu[i] = nu[i];
     proof = proof - nu[i] * q.b[i], terms = terms + abs(nu[i] * q.b[i]), size = size + abs(nu[i]);
   }
-  const T reach = u.x + max(norm_inf(n, x), limits), rough = norm_inf(n, p.rough);
+  const T reach = u.x + max(norm_inf(n, x), max_of_all(limits)), rough = norm_inf(n, p.rough);
   const T left = balance_on_bounds(q, p, proof, terms);
-  for (int i = 0; i < q.size.rows(); i++) size = size + p.lam[i];
+  for (int i : each_entry(q.size.rows())) size = size + p.lam[i];
+  proof = sum_of_all(proof), terms = sum_of_all(terms), size = sum_of_all(size);
   return {proof, size, left * reach, T(ROUNDING) * (terms + rough * reach)};
 }
 
@@ -103,12 +102,12 @@ template <class T>
 void keep_proof(const Sizes &z, Mask<T> found, const T *x, const T *lam, const T *nu, T unit,
                 Point<T> &out) {
   const T scale = select(found, unit, T(1.0));
-  for (int j = 0; j < z.n; j++) out.x[j] = select(found, x ? x[j] / scale : T(0.0), out.x[j]);
-  for (int i = 0; i < z.rows(); i++) {
+  for (int j : each_entry(z.n)) out.x[j] = select(found, x ? x[j] / scale : T(0.0), out.x[j]);
+  for (int i : each_entry(z.rows())) {
     out.s[i] = select(found, T(0.0), out.s[i]);
     out.lam[i] = select(found, lam ? lam[i] / scale : T(0.0), out.lam[i]);
   }
-  for (int i = 0; i < z.k; i++) out.nu[i] = select(found, nu ? nu[i] / scale : T(0.0), out.nu[i]);
+  for (int i : each_entry(z.k)) out.nu[i] = select(found, nu ? nu[i] / scale : T(0.0), out.nu[i]);
 }
 
 // Move the multipliers onto C'lam + A'nu = 0, in the metric s/lam: p.lam_change and p.nu_change.
@@ -119,28 +118,28 @@ void project_multipliers(const Problem<T> &q, const Units<T> &u, const Point<T> 
   const Sizes z = q.size;
   Problem<T> flat = q;
   flat.Q = p.flat;
-  for (int i = 0; i < z.core * z.core; i++) p.flat[i] = 0.0;
-  for (int i = 0; i < z.rows(); i++) {
+  for (int i : each_entry(z.core * z.core)) p.flat[i] = 0.0;
+  for (int i : each_entry(z.rows())) {
     w.w[i] = select(q.present[i], at.lam[i] / at.s[i], T(0.0));
     rhs.c[i] = 0.0;
   }
-  for (int j = 0; j < z.n; j++) w.held[j] = q.fixed[j], rhs.x[j] = 0.0;
-  for (int i = 0; i < z.k; i++) rhs.nu[i] = 0.0;
+  for (int j : each_entry(z.n)) w.held[j] = q.fixed[j], rhs.x[j] = 0.0;
+  for (int i : each_entry(z.k)) rhs.nu[i] = 0.0;
   w.theta = u.weight(), w.rho = w.delta = 1e-12;
   factor(flat, w, false, f);
   add_columns_of(q, at.lam, rhs.x), add_columns_of_A(q, at.nu, rhs.x);
-  for (int j = 0; j < z.n; j++) rhs.x[j] = -rhs.x[j];
+  for (int j : each_entry(z.n)) rhs.x[j] = -rhs.x[j];
   refine(flat, w, f, rhs, 1e-16, out, work);
-  for (int i = 0; i < z.rows(); i++) p.lam_change[i] = at.lam[i] + out.c[i];
-  for (int i = 0; i < z.k; i++) p.nu_change[i] = at.nu[i] + out.nu[i];
+  for (int i : each_entry(z.rows())) p.lam_change[i] = at.lam[i] + out.c[i];
+  for (int i : each_entry(z.k)) p.nu_change[i] = at.nu[i] + out.nu[i];
 }
 
 // How far curvature, inequalities and equalities block a direction.
 template <class T>
 T obstacles(const Problem<T> &q, const Units<T> &u, const T *Qx, const T *Cx, const T *Ax) {
   T out = max(norm_inf(q.size.n, Qx) / u.weight(), norm_inf(q.size.k, Ax));
-  for (int i = 0; i < q.size.rows(); i++) out = max(select(q.present[i], Cx[i], T(0.0)), out);
-  return out;
+  for (int i : each_entry(q.size.rows())) out = max(select(q.present[i], Cx[i], T(0.0)), out);
+  return max_of_all(out);
 }
 
 // Check the direction x as a proof of unboundedness; p.x holds it, 0 for fixed variables.
@@ -148,7 +147,7 @@ template <class T>
 Mask<T> is_ray(const Problem<T> &q, const Units<T> &u, const T *x, const Point<T> &at, Proof<T> &p,
                T &descent) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
-  for (int j = 0; j < n; j++) p.x[j] = select(q.fixed[j], T(0.0), x[j]);
+  for (int j : each_entry(n)) p.x[j] = select(q.fixed[j], T(0.0), x[j]);
   times_Q(q, p.x, p.Qx), rows_of(q, p.x, p.Cx), times_A(q, p.x, p.Ax);
   descent = -dot(n, q.p, p.x);
   const T size = norm_inf(n, p.x), off = obstacles(q, u, p.Qx, p.Cx, p.Ax);
@@ -159,9 +158,9 @@ Mask<T> is_ray(const Problem<T> &q, const Units<T> &u, const T *x, const Point<T
 
 template <class T>
 void changes(const Sizes &z, const Point<T> &now, const Point<T> &before, Proof<T> &p) {
-  for (int j = 0; j < z.n; j++) p.x_change[j] = now.x[j] - before.x[j];
-  for (int i = 0; i < z.rows(); i++) p.lam_change[i] = now.lam[i] - before.lam[i];
-  for (int i = 0; i < z.k; i++) p.nu_change[i] = now.nu[i] - before.nu[i];
+  for (int j : each_entry(z.n)) p.x_change[j] = now.x[j] - before.x[j];
+  for (int i : each_entry(z.rows())) p.lam_change[i] = now.lam[i] - before.lam[i];
+  for (int i : each_entry(z.k)) p.nu_change[i] = now.nu[i] - before.nu[i];
 }
 
 // Lanes of which x or its change is a ray; their proofs go to `out`.
@@ -169,7 +168,7 @@ template <class T>
 Mask<T> unbounded(const Problem<T> &q, const Units<T> &u, const Residuals<T> &r,
                   const Loop<T> &loop, Mask<T> look, Proof<T> &p, Point<T> &out) {
   const Sizes z = q.size;
-  for (int i = 0; i < z.k; i++) p.Ax[i] = r.nu[i] + q.b[i];
+  for (int i : each_entry(z.k)) p.Ax[i] = r.nu[i] + q.b[i];
   T descent = -dot(z.n, q.p, loop.point.x);
   const T limits = max(norm_inf(z.rows(), q.d), norm_inf(z.k, q.b));
   look = look & (obstacles(q, u, r.Qx, r.Cx, p.Ax) * u.price <= T(WORTH_A_LOOK) * descent) &
@@ -194,7 +193,8 @@ Mask<T> infeasible(const Problem<T> &q, const Units<T> &u, const Residuals<T> &r
   const Sizes z = q.size;
   const Point<T> &at = loop.point;
   T force = 0.0;
-  for (int j = 0; j < z.n; j++) force = max(select(q.fixed[j], T(0.0), abs(r.force[j])), force);
+  for (int j : each_entry(z.n)) force = max(select(q.fixed[j], T(0.0), abs(r.force[j])), force);
+  force = max_of_all(force);
   const T offset = dot(z.rows(), at.lam, q.d) + dot(z.k, at.nu, q.b);
   look = look & (force * u.x <= T(-WORTH_A_LOOK) * offset) & (r.primal > T(CONTRADICTION));
   Mask<T> found = mask<T>(false);

@@ -60,22 +60,22 @@ void prepare(const Group<T> &g, Derivation<T> &d) {
   load_Q(g, OF_Q, q), load_matrix(g, OF_G, m, core, q.G), load_matrix(g, OF_A, k, core, q.A);
   load_array(g, OF_KEPT, n + m + k + 2, d.weights);
   load_mask(g, OF_ACTIVE, q.size.rows(), d.active);
-  for (int j = 0; j < n; j++) d.scaling.cols[j] = d.weights[j];
-  for (int i = 0; i < m; i++) d.scaling.rows[i] = d.weights[n + i];
-  for (int i = 0; i < k; i++) d.scaling.eqs[i] = d.weights[n + m + i];
+  for (int j : each_entry(n)) d.scaling.cols[j] = d.weights[j];
+  for (int i : each_entry(m)) d.scaling.rows[i] = d.weights[n + i];
+  for (int i : each_entry(k)) d.scaling.eqs[i] = d.weights[n + m + i];
   d.scaling.cost = d.weights[n + m + k], w.theta = d.weights[n + m + k + 1];
   w.rho = w.delta = PROXIMAL;
   scale_Q(d.scaling.cols, q);
-  for (int i = 0; i < q.entries_of_Q(); i++) q.Q[i] = d.scaling.cost * q.Q[i];
+  for (int i : each_entry(q.entries_of_Q())) q.Q[i] = d.scaling.cost * q.Q[i];
   times_rows_and_columns(q.team, m, core, d.scaling.rows, d.scaling.cols, q.G);
   times_rows_and_columns(q.team, k, core, d.scaling.eqs, d.scaling.cols, q.A);
   load_array(g, OF_WEIGHTS, q.size.rows(), w.w);
-  for (int i = 0; i < q.size.rows(); i++) w.w[i] = select(d.active[i], T(__builtin_inf()), w.w[i]);
-  for (int j = core; j < n; j++) {
+  for (int i : each_entry(q.size.rows())) w.w[i] = select(d.active[i], T(__builtin_inf()), w.w[i]);
+  for (int j : each_entry(core, n)) {
     q.fixed[j] = mask<T>(false);  // their bounds are active
     w.held[j] = d.active[q.size.given() + j - core];
   }
-  for (int j = 0; j < core; j++) {
+  for (int j : each_entry(core)) {
     w.held[j] = mask<T>(false);
     if (lower) w.held[j] = w.held[j] | holds(q, d.active, m + j);
     if (upper) w.held[j] = w.held[j] | holds(q, d.active, m + lower + j);
@@ -103,16 +103,16 @@ T derive_column(const Group<T> &g, int column, int columns, double target, Deriv
   const Sizes z = d.problem.size;
   const Scaling<T> &s = d.scaling;
   Newton<T> &w = d.newton;
-  for (int j = 0; j < z.n; j++)
+  for (int j : each_entry(z.n))
     w.rhs.x[j] = s.cost * s.cols[j] * entry<T>(g, RHS_X, j, column, columns);
-  for (int i = 0; i < z.rows(); i++)
+  for (int i : each_entry(z.rows()))
     w.rhs.c[i] = row_weight(z, s, i) * entry<T>(g, RHS_C, i, column, columns);
-  for (int i = 0; i < z.k; i++) w.rhs.nu[i] = s.eqs[i] * entry<T>(g, RHS_NU, i, column, columns);
+  for (int i : each_entry(z.k)) w.rhs.nu[i] = s.eqs[i] * entry<T>(g, RHS_NU, i, column, columns);
   const T error = refine(d.problem, w.weights, w.factors, w.rhs, target, w.out, w.refinement);
-  for (int j = 0; j < z.n; j++) put(g, SOLUTION_X, j, column, columns, s.cols[j] * w.out.x[j]);
-  for (int i = 0; i < z.rows(); i++)
+  for (int j : each_entry(z.n)) put(g, SOLUTION_X, j, column, columns, s.cols[j] * w.out.x[j]);
+  for (int i : each_entry(z.rows()))
     put(g, SOLUTION_C, i, column, columns, row_weight(z, s, i) * w.out.c[i] / s.cost);
-  for (int i = 0; i < z.k; i++)
+  for (int i : each_entry(z.k))
     put(g, SOLUTION_NU, i, column, columns, s.eqs[i] * w.out.nu[i] / s.cost);
   return error;
 }

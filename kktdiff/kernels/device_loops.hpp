@@ -27,20 +27,28 @@ struct Range {
     KKTDIFF_MEMBER bool operator!=(At other) const { return i < other.i; }
     KKTDIFF_MEMBER void operator++() { i += step; }
   };
-  int first, count, step;
+  int first, last, step;
   KKTDIFF_MEMBER At begin() const { return {first, step}; }
-  KKTDIFF_MEMBER At end() const { return {count, step}; }
+  KKTDIFF_MEMBER At end() const { return {last, step}; }
 };
 
 struct MeetingRange : Range {  // the team meets where the loop ends
-  KKTDIFF_MEMBER MeetingRange(int first, int count, int step) : Range{first, count, step} {}
-  MeetingRange(const MeetingRange &) = delete;
+  KKTDIFF_MEMBER MeetingRange(int first, int last, int step) : Range{first, last, step} {}
   KKTDIFF_MEMBER ~MeetingRange() { meet(); }
 };
 
-KKTDIFF_INLINE MeetingRange each_entry(int count) { return {rank(), count, TEAM}; }
+constexpr bool ON_DEVICE = true;
+
+KKTDIFF_INLINE MeetingRange each_entry(int first, int last) { return {first + rank(), last, TEAM}; }
 KKTDIFF_INLINE MeetingRange each_row(int count) { return {warp_of_team(), count, WARPS}; }
-KKTDIFF_INLINE Range each_column(int count) { return {lane_of_warp(), count, WARP}; }
+KKTDIFF_INLINE Range each_column(int first, int last) {
+  return {first + lane_of_warp(), last, WARP};
+}
+
+template <class F>
+KKTDIFF_INLINE void in_columns(int count, F f) {
+  for (int j : each_entry(0, count)) f(j, j + 1);
+}
 
 // Combine the values of a warp's threads: the same order, and so the same bits, in each of them.
 template <class F>

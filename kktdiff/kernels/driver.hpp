@@ -21,16 +21,16 @@ struct Trace {
 
 template <class T>
 struct Solver {
-  Problem<T> problem;
+  Problem<T> problem;  // first what is used most, see Arena
+  Newton<T> newton;
+  Residuals<T> residuals;
+  Loop<T> loop;
   Scaling<T> scaling;
   Balance<T> balance;
   Lowest<T> lowest;
   Units<T> unit;
   Mask<T> linear;
   double tol;
-  Loop<T> loop;
-  Newton<T> newton;
-  Residuals<T> residuals;
   Polish<T> polished;
   Point<T> start, solution;
   Mask<T> *shown;   // (M)
@@ -41,8 +41,8 @@ struct Solver {
   Trace trace;
 
   Solver(Arena &a, Sizes z)
-      : problem(a, z), scaling(a, z), balance(a, z), lowest(a, z), loop(a, z), newton(a, z),
-        residuals(a, z), polished(a, z), start(a, z), solution(a, z), proof(a, z) {
+      : problem(a, z), newton(a, z), residuals(a, z), loop(a, z), scaling(a, z), balance(a, z),
+        lowest(a, z), polished(a, z), start(a, z), solution(a, z), proof(a, z) {
     shown = a.take<Mask<T>>(z.rows()), active = a.take<Mask<T>>(z.rows());
   }
 };
@@ -60,7 +60,7 @@ void prepare(Solver<T> &s) {
   if (!q.size.rows()) s.unit.x = s.unit.price = 1.0;  // nothing is natural but Q itself
   s.linear = s.unit.bend == T(0.0);
   s.done = mask<T>(false), s.verdict = RUNNING;
-  for (int i = 0; i < q.size.rows(); i++) s.active[i] = mask<T>(false);
+  for (int i : each_entry(q.size.rows())) s.active[i] = mask<T>(false);
 }
 
 // A point near the origin with s and lam positive and about centred; see start.py.
@@ -69,22 +69,22 @@ void find_start(Solver<T> &s) {
   const Problem<T> &q = s.problem;
   const Sizes z = q.size;
   Newton<T> &w = s.newton;
-  for (int j = 0; j < z.n; j++) s.start.x[j] = q.value[j], w.weights.held[j] = q.fixed[j];
-  for (int i = 0; i < z.rows(); i++) {
+  for (int j : each_entry(z.n)) s.start.x[j] = q.value[j], w.weights.held[j] = q.fixed[j];
+  for (int i : each_entry(z.rows())) {
     s.start.s[i] = s.start.lam[i] = 0.0;
     w.weights.w[i] = select(q.present[i], s.unit.weight(), T(0.0));
   }
-  for (int i = 0; i < z.k; i++) s.start.nu[i] = 0.0;
+  for (int i : each_entry(z.k)) s.start.nu[i] = 0.0;
   w.weights.theta = s.unit.weight(), w.weights.rho = w.weights.delta = MAX_REGULARISATION;
   factor(q, w.weights, false, w.factors);
   evaluate(q, s.start, s.residuals);
-  for (int j = 0; j < z.n; j++) w.rhs.x[j] = -s.residuals.x[j];
-  for (int i = 0; i < z.rows(); i++)
+  for (int j : each_entry(z.n)) w.rhs.x[j] = -s.residuals.x[j];
+  for (int i : each_entry(z.rows()))
     w.rhs.c[i] = select(q.present[i], min(-s.residuals.c[i], T(0.0)), T(0.0));
-  for (int i = 0; i < z.k; i++) w.rhs.nu[i] = -s.residuals.nu[i];
+  for (int i : each_entry(z.k)) w.rhs.nu[i] = -s.residuals.nu[i];
   solve_once(q, w.weights, w.factors, w.rhs, w.out);
-  for (int j = 0; j < z.n; j++) w.predictor.x[j] = s.start.x[j] + w.out.x[j];
-  for (int i = 0; i < z.k; i++) s.start.nu[i] = w.out.nu[i];
+  for (int j : each_entry(z.n)) w.predictor.x[j] = s.start.x[j] + w.out.x[j];
+  for (int i : each_entry(z.k)) s.start.nu[i] = w.out.nu[i];
   centre(q, s.unit, w.predictor.x, s.unit.x, w.rhs.x, w.rhs.c, s.start);
 }
 
@@ -97,7 +97,7 @@ void begin(const Sizes &z, const Point<T> &from, Loop<T> &loop) {
   loop.short_steps = loop.restarts = loop.step = 0.0;
   for (int i = 0; i < 4; i++) loop.least[i] = BIG;
   loop.expected[0] = loop.expected[1] = BIG;
-  for (int i = 0; i < z.rows(); i++) loop.active[i] = from.lam[i] > from.s[i];
+  for (int i : each_entry(z.rows())) loop.active[i] = from.lam[i] > from.s[i];
 }
 
 // Largest violation of a constraint in the caller's units.
@@ -105,12 +105,12 @@ template <class T>
 T given_violation(const Problem<T> &q, const Scaling<T> &s, const Point<T> &at,
                   const Residuals<T> &r) {
   T out = 0.0;
-  for (int i = 0; i < q.size.rows(); i++)
+  for (int i : each_entry(q.size.rows()))
     out = max((r.Cx[i] - q.d[i]) / row_weight(q.size, s, i), out);
-  for (int i = 0; i < q.size.k; i++) out = max(abs(r.nu[i]) / s.eqs[i], out);
-  for (int j = 0; j < q.size.n; j++)
+  for (int i : each_entry(q.size.k)) out = max(abs(r.nu[i]) / s.eqs[i], out);
+  for (int j : each_entry(q.size.n))
     out = max(select(q.fixed[j], abs(at.x[j] - q.value[j]) * s.cols[j], T(0.0)), out);
-  return out;
+  return max_of_all(out);
 }
 
 // Objective and residuals in the caller's units, in which the powers of two change no digit.
@@ -121,7 +121,8 @@ void numbers(const Problem<T> &q, const Scaling<T> &s, const Point<T> &at, Resid
   evaluate(q, at, r);
   out[0] = (dot(n, at.x, r.Qx) / T(2.0) + dot(n, at.x, q.p)) / s.cost;
   T dual = 0.0;
-  for (int j = 0; j < n; j++) dual = max(abs(r.x[j]) / (s.cost * s.cols[j]), dual);
+  for (int j : each_entry(n)) dual = max(abs(r.x[j]) / (s.cost * s.cols[j]), dual);
+  dual = max_of_all(dual);
   out[1] = given_violation(q, s, at, r), out[2] = dual, out[3] = r.gap / s.cost;
 }
 
@@ -190,21 +191,22 @@ void polish_and_correct(Solver<T> &s, int corrections, Mask<T> todo) {
   Polish<T> &p = s.polished;
   const Point<T> &at = s.loop.best;
   T most = 4 + z.rows() / ACTIVE_SET_CHANGE_DIVISOR;
-  for (int i = 0; i < z.rows(); i++) p.active[i] = s.loop.active[i];
+  for (int i : each_entry(z.rows())) p.active[i] = s.loop.active[i];
   one_side(s.problem, at.lam, p.active);
   for (int left = corrections; left >= 0 && any(todo); left--) {
     polish(s.problem, s.unit, at, todo, s.newton, p);
     record(s, 1, p.point, todo, !p.clean, T(0.0), T(1.0));
     T wrong = 0.0;
-    for (int i = 0; i < z.rows(); i++)
+    for (int i : each_entry(z.rows()))
       wrong = wrong + select(p.wanted[i] ^ p.active[i], T(1.0), T(0.0));
+    wrong = sum_of_all(wrong);
     Mask<T> off = !(p.clean & p.is_signed) & (wrong > 0.0) & (wrong < most);
     if (left == 0) off = mask<T>(false);
     const Mask<T> good = todo & p.clean & !off;
     assign(z, good, p.point, s.solution);
     s.done = s.done | good, s.verdict = select(good, T(SOLVED), s.verdict);
     todo = todo & off;
-    for (int i = 0; i < z.rows(); i++) {
+    for (int i : each_entry(z.rows())) {
       s.active[i] = (good & p.active[i]) | (!good & s.active[i]);
       p.active[i] = (todo & p.wanted[i]) | (!todo & p.active[i]);
     }
@@ -218,8 +220,8 @@ template <class T>
 void solve_equations(Solver<T> &s) {
   const Sizes z = s.problem.size;
   s.loop.iterations = 0.0;
-  for (int j = 0; j < z.n; j++) s.loop.best.x[j] = 0.0;
-  for (int i = 0; i < z.k; i++) s.loop.best.nu[i] = 0.0;
+  for (int j : each_entry(z.n)) s.loop.best.x[j] = 0.0;
+  for (int i : each_entry(z.k)) s.loop.best.nu[i] = 0.0;
   polish_and_correct(s, 0, s.lowest.convex);
 }
 

@@ -25,12 +25,14 @@ template <class T>
 void factor_diagonal_H(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
   const int n = q.size.core;
   f.pivots = {mask<T>(true), T(__builtin_inf()), T(0.0)};
-  for (int j = 0; j < n; j++) {
+  for (int j : each_entry(n)) {
     const T pivot = diagonal_of_H(q, w, f, j, q.Q[j]);
     f.pivots.ok = f.pivots.ok & (pivot > 0.0);
     f.pivots.low = min(pivot, f.pivots.low), f.pivots.high = max(pivot, f.pivots.high);
     f.L[j] = T(1.0) / sqrt(pivot);
   }
+  f.pivots.ok = all_of_all(f.pivots.ok);
+  f.pivots.low = min_of_all(f.pivots.low), f.pivots.high = max_of_all(f.pivots.high);
 }
 
 // f.L = Q + theta A'A, without A where its rows have weights of their own; where the upper triangle
@@ -42,7 +44,7 @@ void fill_H(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
   const bool same = q.size.k && !(q.size.soft & SOFT_B);
   split(f.work, core, is_large(core, core), PANEL, 2, [&](int i, int last, T *) {
     for (; i < last; i++)
-      for (int j = upper ? i / PANEL * PANEL : 0; j < core; j++) {
+      for (int j : each_column(upper ? i / PANEL * PANEL : 0, core)) {
         const int at = i * core + j;
         f.L[at] = same ? fma(w.theta, q.AA[at], q.Q[at]) : q.Q[at];
       }
@@ -78,13 +80,13 @@ void factor_H(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
   if (soft & SOFT_B) add_gram(k, core, q.A, f.eq_theta, f.work, f.L);
   add_rows_of_G(q, f);
   Mask<T> some = mask<T>(false);
-  for (int j = 0; j < core; j++) {
+  for (int j : each_entry(core)) {
     f.L[j * core + j] = diagonal_of_H(q, w, f, j, f.L[j * core + j]);
     some = some | w.held[j];
   }
-  if (any(some))
-    for (int i = 0; i < core; i++)
-      for (int j = 0; j < core; j++)
+  if (any(any_of_all(some)))
+    for (int i : each_row(core))
+      for (int j : each_column(core))
         if (j != i) f.L[i * core + j] = select(w.held[i] | w.held[j], T(0.0), f.L[i * core + j]);
   f.pivots = cholesky(core, f.L, f.work);
 }
@@ -93,22 +95,22 @@ void factor_H(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
 template <class T>
 void half_solve(const Problem<T> &q, const Factors<T> &f, T *v) {
   if (!q.separable) return forward_one(q.size.core, f.L, v);
-  for (int j = 0; j < q.size.core; j++) v[j] = f.L[j] * v[j];
+  for (int j : each_entry(q.size.core)) v[j] = f.L[j] * v[j];
 }
 
 // v, (core), becomes L'^-1 v.
 template <class T>
 void other_half_solve(const Problem<T> &q, const Factors<T> &f, T *v) {
   if (!q.separable) return backward(q.size.core, f.L, v);
-  for (int j = 0; j < q.size.core; j++) v[j] = f.L[j] * v[j];
+  for (int j : each_entry(q.size.core)) v[j] = f.L[j] * v[j];
 }
 
 // Give each stiff row its place in the border, from k on; the places of a lane follow each other.
 template <class T>
-void place_stiff_rows(const Problem<T> &q, Factors<T> &f) {
+void place_stiff_rows(const Problem<T> &q, bool some, Factors<T> &f) {
   constexpr int lanes = Lanes<T>::count;
   int count[lanes] = {}, most = 0;
-  for (int i = 0; i < q.size.m; i++) {
+  for (int i = 0; some && i < q.size.m; i++) {  // each thread of a team counts for itself
     if (!any(f.stiff[i])) continue;
     for (int l = 0; l < lanes; l++)
       if (lane(f.stiff[i], l)) f.place[i * lanes + l] = q.size.k + count[l]++;
@@ -126,16 +128,16 @@ template <class T>
 void eliminate_slacks(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
   const Sizes &z = q.size;
   const T infinite = __builtin_inf();
-  for (int i = 0; i < z.given(); i++) f.weight[i] = w.w[i];
-  for (int s = 0; s < z.slacks(); s++)
+  for (int i : each_entry(z.given())) f.weight[i] = w.w[i];
+  for (int s : each_entry(z.slacks()))
     f.slack_weight[s] = select(w.held[z.core + s], infinite, w.rho * w.theta + w.w[z.given() + s]);
-  for (int s = 0; s < z.singles(); s++) {
+  for (int s : each_entry(z.singles())) {
     T &row = f.weight[z.row_of(s)];
     const T both = T(1.0) / (T(1.0) / row + T(1.0) / f.slack_weight[s]);
     row = select(w.held[z.core + s], row, both);
   }
   const T *t = f.slack_weight + z.singles(), *u = t + z.pairs();
-  for (int i = 0; i < z.k; i++) {
+  for (int i : each_entry(z.k)) {
     f.eq_weight[i] = z.pairs() ? T(1.0) / (T(1.0) / t[i] + T(1.0) / u[i]) : infinite;
     f.eq_theta[i] = min(w.theta, f.eq_weight[i] / T(2.0));
   }
@@ -145,13 +147,13 @@ void eliminate_slacks(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
 template <class T>
 void weigh_border(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
   const int k = q.size.k, r = f.border;
-  for (int i = 0; i < r; i++) f.stretch[i] = f.right[i] = 1.0;
-  for (int i = 0; i < k; i++) {
+  for (int i : each_entry(r)) f.stretch[i] = f.right[i] = 1.0;
+  for (int i : each_entry(k)) {
     const T theta = q.separable ? T(0.0) : f.eq_theta[i];  // what H has of A'A
     f.stretch[i] = T(1.0) / (T(1.0) - theta / f.eq_weight[i]);
     f.right[i] = w.delta / w.theta + T(1.0) / (f.eq_weight[i] - theta);
   }
-  for (int i = 0; i < q.size.m && r > k; i++) {
+  for (int i : each_entry(r > k ? q.size.m : 0)) {
     if (!any(f.stiff[i])) continue;
     const T stretch = T(1.0) / (T(1.0) - w.theta / f.weight[i]);
     const T diagonal = w.delta / w.theta + T(1.0) / (f.weight[i] - w.theta);
@@ -169,14 +171,15 @@ void weigh_border(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
 template <class T>
 void choose_border(const Problem<T> &q, const Weights<T> &w, bool careful, Factors<T> &f) {
   eliminate_slacks(q, w, f);
-  for (int i = 0; i < q.size.m; i++) {
+  Mask<T> stiff = mask<T>(false), some = mask<T>(false);
+  for (int i : each_entry(q.size.m)) {
     f.stiff[i] = (f.weight[i] > T(STIFF) * w.theta) & mask<T>(careful);
+    stiff = stiff | f.stiff[i];
     f.condensed[i] = select(f.stiff[i], w.theta, f.weight[i]);
   }
-  Mask<T> some = mask<T>(false);
-  for (int i = q.size.m; i < q.size.rows(); i++) some = some | (w.w[i] == T(__builtin_inf()));
-  f.holds = any(some);
-  place_stiff_rows(q, f);
+  for (int i : each_entry(q.size.m, q.size.rows())) some = some | (w.w[i] == T(__builtin_inf()));
+  f.holds = any(any_of_all(some));
+  place_stiff_rows(q, any(any_of_all(stiff)), f);
   weigh_border(q, w, f);
 }
 
@@ -185,21 +188,21 @@ template <class T>
 void fill_border(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   const int r = f.border;
-  for (int j = 0; j < core; j++) {
-    for (int i = 0; i < k; i++) f.V[j * r + i] = q.A[i * core + j];
-    for (int i = k; i < r; i++) f.V[j * r + i] = 0.0;
+  for (int j : each_row(core)) {
+    for (int i : each_column(k)) f.V[j * r + i] = q.A[i * core + j];
+    for (int i : each_column(k, r)) f.V[j * r + i] = 0.0;
   }
-  for (int i = 0; i < m && r > k; i++)
+  for (int i : each_row(r > k ? m : 0))
     if (any(f.stiff[i]))
       for (int l = 0; l < Lanes<T>::count; l++)
         if (lane(f.stiff[i], l)) {
           const int place = f.place[i * Lanes<T>::count + l];
-          for (int j = 0; j < core; j++)
+          for (int j : each_column(core))
             set_lane(f.V[j * r + place], l, lane(q.G[i * core + j], l));
         }
-  for (int j = 0; j < core; j++)
+  for (int j : each_row(core))
     if (any(w.held[j]))
-      for (int i = 0; i < r; i++) f.V[j * r + i] = select(w.held[j], T(0.0), f.V[j * r + i]);
+      for (int i : each_column(r)) f.V[j * r + i] = select(w.held[j], T(0.0), f.V[j * r + i]);
 }
 
 // Factor the system.
@@ -210,11 +213,11 @@ void factor(const Problem<T> &q, const Weights<T> &w, bool careful, Factors<T> &
   q.separable ? factor_diagonal_H(q, w, f) : factor_H(q, w, f);
   fill_border(q, w, f);
   const int r = f.border;
-  for (int i = 0; i < r * r; i++) f.S[i] = 0.0;
-  for (int i = 0; i < r; i++) f.S[i * r + i] = f.right[i];
+  for (int i : each_entry(r * r)) f.S[i] = 0.0;
+  for (int i : each_entry(r)) f.S[i * r + i] = f.right[i];
   if (q.separable)
-    for (int j = 0; j < n; j++)
-      for (int i = 0; i < r; i++) f.V[j * r + i] = f.L[j] * f.V[j * r + i];
+    for (int j : each_row(n))
+      for (int i : each_column(r)) f.V[j * r + i] = f.L[j] * f.V[j * r + i];
   else
     forward(n, f.L, r, f.V, f.work);
   add_gram(n, r, f.V, static_cast<T *>(nullptr), f.work, f.S);
@@ -238,12 +241,13 @@ template <class T>
 Mask<T> is_singular(const Problem<T> &q, const Factors<T> &f) {
   const int k = q.size.k, r = f.border;
   T low = __builtin_inf(), high = 0.0;
-  for (int i = 0; i < r; i++) {
+  for (int i : each_entry(r)) {
     const T pivot = T(1.0) / (f.S[i * r + i] * f.S[i * r + i]);
     const Mask<T> met = i < k ? f.eq_weight[i] == T(__builtin_inf()) : mask<T>(true);
     const Mask<T> used = met & (T(double(i - k)) < f.places);
     low = select(used, min(pivot, low), low), high = select(used, max(pivot, high), high);
   }
+  low = min_of_all(low), high = max_of_all(high);
   return small_pivots(f.pivots.low, f.pivots.high) | (small_pivots(low, high) & (high > 0.0));
 }
 

@@ -57,7 +57,8 @@ struct Factors {
 
   Factors(Arena &a, Sizes z) {
     const long long r = z.k + z.m;
-    L = a.take<T>((long long)z.core * z.core), S = a.take<T>(r * r), V = a.take<T>(r * z.core);
+    L = a.take_square<T>((long long)z.core * z.core);
+    S = a.take_slow<T>(r * r), V = a.take_slow<T>(r * z.core);
     weight = a.take<T>(z.given()), slack_weight = a.take<T>(z.slacks());
     eq_weight = a.take<T>(z.k), eq_theta = a.take<T>(z.k), limit = a.take<T>(z.given() + z.k);
     condensed = a.take<T>(z.m), stretch = a.take<T>(r), stiff = a.take<Mask<T>>(z.m);

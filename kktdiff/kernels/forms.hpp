@@ -19,12 +19,13 @@ struct Form {
 };
 
 inline bool is_diagonal(int n, const double *Q) {  // (Q + Q')/2 is
-  for (int i = 0; i < n; i++)
-    for (int j = 0; j < i; j++) {
+  bool zero = true;
+  for (int i : each_row(n))
+    for (int j : each_column(zero ? i : 0)) {
       const double a = Q[i * n + j], b = Q[j * n + i];
-      if (!((a == b ? a : (a + b) / 2.0) == 0.0)) return false;
+      zero = zero && (a == b ? a : (a + b) / 2.0) == 0.0;
     }
-  return true;
+  return all_of_all(zero);
 }
 
 template <class T>
@@ -38,7 +39,8 @@ void forms_all(const Call &call, std::int64_t first, std::int64_t last) {
     load_problem(g, q, true);
     equilibrate(q, work.scaling, work.balance);
     T low = q.Q[0], high = q.Q[0];
-    for (int j = 1; j < q.size.core; j++) low = min(q.Q[j], low), high = max(q.Q[j], high);
+    for (int j : each_entry(1, q.size.core)) low = min(q.Q[j], low), high = max(q.Q[j], high);
+    low = min_of_all(low), high = max_of_all(high);
     const Mask<T> clear = low > T(FLATTEST) * high;
     for (int l = 0; l < g.count(); l++) {
       const double *Q = array<const double>(call, IN_Q, g.element(l));

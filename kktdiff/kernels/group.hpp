@@ -29,7 +29,7 @@ struct Group {
 template <class T>
 void load_array(const Group<T> &g, int which, int count, T *out) {
   const double *from = array<const double>(g.call, which, g.first);
-  for (int i = 0; i < count; i++)
+  for (int i : each_entry(count))
     out[i] = from ? load<T>(from + i, g.call.strides[which], g.count()) : T(0.0);
 }
 
@@ -38,7 +38,7 @@ template <class T>
 void load_matrix(const Group<T> &g, int which, int rows, int cols, T *out) {
   split(Work<T>{nullptr, g.call.team}, rows, is_large(rows, cols), 1, 1, [&](int i, int last, T *) {
     const double *from = array<const double>(g.call, which, g.first);
-    for (int e = i * cols; e < last * cols; e++)
+    for (int e : each_column(i * cols, last * cols))
       out[e] = from ? load<T>(from + e, g.call.strides[which], g.count()) : T(0.0);
   });
 }
@@ -52,7 +52,7 @@ void load_Q(const Group<T> &g, int which, Problem<T> &q) {
     return symmetrize(core, g.call.team, q.Q);
   }
   const double *from = array<const double>(g.call, which, g.first);
-  for (int j = 0; j < core; j++)
+  for (int j : each_entry(core))
     q.Q[j] = load<T>(from + (long long)j * (core + 1), g.call.strides[which], g.count());
 }
 
@@ -60,14 +60,14 @@ template <class T>
 void load_mask(const Group<T> &g, int which, int count, Mask<T> *out) {
   for (int l = 0; l < g.lanes; l++) {
     const unsigned char *from = array<const unsigned char>(g.call, which, g.element(l));
-    for (int i = 0; i < count; i++) set_lane(out[i], l, from && from[i]);
+    for (int i : each_entry(count)) set_lane(out[i], l, from && from[i]);
   }
 }
 
 template <class T>
 void store_array(const Group<T> &g, int which, int count, const T *values) {
   double *to = array<double>(g.call, which, g.first);
-  for (int i = 0; i < count; i++) store(to + i, g.call.strides[which], values[i], g.count());
+  for (int i : each_entry(count)) store(to + i, g.call.strides[which], values[i], g.count());
 }
 
 enum SolveArray {
@@ -114,7 +114,7 @@ Mask<T> load_problem(const Group<T> &g, Problem<T> &q, bool examined) {
   load_matrix(g, IN_A, k, core, q.A), load_array(g, IN_B, k, q.b);
   load_array(g, IN_H, m, q.d), load_array(g, IN_LB, lower, q.d + m),
       load_array(g, IN_UB, upper, q.d + m + lower);
-  for (int j = 0; j < lower; j++) q.d[m + j] = -q.d[m + j];
+  for (int j : each_entry(lower)) q.d[m + j] = -q.d[m + j];
   const Mask<T> sound = find_limits(q) | mask<T>(examined);
   clear(q, !sound);
   return sound;

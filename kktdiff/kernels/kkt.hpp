@@ -11,11 +11,11 @@ void moves_of_held(const Problem<T> &q, const Weights<T> &w, const Factors<T> &f
                    T *out) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   const T infinite = __builtin_inf();
-  for (int j = 0; j < core; j++) out[j] = 0.0;
-  for (int s = 0; s < n - core; s++)
+  for (int j : each_entry(core)) out[j] = 0.0;
+  for (int s : each_entry(n - core))
     out[core + s] = select(w.w[q.size.given() + s] == infinite, -c[q.size.given() + s], T(0.0));
-  for (int j = 0; j < lower; j++) out[j] = select(f.weight[m + j] == infinite, -c[m + j], out[j]);
-  for (int j = 0; j < upper; j++)
+  for (int j : each_entry(lower)) out[j] = select(f.weight[m + j] == infinite, -c[m + j], out[j]);
+  for (int j : each_entry(upper))
     out[j] = select(f.weight[m + lower + j] == infinite, out[j] + c[m + lower + j], out[j]);
 }
 
@@ -27,15 +27,15 @@ void holding_multipliers(const Problem<T> &q, const Weights<T> &w, const Factors
   const T infinite = __builtin_inf();
   T *left = f.g;
   times_Q(q, out.x, left);
-  for (int j = 0; j < n; j++) left[j] = left[j] - rhs.x[j];
+  for (int j : each_entry(n)) left[j] = left[j] - rhs.x[j];
   add_columns_of(q, out.c, left), add_columns_of_A(q, out.nu, left);
-  for (int j = 0; j < lower; j++)
+  for (int j : each_entry(lower))
     out.c[m + j] = select(f.weight[m + j] == infinite, left[j], out.c[m + j]);
-  for (int j = 0; j < upper; j++)
+  for (int j : each_entry(upper))
     out.c[m + lower + j] =
         select(f.weight[m + lower + j] == infinite, -left[j], out.c[m + lower + j]);
   const int first = q.size.given(), singles = q.size.singles();
-  for (int s = 0; s < n - core; s++) {  // of a slack that is held
+  for (int s : each_entry(n - core)) {  // of a slack that is held
     const bool second = s >= singles + q.size.pairs();
     const T row = s < singles ? out.c[q.size.row_of(s)] : out.nu[(s - singles) % k];
     const T own = (second ? row : -row) - rhs.x[core + s];
@@ -49,14 +49,14 @@ void bound_multipliers(const Problem<T> &q, const Weights<T> &w, const Factors<T
                        const Rhs<T> &rhs, Rhs<T> &out) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   const T infinite = __builtin_inf();
-  for (int i = m; i < q.size.given(); i++) {
+  for (int i : each_entry(m, q.size.given())) {
     const T own = select(f.weight[i] < infinite, f.weight[i], T(0.0));
     const int j = i < m + lower ? i - m : i - m - lower;
     const bool with_slack = q.size.slack_of(i) >= 0;  // f.c: without the slack, and what is held
     const T x = with_slack ? f.g[j] : out.x[j];
     out.c[i] = own * ((i < m + lower ? -x : x) - (with_slack ? f.c[i] : rhs.c[i]));
   }
-  for (int s = 0; s < n - core; s++) {
+  for (int s : each_entry(n - core)) {
     const int i = q.size.given() + s;
     out.c[i] = select(w.w[i] < infinite, w.w[i], T(0.0)) * (-out.x[core + s] - rhs.c[i]);
   }
@@ -66,17 +66,17 @@ void bound_multipliers(const Problem<T> &q, const Weights<T> &w, const Factors<T
 template <class T>
 void take_out_held(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &rhs, Factors<T> &f) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
-  for (int j = 0; j < n; j++) f.moved[j] = 0.0, f.g[j] = rhs.x[j];
-  for (int i = 0; i < q.size.rows(); i++) f.c[i] = rhs.c[i];
-  for (int i = 0; i < k; i++) f.nu[i] = rhs.nu[i];
+  for (int j : each_entry(n)) f.moved[j] = 0.0, f.g[j] = rhs.x[j];
+  for (int i : each_entry(q.size.rows())) f.c[i] = rhs.c[i];
+  for (int i : each_entry(k)) f.nu[i] = rhs.nu[i];
   if (!f.holds) return;
   moves_of_held(q, w, f, rhs.c, f.moved);
   times_Q(q, f.moved, f.shift);
-  for (int j = 0; j < n; j++) f.g[j] = f.g[j] - f.shift[j];
+  for (int j : each_entry(n)) f.g[j] = f.g[j] - f.shift[j];
   rows_of(q, f.moved, f.rows);
-  for (int i = 0; i < q.size.rows(); i++) f.c[i] = f.c[i] - f.rows[i];
+  for (int i : each_entry(q.size.rows())) f.c[i] = f.c[i] - f.rows[i];
   times_A(q, f.moved, f.right);
-  for (int i = 0; i < k; i++) f.nu[i] = f.nu[i] - f.right[i];
+  for (int i : each_entry(k)) f.nu[i] = f.nu[i] - f.right[i];
 }
 
 // Take the slacks' right-hand sides, f.g beyond the core, into those of their rows, f.c and f.nu;
@@ -87,11 +87,11 @@ void condense_slacks(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
   const auto own = [&](int s) {
     return select(w.held[z.core + s], T(0.0), f.g[z.core + s] / f.slack_weight[s]);
   };
-  for (int s = 0; s < z.singles(); s++) {
+  for (int s : each_entry(z.singles())) {
     const int i = z.row_of(s);
     f.limit[i] = f.c[i], f.c[i] = f.c[i] + own(s);
   }
-  for (int i = 0; i < z.pairs(); i++) {
+  for (int i : each_entry(z.pairs())) {
     f.limit[z.given() + i] = f.nu[i];
     f.nu[i] = f.nu[i] + own(z.singles() + i) - own(z.singles() + z.k + i);
   }
@@ -103,7 +103,7 @@ template <class T>
 void expand_slacks(const Problem<T> &q, const Weights<T> &w, const T *Gx, Factors<T> &f) {
   const Sizes &z = q.size;
   const T infinite = __builtin_inf();
-  for (int s = 0; s < z.singles(); s++) {
+  for (int s : each_entry(z.singles())) {
     const int i = z.row_of(s), j = z.core + s;
     const T Cx = i < z.m ? Gx[i] : i < z.m + z.lower ? -f.g[i - z.m] : f.g[i - z.m - z.lower];
     const T excess = Cx - f.limit[i], row = w.w[i], own = f.slack_weight[s];
@@ -113,7 +113,7 @@ void expand_slacks(const Problem<T> &q, const Weights<T> &w, const T *Gx, Factor
   }
   if (!z.pairs()) return;
   times(q.team, z.k, z.core, q.A, f.g, f.nu);
-  for (int i = 0; i < z.k; i++) {
+  for (int i : each_entry(z.k)) {
     const int t = z.core + z.singles() + i, u = t + z.k;
     const T v = f.slack_weight[t - z.core], other = f.slack_weight[u - z.core];
     const T excess = f.nu[i] - f.limit[z.given() + i], sum = f.g[t] + f.g[u];
@@ -129,19 +129,19 @@ void condense(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &rhs, Facto
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   const T infinite = __builtin_inf();
   take_out_held(q, w, rhs, f);
-  for (int i = q.size.given(); i < q.size.rows(); i++) {
+  for (int i : each_entry(q.size.given(), q.size.rows())) {
     T &slack = f.g[core + i - q.size.given()];
     slack = slack - select(w.w[i] < infinite, w.w[i], T(0.0)) * f.c[i];
   }
   condense_slacks(q, w, f);
-  for (int i = m; i < q.size.given(); i++)
+  for (int i : each_entry(m, q.size.given()))
     f.rows[i] = select(f.weight[i] < infinite, f.weight[i], T(0.0)) * f.c[i];
   add_from_bounds(q, f.rows, f.g);
-  for (int i = 0; i < m; i++) f.rows[i] = f.condensed[i] * f.c[i];
+  for (int i : each_entry(m)) f.rows[i] = f.condensed[i] * f.c[i];
   add_transposed(q.team, m, core, q.G, f.rows, f.g);
-  for (int i = 0; i < k; i++) f.right[i] = f.eq_theta[i] * f.nu[i];
+  for (int i : each_entry(k)) f.right[i] = f.eq_theta[i] * f.nu[i];
   if (!q.separable) add_transposed(q.team, k, core, q.A, f.right, f.g);
-  for (int j = 0; j < core; j++) f.g[j] = select(w.held[j], T(0.0), f.g[j]);
+  for (int j : each_entry(core)) f.g[j] = select(w.held[j], T(0.0), f.g[j]);
 }
 
 // f.g becomes dx, f.right the multipliers of the border.
@@ -150,10 +150,10 @@ void solve_blocks(const Problem<T> &q, Factors<T> &f) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   const int r = f.border;
   half_solve(q, f, f.g);
-  for (int i = 0; i < r; i++) f.right[i] = 0.0;
+  for (int i : each_entry(r)) f.right[i] = 0.0;
   add_transposed(q.team, core, r, f.V, f.g, f.right);
-  for (int i = 0; i < k; i++) f.right[i] = f.right[i] - f.nu[i];
-  for (int i = 0; i < m && r > k; i++)
+  for (int i : each_entry(k)) f.right[i] = f.right[i] - f.nu[i];
+  for (int i : each_entry(r > k ? m : 0))
     if (any(f.stiff[i]))
       for (int l = 0; l < Lanes<T>::count; l++)
         if (lane(f.stiff[i], l)) {
@@ -162,9 +162,9 @@ void solve_blocks(const Problem<T> &q, Factors<T> &f) {
         }
   forward_one(r, f.S, f.right), backward(r, f.S, f.right);
   times(q.team, core, r, f.V, f.right, f.shift);
-  for (int j = 0; j < core; j++) f.g[j] = f.g[j] - f.shift[j];
+  for (int j : each_entry(core)) f.g[j] = f.g[j] - f.shift[j];
   other_half_solve(q, f, f.g);
-  for (int i = 0; i < r; i++) f.right[i] = f.stretch[i] * f.right[i];
+  for (int i : each_entry(r)) f.right[i] = f.stretch[i] * f.right[i];
 }
 
 // Solve the regularised system.
@@ -176,15 +176,15 @@ void solve_once(const Problem<T> &q, const Weights<T> &w, Factors<T> &f, const R
   solve_blocks(q, f);
   times(q.team, m, core, q.G, f.g, out.c);
   expand_slacks(q, w, out.c, f);
-  for (int i = 0; i < m; i++) {
+  for (int i : each_entry(m)) {
     out.c[i] = f.condensed[i] * (out.c[i] - f.c[i]);
     if (f.border > k && any(f.stiff[i]))
       for (int l = 0; l < Lanes<T>::count; l++)
         if (lane(f.stiff[i], l))
           set_lane(out.c[i], l, lane(f.right[f.place[i * Lanes<T>::count + l]], l));
   }
-  for (int i = 0; i < k; i++) out.nu[i] = f.right[i];
-  for (int j = 0; j < n; j++) out.x[j] = f.g[j] + f.moved[j];
+  for (int i : each_entry(k)) out.nu[i] = f.right[i];
+  for (int j : each_entry(n)) out.x[j] = f.g[j] + f.moved[j];
   bound_multipliers(q, w, f, rhs, out);
   if (f.holds) holding_multipliers(q, w, f, rhs, out);
 }
@@ -197,7 +197,7 @@ void residual(const Problem<T> &q, const Weights<T> &w, const Factors<T> &f, con
   const T infinite = __builtin_inf();
   times_Q(q, out.x, left.x);
   add_columns_of(q, out.c, left.x), add_columns_of_A(q, out.nu, left.x);
-  for (int j = 0; j < n; j++) {
+  for (int j : each_entry(n)) {
     Mask<T> bound = mask<T>(false);
     if (j >= core) bound = w.w[q.size.given() + j - core] == infinite;
     if (lower && j < core) bound = bound | (f.weight[m + j] == infinite);
@@ -205,26 +205,27 @@ void residual(const Problem<T> &q, const Weights<T> &w, const Factors<T> &f, con
     left.x[j] = select(w.held[j] & !bound, T(0.0), rhs.x[j] - left.x[j]);
   }
   rows_of(q, out.x, left.c);
-  for (int i = 0; i < q.size.rows(); i++) {
+  for (int i : each_entry(q.size.rows())) {
     const Mask<T> in = w.w[i] > 0.0;
     const T inverse = T(1.0) / select(in, w.w[i], infinite);
     left.c[i] = select(in, rhs.c[i] - left.c[i] + inverse * out.c[i], T(0.0));
   }
   times_A(q, out.x, left.nu);
-  for (int i = 0; i < k; i++) left.nu[i] = rhs.nu[i] - left.nu[i];
+  for (int i : each_entry(k)) left.nu[i] = rhs.nu[i] - left.nu[i];
 }
 
 // Infinity norm in the units of the first row; NaN stays.
 template <class T>
 T size_of(const Sizes &z, const Weights<T> &w, const Rhs<T> &r) {
   T rows = 0.0, poison = 0.0;
-  for (int i = 0; i < z.rows(); i++) {
+  for (int i : each_entry(z.rows())) {
     const T own = select(w.w[i] > 0.0, r.c[i], T(0.0));
     rows = max(min(w.w[i] / w.theta, T(1.0)) * abs(own), rows);
     poison = fma(own, T(0.0), poison);
   }
-  for (int j = 0; j < z.n; j++) poison = fma(r.x[j], T(0.0), poison);
-  for (int i = 0; i < z.k; i++) poison = fma(r.nu[i], T(0.0), poison);
+  for (int j : each_entry(z.n)) poison = fma(r.x[j], T(0.0), poison);
+  for (int i : each_entry(z.k)) poison = fma(r.nu[i], T(0.0), poison);
+  rows = max_of_all(rows), poison = sum_of_all(poison);
   return max(norm_inf(z.n, r.x), w.theta * max(rows, norm_inf(z.k, r.nu))) + poison;
 }
 
@@ -253,9 +254,9 @@ T refine(const Problem<T> &q, const Weights<T> &w, Factors<T> &f, const Rhs<T> &
   Mask<T> going = error > T(target) * size;
   for (int tries = 0; tries < 10 && any(going); tries++) {
     solve_once(q, w, f, work.left, work.step);
-    for (int j = 0; j < z.n; j++) work.step.x[j] = out.x[j] + work.step.x[j];
-    for (int i = 0; i < z.rows(); i++) work.step.c[i] = out.c[i] + work.step.c[i];
-    for (int i = 0; i < z.k; i++) work.step.nu[i] = out.nu[i] + work.step.nu[i];
+    for (int j : each_entry(z.n)) work.step.x[j] = out.x[j] + work.step.x[j];
+    for (int i : each_entry(z.rows())) work.step.c[i] = out.c[i] + work.step.c[i];
+    for (int i : each_entry(z.k)) work.step.nu[i] = out.nu[i] + work.step.nu[i];
     residual(q, w, f, rhs, work.step, work.trial_left);
     const T trial = size_of(z, w, work.trial_left);
     const Mask<T> better = going & (trial < error);

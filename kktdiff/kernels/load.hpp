@@ -10,30 +10,32 @@ namespace {
 // Replace Q by (Q + Q')/2, and leave what is symmetric alone; by blocks, for the sake of the cache.
 template <class T>
 void symmetrize(int n, Team *team, T *Q) {
-  constexpr int SQUARE = 8;
+  constexpr int SQUARE = ON_DEVICE ? 1 : 8;
   split(Work<T>{nullptr, team}, n, is_large(n, n), SQUARE, 4, [=](int top, int last, T *) {
     for (; top < last; top += SQUARE)
-      for (int left = 0; left <= top; left += SQUARE)
+      for (int square : each_column(top / SQUARE + 1)) {
+        const int left = square * SQUARE;
         for (int i = top; i < n && i < top + SQUARE; i++)
           for (int j = left; j < i && j < left + SQUARE; j++) {
             const T a = Q[i * n + j], b = Q[j * n + i];
             Q[i * n + j] = Q[j * n + i] = select(a == b, a, (a + b) / T(2.0));
           }
+      }
   });
 }
 
 // Return where all entries are numbers below a limit in size.
 template <class T>
-Mask<T> is_below(long long count, const T *values, double limit) {
+Mask<T> is_below(int count, const T *values, double limit) {
   Mask<T> out = mask<T>(true);
-  for (long long i = 0; i < count; i++) out = out & (abs(values[i]) < T(limit));
-  return out;
+  for (int i : each_entry(count)) out = out & (abs(values[i]) < T(limit));
+  return all_of_all(out);
 }
 
 // Find the slacks that are fixed: those of hard rows. p: the prices of the slacks
 template <class T>
 void find_hard_rows(Problem<T> &q) {
-  for (int j = q.size.core; j < q.size.n; j++) {
+  for (int j : each_entry(q.size.core, q.size.n)) {
     q.fixed[j] = q.p[j] >= T(INFINITE), q.value[j] = 0.0;
     q.p[j] = select(q.fixed[j], T(0.0), q.p[j]);
   }
@@ -50,7 +52,7 @@ Mask<T> is_hard(const Problem<T> &q, int i) {
 template <class T>
 void bound_slacks(Problem<T> &q) {
   const Sizes &z = q.size;
-  for (int s = 0; s < z.slacks(); s++) {
+  for (int s : each_entry(z.slacks())) {
     Mask<T> &fixed = q.fixed[z.core + s];
     if (s < z.singles()) fixed = fixed | !q.present[z.row_of(s)];
     q.p[z.core + s] = select(fixed, T(0.0), q.p[z.core + s]);
@@ -64,7 +66,7 @@ template <class T>
 Mask<T> find_fixed(Problem<T> &q) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   Mask<T> uncrossed = mask<T>(true);
-  for (int j = 0; j < core; j++) {
+  for (int j : each_entry(core)) {
     q.fixed[j] = mask<T>(false), q.value[j] = 0.0;
     if (!lower || !upper) continue;
     const T lb = -q.d[m + j], ub = q.d[m + lower + j];
@@ -75,7 +77,7 @@ Mask<T> find_fixed(Problem<T> &q) {
     q.value[j] = select(q.fixed[j], select(gap == T(0.0), lb, lb / T(2.0) + ub / T(2.0)), T(0.0));
     uncrossed = uncrossed & ((lb <= ub) | !hard);
   }
-  return uncrossed;
+  return all_of_all(uncrossed);
 }
 
 // Prepare the problems whose data stand in `q`, with (h, -lb, ub) in d and the prices of the slacks
@@ -88,22 +90,23 @@ Mask<T> find_limits(Problem<T> &q) {
                   is_below(n, q.p, __builtin_inf()) & is_below(m * core, q.G, __builtin_inf()) &
                   is_below(k * core, q.A, __builtin_inf()) & is_below(k, q.b, INFINITE);
   sound = sound & find_fixed(q);
-  for (int i = 0; i < q.size.given(); i++) {
+  for (int i : each_entry(q.size.given())) {
     sound = sound & (q.d[i] > -T(INFINITE));
     q.present[i] = q.d[i] < T(INFINITE);
   }
-  for (int j = 0; j < core && lower && upper; j++) {
+  sound = all_of_all(sound);
+  for (int j : each_entry(lower && upper ? core : 0)) {
     q.present[m + j] = q.present[m + j] & !q.fixed[j];
     q.present[m + lower + j] = q.present[m + lower + j] & !q.fixed[j];
   }
-  for (int i = 0; i < q.size.given(); i++) q.d[i] = select(q.present[i], q.d[i], T(0.0));
+  for (int i : each_entry(q.size.given())) q.d[i] = select(q.present[i], q.d[i], T(0.0));
   bound_slacks(q);
   return sound;
 }
 
 template <class T>
-void clear(long long count, Mask<T> where, T *values) {
-  for (long long i = 0; i < count; i++) values[i] = select(where, T(0.0), values[i]);
+void clear(int count, Mask<T> where, T *values) {
+  for (int i : each_entry(count)) values[i] = select(where, T(0.0), values[i]);
 }
 
 // Put a problem without data in the place of those `where` something is wrong.
@@ -114,9 +117,9 @@ void clear(Problem<T> &q, Mask<T> where) {
   clear(q.entries_of_Q(), where, q.Q), clear(n, where, q.p), clear(m * core, where, q.G);
   clear(k * core, where, q.A), clear(k, where, q.b), clear(q.size.rows(), where, q.d);
   clear(n, where, q.value);
-  for (int i = 0; i < q.size.rows(); i++) q.present[i] = q.present[i] & !where;
-  for (int j = 0; j < core; j++) q.fixed[j] = q.fixed[j] & !where;
-  for (int j = core; j < n; j++) q.fixed[j] = q.fixed[j] | where;
+  for (int i : each_entry(q.size.rows())) q.present[i] = q.present[i] & !where;
+  for (int j : each_entry(core)) q.fixed[j] = q.fixed[j] & !where;
+  for (int j : each_entry(core, n)) q.fixed[j] = q.fixed[j] | where;
 }
 
 }  // namespace

@@ -27,14 +27,16 @@ struct Range {
     KKTDIFF_MEMBER bool operator!=(At other) const { return i < other.i; }
     KKTDIFF_MEMBER void operator++() { ++i; }
   };
-  int count;
-  KKTDIFF_MEMBER At begin() const { return {0}; }
-  KKTDIFF_MEMBER At end() const { return {count}; }
+  int first, last;
+  KKTDIFF_MEMBER At begin() const { return {first}; }
+  KKTDIFF_MEMBER At end() const { return {last}; }
 };
 
-KKTDIFF_INLINE Range each_entry(int count) { return {count}; }
-KKTDIFF_INLINE Range each_row(int count) { return {count}; }
-KKTDIFF_INLINE Range each_column(int count) { return {count}; }
+constexpr bool ON_DEVICE = false;
+
+KKTDIFF_INLINE Range each_entry(int first, int last) { return {first, last}; }
+KKTDIFF_INLINE Range each_row(int count) { return {0, count}; }
+KKTDIFF_INLINE Range each_column(int first, int last) { return {first, last}; }
 
 // Put the shares of the team's threads together: numbers, or masks of `any_of_all`, `all_of_all`.
 template <class T>
@@ -72,7 +74,17 @@ KKTDIFF_INLINE M any_of_row(M share) {
   return share;
 }
 
+// Do f(first, last) for columns of a matrix: for all of them, or on a device for each by a thread
+// of its own. The rows are for f to go through.
+template <class F>
+KKTDIFF_INLINE void in_columns(int count, F f) {
+  f(0, count);
+}
+
 #endif
+
+KKTDIFF_INLINE auto each_entry(int count) { return each_entry(0, count); }
+KKTDIFF_INLINE auto each_column(int count) { return each_column(0, count); }
 
 }  // namespace
 }  // namespace kktdiff

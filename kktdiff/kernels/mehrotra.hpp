@@ -19,15 +19,13 @@ struct Newton {  // one factored system and what solving it takes
   Weights<T> weights;
   Factors<T> factors;
   Rhs<T> rhs, out;
-  Refinement<T> refinement;
   Direction<T> predictor, trial, found;
   T *target;  // (M): aim of s_i lam_i
+  Refinement<T> refinement;
 
   Newton(Arena &a, Sizes z)
-      : weights(a, z), factors(a, z), rhs(a, z), out(a, z), refinement(a, z), predictor(a, z),
-        trial(a, z), found(a, z) {
-    target = a.take<T>(z.rows());
-  }
+      : weights(a, z), factors(a, z), rhs(a, z), out(a, z), predictor(a, z), trial(a, z),
+        found(a, z), target(a.take<T>(z.rows())), refinement(a, z) {}
 };
 
 // Find the direction that aims at lam_i s_i = target_i.
@@ -35,17 +33,17 @@ template <class T>
 void newton_step(const Problem<T> &q, const Point<T> &at, const Residuals<T> &r, bool careful,
                  Newton<T> &w, Direction<T> &d) {
   const int n = q.size.n, k = q.size.k, M = q.size.rows();
-  for (int j = 0; j < n; j++) w.rhs.x[j] = -r.x[j];
-  for (int i = 0; i < M; i++)
+  for (int j : each_entry(n)) w.rhs.x[j] = -r.x[j];
+  for (int i : each_entry(M))
     w.rhs.c[i] = select(q.present[i], at.s[i] - r.c[i] - w.target[i] / at.lam[i], T(0.0));
-  for (int i = 0; i < k; i++) w.rhs.nu[i] = -r.nu[i];
+  for (int i : each_entry(k)) w.rhs.nu[i] = -r.nu[i];
   if (careful)
     refine(q, w.weights, w.factors, w.rhs, STEP_ACCURACY, w.out, w.refinement);
   else
     solve_once(q, w.weights, w.factors, w.rhs, w.out);
-  for (int j = 0; j < n; j++) d.x[j] = w.out.x[j];
-  for (int i = 0; i < k; i++) d.nu[i] = w.out.nu[i];
-  for (int i = 0; i < M; i++) {
+  for (int j : each_entry(n)) d.x[j] = w.out.x[j];
+  for (int i : each_entry(k)) d.nu[i] = w.out.nu[i];
+  for (int i : each_entry(M)) {
     d.lam[i] = w.out.c[i];
     const T ds = w.target[i] / at.lam[i] - at.s[i] - at.s[i] / at.lam[i] * d.lam[i];
     d.s[i] = select(q.present[i], ds, T(0.0));
@@ -60,8 +58,8 @@ struct Steps {
 template <class T>
 T to_boundary(int count, const T *v, const T *dv, double fraction) {
   T rate = fraction;
-  for (int i = 0; i < count; i++) rate = max(-dv[i] / v[i], rate);
-  return T(fraction) / rate;
+  for (int i : each_entry(count)) rate = max(-dv[i] / v[i], rate);
+  return T(fraction) / max_of_all(rate);
 }
 
 // Steps of s and lam: `fraction` of the largest that keep them above zero, at most 1; a step of
@@ -78,9 +76,9 @@ Steps<T> step_lengths(const Problem<T> &q, Mask<T> linear, const Point<T> &at,
 template <class T>
 T mu_after(const Problem<T> &q, const Point<T> &at, const Direction<T> &d, Steps<T> t) {
   T sum = 0.0;
-  for (int i = 0; i < q.size.rows(); i++)
+  for (int i : each_entry(q.size.rows()))
     sum = fma(fma(t.primal, d.s[i], at.s[i]), fma(t.dual, d.lam[i], at.lam[i]), sum);
-  return sum / q.count;
+  return sum_of_all(sum) / q.count;
 }
 
 template <class T>
@@ -94,9 +92,9 @@ template <class T>
 Steps<T> predict(const Problem<T> &q, Mask<T> linear, const Point<T> &at, const Residuals<T> &r,
                  bool careful, T aim, Newton<T> &w, Mask<T> *active) {
   const int M = q.size.rows();
-  for (int i = 0; i < M; i++) w.target[i] = aim;
+  for (int i : each_entry(M)) w.target[i] = aim;
   newton_step(q, at, r, careful, w, w.predictor);
-  for (int i = 0; i < M; i++)
+  for (int i : each_entry(M))
     active[i] = q.present[i] & (w.predictor.s[i] / at.s[i] < w.predictor.lam[i] / at.lam[i]);
   return step_lengths(q, linear, at, w.predictor, 1.0);
 }
@@ -132,7 +130,7 @@ Steps<T> find_direction(const Problem<T> &q, Mask<T> linear, const Point<T> &at,
   for (int round = 0; round < 3 && any(todo); round++) {
     const T centre = round < 2 ? sigma : min(max(sigma, T(CENTRING_LOW)), T(CENTRING_HIGH));
     const T share = round == 0 ? T(1.0) : round == 1 ? part * part : T(0.0), limit = T(2.0) * mu;
-    for (int i = 0; i < M; i++) {
+    for (int i : each_entry(M)) {
       const T product = w.predictor.s[i] * w.predictor.lam[i];
       w.target[i] = max(centre * mu, aim) - share * min(max(product, -limit), limit);
     }
@@ -159,15 +157,16 @@ void centre(const Problem<T> &q, const Units<T> &u, const T *x, T scale, T *forc
   const int n = q.size.n, M = q.size.rows();
   T worst = 0.0;
   rows_of(q, x, slack);
-  for (int i = 0; i < M; i++) {
+  for (int i : each_entry(M)) {
     slack[i] = select(q.present[i], q.d[i] - slack[i], T(0.0));
     worst = max(-slack[i], worst);
   }
-  const T least = max(worst, T(1e-1) * scale);
+  const T least = max(max_of_all(worst), T(1e-1) * scale);
   times_Q(q, x, force);
   T price = u.price;
-  for (int j = 0; j < n; j++) price = max(abs(force[j] + q.p[j]), price), out.x[j] = x[j];
-  for (int i = 0; i < M; i++) {
+  for (int j : each_entry(n)) price = max(abs(force[j] + q.p[j]), price), out.x[j] = x[j];
+  price = max_of_all(price);
+  for (int i : each_entry(M)) {
     const T s = max(slack[i], least), lam = price * min(least / s, T(1.0));
     out.s[i] = select(q.present[i], s, T(1.0)), out.lam[i] = select(q.present[i], lam, T(0.0));
   }
@@ -178,7 +177,7 @@ void centre(const Problem<T> &q, const Units<T> &u, const T *x, T scale, T *forc
 template <class T>
 void raise_products(const Problem<T> &q, Mask<T> linear, Point<T> &at) {
   const T least = T(LEAST_PRODUCT) * mean_product(q, at.s, at.lam);
-  for (int i = 0; i < q.size.rows(); i++) {
+  for (int i : each_entry(q.size.rows())) {
     const Mask<T> raised = q.present[i] & (at.lam[i] * at.s[i] < least) & !linear;
     at.lam[i] = select(raised, least / select(raised, at.s[i], T(1.0)), at.lam[i]);
   }
@@ -195,26 +194,26 @@ void weigh(const Problem<T> &q, const Units<T> &u, const Residuals<T> &r, const 
   const T reg =
       min(max(T(1e-6) * e.worst(), T(MIN_REGULARISATION)), T(MAX_REGULARISATION)) * loop.boost;
   w.theta = u.weight(), w.delta = reg, w.rho = reg * min(max(terms, T(1e-10)), T(1.0));
-  for (int i = 0; i < M; i++) w.w[i] = select(q.present[i], at.lam[i] / at.s[i], T(0.0));
-  for (int j = 0; j < q.size.n; j++) w.held[j] = q.fixed[j];
+  for (int i : each_entry(M)) w.w[i] = select(q.present[i], at.lam[i] / at.s[i], T(0.0));
+  for (int j : each_entry(q.size.n)) w.held[j] = q.fixed[j];
 }
 
 template <class T>
 Mask<T> finite(const Sizes &z, const Direction<T> &d) {
   T sum = 0.0;
-  for (int j = 0; j < z.n; j++) sum = sum + abs(d.x[j]);
-  for (int i = 0; i < z.rows(); i++) sum = sum + abs(d.lam[i]);
-  for (int i = 0; i < z.k; i++) sum = sum + abs(d.nu[i]);
-  return sum < __builtin_inf();
+  for (int j : each_entry(z.n)) sum = sum + abs(d.x[j]);
+  for (int i : each_entry(z.rows())) sum = sum + abs(d.lam[i]);
+  for (int i : each_entry(z.k)) sum = sum + abs(d.nu[i]);
+  return sum_of_all(sum) < __builtin_inf();
 }
 
 template <class T>
 void move(const Problem<T> &q, Mask<T> linear, Mask<T> go, Steps<T> t, const Direction<T> &d,
           Point<T> &trial, Point<T> &at) {
   const Sizes z = q.size;
-  for (int j = 0; j < z.n; j++) trial.x[j] = fma(t.primal, d.x[j], at.x[j]);
-  for (int i = 0; i < z.k; i++) trial.nu[i] = fma(t.dual, d.nu[i], at.nu[i]);
-  for (int i = 0; i < z.rows(); i++) {
+  for (int j : each_entry(z.n)) trial.x[j] = fma(t.primal, d.x[j], at.x[j]);
+  for (int i : each_entry(z.k)) trial.nu[i] = fma(t.dual, d.nu[i], at.nu[i]);
+  for (int i : each_entry(z.rows())) {
     trial.s[i] = fma(t.primal, d.s[i], at.s[i]);
     trial.lam[i] = fma(t.dual, d.lam[i], at.lam[i]);
   }
@@ -228,7 +227,7 @@ void restart(const Problem<T> &q, const Units<T> &u, Mask<T> again, T *force, T 
              Point<T> &trial, Loop<T> &loop) {
   const T times_ten =
       select(loop.restarts == T(0.0), T(1.0), select(loop.restarts == T(1.0), T(10.0), T(100.0)));
-  for (int i = 0; i < q.size.k; i++) trial.nu[i] = loop.point.nu[i];
+  for (int i : each_entry(q.size.k)) trial.nu[i] = loop.point.nu[i];
   centre(q, u, loop.point.x, norm_inf(q.size.n, loop.point.x) * times_ten, force, slack, trial);
   assign(q.size, again, trial, loop.point);
   loop.best_error = select(again, T(BIG), loop.best_error);
@@ -257,7 +256,7 @@ void advance(const Problem<T> &q, const Units<T> &u, Mask<T> linear, const Resid
                         (loop.restarts < T(stage.restarts));
   assign(z, running, loop.point, loop.before);
   move(q, linear, go, t, w.found, trial, loop.point);
-  for (int i = 0; i < z.rows(); i++) loop.active[i] = (go & shown[i]) | (!go & loop.active[i]);
+  for (int i : each_entry(z.rows())) loop.active[i] = (go & shown[i]) | (!go & loop.active[i]);
   loop.iterations = select(running, loop.iterations + T(1.0), loop.iterations);
   loop.short_steps = count, loop.step = select(go, length, T(0.0));
   loop.expected[0] =

@@ -11,21 +11,46 @@
 // where its row is hard or absent. Their bounds are the last rows of C.
 #pragma once
 #include "call.hpp"
+#include "loops.hpp"
 #include "shared.hpp"
 
 namespace kktdiff {
 namespace {
 
 // Memory taken piece by piece; without a base it only counts.
+//
+// A device has some that is fast, and goes to whoever asks first: what is used most is made first.
 struct Arena {
   char *base = nullptr;
   long long used = 0;
+  char *fast = nullptr;
+  long long fast_left = 0;
+  void *square = nullptr;  // fast, for the (core, core) that is factored
 
   template <class U>
   U *take(long long count) {
-    U *out = reinterpret_cast<U *>(base + used);
-    used += (count * (long long)sizeof(U) + 63) / 64 * 64;
+    const long long bytes = size_of<U>(count);
+    if (bytes > fast_left) return take_slow<U>(count);
+    U *out = reinterpret_cast<U *>(fast);
+    fast += bytes, fast_left -= bytes;
     return out;
+  }
+
+  template <class U>
+  U *take_slow(long long count) {  // for matrices
+    U *out = reinterpret_cast<U *>(base + used);
+    used += size_of<U>(count);
+    return out;
+  }
+
+  template <class U>
+  U *take_square(long long count) {
+    return square ? static_cast<U *>(square) : take_slow<U>(count);
+  }
+
+  template <class U>
+  static long long size_of(long long count) {
+    return (count * (long long)sizeof(U) + 63) / 64 * 64;
   }
 };
 
@@ -78,10 +103,10 @@ struct Problem {
   int entries_of_Q() const { return separable ? size.core : size.core * size.core; }
 
   Problem(Arena &a, Sizes z) : size(z) {
-    Q = a.take<T>(z.core * z.core), p = a.take<T>(z.n), G = a.take<T>(z.m * z.core);
-    A = a.take<T>(z.k * z.core), b = a.take<T>(z.k), d = a.take<T>(z.rows());
-    value = a.take<T>(z.n), idle = a.take<T>(z.m);
-    AA = a.take<T>(z.k ? z.core * z.core : 0);
+    Q = a.take_slow<T>(z.core * z.core), p = a.take<T>(z.n), G = a.take_slow<T>(z.m * z.core);
+    A = a.take_slow<T>(z.k * z.core), b = a.take<T>(z.k), d = a.take<T>(z.rows());
+    value = a.take<T>(z.n), idle = a.take_slow<T>(z.m);
+    AA = a.take_slow<T>(z.k ? z.core * z.core : 0);
     present = a.take<Mask<T>>(z.rows()), fixed = a.take<Mask<T>>(z.n);
   }
 };
@@ -91,17 +116,26 @@ template <class T>
 void square_equalities(Problem<T> &q, Work<T> work) {
   const int core = q.size.core;
   if (!q.size.k || q.separable) return;
-  for (int i = 0; i < core * core; i++) q.AA[i] = 0.0;
+  for (int i : each_entry(core * core)) q.AA[i] = 0.0;
   add_gram(q.size.k, core, q.A, static_cast<T *>(nullptr), work, q.AA);
+}
+
+// out += |A'| |z|, A: (m, n)
+template <class T>
+void add_transposed_sizes(int m, int n, const T *A, const T *z, T *out) {
+  in_columns(n, [=](int first, int last) {
+    for (int i = 0; i < m; i++)
+      for (int j = first; j < last; j++) out[j] = fma(abs(A[i * n + j]), abs(z[i]), out[j]);
+  });
 }
 
 // out = Q x
 template <class T>
 void times_Q(const Problem<T> &q, const T *x, T *out) {
   const int core = q.size.core;
-  for (int j = core; j < q.size.n; j++) out[j] = 0.0;
+  for (int j : each_entry(core, q.size.n)) out[j] = 0.0;
   if (!q.separable) return times(q.team, core, core, q.Q, x, out);
-  for (int j = 0; j < core; j++) out[j] = q.Q[j] * x[j];
+  for (int j : each_entry(core)) out[j] = q.Q[j] * x[j];
 }
 
 // out = A x
@@ -109,7 +143,7 @@ template <class T>
 void times_A(const Problem<T> &q, const T *x, T *out) {
   times(q.team, q.size.k, q.size.core, q.A, x, out);
   const T *t = x + q.size.core + q.size.singles(), *u = t + q.size.pairs();
-  for (int i = 0; i < q.size.pairs(); i++) out[i] = out[i] - t[i] + u[i];
+  for (int i : each_entry(q.size.pairs())) out[i] = out[i] - t[i] + u[i];
 }
 
 // out += A' nu
@@ -117,7 +151,7 @@ template <class T>
 void add_columns_of_A(const Problem<T> &q, const T *nu, T *out) {
   add_transposed(q.team, q.size.k, q.size.core, q.A, nu, out);
   T *t = out + q.size.core + q.size.singles(), *u = t + q.size.pairs();
-  for (int i = 0; i < q.size.pairs(); i++) t[i] = t[i] - nu[i], u[i] = u[i] + nu[i];
+  for (int i : each_entry(q.size.pairs())) t[i] = t[i] - nu[i], u[i] = u[i] + nu[i];
 }
 
 // out = C x
@@ -125,21 +159,21 @@ template <class T>
 void rows_of(const Problem<T> &q, const T *x, T *out) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   times(q.team, m, core, q.G, x, out);
-  for (int j = 0; j < lower; j++) out[m + j] = -x[j];
-  for (int j = 0; j < upper; j++) out[m + lower + j] = x[j];
-  for (int s = 0; s < q.size.singles(); s++) {
+  for (int j : each_entry(lower)) out[m + j] = -x[j];
+  for (int j : each_entry(upper)) out[m + lower + j] = x[j];
+  for (int s : each_entry(q.size.singles())) {
     T &own = out[q.size.row_of(s)];
     own = own - x[core + s];
   }
-  for (int s = 0; s < n - core; s++) out[q.size.given() + s] = -x[core + s];
+  for (int s : each_entry(n - core)) out[q.size.given() + s] = -x[core + s];
 }
 
 // out += the part of C' z that the bounds of x have; z: (M)
 template <class T>
 void add_from_bounds(const Problem<T> &q, const T *z, T *out) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
-  for (int j = 0; j < lower; j++) out[j] = out[j] - z[m + j];
-  for (int j = 0; j < upper; j++) out[j] = out[j] + z[m + lower + j];
+  for (int j : each_entry(lower)) out[j] = out[j] - z[m + j];
+  for (int j : each_entry(upper)) out[j] = out[j] + z[m + lower + j];
 }
 
 // out += the part of C' z that the slacks have; z: (M)
@@ -147,8 +181,8 @@ template <class T>
 void add_from_slacks(const Problem<T> &q, const T *z, T *out) {
   const Sizes &size = q.size;
   T *slack = out + size.core;
-  for (int s = 0; s < size.singles(); s++) slack[s] = slack[s] - z[size.row_of(s)];
-  for (int s = 0; s < size.slacks(); s++) slack[s] = slack[s] - z[size.given() + s];
+  for (int s : each_entry(size.singles())) slack[s] = slack[s] - z[size.row_of(s)];
+  for (int s : each_entry(size.slacks())) slack[s] = slack[s] - z[size.given() + s];
 }
 
 // out += C' z
@@ -171,7 +205,7 @@ struct Point {
 
 template <class T>
 void assign(int count, Mask<T> where, const T *from, T *to) {
-  for (int i = 0; i < count; i++) to[i] = select(where, from[i], to[i]);
+  for (int i : each_entry(count)) to[i] = select(where, from[i], to[i]);
 }
 
 template <class T>
@@ -183,15 +217,15 @@ void assign(Sizes z, Mask<T> where, const Point<T> &from, const Point<T> &to) {
 template <class T>
 T dot(int n, const T *a, const T *b) {
   T out = 0.0;
-  for (int i = 0; i < n; i++) out = fma(a[i], b[i], out);
-  return out;
+  for (int i : each_entry(n)) out = fma(a[i], b[i], out);
+  return sum_of_all(out);
 }
 
 template <class T>
 T norm_one(int n, const T *a, const T *b) {  // sum of |a_i b_i|
   T out = 0.0;
-  for (int i = 0; i < n; i++) out = out + abs(a[i] * b[i]);
-  return out;
+  for (int i : each_entry(n)) out = out + abs(a[i] * b[i]);
+  return sum_of_all(out);
 }
 
 // Residuals of the optimality conditions, and the sizes of their terms.
@@ -217,16 +251,16 @@ void stationarity(const Problem<T> &q, const Point<T> &at, Residuals<T> &r) {
   const int n = q.size.n;
   T *forces = r.scratch, biggest = 0.0;
   times_Q(q, at.x, r.Qx);
-  for (int j = 0; j < n; j++) forces[j] = 0.0;
+  for (int j : each_entry(n)) forces[j] = 0.0;
   add_columns_of(q, at.lam, forces);
-  for (int j = 0; j < n; j++) {
+  for (int j : each_entry(n)) {
     biggest = max(max(abs(r.Qx[j]), abs(q.p[j])), max(abs(forces[j]), biggest));
     r.x[j] = r.Qx[j] + q.p[j] + forces[j];
     r.force[j] = forces[j], forces[j] = 0.0;
   }
   add_columns_of_A(q, at.nu, forces);
   r.dual = 0.0;
-  for (int j = 0; j < n; j++) {
+  for (int j : each_entry(n)) {
     biggest = max(abs(forces[j]), biggest);
     const T all = r.x[j] + forces[j];
     r.force[j] = r.force[j] + forces[j];
@@ -234,7 +268,7 @@ void stationarity(const Problem<T> &q, const Point<T> &at, Residuals<T> &r) {
     r.x[j] = select(q.fixed[j], T(0.0), all);
     r.dual = max(abs(r.x[j]), r.dual);
   }
-  r.size[1] = biggest;
+  r.dual = max_of_all(r.dual), r.size[1] = max_of_all(biggest);
 }
 
 template <class T>
@@ -242,7 +276,7 @@ void feasibility(const Problem<T> &q, const Point<T> &at, Residuals<T> &r) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   T biggest = 0.0, worst = 0.0;
   rows_of(q, at.x, r.Cx);
-  for (int i = 0; i < q.size.rows(); i++) {
+  for (int i : each_entry(q.size.rows())) {
     r.Cx[i] = select(q.present[i], r.Cx[i], T(0.0));
     const T excess = r.Cx[i] - q.d[i];
     r.c[i] = select(q.present[i], excess + at.s[i], T(0.0));
@@ -250,14 +284,14 @@ void feasibility(const Problem<T> &q, const Point<T> &at, Residuals<T> &r) {
     worst = max(excess, worst);
   }
   times_A(q, at.x, r.nu);
-  for (int i = 0; i < k; i++) {
+  for (int i : each_entry(k)) {
     biggest = max(max(abs(r.nu[i]), abs(q.b[i])), biggest);
     r.nu[i] = r.nu[i] - q.b[i];
     worst = max(abs(r.nu[i]), worst);
   }
-  for (int j = 0; j < n; j++)
+  for (int j : each_entry(n))
     worst = max(select(q.fixed[j], abs(at.x[j] - q.value[j]), T(0.0)), worst);
-  r.primal = worst, r.size[0] = biggest;
+  r.primal = max_of_all(worst), r.size[0] = max_of_all(biggest);
 }
 
 // Evaluate the residuals of the optimality conditions; NaN anywhere makes the gap NaN.
@@ -273,10 +307,10 @@ void evaluate(const Problem<T> &q, const Point<T> &at, Residuals<T> &r) {
   r.size[2] = norm_one(n, at.x, r.Qx) + norm_one(n, at.x, q.p) + norm_one(M, at.lam, q.d) +
               norm_one(k, at.nu, q.b) + norm_one(n, r.y, q.value);
   T poison = 0.0;
-  for (int j = 0; j < n; j++) poison = poison + r.x[j];
-  for (int i = 0; i < M; i++) poison = poison + r.c[i];
-  for (int i = 0; i < k; i++) poison = poison + r.nu[i];
-  r.gap = r.gap + T(0.0) * poison;
+  for (int j : each_entry(n)) poison = poison + r.x[j];
+  for (int i : each_entry(M)) poison = poison + r.c[i];
+  for (int i : each_entry(k)) poison = poison + r.nu[i];
+  r.gap = r.gap + T(0.0) * sum_of_all(poison);
 }
 
 // mu, the mean of s_i lam_i over the rows that are present

@@ -37,26 +37,28 @@ T row_weight(const Sizes &z, const Scaling<T> &s, int i) {
 template <class T>
 T norm_rows(int rows, int n, const T *A, const T *D, T *out) {  // max_j |A_ij| D_j, and their max
   T biggest = 0.0;
-  for (int i = 0; i < rows; i++) {
+  for (int i : each_row(rows)) {
     T own = 0.0;
-    for (int j = 0; j < n; j++) own = max(abs(A[i * n + j]) * D[j], own);
-    out[i] = own;
+    for (int j : each_column(n)) own = max(abs(A[i * n + j]) * D[j], own);
+    out[i] = own = max_of_row(own);
     biggest = max(own, biggest);
   }
-  return biggest;
+  return max_of_all(biggest);
 }
 
 template <class T>
 void norm_columns(int rows, int n, const T *A, const T *E, T *out) {  // max with E_i |A_ij|
-  for (int i = 0; i < rows; i++)
-    for (int j = 0; j < n; j++) out[j] = max(abs(A[i * n + j]) * E[i], out[j]);
+  in_columns(n, [=](int first, int last) {
+    for (int i = 0; i < rows; i++)
+      for (int j = first; j < last; j++) out[j] = max(abs(A[i * n + j]) * E[i], out[j]);
+  });
 }
 
 template <class T>
 void times_rows_and_columns(Team *team, int rows, int n, const T *E, const T *D, T *A) {
   split(Work<T>{nullptr, team}, rows, is_large(rows, n), 1, 1, [=](int i, int last, T *) {
     for (; i < last; i++)
-      for (int j = 0; j < n; j++) A[i * n + j] = E[i] * A[i * n + j] * D[j];
+      for (int j : each_column(n)) A[i * n + j] = E[i] * A[i * n + j] * D[j];
   });
 }
 
@@ -65,7 +67,7 @@ void norm_rows_of_Q(const Problem<T> &q, const T *D, T *out) {
   if (!q.separable)
     norm_rows(q.size.core, q.size.core, q.Q, D, out);
   else
-    for (int j = 0; j < q.size.core; j++) out[j] = abs(q.Q[j]) * D[j];
+    for (int j : each_entry(q.size.core)) out[j] = abs(q.Q[j]) * D[j];
 }
 
 template <class T>
@@ -73,7 +75,7 @@ void scale_Q(const T *D, Problem<T> &q) {
   if (!q.separable)
     times_rows_and_columns(q.team, q.size.core, q.size.core, D, D, q.Q);
   else
-    for (int j = 0; j < q.size.core; j++) q.Q[j] = D[j] * q.Q[j] * D[j];
+    for (int j : each_entry(q.size.core)) q.Q[j] = D[j] * q.Q[j] * D[j];
 }
 
 template <class T>
@@ -88,14 +90,14 @@ struct Balance {  // workspace of equilibrate: norms of rows, and the weights th
 
 template <class T>
 Mask<T> out_of_balance(int count, const T *norm, Mask<T> before) {
-  for (int i = 0; i < count; i++)
+  for (int i : each_entry(count))
     before = before | (((norm[i] < 0.25) | (norm[i] > 4.0)) & (norm[i] > 0.0));
-  return before;
+  return any_of_all(before);
 }
 
 template <class T>
 void rebalance(int count, Mask<T> off, const T *norm, T *w) {
-  for (int i = 0; i < count; i++)
+  for (int i : each_entry(count))
     w[i] = select(off & (norm[i] > 0.0), w[i] / sqrt(select(norm[i] > 0.0, norm[i], T(1.0))), w[i]);
 }
 
@@ -108,39 +110,39 @@ void balance(const Problem<T> &q, Scaling<T> &s, Balance<T> &norm) {
     norm_columns(m, core, q.G, s.rows, norm.Q);
     norm_columns(k, core, q.A, s.eqs, norm.Q);
     norm_rows(m, core, q.G, s.cols, norm.G), norm_rows(k, core, q.A, s.cols, norm.A);
-    for (int j = 0; j < core; j++) norm.Q[j] = norm.Q[j] * s.cols[j];
-    for (int i = 0; i < m; i++) norm.G[i] = norm.G[i] * s.rows[i];
-    for (int i = 0; i < k; i++) norm.A[i] = norm.A[i] * s.eqs[i];
+    for (int j : each_entry(core)) norm.Q[j] = norm.Q[j] * s.cols[j];
+    for (int i : each_entry(m)) norm.G[i] = norm.G[i] * s.rows[i];
+    for (int i : each_entry(k)) norm.A[i] = norm.A[i] * s.eqs[i];
     Mask<T> off = out_of_balance(core, norm.Q, mask<T>(false));
     off = out_of_balance(k, norm.A, out_of_balance(m, norm.G, off));
     if (!any(off)) break;
     rebalance(core, off, norm.Q, s.cols), rebalance(m, off, norm.G, s.rows);
     rebalance(k, off, norm.A, s.eqs);
   }
-  for (int j = 0; j < core; j++) s.cols[j] = power_of_two(positive(s.cols[j]));
-  for (int i = 0; i < m; i++) s.rows[i] = power_of_two(positive(s.rows[i]));
-  for (int i = 0; i < k; i++) s.eqs[i] = power_of_two(positive(s.eqs[i]));
+  for (int j : each_entry(core)) s.cols[j] = power_of_two(positive(s.cols[j]));
+  for (int i : each_entry(m)) s.rows[i] = power_of_two(positive(s.rows[i]));
+  for (int i : each_entry(k)) s.eqs[i] = power_of_two(positive(s.eqs[i]));
 }
 
 // Normalise each row of A, (rows, n), on its own; return its weights.
 template <class T>
 void normalise(Team *team, int rows, int n, const T *ones, T *A, T *weight) {
   norm_rows(rows, n, A, ones, weight);
-  for (int i = 0; i < rows; i++) weight[i] = T(1.0) / power_of_two(positive(weight[i]));
+  for (int i : each_entry(rows)) weight[i] = T(1.0) / power_of_two(positive(weight[i]));
   times_rows_and_columns(team, rows, n, weight, ones, A);
 }
 
 template <class T>
 void scale_sides(Problem<T> &q, const Scaling<T> &s) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
-  for (int j = 0; j < n; j++) {
+  for (int j : each_entry(n)) {
     q.p[j] = s.cost * s.cols[j] * q.p[j];
     q.value[j] = q.value[j] / s.cols[j];
   }
-  for (int i = 0; i < m; i++) q.d[i] = s.rows[i] * q.d[i];
-  for (int i = 0; i < k; i++) q.b[i] = s.eqs[i] * q.b[i];
-  for (int j = 0; j < lower; j++) q.d[m + j] = q.d[m + j] / s.cols[j];
-  for (int j = 0; j < upper; j++) q.d[m + lower + j] = q.d[m + lower + j] / s.cols[j];
+  for (int i : each_entry(m)) q.d[i] = s.rows[i] * q.d[i];
+  for (int i : each_entry(k)) q.b[i] = s.eqs[i] * q.b[i];
+  for (int j : each_entry(lower)) q.d[m + j] = q.d[m + j] / s.cols[j];
+  for (int j : each_entry(upper)) q.d[m + lower + j] = q.d[m + lower + j] / s.cols[j];
 }
 
 template <class T>
@@ -154,8 +156,8 @@ template <class T>
 T box_sizes(const Problem<T> &q, const Scaling<T> &s, const Balance<T> &first, T *boxes) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   T unit = 0.0;
-  for (int pass = 0; pass < 2; pass++)  // the unit, then the sizes
-    for (int j = 0; j < core; j++) {
+  for (int pass = 0; pass < 2; pass++) {  // the unit, then the sizes
+    for (int j : each_entry(core)) {
       const Mask<T> low = lower ? q.present[m + j] : mask<T>(false),
                     high = upper ? q.present[m + lower + j] : mask<T>(false);
       const T below = lower ? abs(q.d[m + j]) : T(0.0),  // 0 where absent
@@ -181,6 +183,8 @@ T box_sizes(const Problem<T> &q, const Scaling<T> &s, const Balance<T> &first, T
       const T inside = select(box < unit * s.cols[j], box, T(0.0));
       boxes[j] = select(held > 0.0, inside, end) / s.cols[j];
     }
+    unit = max_of_all(unit);
+  }
   return select(unit > 0.0, unit, T(1.0));
 }
 
@@ -188,7 +192,7 @@ T box_sizes(const Problem<T> &q, const Scaling<T> &s, const Balance<T> &first, T
 template <class T>
 void lift_rows(int rows, int n, const T *A, const T *D, Mask<T> where, T *norm, T *weight) {
   norm_rows(rows, n, A, D, norm);
-  for (int i = 0; i < rows; i++) {
+  for (int i : each_entry(rows)) {
     const T own = weight[i] * norm[i];
     weight[i] = select(where & (own < 0.25), weight[i] / power_of_two(positive(own)), weight[i]);
   }
@@ -201,10 +205,11 @@ void use_box_units(const Problem<T> &q, Scaling<T> &s, Balance<T> &work) {
   T *boxes = work.Q;
   Mask<T> some = mask<T>(false);
   const T unit = box_sizes(q, s, work, boxes);
-  for (int j = 0; j < core; j++) {
+  for (int j : each_entry(core)) {
     some = some | (boxes[j] > 0.0);
     s.cols[j] = s.cols[j] * power_of_two(positive(boxes[j] / unit));
   }
+  some = any_of_all(some);
   if (!any(some)) return;
   lift_rows(m, core, q.G, s.cols, some, work.G, s.rows),
       lift_rows(k, core, q.A, s.cols, some, work.A, s.eqs);
@@ -213,8 +218,8 @@ void use_box_units(const Problem<T> &q, Scaling<T> &s, Balance<T> &work) {
 // Weights of the slacks: each in the unit of its row.
 template <class T>
 void scale_slacks(const Sizes &z, Scaling<T> &s) {
-  for (int i = 0; i < z.singles(); i++) s.cols[z.core + i] = T(1.0) / row_weight(z, s, z.row_of(i));
-  for (int i = 0; i < 2 * z.pairs(); i++)
+  for (int i : each_entry(z.singles())) s.cols[z.core + i] = T(1.0) / row_weight(z, s, z.row_of(i));
+  for (int i : each_entry(2 * z.pairs()))
     s.cols[z.core + z.singles() + i] = T(1.0) / s.eqs[i % z.k];
 }
 
@@ -224,25 +229,25 @@ void scale_slacks(const Sizes &z, Scaling<T> &s) {
 template <class T>
 void equilibrate(Problem<T> &q, Scaling<T> &s, Balance<T> &work) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
-  for (int j = 0; j < n; j++) work.ones[j] = s.cols[j] = 1.0;
+  for (int j : each_entry(n)) work.ones[j] = s.cols[j] = 1.0;
   s.cost = T(1.0) / power_of_two(positive(norm_inf(q.entries_of_Q(), q.Q)));
-  for (int i = 0; i < q.entries_of_Q(); i++) q.Q[i] = s.cost * q.Q[i];
+  for (int i : each_entry(q.entries_of_Q())) q.Q[i] = s.cost * q.Q[i];
   normalise(q.team, m, core, work.ones, q.G, work.first_G),
       normalise(q.team, k, core, work.ones, q.A, work.first_A);
-  for (int i = 0; i < m; i++) s.rows[i] = 1.0;
-  for (int i = 0; i < k; i++) s.eqs[i] = 1.0;
+  for (int i : each_entry(m)) s.rows[i] = 1.0;
+  for (int i : each_entry(k)) s.eqs[i] = 1.0;
   balance(q, s, work);
   if (lower || upper) use_box_units(q, s, work);
   scale_Q(s.cols, q);
   times_rows_and_columns(q.team, m, core, s.rows, s.cols, q.G);
   times_rows_and_columns(q.team, k, core, s.eqs, s.cols, q.A);
-  for (int i = 0; i < m; i++) s.rows[i] = s.rows[i] * work.first_G[i];
-  for (int i = 0; i < k; i++) s.eqs[i] = s.eqs[i] * work.first_A[i];
+  for (int i : each_entry(m)) s.rows[i] = s.rows[i] * work.first_G[i];
+  for (int i : each_entry(k)) s.eqs[i] = s.eqs[i] * work.first_A[i];
   scale_slacks(q.size, s);
   T size = norm_inf(q.entries_of_Q(), q.Q), linear = 0.0;
-  for (int j = 0; j < n; j++) linear = max(abs(q.p[j] * s.cols[j]), linear);
-  const T last = power_of_two(positive(select(size > 0.0, size, linear)));
-  for (int i = 0; i < q.entries_of_Q(); i++) q.Q[i] = q.Q[i] / last;
+  for (int j : each_entry(n)) linear = max(abs(q.p[j] * s.cols[j]), linear);
+  const T last = power_of_two(positive(select(size > 0.0, size, max_of_all(linear))));
+  for (int i : each_entry(q.entries_of_Q())) q.Q[i] = q.Q[i] / last;
   s.cost = s.cost / last;
   scale_sides(q, s);
 }
@@ -252,15 +257,21 @@ template <class T>
 void drop_idle_rows(Problem<T> &q) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   Mask<T> some = mask<T>(false);
-  for (int j = 0; j < core; j++) some = some | q.fixed[j];
-  for (int i = 0; i < m; i++) {
+  for (int j : each_entry(core)) some = some | q.fixed[j];
+  some = any_of_all(some);
+  for (int i : each_row(m)) {
     q.idle[i] = T(-1.0);
     if (!any(some)) continue;
     Mask<T> touches = !some;
-    for (int j = 0; j < core; j++)
-      touches = touches | (!q.fixed[j] & ((q.G[i * core + j] < 0.0) | (q.G[i * core + j] > 0.0)));
+    T sum = 0.0;
+    for (int j : each_column(core)) {
+      const T own = q.G[i * core + j];
+      touches = touches | (!q.fixed[j] & ((own < 0.0) | (own > 0.0)));
+      sum = fma(own, q.value[j], sum);
+    }
+    touches = any_of_row(touches), sum = sum_of_row(sum);
     if (soft & SOFT_H) touches = touches | !q.fixed[core + i];
-    const T sum = dot(core, q.G + i * core, q.value), slack = q.d[i] - sum;
+    const T slack = q.d[i] - sum;
     const Mask<T> drop =
         q.present[i] & !touches & (slack >= T(-ROUNDING) * (abs(q.d[i]) + abs(sum)));
     q.idle[i] = select(drop, max(slack, T(0.0)), T(-1.0));
@@ -272,8 +283,8 @@ void drop_idle_rows(Problem<T> &q) {
 template <class T>
 void count_rows(Problem<T> &q) {
   T count = 0.0;
-  for (int i = 0; i < q.size.rows(); i++) count = count + select(q.present[i], T(1.0), T(0.0));
-  q.count = max(count, T(1.0));
+  for (int i : each_entry(q.size.rows())) count = count + select(q.present[i], T(1.0), T(0.0));
+  q.count = max(sum_of_all(count), T(1.0));
 }
 
 }  // namespace

@@ -10,9 +10,9 @@ namespace {
 template <class T>
 void warm_slacks(const Problem<T> &q, Point<T> &at, T *work) {
   const Sizes &z = q.size;
-  for (int j = z.core; j < z.n; j++) at.x[j] = 0.0;
+  for (int j : each_entry(z.core, z.n)) at.x[j] = 0.0;
   rows_of(q, at.x, at.s), times_A(q, at.x, work);
-  for (int s = 0; s < z.slacks(); s++) {
+  for (int s : each_entry(z.slacks())) {
     const int j = z.core + s, i = s < z.singles() ? z.row_of(s) : (s - z.singles()) % z.k;
     const double sign = s < z.singles() + z.pairs() ? 1.0 : -1.0;
     const T off = s < z.singles() ? at.s[i] - q.d[i] : T(sign) * (work[i] - q.b[i]);
@@ -32,22 +32,23 @@ void try_warm_start(const Group<T> &g, Solver<T> &s) {
   load_array(g, WARM_X, z.core, at.x), load_array(g, WARM_LAM, z.given(), at.lam),
       load_array(g, WARM_NU, z.k, at.nu);
   T sum = 0.0;
-  for (int j = 0; j < z.core; j++) {
+  for (int j : each_entry(z.core)) {
     at.x[j] = select(q.fixed[j], q.value[j], at.x[j] / s.scaling.cols[j]);
     sum = sum + abs(at.x[j]);
   }
-  for (int i = 0; i < z.k; i++)
+  for (int i : each_entry(z.k))
     at.nu[i] = s.scaling.cost * at.nu[i] / s.scaling.eqs[i], sum = sum + abs(at.nu[i]);
-  for (int i = 0; i < z.given(); i++)
+  for (int i : each_entry(z.given()))
     at.lam[i] =
         select(q.present[i], s.scaling.cost * at.lam[i] / row_weight(z, s.scaling, i), T(0.0));
   warm_slacks(q, at, s.residuals.nu);
   rows_of(q, at.x, at.s);
-  for (int i = 0; i < z.rows(); i++) {
+  for (int i : each_entry(z.rows())) {
     at.s[i] = select(q.present[i], max(q.d[i] - at.s[i], T(0.0)), T(1.0));
     s.loop.active[i] = q.present[i] & (at.lam[i] > s.unit.weight() * at.s[i]);
     sum = sum + abs(at.lam[i]);
   }
+  sum = sum_of_all(sum);
   s.loop.iterations = 0.0;
   polish_and_correct(s, WARM_CORRECTIONS, s.lowest.convex & (sum < T(__builtin_inf())));
 }
@@ -56,9 +57,9 @@ void try_warm_start(const Group<T> &g, Solver<T> &s) {
 template <class T>
 void to_given(const Problem<T> &q, const Scaling<T> &s, Point<T> &at) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
-  for (int j = 0; j < n; j++) at.x[j] = s.cols[j] * at.x[j];
-  for (int i = 0; i < k; i++) at.nu[i] = s.eqs[i] * at.nu[i] / s.cost;
-  for (int i = 0; i < q.size.rows(); i++) {
+  for (int j : each_entry(n)) at.x[j] = s.cols[j] * at.x[j];
+  for (int i : each_entry(k)) at.nu[i] = s.eqs[i] * at.nu[i] / s.cost;
+  for (int i : each_entry(q.size.rows())) {
     const T weight = row_weight(q.size, s, i);
     at.s[i] = select(q.present[i], at.s[i] / weight, at.s[i]);
     if (i < m) at.s[i] = select(q.idle[i] < 0.0, at.s[i], q.idle[i] / weight);
@@ -71,9 +72,9 @@ template <class T>
 void scale_proofs(Solver<T> &s) {
   const Sizes z = s.problem.size;
   const T c = select(s.verdict > T(SOLVED), s.scaling.cost, T(1.0));
-  for (int j = 0; j < z.n; j++) s.solution.x[j] = s.solution.x[j] * c;
-  for (int i = 0; i < z.rows(); i++) s.solution.lam[i] = s.solution.lam[i] * c;
-  for (int i = 0; i < z.k; i++) s.solution.nu[i] = s.solution.nu[i] * c;
+  for (int j : each_entry(z.n)) s.solution.x[j] = s.solution.x[j] * c;
+  for (int i : each_entry(z.rows())) s.solution.lam[i] = s.solution.lam[i] * c;
+  for (int i : each_entry(z.k)) s.solution.nu[i] = s.solution.nu[i] * c;
 }
 
 // What derivatives need beside the active set: the weights of the scaling and theta, the point, and
@@ -86,7 +87,7 @@ void store_kept(const Group<T> &g, const Solver<T> &s) {
   int at = 0;
   const auto append = [&](int count, const T *values) {
     double *to = array<double>(g.call, OUT_KEPT, g.first) + at;
-    for (int i = 0; i < count; i++) store(to + i, g.call.strides[OUT_KEPT], values[i], g.count());
+    for (int i : each_entry(count)) store(to + i, g.call.strides[OUT_KEPT], values[i], g.count());
     at += count;
   };
   append(n, s.scaling.cols), append(m, s.scaling.rows), append(k, s.scaling.eqs), append(2, last);
@@ -98,18 +99,18 @@ void store_kept(const Group<T> &g, const Solver<T> &s) {
 template <class T>
 void store_active(const Group<T> &g, Solver<T> &s) {
   const auto [n, m, k, lower, upper, core, soft] = s.problem.size;
-  for (int j = core; j < n; j++) {
+  for (int j : each_entry(core, n)) {
     Mask<T> &active = s.active[s.problem.size.given() + j - core];
     active = active | s.problem.fixed[j];
   }
-  for (int j = 0; j < core && lower && upper; j++) {
+  for (int j : each_entry(lower && upper ? core : 0)) {
     const Mask<T> fixed = s.problem.fixed[j], negative = s.residuals.y[j] < T(0.0);
     s.active[m + j] = s.active[m + j] | (fixed & negative);
     s.active[m + lower + j] = s.active[m + lower + j] | (fixed & !negative);
   }
   for (int l = 0; l < g.count(); l++) {
     auto *to = array<unsigned char>(g.call, OUT_ACTIVE, g.element(l));
-    for (int i = 0; i < s.problem.size.rows(); i++) to[i] = lane(s.active[i], l);
+    for (int i : each_entry(s.problem.size.rows())) to[i] = lane(s.active[i], l);
   }
 }
 
@@ -119,7 +120,7 @@ void store_weights(const Group<T> &g, Solver<T> &s) {
   const int M = s.problem.size.rows();
   if (!g.call.arrays[OUT_WEIGHTS]) return;
   T *out = s.newton.weights.w;
-  for (int i = 0; i < M; i++)
+  for (int i : each_entry(M))
     out[i] = select(s.problem.present[i], s.solution.lam[i] / s.solution.s[i], T(0.0));
   store_array(g, OUT_WEIGHTS, M, out);
 }
@@ -146,15 +147,15 @@ void store_solution(const Group<T> &g, const Solver<T> &s, Mask<T> solved, const
     double *to = array<double>(g.call, SOLUTION + which, g.first) + i;
     store(to, g.call.strides[SOLUTION + which], select(solved, value, nan), g.count());
   };
-  for (int j = 0; j < core; j++) put(0, j, s.solution.x[j]);
-  for (int i = 0; i < m; i++) {
+  for (int j : each_entry(core)) put(0, j, s.solution.x[j]);
+  for (int i : each_entry(m)) {
     const Mask<T> absent = !q.present[i] & (q.idle[i] < T(0.0));
     put(1, i, select(absent, T(__builtin_inf()), s.solution.s[i]));
     put(2, i, s.solution.lam[i]);
   }
-  for (int i = 0; i < k; i++) put(3, i, s.solution.nu[i]);
-  for (int j = 0; j < core;
-       j++) {  // a fixed variable's multiplier is that of the bound of its sign
+  for (int i : each_entry(k)) put(3, i, s.solution.nu[i]);
+  for (int j :
+       each_entry(core)) {  // a fixed variable's multiplier is that of the bound of its sign
     const T y = s.residuals.y[j];
     const T low = lower ? s.solution.lam[m + j] : T(0.0);
     const T high = upper ? s.solution.lam[m + lower + j] : T(0.0);
@@ -165,7 +166,7 @@ void store_solution(const Group<T> &g, const Solver<T> &s, Mask<T> solved, const
   const T *slack = s.solution.x + core;
   for (int side = 0; side < 4; side++) {
     if (!(soft & 1 << side)) continue;
-    for (int i = 0; i < sizes[side]; i++)
+    for (int i : each_entry(sizes[side]))
       put(6 + side, i, side < 3 ? slack[i] : slack[i] - slack[k + i]);
     slack += sizes[side];
   }
@@ -201,7 +202,7 @@ void solve_group(const Group<T> &g, Solver<T> &s, int stages, int max_iter, bool
     follow(s, stages, max_iter);
   T out[4];
   numbers(q, s.scaling, s.solution, s.residuals, out);
-  for (int j = 0; j < n; j++)
+  for (int j : each_entry(n))
     s.residuals.y[j] = s.residuals.y[j] / (s.scaling.cost * s.scaling.cols[j]);
   store_weights(g, s);
   to_given(q, s.scaling, s.solution);

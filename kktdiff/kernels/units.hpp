@@ -29,14 +29,14 @@ Mask<T> divide_by_curvature(const Problem<T> &q, T unit, T shift, T *H, Work<T> 
   const int n = q.size.core;
   Mask<T> positive = mask<T>(true);
   if (q.separable) {
-    for (int j = 0; j < n; j++) {
+    for (int j : each_entry(n)) {
       const T pivot = unit * q.Q[j] + shift;
       positive = positive & (pivot > 0.0), x[j] = x[j] / pivot;
     }
-    return positive;
+    return all_of_all(positive);
   }
-  for (int i = 0; i < n * n; i++) H[i] = unit * q.Q[i];
-  for (int j = 0; j < n; j++) H[j * n + j] = H[j * n + j] + shift;
+  for (int i : each_entry(n * n)) H[i] = unit * q.Q[i];
+  for (int j : each_entry(n)) H[j * n + j] = H[j * n + j] + shift;
   positive = cholesky(n, H, work).ok;
   forward_one(n, H, x), backward(n, H, x);
   return positive;
@@ -47,7 +47,7 @@ void find_lowest(const Problem<T> &q, T *H, Work<T> work, Lowest<T> &out) {
   const int n = q.size.core;
   const T bend = norm_inf(q.entries_of_Q(), q.Q), unit = T(1.0) / power_of_two(positive(bend));
   const T shift = T(CURVATURE) * (unit * bend), linear = unit * norm_inf(n, q.p);
-  for (int j = 0; j < n; j++) out.x[j] = unit * q.p[j];
+  for (int j : each_entry(n)) out.x[j] = unit * q.p[j];
   out.convex = divide_by_curvature(q, unit, select(shift > 0.0, shift, T(1.0)), H, work, out.x);
   out.flat = !(bend > 0.0) | (norm_inf(n, out.x) * unit * bend > T(FLAT_DIRECTION) * linear);
 }
@@ -55,8 +55,8 @@ void find_lowest(const Problem<T> &q, T *H, Work<T> work, Lowest<T> &out) {
 template <class T>
 T size_of_lowest(int n, const Lowest<T> &low, const T *cols) {
   T out = 0.0;
-  for (int j = 0; j < n; j++) out = max(abs(low.x[j] / cols[j]), out);
-  return select(low.flat, T(__builtin_inf()), out);
+  for (int j : each_entry(n)) out = max(abs(low.x[j] / cols[j]), out);
+  return select(low.flat, T(__builtin_inf()), max_of_all(out));
 }
 
 // Sizes of x and of the multipliers, from the scaled data; see _interior_point/scaling.py, units.
@@ -66,15 +66,17 @@ Units<T> units(const Problem<T> &q, T free) {
   free = select(free > 0.0, free, infinite);
   const Mask<T> bounded = free < infinite;
   T sides = max(norm_inf(q.size.k, q.b), norm_inf(q.size.n, q.value)), asked = sides;
-  for (int i = 0; i < q.size.rows(); i++)
+  for (int i : each_entry(q.size.rows()))
     sides = max(select(q.present[i], abs(q.d[i]), T(0.0)), sides);
+  sides = max_of_all(sides);
   const T size = max(sides, select(bounded, free, T(0.0)));
   const T noise = select(size > UNIT_NOISE, T(UNIT_NOISE), T(0.0));
   T limit = infinite;
-  for (int i = 0; i < q.size.rows(); i++) {
+  for (int i : each_entry(q.size.rows())) {
     asked = max(select(q.present[i] & (q.d[i] < -noise), -q.d[i], T(0.0)), asked);
     limit = min(select(q.present[i] & (q.d[i] > noise), q.d[i], infinite), limit);
   }
+  asked = max_of_all(asked), limit = min_of_all(limit);
   const T needed = select(asked > noise, asked, T(0.0));
   const T reach = min(min(limit, T(FAR_LIMIT) * needed), min(free, T(FAR) * needed));
   T between = select(free > limit, sqrt(limit) * sqrt(free), free);

@@ -55,11 +55,12 @@ void cotangents_of_slacks(const Group<T> &g, Derivation<T> &d) {
   const T *cols = d.scaling.cols + z.core;
   for (int side = 0; side < 4; side++) {
     if (!(z.soft & 1 << side)) continue;
-    for (int i = 0; i < sizes[side]; i++) {
+    for (int i : each_entry(sizes[side])) {
       const T own = d.scaling.cost * -cotangent(g, OF_VIOLATIONS + side, i);
-      *to++ = *cols++ * own;
-      if (side == 3) to[z.k - 1] = cols[z.k - 1] * -own;
+      to[i] = cols[i] * own;
+      if (side == 3) to[z.k + i] = cols[z.k + i] * -own;
     }
+    to += sizes[side], cols += sizes[side];
   }
 }
 
@@ -70,28 +71,28 @@ T solve_adjoint(const Group<T> &g, double target, Derivation<T> &d) {
   const Sizes z = d.problem.size;
   const Scaling<T> &s = d.scaling;
   Newton<T> &w = d.newton;
-  for (int j = 0; j < z.core; j++) w.rhs.x[j] = s.cost * s.cols[j] * -cotangent(g, OF_X, j);
+  for (int j : each_entry(z.core)) w.rhs.x[j] = s.cost * s.cols[j] * -cotangent(g, OF_X, j);
   cotangents_of_slacks(g, d);
-  for (int i = 0; i < z.rows(); i++) w.rhs.c[i] = 0.0;
+  for (int i : each_entry(z.rows())) w.rhs.c[i] = 0.0;
   if (g.call.arrays[OF_S]) {
-    for (int i = 0; i < z.m; i++) w.rhs.c[i] = s.cost * (of_slack(g, d, i) / s.rows[i]);
+    for (int i : each_entry(z.m)) w.rhs.c[i] = s.cost * (of_slack(g, d, i) / s.rows[i]);
     add_columns_of(d.problem, w.rhs.c, w.rhs.x);
   }
   const auto put = [&](int i, T value) {
     w.rhs.c[i] = select(w.weights.w[i] > T(0.0), row_weight(z, s, i) * -value, T(0.0));
   };
-  for (int i = 0; i < z.m; i++) put(i, cotangent(g, OF_LAM, i));
-  for (int j = 0; j < z.lower; j++) put(z.m + j, cotangent(g, OF_LAM_LB, j));
-  for (int j = 0; j < z.upper; j++) put(z.m + z.lower + j, cotangent(g, OF_LAM_UB, j));
-  for (int i = 0; i < z.k; i++) w.rhs.nu[i] = s.eqs[i] * -cotangent(g, OF_NU, i);
+  for (int i : each_entry(z.m)) put(i, cotangent(g, OF_LAM, i));
+  for (int j : each_entry(z.lower)) put(z.m + j, cotangent(g, OF_LAM_LB, j));
+  for (int j : each_entry(z.upper)) put(z.m + z.lower + j, cotangent(g, OF_LAM_UB, j));
+  for (int i : each_entry(z.k)) w.rhs.nu[i] = s.eqs[i] * -cotangent(g, OF_NU, i);
   const T error = refine(d.problem, w.weights, w.factors, w.rhs, target, w.out, w.refinement);
-  for (int j = 0; j < z.n; j++) kktdiff::put(g, ADJOINT_X, j, 0, 1, s.cols[j] * w.out.x[j]);
-  for (int i = 0; i < z.rows(); i++) {
+  for (int j : each_entry(z.n)) kktdiff::put(g, ADJOINT_X, j, 0, 1, s.cols[j] * w.out.x[j]);
+  for (int i : each_entry(z.rows())) {
     const T c = row_weight(z, s, i) * w.out.c[i] / s.cost;
     const bool moves = i < z.m && g.call.arrays[OF_S];
     kktdiff::put(g, ADJOINT_C, i, 0, 1, moves ? c - of_slack(g, d, i) : c);
   }
-  for (int i = 0; i < z.k; i++)
+  for (int i : each_entry(z.k))
     kktdiff::put(g, ADJOINT_NU, i, 0, 1, s.eqs[i] * w.out.nu[i] / s.cost);
   return error;
 }
@@ -127,7 +128,7 @@ struct Element {
 // out = a u_x' + c x' for one row of a matrix.
 inline void gradient_row(const Element &e, double a, double c, double *__restrict out) {
   const double *__restrict u = e.vector(ADJOINT_X), *__restrict x = e.x;
-  for (int j = 0; j < e.size.core; j++) out[j] = a * u[j] + c * x[j];
+  for (int j : each_column(e.size.core)) out[j] = a * u[j] + c * x[j];
 }
 
 // The gradient of Q, symmetric to the bit: half x' + x half', half of u + x/2 where the objective
@@ -135,13 +136,14 @@ inline void gradient_row(const Element &e, double a, double c, double *__restric
 inline void gradient_of_Q(const Element &e, double *__restrict out) {
   const double *__restrict u = e.vector(ADJOINT_X), *__restrict x = e.x;
   const int n = e.size.core;
-  for (int i = 0; i < n; i++) {
+  for (int i : each_row(n)) {
     const double half = e.with_value(u[i], x[i], 0.5) / 2, own = x[i];
     double *row = out + i * n;
     if (e.value)
-      for (int j = 0; j < n; j++) row[j] = half * x[j] + own * ((u[j] + 0.5 * *e.value * x[j]) / 2);
+      for (int j : each_column(n))
+        row[j] = half * x[j] + own * ((u[j] + 0.5 * *e.value * x[j]) / 2);
     else
-      for (int j = 0; j < n; j++) row[j] = half * x[j] + own * (u[j] / 2);
+      for (int j : each_column(n)) row[j] = half * x[j] + own * (u[j] / 2);
   }
 }
 
@@ -154,7 +156,7 @@ inline void store_gradients_of_prices(const Element &e) {
     if (!(z.soft & 1 << side)) continue;
     const double *u = e.vector(ADJOINT_X) + j, *x = e.x + j;
     double *to = e.gradient(GRAD_PRICES + side);
-    for (int i = 0; to && i < sizes[side]; i++) {
+    for (int i : each_entry(to ? sizes[side] : 0)) {
       to[i] = e.with_value(u[i], x[i]);
       if (side == 3) to[i] += e.with_value(u[z.k + i], x[z.k + i]);
     }
@@ -168,19 +170,19 @@ inline void store_gradients(const Element &e) {
   const double *u = e.vector(ADJOINT_X), *x = e.x;
   if (double *to = e.gradient(GRAD_Q)) gradient_of_Q(e, to);
   if (double *to = e.gradient(GRAD_P))
-    for (int j = 0; j < core; j++) to[j] = e.with_value(u[j], x[j]);
+    for (int j : each_entry(core)) to[j] = e.with_value(u[j], x[j]);
   if (double *to = e.gradient(GRAD_G))
-    for (int i = 0; i < m; i++) gradient_row(e, e.multiplier(i), e.row(i), to + i * core);
+    for (int i : each_row(m)) gradient_row(e, e.multiplier(i), e.row(i), to + i * core);
   if (double *to = e.gradient(GRAD_H))
-    for (int i = 0; i < m; i++) to[i] = -e.row(i);
+    for (int i : each_entry(m)) to[i] = -e.row(i);
   if (double *to = e.gradient(GRAD_A))
-    for (int i = 0; i < k; i++) gradient_row(e, e.nu[i], e.equality(i), to + i * core);
+    for (int i : each_row(k)) gradient_row(e, e.nu[i], e.equality(i), to + i * core);
   if (double *to = e.gradient(GRAD_B))
-    for (int i = 0; i < k; i++) to[i] = -e.equality(i);
+    for (int i : each_entry(k)) to[i] = -e.equality(i);
   if (double *to = e.gradient(GRAD_LB))
-    for (int j = 0; j < lower; j++) to[j] = e.row(m + j);
+    for (int j : each_entry(lower)) to[j] = e.row(m + j);
   if (double *to = e.gradient(GRAD_UB))
-    for (int j = 0; j < upper; j++) to[j] = -e.row(m + lower + j);
+    for (int j : each_entry(upper)) to[j] = -e.row(m + lower + j);
   store_gradients_of_prices(e);
 }
 

@@ -94,7 +94,7 @@ class DeviceEngine:
         """Return a gradient that is zero where elements are not solved, summed if it is shared."""
         if self.unread is None:
             return value
-        value = pick(self.unread, value, 0 * self.problem.data.p[0, 0])
+        value = pick(self.unread, value, 0.0)
         many = name in self.given.shared and value.shape[0] > 1
         return namespace(value).sum(value, axis=0, keepdims=True) if many else value
 

@@ -6,6 +6,7 @@ from importlib import resources
 from typing import NamedTuple
 
 OPTIONS = ("-std=c++17", "--device-as-default-execution-space")  # of NVIDIA's compiler
+THREADS = 512  # that a multiprocessor has registers for
 RESERVED = 1024  # bytes of shared memory that the system takes of each block
 _INCLUDE = re.compile(r'^#include "(\w+\.hpp)"$', re.MULTILINE)
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kktdiff._typing import Array
-from kktdiff.backends.cuda._cuda import Cuda, Launch
+from kktdiff.backends.cuda._cuda import Cuda, Device, Launch
 from kktdiff.kernels import amounts, device
 
 CALL = np.dtype(  # `DeviceCall` of kktdiff/kernels/device.cu
@@ -20,6 +20,7 @@ CALL = np.dtype(  # `DeviceCall` of kktdiff/kernels/device.cu
         ("elements", "i8"),
     ]
 )
+KERNELS = ("solve", "vjp", "derive")
 TEAMS = ((32, 5e4), (128, 5e5), (256, float("inf")))  # threads, for operations up to so many
 TEAMS_OF_A_BLOCK = {32: 4}  # else one
 LITTLE = 1 << 28  # bytes of scratch memory that nobody asks for
@@ -44,7 +45,7 @@ def plan(cuda: Cuda, kernel: str, sizes: tuple[int, ...]) -> Plan:
     team = next(threads for threads, most in TEAMS if work <= most)
     teams = TEAMS_OF_A_BLOCK.get(team, 1)
     need = device.memory(kernel, sizes, team)
-    shared = _shared(need, here.shared // teams, here.shared_of_all // teams)
+    shared = _shared(need, here, teams, team * teams)
     launch = Launch(kernel, team, 1, team * teams, shared * teams)
     blocks = here.multiprocessors * max(cuda.blocks_at_once(launch), 1)
     if need.all * blocks * teams > LITTLE:
@@ -52,13 +53,27 @@ def plan(cuda: Cuda, kernel: str, sizes: tuple[int, ...]) -> Plan:
     return Plan(launch._replace(blocks=blocks), need.all, shared)
 
 
-def _shared(need: device.Memory, most: int, of_all: int) -> int:
-    """Return the bytes of shared memory for a team: if the matrix fits, such that two blocks do."""
-    half = of_all // 2 - device.RESERVED
-    for limit in (half, most):
-        if need.matrix <= limit:
-            return min(need.all, limit)
-    return min(need.all, half)
+def every(team: int) -> list[Launch]:
+    """Return a launch of each kernel for teams of so many threads."""
+    threads = team * TEAMS_OF_A_BLOCK.get(team, 1)
+    return [Launch(kernel, team, 1, threads, 0) for kernel in KERNELS]
+
+
+def _shared(need: device.Memory, here: Device, teams: int, threads: int) -> int:
+    """Return the bytes of shared memory for a team: blocks are as many as have registers.
+
+    Fewer have more each: as few as it takes for the matrices to fit, or, if they never do, as many
+    as can be.
+    """
+    most = max(device.THREADS // threads, 1)
+    limits = [_limit(here, blocks) // teams // 16 * 16 for blocks in range(most, 0, -1)]
+    limit = next((v for v in limits if need.matrix <= v), limits[0])
+    return min(need.all, limit)
+
+
+def _limit(here: Device, blocks: int) -> int:
+    """Return the shared memory of a block if so many share a multiprocessor's."""
+    return min(here.shared, here.shared_of_all // blocks - device.RESERVED)
 
 
 def pack(

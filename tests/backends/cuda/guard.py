@@ -27,9 +27,10 @@ class Device:
     ndim = property(lambda self: self._own.ndim)
     size = property(lambda self: self._own.size)
     itemsize = property(lambda self: self._own.itemsize)
+    nbytes = property(lambda self: self._own.nbytes)
     flags = property(lambda self: self._own.flags)
     device = property(lambda self: WHERE)
-    mT = property(lambda self: Device(self._own.mT))
+    mT = property(lambda self: Device(self._own.mT))  # noqa: N815
     T = property(lambda self: Device(self._own.T))
 
     def __array_namespace__(self, **_):
@@ -68,6 +69,15 @@ class Device:
     def get(self):
         EVENTS["to_host"] += 1
         return self._own.copy()
+
+    def copy(self):
+        return _operation(np.copy, self)
+
+    def all(self):
+        return _operation(np.all, self)
+
+    def view(self, dtype):
+        return Device(self._own.view(dtype))
 
     def __eq__(self, other):
         return _operation(operator.eq, self, other)

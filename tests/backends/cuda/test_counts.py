@@ -1,4 +1,4 @@
-"""How often a call launches, works on arrays, copies and waits: each costs microseconds on a GPU."""
+"""How often a call launches, works on arrays, copies and waits: each takes microseconds."""
 
 import numpy as np
 import pytest

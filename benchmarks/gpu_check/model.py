@@ -12,27 +12,23 @@ from typing import NamedTuple
 
 from kktdiff.backends.cuda._cuda import Device, Launch
 from kktdiff.backends.cuda._launch import plan
-from kktdiff.kernels import device
+from kktdiff.kernels import amounts, device
 
 
 class Machine(NamedTuple):
     """An H200, and how well it is used."""
 
     multiprocessors: int = 132  # NVIDIA's data sheet
-    clock: float = 1.83e9  # Hz, the same: between base and boost
+    clock: float = 1.83e9  # Hz, between its base and its boost
     flops: float = 2 * 64  # float64 of a multiprocessor and clock: 64 units that multiply and add
-    used: float = 0.3  # of these, by tiles in registers: assumed
+    used: float = 0.35  # of these, by tiles in registers: assumed
     l2: float = 5.5e12  # bytes per second: measured by others on an H100
     memory: float = 4.8e12  # the same: the data sheet
-    loop: float = 350.0  # clocks of a short loop: a load from L2 of 270, a barrier of 40: H100
+    loop: float = 130.0  # clocks of a loop over a vector in shared memory, with its barrier: 30 to
+    # load, 16 for each product or sum, 40 to meet, as others measured on an H100; assumed
+    short_loop: float = 80.0  # the same of a warp, which meets in a few clocks
     launch: float = 6e-6  # seconds, with a wait for its end: usual
-    python: float = 250e-6  # of the calls around it: 120 us on a processor, and 20 calls of CuPy
-
-
-MACHINE = Machine()
-ITERATIONS, POLISHES = 10, 2  # of a solve; the latter factor once each, too
-PRODUCTS = 24  # of a matrix and a vector in an iteration: residuals, two solves refined once
-LOOPS = 180  # in an iteration, beside those of the factorization
+    python: float = 200e-6  # of the calls around it: as on a processor, and 20 calls of CuPy
 
 
 class Work(NamedTuple):
@@ -42,6 +38,39 @@ class Work(NamedTuple):
     bytes_l2: float
     bytes_memory: float
     loops: float
+
+
+MACHINE = Machine()
+ITERATIONS = 10  # of a solve
+
+
+def factorization(n: int, m: int, k: int) -> Work:
+    """Return what it takes to form H and factor it, with the border of k equalities."""
+    flops = n * n * (m + n / 3.0) + 2.0 * n * n * k + k * k * (n + k / 3.0)
+    return Work(flops, 8.0 * m * n, 0.0, 8 * ceil(n / 16) + 1.2 * m)
+
+
+def forward(n: int, m: int, k: int) -> Work:
+    """Return what a solve takes; the numbers were counted in the emulator, for W1, W2 and small."""
+    one, entries = factorization(n, m, k), n * n + (m + k) * n
+    times, passes = (
+        ITERATIONS + 2,
+        32 + 2.8 * ITERATIONS,
+    )  # factorizations; of products over Q, G, A
+    loops = 500 + 230 * ITERATIONS + times * one.loops + (10 + 9 * ITERATIONS) * ceil(n / 16)
+    memory = 8.0 * (2 * entries + 12 * (n + m + k))
+    flops = times * one.flops + 2.0 * passes * entries
+    return Work(flops, times * one.bytes_l2 + 8.0 * passes * entries, memory, loops)
+
+
+def backward(n: int, m: int, k: int) -> Work:
+    """Return what a gradient takes, counted likewise; large problems have kept their factors."""
+    entries = n * n + (m + k) * n
+    own = Work(12.0 * entries, 48.0 * entries, 16.0 * entries, 180 + 8 * ceil(n / 16))
+    if not amounts.in_lanes(n, m, k):
+        return own
+    one = factorization(n, m, k)
+    return Work(*(a + b for a, b in zip(own, one, strict=True)))
 
 
 class H200:
@@ -61,47 +90,20 @@ class H200:
         return 35 * 2**30
 
 
-def factorization(n: int, m: int, k: int) -> Work:
-    """Return what it takes to form H and factor it, with the border of k equalities."""
-    flops = n * n * (m + n / 3.0) + 2.0 * n * n * k + k * k * (n + k / 3.0)
-    return Work(flops, 8.0 * m * n, 0.0, 3 * ceil(n / 16) + m / 8 + 2)
-
-
-def products(n: int, m: int, k: int) -> Work:
-    """Return what the products of an iteration take; H is in shared memory."""
-    entries = n * n + (m + k) * n
-    return Work(2.0 * PRODUCTS * entries, 8.0 * PRODUCTS / 2 * entries, 0.0, LOOPS)
-
-
-def forward(n: int, m: int, k: int) -> Work:
-    """Return what a solve takes."""
-    times = ITERATIONS + POLISHES
-    own = [times * (a + b) for a, b in zip(factorization(n, m, k), products(n, m, k), strict=True)]
-    own[2] = 8.0 * (2 * n * n + 2 * (m + k) * n + 12 * (n + m + k))
-    return Work(*own)
-
-
-def backward(n: int, m: int, k: int) -> Work:
-    """Return what a gradient takes: a factorization, a solve refined twice, and outer products."""
-    pairs = zip(factorization(n, m, k), products(n, m, k), strict=True)
-    own = [a + b for a, b in pairs]
-    own[2] = 8.0 * (2 * n * n + 2 * (m + k) * n)
-    return Work(*own)
-
-
 def terms(sizes: dict[str, int], batch: int, kernel: str) -> dict[str, float]:
     """Return the seconds of each term of a kernel's time, and their sum."""
     n, m, k = sizes["n"], sizes["m"], sizes["k"]
     work = (forward if kernel == "solve" else backward)(n, m, k)
-    chosen = plan(H200(), kernel, (n, m, k, 0, 0, 0, 0))  # type: ignore[arg-type]
+    chosen = plan(H200(), kernel, (n, m, k, 0, 0, 0, 0))
     at_once = chosen.launch.blocks * chosen.teams
     waves = ceil(batch / at_once)
     together = min(at_once, ceil(batch / waves)) / MACHINE.multiprocessors  # on each of them
     together = max(together, 1.0)
     arithmetic = together * work.flops / (MACHINE.flops * MACHINE.used * MACHINE.clock)
     l2 = together * work.bytes_l2 * MACHINE.multiprocessors / MACHINE.l2
-    chain = work.loops * MACHINE.loop / MACHINE.clock
-    chain += work.flops / (chosen.launch.team * MACHINE.used * MACHINE.clock)
+    team = chosen.launch.team
+    chain = work.loops * (MACHINE.short_loop if team == 32 else MACHINE.loop) / MACHINE.clock
+    chain += work.flops / (min(team, MACHINE.flops) * MACHINE.used * MACHINE.clock)
     found = {"arithmetic": arithmetic, "L2": l2, "loops": chain}
     busy = waves * max(found.values())
     memory = batch * work.bytes_memory / MACHINE.memory

@@ -9,6 +9,7 @@ import cupy
 import cupyx
 import numpy as np
 from cupy_backends.cuda.api import driver
+from cupy_backends.cuda.libs import nvrtc
 
 from kktdiff._typing import Array, Namespace
 from kktdiff.backends.cuda._cuda import Device, Launch
@@ -88,7 +89,8 @@ class CuPy:
         """Return the compiled kernel, with leave to have as much shared memory as is asked for."""
         key = cupy.cuda.runtime.getDevice(), launch.team, launch.kernel
         if key not in self._functions:
-            options = (*device.OPTIONS, f"-DTEAM={launch.team}")
+            quickly = device.QUICKLY if nvrtc.getVersion() >= (13, 0) else ()
+            options = (*device.OPTIONS, *quickly, f"-DTEAM={launch.team}")
             module = cupy.RawModule(code=device.source(), options=options)
             self._functions[key] = module.get_function(launch.kernel)
         function = self._functions[key]

@@ -44,7 +44,7 @@ def plan(cuda: Cuda, kernel: str, sizes: tuple[int, ...]) -> Plan:
     here, work = cuda.device(), amounts.operations(*sizes[:3])
     team = next(threads for threads, most in TEAMS if work <= most)
     teams = TEAMS_OF_A_BLOCK.get(team, 1)
-    need = device.memory(kernel, sizes, team)
+    need = device.memory(kernel, sizes)
     shared = _shared(need, here, teams, team * teams)
     launch = Launch(kernel, team, 1, team * teams, shared * teams)
     blocks = here.multiprocessors * max(cuda.blocks_at_once(launch), 1)
@@ -67,8 +67,9 @@ def _shared(need: device.Memory, here: Device, teams: int, threads: int) -> int:
     """
     most = max(device.THREADS // threads, 1)
     limits = [_limit(here, blocks) // teams // 16 * 16 for blocks in range(most, 0, -1)]
-    limit = next((v for v in limits if need.matrix <= v), limits[0])
-    return min(need.all, limit)
+    matrix = need.fast if need.fast <= limits[0] else need.matrix + device.BEYOND
+    limit = next((v for v in limits if matrix <= v), limits[0])
+    return min(need.fast, limit)
 
 
 def _limit(here: Device, blocks: int) -> int:

@@ -47,7 +47,7 @@ class FakeCuda:
     def __init__(self, emulator=None):
         self.xp, self.emulator = NAMESPACE, emulator
         self.launches, self.outside = [], []
-        self.capturing, self.bytes = False, 64 << 20
+        self.capturing, self.bytes = False, 32 << 30
         self._current, self._by_address = None, {}
 
     def owns(self, array):

@@ -84,9 +84,7 @@ _WORK = {"solve": _SOLVER, "derive": _DERIVATION, "vjp": _DERIVATION, "forms": _
 def memory(kernel: str, sizes: tuple[int, ...]) -> Memory:
     """Return what a kernel needs for problems of the sizes of a call, without that of the batch."""
     core, m, k, lower, upper, separable, soft = sizes[:7]
-    slacks = sum(
-        count for side, count in enumerate((m, lower, upper, 2 * k)) if soft >> side & 1
-    )
+    slacks = sum(count for side, count in enumerate((m, lower, upper, 2 * k)) if soft >> side & 1)
     n, given, r = core + slacks, m + lower + upper, m + k
     M = given + slacks
     lengths = {"n": n, "M": M, "m": m, "k": k, "r": r, "given": given, "limits": given + k}

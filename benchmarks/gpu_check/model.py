@@ -82,7 +82,7 @@ class H200:
 
     def blocks_at_once(self, launch: Launch) -> int:
         """Return how many blocks fit by shared memory and registers."""
-        by_shared = 233472 // (launch.shared + 1024)
+        by_shared = 233472 // (launch.shared + device.STATIC[launch.team] + device.RESERVED)
         return max(min(by_shared, device.THREADS // launch.threads), 1)
 
     def room(self) -> int:

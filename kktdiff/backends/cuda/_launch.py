@@ -45,7 +45,7 @@ def plan(cuda: Cuda, kernel: str, sizes: tuple[int, ...]) -> Plan:
     team = next(threads for threads, most in TEAMS if work <= most)
     teams = TEAMS_OF_A_BLOCK.get(team, 1)
     need = device.memory(kernel, sizes)
-    shared = _shared(need, here, teams, team * teams)
+    shared = _shared(need, here, team, teams)
     launch = Launch(kernel, team, 1, team * teams, shared * teams)
     blocks = here.multiprocessors * max(cuda.blocks_at_once(launch), 1)
     if need.all * blocks * teams > LITTLE:
@@ -59,22 +59,18 @@ def every(team: int) -> list[Launch]:
     return [Launch(kernel, team, 1, threads, 0) for kernel in KERNELS]
 
 
-def _shared(need: device.Memory, here: Device, teams: int, threads: int) -> int:
+def _shared(need: device.Memory, here: Device, team: int, teams: int) -> int:
     """Return the bytes of shared memory for a team: blocks are as many as have registers.
 
     Fewer have more each: as few as it takes for the matrices to fit, or, if they never do, as many
     as can be.
     """
-    most = max(device.THREADS // threads, 1)
-    limits = [_limit(here, blocks) // teams // 16 * 16 for blocks in range(most, 0, -1)]
+    most, static = max(device.THREADS // (team * teams), 1), device.STATIC[team]
+    each = [here.shared_of_all // blocks - device.RESERVED for blocks in range(most, 0, -1)]
+    limits = [(min(here.shared, v) - static) // teams // 64 * 64 for v in each]
     matrix = need.fast if need.fast <= limits[0] else need.matrix + device.BEYOND
     limit = next((v for v in limits if matrix <= v), limits[0])
     return min(need.fast, limit)
-
-
-def _limit(here: Device, blocks: int) -> int:
-    """Return the shared memory of a block if so many share a multiprocessor's."""
-    return min(here.shared, here.shared_of_all // blocks - device.RESERVED)
 
 
 def pack(

@@ -4,21 +4,9 @@ from functools import cache
 
 import numpy as np
 
+from kktdiff.backends.cuda._launch import CALL
 from kktdiff.kernels import device
 from tests.backends.cuda.emulator import Emulator
-
-CALL = np.dtype(  # DeviceCall
-    [
-        ("sizes", "i8", 16),
-        ("options", "f8", 4),
-        ("arrays", "u8", 40),
-        ("strides", "i8", 40),
-        ("scratch", "u8"),
-        ("scratch_bytes", "i8"),
-        ("shared_bytes", "i8"),
-        ("elements", "i8"),
-    ]
-)
 
 
 @cache

@@ -11,6 +11,7 @@ import kktdiff.kernels
 from kktdiff import kernels
 from kktdiff.backends.cuda._cuda import Device as Properties
 from kktdiff.backends.cuda._launch import CALL
+from kktdiff.kernels import device
 from tests.backends.cuda.guard import EVENTS, NAMESPACE, Device
 
 _SIGNATURES = Path(kktdiff.kernels.__file__).with_name("signatures.hpp")
@@ -84,8 +85,9 @@ class FakeCuda:
         return H200
 
     def blocks_at_once(self, launch):
-        by_shared = H200.shared_of_all // (launch.shared + 1024)
-        return min(by_shared, 2048 // launch.threads, 65536 // (128 * launch.threads))
+        used = launch.shared + device.STATIC[launch.team] + device.RESERVED
+        by_shared = H200.shared_of_all // used
+        return min(by_shared, device.THREADS // launch.threads)
 
     def launch(self, launch, call):
         EVENTS["launch"] += 1
@@ -95,7 +97,7 @@ class FakeCuda:
         arrays, self._by_address = self._by_address, {}
         assert call.dtype == CALL
         assert call.shape == (1,)
-        assert launch.shared <= H200.shared
+        assert launch.shared + device.STATIC[launch.team] <= H200.shared
         if self.emulator is None:
             self._by_the_host(launch.kernel, call[0], arrays)
         else:

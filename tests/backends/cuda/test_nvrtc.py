@@ -45,7 +45,7 @@ def test_kernels(architecture, team):
     for usage in compiled.kernels.values():
         assert usage.registers <= 128
         assert usage.spilled <= 400  # bytes, of functions that are called once or twice
-        assert usage.shared <= 10 << 10
+        assert usage.shared <= device.STATIC[team]
         assert usage.stack <= 2 << 10
 
 

@@ -12,7 +12,7 @@ from kktdiff import _kkt as kkt
 from kktdiff._arrays import namespace, take
 from kktdiff._interior_point.active_set import PROXIMAL, held_variables
 from kktdiff._interior_point.newton import border_groups
-from kktdiff._interior_point.parts import Kept
+from kktdiff._interior_point.parts import Kept, refine
 from kktdiff._interior_point.program import Program, program, without_noise
 from kktdiff._interior_point.reports import report_trace
 from kktdiff._kkt import Factors, Weights
@@ -108,6 +108,8 @@ class CompiledKept:
 
     def refine(self, rhs: Rhs, target: float) -> tuple[Rhs, Array, Array]:
         """Solve in the caller's units; return the relative residual and what is singular, (B,)."""
+        if not self.backend.compiled:  # a copy from a device, on a host without kernels
+            return refine(self.program, self.factors, rhs, target, self.backend.host)
         return method.derive(
             self.data,
             self.kept,

@@ -81,9 +81,7 @@ class Kept(NamedTuple):
 
     def refine(self, rhs: Rhs, target: float) -> tuple[Rhs, Array, Array]:
         """Solve in the caller's units; return the relative residual and what is singular, (B,)."""
-        scaling, f = self.program.scaling, self.factors
-        out, error = kkt.refine(self.program.qp, f, scaled_rhs(scaling, rhs), self.backend, target)
-        return _unscaled(scaling, out), error, f.singular
+        return refine(self.program, self.factors, rhs, target, self.backend)
 
 
 def kept_at(part: Part, factors: Factors, backend: LinearAlgebra) -> Kept:
@@ -121,6 +119,15 @@ def _keep(part: Part, w: Array, backend: LinearAlgebra) -> list[Kept]:
         factors = kkt.factor(some.program.qp, own, backend, border=border)
         kept.append(kept_at(some, factors, backend))
     return kept
+
+
+def refine(
+    program: Program, factors: Factors, rhs: Rhs, target: float, backend: LinearAlgebra
+) -> tuple[Rhs, Array, Array]:
+    """Solve in the caller's units; return the relative residual and what is singular, (B,)."""
+    scaling = program.scaling
+    out, error = kkt.refine(program.qp, factors, scaled_rhs(scaling, rhs), backend, target)
+    return _unscaled(scaling, out), error, factors.singular
 
 
 def scaled_rhs(s: Scaling, rhs: Rhs) -> Rhs:

@@ -22,7 +22,7 @@ def on_central_path(group: KeptGroup, barrier: float) -> list[KeptGroup]:
 
     An element whose point can't be found is left out: its gradient is zero.
     """
-    if not isinstance(group, CompiledKept):
+    if not isinstance(group, CompiledKept) or not group.backend.compiled:
         return _by_arrays(group, barrier)
     found, left = by_kernels(group, barrier)
     return [found] if left is None else [found, *_by_arrays(group.take(left), barrier)]

@@ -24,7 +24,7 @@ def vjp(
     least_squares: bool,
 ) -> dict[str, Array]:
     """Return gradients by name, each (B, ...) or, of what the batch shares, (1, ...)."""
-    if isinstance(kept, CompiledKept) and not least_squares:
+    if isinstance(kept, CompiledKept) and kept.backend.compiled and not least_squares:
         return _by_kernels(names, kept, g, backend, shared)
     u = adjoint(kept, g, least_squares=least_squares)
     lam = multipliers(kept.qp, kept.point)

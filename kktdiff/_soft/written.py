@@ -50,6 +50,8 @@ class WrittenKept(CompiledKept):
 
     def refine(self, rhs: Rhs, target: float) -> tuple[Rhs, Array, Array]:
         """Solve in the caller's units; return the relative residual and what is singular, (B,)."""
+        if not self.backend.compiled:
+            return super().refine(rhs, target)
         xp, parts = namespace(rhs.x), method.kept_parts(self.source.data, self.source.kept)
         there = xp.nonzero(self.rows >= 0)[0]
         places = take(self.rows, there)

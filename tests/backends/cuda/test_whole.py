@@ -8,6 +8,8 @@ import pytest
 import kktdiff
 from kktdiff import Status
 from kktdiff.backends import cupy as cupy_backend
+from kktdiff.backends.numpy import NumPyBackend
+from kktdiff.kernels import running
 from tests.backends.cuda.fixtures import on_device
 from tests.backends.cuda.guard import Device
 from tests.checks import answer_of, assert_answer, assert_near, grads_of
@@ -217,3 +219,28 @@ def test_each_device_does_the_work_on_its_own_arrays(gpu):
         assert gpu.cuda.runtime.getDevice() == 0
         on_host = Answer(*(getattr(found, name).get() for name in Answer._fields))
         assert_answer(on_host, expected, DENSE_REFERENCE)
+
+
+@pytest.mark.parametrize("soft", [None, {"h": 0.7}])
+def test_the_hosts_part_needs_no_kernels_there(emulated, monkeypatch, soft):
+    data = known(np.random.default_rng(765), Sizes(n=5, m=8, k=1), batch=(B,)).data
+    found, expected = both(data, soft=soft)
+    g, d = weights(data, 766), {"p": weights(data, 767), "h": data.h}
+    right = [
+        expected.hvp({"x": g}, d).p,
+        expected.second_jvp(d, d).x,
+        expected.vjp(g, gradient="smoothed").G,
+        expected.vjp(g, gradient="least_squares").h,
+        expected.diagnostics().margin,
+    ]
+    monkeypatch.setattr(NumPyBackend, "compiled", False)
+    monkeypatch.setattr(running, "kernels", None)
+    mine = [
+        found.hvp({"x": g}, d).p,
+        found.second_jvp(d, d).x,
+        found.vjp(g, gradient="smoothed").G,
+        found.vjp(g, gradient="least_squares").h,
+        found.diagnostics().margin,
+    ]
+    for one, other in zip(mine, right, strict=True):
+        assert_near(one, other, DENSE_REFERENCE)

@@ -55,9 +55,14 @@ def solve(
     some = left is not None and left.shape[0] > 0
     parts = (_with_left(batch, left, fields),) if some else ()
     fields["solved"] = fields["status"] <= int(Status.ALMOST_SOLVED)
-    base = Engine(problem, fields["status"], (), found.proofs)
+    proofs = () if _is_soft(batch) else found.proofs  # of the problem with slacks
+    base = Engine(problem, fields["status"], (), proofs)
     engine = DeviceEngine(base, found.kept, parts, found.unread)
     return fields, engine, found.codes is None
+
+
+def _is_soft(batch: Batch) -> bool:
+    return any(v is not None for v in batch.data[len(NAMES) :])
 
 
 def _no_shifts(batch: Batch) -> Values:
@@ -71,7 +76,7 @@ def _no_shifts(batch: Batch) -> Values:
 def _left(found: OnDevice, batch: Batch) -> Array:
     """Return the places of the elements for the host, in its memory."""
     codes, settled = found.codes, [Status.SOLVED]
-    if not any(v is not None for v in batch.data[len(NAMES) :]):
+    if not _is_soft(batch):
         settled.append(Status.DUAL_INFEASIBLE)
         settled += [] if batch.weights is not None else [Status.PRIMAL_INFEASIBLE]
         exact = batch.settings.curvature == CURVATURE["float64"]  # else noise is to be taken out

@@ -35,7 +35,7 @@ def solve_on_device(
         fields["status"] = xp.where(found < 0, int(Status.NUMERICAL_ERROR), found)
         return OnDevice(fields, whole, unread=found == int(Status.SOLVED))
     if not out.failures:
-        return OnDevice(fields, whole)
+        return OnDevice(fields, whole if data.length else None)
     codes = backend.to_host(out.status)
     infeasible = (codes == int(Status.PRIMAL_INFEASIBLE)) | (codes == int(Status.DUAL_INFEASIBLE))
     solved, without = (

@@ -134,6 +134,20 @@ def test_single_precision_and_an_empty_batch(device):
     assert_answer(found, answer_of(expected), SINGLE_ANSWER)
     empty = kktdiff.solve_qp(*(v[:0] for v in data), backend="cupy")
     assert empty.x.shape == empty.vjp(np.ones((0, 6))).p.shape == (0, 6)
+    shared = kktdiff.solve_qp(data.Q[:0], data.p[:0], data.G[0], data.h[0], backend="cupy")
+    for mode in MODES:
+        assert not shared.vjp(np.ones((0, 6)), gradient=mode).G.any()
+
+
+def test_a_soft_problem_that_has_no_solution(device):
+    """Its proof has no place for the slacks."""
+    data = known(np.random.default_rng(768), Sizes(n=3, m=4, k=1), batch=(B,)).data
+    data.G[1] = data.Q[1] = 0.0
+    data.p[1], data.A[1] = 100.0, 0.0
+    found, expected = both(data, soft={"h": 0.5}, on_failure="ignore")
+    np.testing.assert_array_equal(found.status, expected.status)
+    assert found.status[1] != 0
+    assert_near(found.certificate().x[1], expected.certificate().x[1], DENSE_REFERENCE)
 
 
 def test_the_closest_feasible_problem(device):

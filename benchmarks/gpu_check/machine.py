@@ -1,6 +1,5 @@
 """Stage: which GPU, which driver, which versions."""
 
-import shutil
 import subprocess
 from collections.abc import Iterator
 
@@ -28,18 +27,12 @@ def gpu() -> Record:
     runtime = cupy.cuda.runtime
     properties = runtime.getDeviceProperties(runtime.getDevice())
     wanted = ("multiProcessorCount", "sharedMemPerBlockOptin", "l2CacheSize", "major", "minor")
-    return {
-        "gpu": properties["name"].decode(),
-        "memory_bytes": runtime.memGetInfo()[1],
-        "runtime": runtime.runtimeGetVersion(),
-        **{name: properties[name] for name in wanted if name in properties},
-    }
+    facts = {name: properties[name] for name in wanted if name in properties}
+    return {"gpu": properties["name"].decode(), "runtime": runtime.runtimeGetVersion(), **facts}
 
 
 def smi() -> Record | str:
     """Return clocks, power and temperature, or why they are not known."""
-    if not shutil.which("nvidia-smi"):
-        return "nvidia-smi is not there"
     command = ["nvidia-smi", f"--query-gpu={','.join(ASKED)}", "--format=csv,noheader"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,6 @@ from benchmarks.gpu_check.runner import ROOT, Record, passed
 
 REPORTS = ROOT / "benchmarks" / "reports"
 NOTHING = "No GPU was at hand yet: nothing is measured.\n"
-SHOWN = 12  # failing tests
 
 
 def write(found: Record, folder: Path) -> Path:
@@ -54,11 +53,18 @@ def page(found: Record | None) -> str:
 
 def body(found: Record) -> str:
     """Return the report without its title."""
-    parts = [where(found), verdict(found)]
-    parts += [f"### {name} failed\n\n{text}" for name, text in failures(found)]
-    tables = {"Questions": questions(found), "Times": times(found)}
+    word = "Passed" if passed(found) else "**Not passed**"
+    decided = f"{word}, as decided by: {', '.join(found['deciding']) or 'nothing'}."
+    stages = [
+        {"stage": name, "": stage["outcome"], "s": f"{stage['seconds']:.0f}", "why": _why(stage)}
+        for name, stage in found["stages"].items()
+    ]
+    parts = [where(found), decided, table(stages), *failures(found)]
+    asked = [r for r in every(found, "questions") if "question" in r]
+    answers = [{"": r["question"], "answer": r.get("answer", "failed")} for r in asked]
+    tables = {"Questions": table(answers), "Times": times(found)}
     parts += [f"### {title}\n\n{text}" for title, text in tables.items() if text]
-    return "\n\n".join(part.strip() for part in parts) + "\n"
+    return "\n\n".join(parts) + "\n"
 
 
 def where(found: Record) -> str:
@@ -76,68 +82,50 @@ def where(found: Record) -> str:
     )
 
 
-def verdict(found: Record) -> str:
-    """Return passed or not, and a line for each stage."""
-    word = "Passed" if passed(found) else "**Not passed**"
-    rows = [
-        {
-            "stage": name,
-            "": "**failed**" if stage["outcome"] == "failed" else stage["outcome"],
-            "s": f"{stage['seconds']:.0f}",
-            "why": cell(stage.get("reason", counts(stage["records"]))),
-        }
-        for name, stage in found["stages"].items()
+def _why(stage: Record) -> str:
+    counts = [
+        f"{r['counts'].get('passed', 0)} tests passed" for r in stage["records"] if "counts" in r
     ]
-    return f"{word}, as decided by: {', '.join(found['deciding']) or 'nothing'}.\n\n{table(rows)}"
+    return stage.get("reason", ", ".join(counts)).replace("|", "/").replace("\n", " ")
 
 
-def counts(records: Iterable[Record]) -> str:
-    """Return how many tests passed, where there were tests."""
-    return ", ".join(f"{r['counts']['passed']} tests passed" for r in records if "counts" in r)
-
-
-def failures(found: Record) -> Iterator[tuple[str, str]]:
-    """Yield each stage that failed, with the last lines of all that went wrong in it."""
+def failures(found: Record) -> Iterator[str]:
+    """Yield what went wrong in each stage, with the last lines of it."""
     for name, stage in found["stages"].items():
         if stage["outcome"] != "failed":
             continue
-        failed = [record for record in stage["records"] if "failed" in record]
-        blocks = [block(_about(record), record.get("lines", ())) for record in failed]
-        tests = [test for record in failed for test in record.get("failures", ())]
-        blocks += [block(test["name"], test["lines"]) for test in tests[:SHOWN]]
-        blocks += [f"and {len(tests) - SHOWN} more, in the numbers"] if tests[SHOWN:] else []
-        yield name, "\n\n".join(blocks or [block(stage["reason"], stage.get("log", ()))])
-
-
-def questions(found: Record) -> str:
-    """Return the answers."""
-    asked = [r for r in every(found, "questions") if "question" in r]
-    return table([{"": r["question"], "answer": cell(r.get("answer", "failed"))} for r in asked])
+        yield f"### {name} failed"
+        records = [record for record in stage["records"] if "failed" in record]
+        for record in records or [{"failed": stage["reason"], "lines": stage.get("log", ())}]:
+            about = ("library", "workload", "question", "batch")
+            about = " ".join(str(record[key]) for key in about if key in record)
+            yield f"{about}: {record['failed']}" if about else record["failed"]
+            if record.get("lines"):
+                yield "\n".join(["```text", *record["lines"], "```"])
 
 
 def times(found: Record) -> str:
     """Return our times beside the model's, the processor's, and those of other libraries."""
     rows = []
-    for stage in found["stages"]:
-        for r in every(found, stage):
-            if "forward_seconds" not in r:
-                continue
-            forward, backward = r["forward_seconds"], r["backward_seconds"]
-            worst = max(r["errors"], key=lambda key: r["errors"][key])
-            rows.append(
-                {
-                    "": r.get("library", "kktdiff"),
-                    "workload": r["workload"],
-                    "batch": str(r["batch"]),
-                    "forward, ms": number(forward),
-                    "backward, ms": number(backward),
-                    "both, ms": number(None if backward is None else forward + backward),
-                    "by the model": number(r.get("model_seconds")),
-                    "by the processor": number(r.get("host_seconds")),
-                    "first call, s": f"{r['first_call_seconds']:.2f}",
-                    "worst error": f"{r['errors'][worst]:.0e} ({worst})",
-                }
-            )
+    for r in (
+        r for stage in found["stages"] for r in every(found, stage) if "forward_seconds" in r
+    ):
+        forward, backward = r["forward_seconds"], r["backward_seconds"]
+        worst = max(r["errors"], key=lambda key: r["errors"][key])
+        rows.append(
+            {
+                "": r.get("library", "kktdiff"),
+                "workload": r["workload"],
+                "batch": str(r["batch"]),
+                "forward, ms": number(forward),
+                "backward, ms": number(backward),
+                "both, ms": number(None if backward is None else forward + backward),
+                "by the model": number(r.get("model_seconds")),
+                "by the processor": number(r.get("host_seconds")),
+                "first call, s": f"{r['first_call_seconds']:.2f}",
+                "worst error": f"{r['errors'][worst]:.0e} ({worst})",
+            }
+        )
     return table(rows)
 
 
@@ -159,25 +147,5 @@ def number(seconds: float | None) -> str:
 
 def table(rows: list[dict[str, str]]) -> str:
     """Return a Markdown table, or nothing without rows."""
-    if not rows:
-        return ""
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
+    lines = [[*rows[0]], ["---"] * len(rows[0]), *([*row.values()] for row in rows)] if rows else []
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def cell(text: str, most: int = 160) -> str:
-    """Return a text on one line of a table, cut where it is long: all of it is below."""
-    text = " ".join(text.replace("|", "/").split())
-    return text if len(text) <= most else f"{text[: most - 4]} ..."
-
-
-def block(title: str, lines: Iterable[Any]) -> str:
-    """Return a sentence and lines as they are."""
-    text = "\n".join(map(str, lines))
-    return f"{cell(title, 1000)}\n\n```text\n{text}\n```" if text else cell(title, 1000)
-
-
-def _about(record: Record) -> str:
-    keys = ("library", "workload", "question", "batch")
-    about = " ".join(str(record[key]) for key in keys if key in record)
-    return f"{about}: {record['failed']}" if about else record["failed"]

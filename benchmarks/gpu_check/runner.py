@@ -136,11 +136,11 @@ def failure(error: BaseException) -> Record:
     return {"failed": plain(f"{type(error).__name__}: {first}"), "lines": tail(text)}
 
 
-def tail(text: str) -> list[str]:
+def tail(text: str, count: int = LINES) -> list[str]:
     """Return the last lines; of a crash those with which it begins."""
     lines = plain(text.strip()).splitlines()
     crash = next((i for i, line in enumerate(lines) if "Fatal Python error" in line), None)
-    return lines[-LINES:] if crash is None else lines[crash : crash + LINES]
+    return lines[-count:] if crash is None else lines[crash : crash + count]
 
 
 def plain(text: str) -> str:

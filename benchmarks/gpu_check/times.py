@@ -9,8 +9,8 @@ from typing import Any
 import kktdiff
 from benchmarks.gpu_check import problems
 from benchmarks.gpu_check.device import Device, host
-from benchmarks.gpu_check.model import estimate
 from benchmarks.gpu_check.runner import Record, guarded
+from benchmarks.gpu_model import estimate
 from kktdiff import bench
 
 CASES = (  # what takes most of the time comes last: if it takes all, the others are there

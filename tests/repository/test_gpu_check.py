@@ -7,10 +7,10 @@ from functools import partial
 import numpy as np
 import pytest
 
+from benchmarks import gpu_model as model
 from benchmarks.gpu_check import (
     device,
     machine,
-    model,
     peers,
     problems,
     questions,
@@ -174,7 +174,7 @@ def test_peers_that_are_there_and_that_are_not():
 def test_the_machine_is_told_without_tools(monkeypatch):
     monkeypatch.setenv("PATH", "")
     found = {key: value for r in machine.records(1, "", HOST) for key, value in r.items()}
-    assert found["smi"] == "nvidia-smi is not there"
+    assert found["smi"] == "nvidia-smi: FileNotFoundError"
     assert "numpy" in found["machine"]["versions"]
 
 
@@ -195,8 +195,9 @@ def suite_on(tmp_path, text, seconds=60):
 
 def test_tests_are_counted_and_their_failures_named(tmp_path):
     record = suite_on(tmp_path, PYTEST)
-    assert record["counts"] == {"passed": 1, "failed": 1, "error": 0, "skipped": 1}
-    assert record["failures"][0]["name"].endswith("::test_bad")
+    assert record["counts"] == {"passed": 1, "failure": 1, "error": 0, "skipped": 1}
+    assert record["failures"][0].endswith("::test_bad")
+    assert "assert 1 == 2" in "\n".join(record["lines"])
     assert record["failed"] == "1 failed"
     assert "failed" not in suite_on(tmp_path, PYTEST.replace("1 == 2", "1 == 1"))
     hangs = suite_on(tmp_path, "import time\n\ndef test_hangs():\n    time.sleep(60)\n", 6)

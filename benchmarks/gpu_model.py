@@ -1,6 +1,6 @@
 """A model of the time that the kernels take on a GPU: an estimate, each term with its source.
 
-    python -m benchmarks.gpu_check.model    # the table of docs/gpu.md
+    python -m benchmarks.gpu_model    # the table of docs/gpu.md
 
 A team's time for a problem is the largest of three: arithmetic, bytes through the L2 cache, and
 the chain of loops that wait for each other. Teams on a multiprocessor share the first two.

@@ -31,7 +31,9 @@ def records(
 ) -> Iterator[Record]:
     """Yield one for each case, or the sentence that it is not installed."""
     end = time.perf_counter() + seconds
-    chosen = OPTIONS.get(argument, {}) if device.name == "gpu" else {}
+    chosen = dict(OPTIONS.get(argument, {}))
+    if device.name != "gpu":
+        chosen.pop("device", None)
     for i, (workload, batch) in enumerate(cases):
         about = {"library": argument, "workload": workload, "batch": batch}
         part = (end - time.perf_counter()) / (len(cases) - i)

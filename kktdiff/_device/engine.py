@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kktdiff._arrays import namespace, pick, placed, spread, take
+from kktdiff._arrays import namespace, pick, placed, take
 from kktdiff._device.part import Part, mirror, some_on_host
 from kktdiff._inputs import Given
 from kktdiff._interior_point.compiled import CompiledKept
@@ -71,7 +71,7 @@ class DeviceEngine:
         for part in parts if g else ():
             found = part.engine.vjp(self._on_host(g, part), mode, smoothing, tuple(pieces))
             self._add(part, found, pieces)
-        return self.base.folded(pieces)
+        return self._folded(pieces)
 
     def _by_kernels(
         self, kept: CompiledKept, g: dict[str, Array], pieces: dict[str, Pieces]
@@ -108,7 +108,7 @@ class DeviceEngine:
         for part in self._second(mode):
             ways = self._on_host(g, part), self._on_host(d, part)
             self._add(part, part.engine.hvp(*ways, mode, tuple(pieces)), pieces)
-        return self.base.folded(pieces)
+        return self._folded(pieces)
 
     @at_work
     def jvp(self, tangents: Named, mode: str, smoothing: float | None) -> dict[str, Array]:
@@ -138,7 +138,7 @@ class DeviceEngine:
         found = [
             (p.index, self._receive(p.engine.jacobian(of, wrt, mode, smoothing))) for p in parts
         ]
-        value = spread(found, shape, self.problem.length, self.problem.data.p)
+        value = self._spread(found, shape)
         total = self.given.give(self.base.per_number(wrt, value))
         if kept is None:
             return total
@@ -164,23 +164,23 @@ class DeviceEngine:
         soft: they do so for soft rows, too.
         """
         check_mode(mode, smoothing)
-        kept = self.kept
-        if kept is None or (self.is_soft and not (soft and mode == "exact")):
-            return None, (*self.parts, *self._mirrors())
+        kept, parts = self.kept, tuple(part for part in self.parts if part.solved)
+        if kept is None or mode == "least_squares" or (self.is_soft and not soft):
+            return None, (*parts, *self._mirrors())
         if mode == "exact":
-            return kept, self.parts
-        if mode == "least_squares":
-            return None, (*self.parts, *self._mirrors())
+            return kept, parts
+        if self.is_soft:
+            return None, (*parts, *self._mirrors())
         found, left = by_kernels(kept, smoothing or SMOOTHING)
-        return found, self.parts if left is None else (*self.parts, mirror(kept.take(left)))
+        return found, parts if left is None else (*parts, mirror(kept.take(left)))
 
     def _mirrors(self) -> Iterable[Part]:
         return () if self.kept is None else (mirror(self.kept),)
 
     def _second(self, mode: str) -> tuple[Part, ...]:
-        """Check the option; return all elements for the host."""
+        """Check the option; return all elements that are solved, for the host."""
         one_of("gradient", mode, ("exact", "least_squares"))
-        return *self.parts, *self._mirrors()
+        return *(part for part in self.parts if part.solved), *self._mirrors()
 
     def _on_host(self, values: dict[str, Array], part: Part) -> dict[str, Any]:
         """Return a part's cotangents, (b, size), or tangents."""
@@ -202,13 +202,31 @@ class DeviceEngine:
         self, found: list[tuple[Part, dict[str, Array]]], total: dict[str, Array] | None = None
     ) -> dict[str, Array]:
         """Assemble tangents of the host's elements; add those of the others."""
-        out, like = {}, self.problem.data.p
+        out = {}
         for name, core in self.outputs.items():
             pieces = [(part.index, self._receive(v[name])) for part, v in found]
-            value = self.given.give(
-                spread(pieces, self.base.shape(core), self.problem.length, like)
-            )
+            value = self.given.give(self._spread(pieces, self.base.shape(core)))
             out[name] = value if total is None else total[name] + value
+        return out
+
+    def _folded(self, pieces: dict[str, Pieces]) -> dict[str, Array | None]:
+        """Fold gradients to the inputs' own shapes; None for inputs that are not in `pieces`."""
+        shared = {name: v for name, v in pieces.items() if name in self.given.shared}
+        own = {name: v for name, v in pieces.items() if name not in shared}
+        found = {
+            name: self.given.fold(name, self._spread(v, self.base.shape(DIMENSIONS[name])))
+            for name, v in own.items()
+        }
+        return self.base.folded(shared) | found
+
+    def _spread(self, pieces: Pieces, tail: tuple[int, ...]) -> Array:
+        """Write values to their places in the flat batch, zeros elsewhere, without a wait."""
+        length, like = self.problem.length, self.problem.data.p
+        if len(pieces) == 1 and pieces[0][0].shape[0] == length:
+            return pieces[0][1]
+        out = namespace(like).zeros((length, *tail), dtype=like.dtype, device=like.device)
+        for index, value in pieces:
+            out[index] = value
         return out
 
     def _placed(

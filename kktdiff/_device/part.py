@@ -22,6 +22,7 @@ class Part(NamedTuple):
     index: Array  # (b,): their places in the flat batch, on the device
     given: Given  # on the host
     engine: Derivatives  # the same
+    solved: bool = True  # any of them is
 
 
 def some_on_host(

@@ -118,4 +118,4 @@ def _on_host(batch: Batch, index: Array) -> tuple[Part, Values, bool]:
     if weights is not None:
         weights = some_on_host(weights, index, backend)
     found, engine, every = batch.on_host(own, near, weights, batch.settings)
-    return Part(index, own, engine), found, every
+    return Part(index, own, engine, bool(found["solved"].any())), found, every

@@ -112,6 +112,8 @@ def test_dtypes_are_not_mixed():
 def test_only_real_numbers_are_taken(dtype):
     cure = "h.real" if dtype == "complex128" else "np.asarray(h, float) converts it"
     refused(["h", dtype, cure], h=DATA.h.astype(dtype))
+    for name, array in DATA._asdict().items():
+        refused([name, dtype, "float64 or float32"], **{name: array.astype(dtype)})
     with pytest.raises((TypeError, ValueError), match=says("Q", dtype)):
         kktdiff.solve_qp(np.eye(2).astype(dtype), np.zeros(2).astype(dtype))
 

@@ -11,7 +11,6 @@ import pytest
 import kktdiff
 from tests.checks import assert_near
 from tests.problems import Sizes, feasible
-from tests.reference import CENTRAL, STEP, weighted
 from tests.tolerances import (
     ANSWER,
     DIFFERENCE,
@@ -55,29 +54,6 @@ def assert_same(left, right):
 def assert_all_near(left, right, tol):
     for name, grad in right.items():
         assert_near(left[name], grad, tol, name)
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(("m", "k", "scale"), [(3, 2, 100.0), (3, 0, 1.0), (1, 3, 100.0)])
-def test_gradients_of_a_distance_are_those_of_differences(name, m, k, scale):
-    rng, n = np.random.default_rng(400), 10
-    L, z, p, target = (rng.normal(size=s) for s in ((n, n), n, (1, n), (1, n)))
-    G, A = scale * rng.normal(size=(m, n)), scale * rng.normal(size=(k, n))
-    arrays = scale * L @ L.T, p, G, G @ z + rng.uniform(size=m), A, A @ z
-    data = [torch.tensor(a) for a in arrays]
-    leaf = data[NAMES.index(name)].clone().requires_grad_()
-
-    def loss(tensor):
-        x = QPFunction()(**dict(zip(NAMES, data, strict=True)) | {name: tensor})
-        return (x - torch.tensor(target)).square().sum() / 2
-
-    if leaf.numel():
-        loss(leaf).backward()
-        # Small enough for Q to stay convex.
-        direction = torch.tensor(rng.normal(size=leaf.shape)) * leaf.detach().abs().max() / 10
-        moved = [loss(leaf.detach() + c * STEP * direction) for c in CENTRAL]
-        slope = weighted(CENTRAL, moved, STEP)
-        assert_near((leaf.grad * direction).sum(), slope, DIFFERENCE, name)
 
 
 def test_values_and_gradients_are_the_cores():
@@ -148,7 +124,7 @@ def test_without_a_batch_x_is_one_row():
     assert [grads[name].shape for name in NAMES] == [t.shape for t in tensors]
 
 
-@pytest.mark.parametrize("shared", [s for r in range(1, 6) for s in combinations(NAMES, r)])
+@pytest.mark.parametrize("shared", [s for r in (1, 2, 5) for s in combinations(NAMES, r)])
 def test_what_is_shared_gets_the_sum(shared):
     tensors = drawn(406, {name: (3,) for name in NAMES if name not in shared})
     pairs = zip(NAMES, tensors, strict=True)
@@ -206,7 +182,7 @@ def test_the_answer_has_the_dtype_of_the_data(dtype):
     assert_near(x, expected, SINGLE_ANSWER if dtype == torch.float32 else ANSWER, "x")
 
 
-@pytest.mark.parametrize("wanted", [w for r in range(1, 7) for w in combinations(NAMES, r)])
+@pytest.mark.parametrize("wanted", [w for r in (1, 2, 5) for w in combinations(NAMES, r)])
 def test_a_gradient_for_any_subset(wanted):
     tensors = drawn(412, {"p": (3,), "h": (3,)})
     (_, everything), (_, some) = gradients(tensors), gradients(tensors, wanted=wanted)

@@ -58,7 +58,7 @@ def same(found, expected):
 
 def by_arrays(inputs):
     """The gradient of `total` and the solution, as the callback has them: NumPy's."""
-    jax.eval_shape(total, inputs)  # the adapter checks each form once, by a solve: not to be counted
+    jax.eval_shape(total, inputs)  # checks each form once, by a solve: not to be counted
     solution = kktdiff.solve_qp(**{name: np.asarray(v) for name, v in inputs.items()})
     outputs = {name: np.asarray(getattr(solution, name)) for name in OUTPUTS}
     sizes = [v.size for v in outputs.values()]

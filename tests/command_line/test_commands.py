@@ -194,6 +194,15 @@ def test_solve_refuses_wrong_arrays(solve, changes, facts):
     assert_one_sentence(solve({"Q": np.eye(2), "p": np.ones(2)} | changes), "qp.npz", *facts)
 
 
+def test_solve_says_that_memory_is_short(solve, monkeypatch):
+    def fail(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(kktdiff, "solve_qp", fail)
+    found = solve({"Q": np.eye(2), "p": np.ones(2)})
+    assert_one_sentence(found, "qp.npz", "needs more memory than there is")
+
+
 def test_solve_says_where_it_cannot_write(solve, tmp_path):
     code, _, error = solve({"Q": np.eye(2), "p": np.ones(2)}, "--output", tmp_path)
     assert code == 2

@@ -233,7 +233,7 @@ def test_a_link_keeps_leading_to_what_is_written(run, good, tmp_path):
     assert run("solve", good, "--output", link, "--force")[0] == 0
 
 
-@pytest.mark.parametrize("there", ["folder", "pipe", "device", "loop", "no folder"])
+@pytest.mark.parametrize("there", ["folder", "pipe", "device", "loop", "no folder", "in a file"])
 def test_an_output_that_is_no_file_stays(run, good, tmp_path, there):
     output = tmp_path / "out"
     if there == "folder":
@@ -245,7 +245,7 @@ def test_an_output_that_is_no_file_stays(run, good, tmp_path, there):
     elif there == "loop":
         output.symlink_to(output)
     else:
-        output = tmp_path / "none" / "out"
+        output = (good if there == "in a file" else tmp_path / "none") / "out"
     before = sorted(tmp_path.iterdir())
     for force in ((), ("--force",)):
         assert_one_sentence(run("solve", good, "--output", output, *force), "out")

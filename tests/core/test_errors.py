@@ -72,6 +72,8 @@ def test_halves_of_both_blocks_are_named_together(G, b):
 def test_something_must_tell_the_number_of_variables(given):
     with pytest.raises(ValueError, match="nothing tells the number of variables: pass p, Q, G or"):
         kktdiff.solve_qp(**given)
+    with pytest.raises(ValueError, match=r"p has shape \(0,\): expected at least one variable"):
+        kktdiff.solve_qp(p=np.zeros(0))
 
 
 @pytest.mark.parametrize(
@@ -234,6 +236,11 @@ def test_a_tangent_of_an_absent_input_is_refused():
     absent = kktdiff.solve_qp(DATA.Q, DATA.p)
     with pytest.raises((TypeError, ValueError), match=says("G")):
         absent.jvp(G=np.zeros((4, 3)))
+
+
+def test_one_name_is_no_tuple_of_names(solution):
+    with pytest.raises(TypeError, match=r"wrt='p': expected a tuple of names, as in \('p',\)"):
+        solution.vjp(np.ones(3), wrt="p")
 
 
 @pytest.mark.parametrize(("of", "wrt", "fact"), [("y", "p", "y"), ("x", "c", "c")])

@@ -157,6 +157,19 @@ def test_the_iteration_ends_where_no_point_is_less_infeasible(gap):
     assert np.max(solution.iterations) <= 2 * ITERATIONS_MOST
 
 
+def test_an_element_that_is_infeasible_by_rounding_has_gradients_that_are_not_trusted():
+    """They are those of the least infeasible point, and there are none of second order."""
+    solution = kktdiff.solve_qp(*missed_by(1e-7))
+    assert not solution.diagnostics().trustworthy.any()
+    assert np.all(np.isfinite(solution.vjp(np.ones((B, 20))).p))
+    for way in ("x", "nu"):  # there is no equality
+        assert np.all(np.isfinite(solution.jacobian(of=way, wrt="p")))
+    assert solution.vjp().p.tolist() == np.zeros((B, 20)).tolist()
+    moves = {"p": np.ones((B, 20))}
+    assert not solution.hvp({"x": np.ones((B, 20))}, moves).p.any()
+    assert not solution.second_jvp(moves, moves).x.any()
+
+
 def test_an_element_that_is_infeasible_by_rounding_takes_three_more_solves(monkeypatch):
     """The least shifts in their own unit, again for their derivatives, and the closest QP."""
     solves, run = [], auxiliary.run

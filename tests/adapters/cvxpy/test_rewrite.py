@@ -15,6 +15,10 @@ Q = np.array([[3.0, 1, 0], [1, 2, 0], [0, 0, 1]])
 ROOT = np.linalg.cholesky(Q).T
 SPELLINGS = {  # (x, X, r, a) -> the objective, and the same written plainly
     "norm(x) ** 2": (lambda x, X, r, a: cp.norm(x) ** 2, lambda x, X, r, a: cp.sum_squares(x)),
+    "(-norm(x)) ** 2": (
+        lambda x, X, r, a: cp.square(-cp.norm(x)) + cp.square(cp.abs(cp.norm(x - r))),
+        lambda x, X, r, a: cp.sum_squares(x) + cp.sum_squares(x - r),
+    ),
     "power(norm, 2)": (
         lambda x, X, r, a: cp.power(cp.norm(x - r, 2), 2) * 0.5 + cp.square(cp.norm2(x + r)),
         lambda x, X, r, a: cp.sum_squares(x - r) / 2 + cp.sum_squares(x + r),

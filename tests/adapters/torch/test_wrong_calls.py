@@ -16,6 +16,7 @@ ROW = {"G": torch.ones(1, 2, dtype=torch.float64), "h": torch.ones(1, dtype=torc
     ("arguments", "options", "error", "words"),
     [
         ((None, None), {}, ValueError, "nothing tells the number of variables"),
+        ((None, None), {"lb": p[0]}, ValueError, "nothing tells the number of variables"),
         ((None, None), {"P": Q, "q": p}, TypeError, "'P': did you mean Q.*'q': did you mean p"),
         ((Q, p), {"q": p}, TypeError, "'q': did you mean p"),
         ((Q, p), {"shift_weights": 3}, ValueError, "shift_weights was given"),

@@ -9,6 +9,7 @@ from tests.checks import answer_of, assert_answer, assert_near, element, grads_o
 from tests.problems import FULL, Data, Sizes, known, tangent
 from tests.reference import jvp
 from tests.robustness.one_bad import BAD, OUTPUTS, assert_isolated, batch_of_five, solve
+from tests.robustness.units import Units
 from tests.tolerances import (
     ANSWER,
     DENSE_REFERENCE,
@@ -20,31 +21,14 @@ from tests.tolerances import (
 SCALARS = ("primal_residual", "dual_residual", "duality_gap")
 
 
-def in_units(data, c):
-    """The same problem in other units of the variables: x_i = c_i y_i."""
-    return Data(
-        data.Q * c * c[:, None],
-        data.p * c,
-        data.G * c,
-        data.h,
-        data.A * c,
-        data.b,
-        data.lb / c,
-        data.ub / c,
-    )
-
-
-def with_rows_times(data, g, a):
-    """The same constraints, each row multiplied by a number."""
-    rows = {"G": g[:, None] * data.G, "h": g * data.h}
-    return data._replace(**rows, A=a[:, None] * data.A, b=a * data.b)
+ONES = Units(np.ones(6), np.ones(7), np.ones(2), 1.0)  # of FULL
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_variables_across_sixteen_orders_of_magnitude(seed):
     data, answer = known(np.random.default_rng(202 + seed), FULL)
     c = 10.0 ** np.linspace(-8, 8, 6)
-    solution = kktdiff.solve_qp(*in_units(data, c))
+    solution = kktdiff.solve_qp(*ONES._replace(u=1 / c).data(data))
     assert solution.status == Status.SOLVED
     assert_near(solution.x * c, answer.x, SCALED_ANSWER, "x")
     assert_near(solution.lam, answer.lam, SCALED_ANSWER, "lam")
@@ -60,7 +44,7 @@ def test_rows_across_sixteen_orders_of_magnitude(seed):
     rng = np.random.default_rng(25 + seed)
     data, answer = known(rng, FULL)
     g, a = rng.permutation(10.0 ** np.linspace(-8, 8, 7)), np.array([1e8, 1e-8])
-    solution = kktdiff.solve_qp(*with_rows_times(data, g, a))
+    solution = kktdiff.solve_qp(*ONES._replace(c=g, e=a).data(data))
     assert solution.status == Status.SOLVED
     assert_near(solution.x, answer.x, SCALED_ANSWER, "x")
     assert_near(solution.lam * g, answer.lam, SCALED_ANSWER, "lam")
@@ -73,7 +57,7 @@ def test_residuals_are_reported_unscaled(spread):
     data = known(np.random.default_rng(251), FULL).data
     units = 10.0 ** np.linspace(-spread, spread, 6)
     g = 10.0 ** np.linspace(spread, -spread, 7)
-    scaled = with_rows_times(in_units(data, units), g, np.ones(2))
+    scaled = ONES._replace(u=1 / units, c=g).data(data)
     solution = solve(scaled, max_iter=1)
     assert solution.status == Status.MAX_ITER
     for name, value in zip(SCALARS, residuals(scaled, solution), strict=True):
@@ -156,7 +140,7 @@ def test_scaled_rows_leave_x_where_it_is_and_scale_their_gradients():
     """(cG, ch) for (G, h): the same x, and the gradients of G and h divided by c."""
     data, answer = known(np.random.default_rng(23), FULL)
     g, a = 10.0 ** np.linspace(-5, 5, 7), np.array([1e-3, 1e3])
-    solution = kktdiff.solve_qp(*with_rows_times(data, g, a))
+    solution = kktdiff.solve_qp(*ONES._replace(c=g, e=a).data(data))
     assert_near(solution.x, answer.x, ANSWER, "x")
     assert_near(solution.lam * g, answer.lam, ANSWER, "lam")
     assert_near(solution.nu * a, answer.nu, ANSWER, "nu")

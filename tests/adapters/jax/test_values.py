@@ -119,6 +119,20 @@ def test_the_hessian_in_four_pairs_of_modes(outer, inner, second):
     near(found, second, DIFFERENCE)
 
 
+def test_results_are_committed_to_a_device_where_inputs_are():
+    p = jnp.ones(2)
+    for one in (p, jax.device_put(p, jax.devices()[0])):
+        assert solve_qp(jnp.eye(2), one).x.committed == one.committed
+
+
+@pytest.mark.skipif(not hasattr(jax, "shard_map"), reason="an older JAX has it elsewhere")
+def test_shard_map_with_its_own_check_is_refused():
+    spec, mesh = jax.sharding.PartitionSpec("i"), jax.sharding.Mesh(jax.devices()[:1], "i")
+    f = jax.shard_map(lambda p: solve_qp(jnp.eye(2), p).x, mesh=mesh, in_specs=spec, out_specs=spec)
+    with pytest.raises(NotImplementedError, match="pass check_vma=False to it"):
+        f(jnp.ones((3, 2)))
+
+
 def test_third_derivatives_are_refused():
     Q, one = jnp.eye(2), jnp.ones(2)
     f = jax.grad(lambda t: jax.grad(lambda t: solve_qp(Q * t, t**2 * one).objective)(t))

@@ -13,7 +13,6 @@ from tests.unsolvable import Proof, contradictory, proof_of, stacked, unbounded
 
 SMALL = Sizes(n=4, m=5, k=2, lower=True, upper=True)
 CONTRADICTABLE = [s for s in COMBINATIONS if s.m or s.k or (s.lower and s.upper)]
-BATCHES = [(), (2, 2)]
 
 
 def solve(data, **options):
@@ -28,17 +27,15 @@ def assert_proven(data, solution, status, check, tol=CERTIFICATE):
         check(element(data, index), proof_of(certificate, index), tol)
 
 
-@pytest.mark.parametrize("batch", BATCHES, ids=str)
 @pytest.mark.parametrize("sizes", CONTRADICTABLE, ids=lambda s: s.label)
-def test_contradicting_constraints_have_a_farkas_certificate(sizes, batch):
-    data = stacked(contradictory, np.random.default_rng(400), sizes, batch)
+def test_contradicting_constraints_have_a_farkas_certificate(sizes):
+    data = stacked(contradictory, np.random.default_rng(400), sizes, (2, 2))
     assert_proven(data, solve(data), Status.PRIMAL_INFEASIBLE, assert_farkas)
 
 
-@pytest.mark.parametrize("batch", BATCHES, ids=str)
 @pytest.mark.parametrize("sizes", COMBINATIONS, ids=lambda s: s.label)
-def test_unbounded_objectives_have_a_ray(sizes, batch):
-    data = stacked(unbounded, np.random.default_rng(401), sizes, batch)
+def test_unbounded_objectives_have_a_ray(sizes):
+    data = stacked(unbounded, np.random.default_rng(401), sizes, (2, 2))
     assert_proven(data, solve(data), Status.DUAL_INFEASIBLE, assert_ray)
 
 

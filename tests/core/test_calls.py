@@ -9,12 +9,7 @@ import kktdiff
 from kktdiff import Status
 from tests.checks import assert_answer, assert_same_bits, element
 from tests.problems import FULL, Data, known
-from tests.robustness.one_bad import (
-    assert_same,
-    batch_of_five,
-    everything,
-    solve,
-)
+from tests.robustness.one_bad import assert_same, batch_of_five, everything, solve
 from tests.tolerances import ANSWER
 
 

@@ -8,14 +8,7 @@ from kktdiff import Status
 from tests.checks import assert_near, assert_same_bits, element
 from tests.namespaces import NUMPY, STRICT
 from tests.problems import FULL, Data, known
-from tests.soft import (
-    FLOATS,
-    INPUTS,
-    VIOLATIONS,
-    assert_same_alone,
-    cotangents,
-    soft_problem,
-)
+from tests.soft import FLOATS, INPUTS, VIOLATIONS, assert_same_alone, cotangents, soft_problem
 from tests.tolerances import ANSWER, DENSE_REFERENCE, DIFFERENCE
 
 

@@ -4,14 +4,7 @@ import numpy as np
 import pytest
 
 import kktdiff
-from tests.checks import (
-    answer_of,
-    assert_answer,
-    assert_finite,
-    assert_near,
-    element,
-    residuals,
-)
+from tests.checks import answer_of, assert_answer, assert_finite, assert_near, element, residuals
 from tests.problems import COMBINATIONS, FULL, Sizes, known, workload
 from tests.tolerances import (
     ANSWER,

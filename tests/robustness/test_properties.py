@@ -139,9 +139,7 @@ def test_layouts_change_no_bit_and_no_input(problem, data):
     laid = Data(*(None if a is None else data.draw(LAYOUTS)(a) for a in plain))
     left, right = use(laid, weights), use(plain, weights)
     for pair, names in zip(
-        zip(left, right, strict=True),
-        (OUTPUTS, Data._fields, Answer._fields),
-        strict=True,
+        zip(left, right, strict=True), (OUTPUTS, Data._fields, Answer._fields), strict=True
     ):
         assert_same_bits(*pair, names)
     assert_same_bits(laid, before, Data._fields)

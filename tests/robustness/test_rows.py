@@ -8,13 +8,7 @@ from kktdiff import Status
 from tests.checks import assert_farkas, assert_finite, assert_near
 from tests.problems import FULL, Data, Sizes, known
 from tests.robustness.one_bad import proof_of, solve
-from tests.tolerances import (
-    ANSWER,
-    CERTIFICATE,
-    DENSE_REFERENCE,
-    HAND_DERIVATIVE,
-    LEAST_SQUARES,
-)
+from tests.tolerances import ANSWER, CERTIFICATE, DENSE_REFERENCE, HAND_DERIVATIVE, LEAST_SQUARES
 
 MODES = ("exact", "least_squares")
 

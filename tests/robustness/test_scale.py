@@ -186,13 +186,6 @@ def test_an_element_that_runs_out_of_iterations_stops_alone():
         np.testing.assert_array_equal(found, full, err_msg=name)
 
 
-def test_a_hopeless_element_does_not_stop_or_move_the_others():
-    data = batch_of_five(29)
-    data.h[BAD] = -1e3 * np.abs(data.h[BAD]) - 1
-    assert not solve(data).solved[BAD]
-    assert_isolated(data)
-
-
 def test_finished_elements_do_not_drift():
     """One is done before the nine others, too few to be taken out; or all are stopped early."""
     data = known(np.random.default_rng(280), FULL, batch=(60,)).data

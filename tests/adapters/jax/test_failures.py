@@ -9,13 +9,7 @@ jax = pytest.importorskip("jax")
 import jax.numpy as jnp
 
 from kktdiff.adapters.jax import _kept, solve_qp
-from tests.adapters.jax.inputs import (
-    EVERY,
-    B,
-    arrays,
-    data,
-    near,
-)
+from tests.adapters.jax.inputs import EVERY, B, arrays, data, near
 from tests.problems import Data
 from tests.tolerances import SHARED, SINGLE_ANSWER
 

@@ -7,15 +7,7 @@ jax = pytest.importorskip("jax")
 import jax.numpy as jnp
 
 from kktdiff.adapters.jax import _direct, _kept, solve_qp
-from tests.adapters.jax.inputs import (
-    EVERY,
-    B,
-    arrays,
-    data,
-    difference,
-    loss,
-    near,
-)
+from tests.adapters.jax.inputs import EVERY, B, arrays, data, difference, loss, near
 from tests.checks import assert_near
 from tests.tolerances import SHARED
 

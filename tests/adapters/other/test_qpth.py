@@ -11,13 +11,7 @@ import pytest
 import kktdiff
 from tests.checks import assert_near
 from tests.problems import Sizes, feasible
-from tests.tolerances import (
-    ANSWER,
-    DIFFERENCE,
-    HAND_DERIVATIVE,
-    SHARED,
-    SINGLE_ANSWER,
-)
+from tests.tolerances import ANSWER, DIFFERENCE, HAND_DERIVATIVE, SHARED, SINGLE_ANSWER
 
 torch = pytest.importorskip("torch")
 from kktdiff.adapters.qpth import QPFunction, QPSolvers

@@ -56,8 +56,10 @@ def test_fields_and_derivatives_are_those_of_the_arrays(batch, compiled):
 def test_the_way_to_differentiate_goes_through(way):
     given = data()
     expected = kktdiff.solve_qp(*given).vjp(np.ones(3), **way)
-    grads = jax.grad(lambda *a: solve_qp(*a, **way).x.sum(), EVERY)(*arrays(given))
-    near(grads, [getattr(expected, name) for name in Data._fields], SHARED)
+    gradient = jax.grad(lambda *a: solve_qp(*a, **way).x.sum(), EVERY)
+    for function in (gradient, jax.jit(gradient)):
+        grads = function(*arrays(given))
+        near(grads, [getattr(expected, name) for name in Data._fields], SHARED)
 
 
 def test_blocks_that_are_absent():

@@ -95,10 +95,10 @@ def invalid_entry(given: Given, place: int) -> str:
 
 
 def _own(given: Given, name: str, place: int) -> Array:
-    """Return one element's part of an argument."""
+    """Return one element's part of an argument, where array code is done."""
     array: Array = given.flat(name)
     index = namespace(array).asarray([place], device=array.device)
-    return take_shared(array, index)[0, ...]
+    return given.backend.to_host(take_shared(array, index)[0, ...])
 
 
 def contradicting_rows(given: Given, engine: Derivatives, place: int) -> list[str]:
@@ -134,11 +134,10 @@ def _never_met(given: Given, place: int) -> list[str]:
 
 def _blocks(given: Given, proof: dict[str, Array], place: int) -> dict[str, Array]:
     """Return the rows of one element, [row | limit], each times its multiplier in a proof."""
-    like: Array = given.flat("p")
-    xp = namespace(like)
-    index = xp.asarray([place], device=like.device)
     names = ("G", "h", "A", "b", "lb", "ub")
     own: dict[str, Any] = {k: _own(given, k, place) if k in given.inputs else None for k in names}
+    like = _own(given, "p", place)
+    xp = namespace(like)
     eye = xp.eye(given.sizes["n"], dtype=like.dtype, device=like.device)
     sides = {"h": (own["G"], "lam", 1), "b": (own["A"], "nu", 1)}
     sides |= {"lb": (-eye, "lam_lb", -1), "ub": (eye, "lam_ub", 1)}
@@ -146,7 +145,7 @@ def _blocks(given: Given, proof: dict[str, Array], place: int) -> dict[str, Arra
     for name, (matrix, multiplier, sign) in sides.items():
         if own[name] is not None:
             flat = given.receive(proof[multiplier], (given.length, own[name].shape[0]))
-            lam = take(flat, index)[0, :, None]
+            lam = given.backend.to_host(flat[place, :])[:, None]
             limit = xp.where(lam == 0, 0.0, sign * own[name][:, None])  # it may be infinite
             out[name] = xp.concat([matrix, limit], axis=1) * lam
     return out

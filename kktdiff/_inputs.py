@@ -48,7 +48,7 @@ class Given(NamedTuple):
         if array is None:
             return None
         if not self.batch:
-            return self.backend.receive(array, self.backend.xp.float64, None)[None, ...]
+            return self._received(array)[None, ...]
         split = array.ndim - len(DIMENSIONS[name])
         lead, tail = array.shape[:split], array.shape[split:]
         if math.prod(lead) == 1:
@@ -59,7 +59,12 @@ class Given(NamedTuple):
 
     def receive(self, array: Array, shape: tuple[int, ...]) -> Array:
         """Bring `array` to the backend, in float64, reshaped."""
-        return reshaped(self.backend.receive(array, self.backend.xp.float64, None), shape)
+        return reshaped(self._received(array), shape)
+
+    def _received(self, array: Array) -> Array:
+        if self.home is not self.backend:
+            array = self.home.to_host(array)
+        return self.backend.receive(array, self.backend.xp.float64, None)
 
     def give(self, array: Array) -> Array:
         """Return a flat result (B, ...) in the batch's shape, in the caller's library and dtype."""
@@ -83,7 +88,7 @@ class Given(NamedTuple):
                 array = xp.astype(array, getattr(xp, self.dtype))
         if self.home is self.backend:
             return array
-        like = self.arrays["p"]
+        array, like = self.backend.to_host(array), self.arrays["p"]
         return self.home.receive(array, getattr(self.home.xp, str(array.dtype)), like=like)
 
     def fold(self, name: str, grad: Array) -> Array:

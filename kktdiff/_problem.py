@@ -14,7 +14,7 @@ from kktdiff._inputs import Given
 from kktdiff._records import QP, Data
 from kktdiff._settings import CONTRADICTION, INFINITE, ROUNDING
 from kktdiff._typing import Array
-from kktdiff.backends import Backend
+from kktdiff.backends import Backend, LinearAlgebra
 
 Result = TypeVar("Result")
 
@@ -27,6 +27,13 @@ class Faults(NamedTuple):
     invalid: Array  # (B,) bool: NaN, or an infinity where none may be
     contradictory: Array  # (B,) bool: lb > ub, or a right-hand side that nothing meets
     crossing: Array  # (B,): least violation of bounds that cross by rounding
+
+
+class Limits(NamedTuple):
+    """The right-hand sides of the rows of C, and how far the bounds cross."""
+
+    d: Array  # (B, M): h, -lb, ub
+    crossing: Array | None  # (B, n): the excess of lb over ub; None: nowhere, and none is fixed
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,13 +61,14 @@ class Problem:
         """The flat batch of the array code."""
         return self._built[0]
 
-    @property
+    @cached_property
     def faults(self) -> Faults | None:
         """The elements that can't be attempted; None: no element has any fault."""
-        return self._built[1]
+        with self.given.backend.at(self.data.p):
+            return _faults(self.data, *self._built, self.given.backend.host)
 
     @cached_property
-    def _built(self) -> tuple[QP, Faults | None]:
+    def _built(self) -> tuple[QP, Limits]:
         with self.given.backend.at(self.data.p):
             return assemble(self.data, self.given.backend, self.compliance)
 
@@ -72,8 +80,8 @@ def build(given: Given, compliance: dict[str, Array] | None = None) -> Problem:
 
 def assemble(
     data: Data, backend: Backend, compliance: dict[str, Array] | None = None
-) -> tuple[QP, Faults | None]:
-    """Build the QP of the array code, and find the elements that can't be attempted."""
+) -> tuple[QP, Limits]:
+    """Build the QP of the array code; return its limits as they were given, too."""
     Q, p, lb, ub = data.Q, data.p, data.lb, data.ub
     xp = namespace(p)
     none = Q[:1, :0, :], p[:1, :0]
@@ -96,9 +104,7 @@ def assemble(
         rows = [compliance[name] for name in ("h", "lb", "ub") if name in compliance]
         own = concat(rows, axis=1) if rows else None
         qp = qp._replace(compliance=own, compliance_nu=compliance.get("b"))
-    finite = [v for v in (Q, p, data.G, data.A, data.b) if v is not None]
-    sound = crossing is None and backend.bounded(finite, d, INFINITE)
-    return qp, None if sound else _faults(qp, d, crossing, data.length)
+    return qp, Limits(d, crossing)
 
 
 def _may_meet(lb: Array, ub: Array) -> bool:
@@ -125,9 +131,15 @@ def _fixed(lb: Array, ub: Array) -> tuple[Array, Array, Array]:  # each (B, n)
     return fixed, xp.where(low == high, low, value), xp.where(wrong_way > 0, wrong_way, 0.0)
 
 
-def _faults(qp: QP, d: Array, crossing: Array | None, length: int) -> Faults:
-    """Find the elements that are invalid, those that contradict themselves, and the crossing."""
-    xp = namespace(qp.p)
+def _faults(data: Data, qp: QP, limits: Limits, backend: LinearAlgebra) -> Faults | None:
+    """Find the elements that are invalid, those that contradict themselves, and the crossing.
+
+    None: there are none of these.
+    """
+    xp, (d, crossing), length = namespace(qp.p), limits, data.length
+    finite = [v for v in (data.Q, data.p, data.G, data.A, data.b) if v is not None]
+    if crossing is None and backend.bounded(finite, d, INFINITE):
+        return None
 
     def over(bad: Array) -> Array:  # any over all but the first axis, for every element
         return broadcast(xp.any(bad, axis=tuple(range(1, bad.ndim))), (length,))

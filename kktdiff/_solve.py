@@ -8,16 +8,18 @@ from typing import Any, Never
 
 from kktdiff import _settings as settings_
 from kktdiff._arrays import namespace, placed, take
+from kktdiff._device.solve import solve as solve_on_device
 from kktdiff._errors import unknown_names
 from kktdiff._failures import report_failures
 from kktdiff._infeasibility.classify import classify
 from kktdiff._infeasibility.closest import elements
 from kktdiff._infeasibility.closest_derivatives import ClosestEngine
 from kktdiff._infeasibility.repair import Known, nearly_feasible_elements, repaired_elements
-from kktdiff._inputs import check, check_weights, framework
+from kktdiff._inputs import Given, check, check_weights, framework
 from kktdiff._interior_point.batching import BatchResult, run
 from kktdiff._interior_point.gather import without_points
 from kktdiff._interior_point.reports import Table
+from kktdiff._layout import PRICES
 from kktdiff._prices import price_arguments
 from kktdiff._problem import Problem, build
 from kktdiff._records import Point
@@ -175,13 +177,15 @@ def solve_qp(
     settings = settings_.checked(tol, max_iter, given.dtype, report)
     with given.at_work():
         weights = None if infeasible == "report" else check_weights(given, shift_weights or {})
-        if prices:
-            solve = partial(_solve, settings=settings)
-            fields, engine, solved = solve_soft(given, warm_start, weights, settings, solve)
+        if given.backend.host is given.backend:
+            fields, engine, solved = _on_host(given, warm_start, weights, settings)
         else:
-            problem = build(given)
-            warm = None if warm_start is None else nearby_point(problem, warm_start)
-            fields, engine, solved = _solve(problem, warm, weights, settings)
+            if on_failure != "ignore" and not given.backend.may_wait():
+                raise ValueError(
+                    f"on_failure={on_failure!r} while a CUDA graph is captured: expected "
+                    '"ignore", as nothing is known of the elements before it runs'
+                )
+            fields, engine, solved = solve_on_device(given, warm_start, weights, settings, _on_host)
         solution = Solution(**given.give_all(fields), _engine=engine)
         if not solved:
             report_failures(given, fields, engine, solution, on_failure)
@@ -208,6 +212,18 @@ def _by_adapter(owner: str, arrays: dict[str, Array], options: dict[str, Any]) -
     name = f"kktdiff.adapters.{owner}"
     adapter = sys.modules.get(name) or importlib.import_module(name)  # torch.compile imports none
     return adapter.solve_qp(**arrays, **asked)
+
+
+def _on_host(
+    given: Given, near: Solution | None, weights: dict[str, Array] | None, settings: Settings
+) -> tuple[dict[str, Array], Derivatives, bool]:
+    """Return what `_solve` does, for problems with prices too; near: of a nearby problem."""
+    if any(name in given.arrays for name in PRICES):
+        solve = partial(_solve, settings=settings)
+        return solve_soft(given, near, weights, settings, solve)
+    problem = build(given)
+    warm = None if near is None else nearby_point(problem, near)
+    return _solve(problem, warm, weights, settings)
 
 
 def _solve(

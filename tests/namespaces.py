@@ -52,12 +52,12 @@ def _from_strict(array):
 
 
 def _emulated(array):
-    return np.array(array).view(Device)
+    return Device(np.array(array))
 
 
 def _from_emulated(array):
     assert isinstance(array, Device), f"{type(array)} is no array of the device"
-    return np.array(array.view(np.ndarray))
+    return array.get()
 
 
 def _cupy(array):

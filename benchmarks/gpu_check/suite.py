@@ -1,84 +1,45 @@
-"""Stage: the tests that need a GPU."""
+"""Stage: the tests that need a GPU; in a rehearsal, those of the stand-in."""
 
-import re
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-from benchmarks.gpu_check import processes
-from benchmarks.gpu_check.record import Record, plain, tail
+from benchmarks.gpu_check.device import Device
+from benchmarks.gpu_check.runner import Record, ended, tail
 
-REQUIRE = {
-    "KKTDIFF_REQUIRE_GPU": "1",  # a skip is a failure then
-    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # whatever else is installed has no say here
-}
-TO_END = 2 * processes.GRACE + 2  # seconds before the limit to begin to end pytest
-OUTCOMES = ("passed", "failed", "error", "skipped")
-DONE = r" (PASSED|FAILED|ERROR|SKIPPED)\b"
-LINE = re.compile(rf"^(\S*::.*?){DONE}", re.MULTILINE)
-BEGUN = re.compile(rf"^(\S*::(?!.*{DONE}).+)$", re.MULTILINE)
+CHOSEN = {"gpu": ("-m", "gpu", "tests"), "host": ("tests/backends/cuda/test_counts.py",)}
+OUTCOMES = {"failure": "failed", "error": "error", "skipped": "skipped"}
 
 
-def records(
-    seconds: float, argument: str = "tests", environment: Mapping[str, str] = REQUIRE
-) -> Iterator[Record]:
-    """One, with counts, the failures, and the slowest tests."""
-    limit = max(seconds - TO_END, seconds / 2)
+def records(seconds: float, argument: str, device: Device) -> Iterator[Record]:
+    """Yield one, with counts and failures; on a GPU a skip is a failure."""
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "junit.xml")
-        command = [sys.executable, "-m", "pytest", "-c", "pyproject.toml", "-m", "gpu", "-v"]
-        command += ["--tb=short", "-p", "no:cacheprovider", "--continue-on-collection-errors"]
-        command += ["-o", f"faulthandler_timeout={max(limit - 5, 1):.0f}", f"--junitxml={file}"]
-        ended = processes.run([*command, argument or "tests"], limit, environment)
-        found = from_xml(file) if file.is_file() else {}
-    if ended.status is None or not found:  # the file counts the test that was ended as passed
-        found = from_text(ended.text) | {key: found[key] for key in ("failures",) if key in found}
-    yield found | judged(found, ended, limit)
+        file, log = Path(folder, "junit.xml"), Path(folder, "log")
+        chosen = (argument,) if argument else CHOSEN[device.name]
+        command = ["env", "KKTDIFF_REQUIRE_GPU=1"] if device.name == "gpu" else []
+        command += [sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider"]
+        command += ["-o", f"faulthandler_timeout={0.8 * seconds:.0f}", f"--junitxml={file}"]
+        reason = ended([*command, *chosen], 0.95 * seconds, log)
+        found = counted(file) if file.is_file() else {"counts": {}, "failures": []}
+        said = tail(log.read_text(encoding="utf-8", errors="replace"))
+    bad = {kind: n for kind, n in found["counts"].items() if n and kind in ("failed", "error")}
+    wrong = [f"{count} {kind}" for kind, count in bad.items()]
+    wrong = wrong or ([] if reason is None else [f"pytest {reason}"])
+    yield found | ({"failed": ", ".join(wrong), "lines": said} if wrong else {})
 
 
-def from_xml(file: Path) -> Record:
-    """Counts and failures from pytest's own report."""
-    counts, failures, took, left_out = dict.fromkeys(OUTCOMES, 0), [], [], []
+def counted(file: Path) -> Record:
+    """Return counts and failures from pytest's own report."""
+    counts, failures = dict.fromkeys(("passed", *OUTCOMES.values()), 0), []
     for case in ElementTree.parse(file).iter("testcase"):
-        skip = case.find("skipped")
-        if skip is not None and skip.get("message") == "collection skipped":
-            left_out.append(case.get("name"))  # a file that needs what is not installed here
-            continue
-        name = f"{case.get('classname')}::{case.get('name')}"
-        took.append([name, float(case.get("time") or 0)])
-        bad = {tag: case.find(tag) for tag in ("failure", "error", "skipped")}
-        kind = next((tag for tag, element in bad.items() if element is not None), "passed")
-        counts[{"failure": "failed"}.get(kind, kind)] += 1
-        element = bad.get(kind)
-        if element is not None:
-            text = element.text or element.get("message") or ""
-            failures.append({"name": name, "kind": kind, "lines": tail(text)})
-    slowest = sorted(took, key=lambda pair: -pair[1])[:5]
-    return {"counts": counts, "failures": failures, "slowest": slowest, "left_out": left_out}
-
-
-def from_text(text: str) -> Record:
-    """The same, as far as it came, from what a pytest that was killed had printed."""
-    counts, failures = dict.fromkeys(OUTCOMES, 0), []
-    for name, outcome in LINE.findall(text):
-        counts[outcome.lower()] += 1
-        if outcome != "PASSED":
-            failures.append({"name": name, "kind": outcome.lower(), "lines": []})
-    begun = [match[1].strip() for match in BEGUN.finditer(text)]
-    return {"counts": counts, "failures": failures, "running": begun[-1] if begun else None}
-
-
-def judged(found: Record, ended: processes.Ended, limit: float) -> Record:
-    """What is wrong, in a sentence; the end of the output is kept then."""
-    wrong = [] if ended.status == 0 else [f"pytest {ended.why(limit)}"]
-    if found.get("running"):
-        wrong.append(f"while running {found['running']}")
-    if ended.status == 5:
-        wrong = ["no test ran"]
-    bad = {kind: n for kind, n in found["counts"].items() if n and kind != "passed"}
-    wrong += [f"{count} {kind}" for kind, count in bad.items()]
-    if not wrong:
-        return {}
-    return {"failed": plain(", ".join(wrong)), "lines": tail(ended.text, 40)}
+        kind = next((v for tag, v in OUTCOMES.items() if case.find(tag) is not None), "passed")
+        counts[kind] += 1
+        if kind in ("failed", "error"):
+            element = case.find("failure" if kind == "failed" else "error")
+            lines = tail((element.text if element is not None else None) or "")
+            failures.append(
+                {"name": f"{case.get('classname')}::{case.get('name')}", "lines": lines}
+            )
+    return {"counts": counts, "failures": failures}

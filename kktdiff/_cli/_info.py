@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import os
 import platform
+import time
 from importlib import metadata
 from typing import Any
 
@@ -28,12 +29,27 @@ _OPTIONAL = {  # name to import: what for, and the extra that brings it
 def add_options(commands: Any) -> Any:
     """Add the subcommand's parser."""
     about = "show versions, kernels and backends, and why something can't be used"
-    return commands.add_parser("info", help=about, description=f"{about[0].upper()}{about[1:]}.")
+    parser = commands.add_parser("info", help=about, description=f"{about[0].upper()}{about[1:]}.")
+    warm = "compile the kernels for the GPU, which the first solves would wait for"
+    parser.add_argument("--warm", action="store_true", help=warm)
+    return parser
 
 
-def command(_: argparse.Namespace) -> None:
-    """Show all of it."""
+def command(options: argparse.Namespace) -> bool:
+    """Show all of it; return False if kernels were to be compiled for a GPU, and could not be."""
     say("\n".join([*_versions(), "", *_optional(), "", *_kernels(), "", *_backends()]))
+    if not options.warm:
+        return True
+    reason = backends.available()["cupy"]
+    if reason is not None:
+        say(f"\nno kernels were compiled for a GPU: {reason}")
+        return False
+    from kktdiff.backends.cupy import backend
+
+    begun = time.perf_counter()
+    count = backend().warm()
+    say(f"\n{count} kernels were compiled for the GPU, in {time.perf_counter() - begun:.1f} s")
+    return True
 
 
 def _versions() -> list[str]:

@@ -20,7 +20,7 @@ from kktdiff._records import QP, Point
 from kktdiff._settings import INFINITE, Settings
 from kktdiff._status import Status
 from kktdiff._typing import Array
-from kktdiff.backends import Backend
+from kktdiff.backends import LinearAlgebra
 
 
 class Verdict(NamedTuple):
@@ -43,13 +43,13 @@ def classify(
     given = check(data, None)
     qp = build(given).qp
     xp = namespace(qp.p)
-    known, _ = program(qp, settings.curvature, given.backend, separable=False)
+    known, _ = program(qp, settings.curvature, given.backend.host, separable=False)
     zero, multipliers, shifts = origin(qp), origin(qp), None
     if qp.d.shape[1] or qp.b.shape[1]:
         shifts = unweighted_shifts(data, settings, x)
         multipliers = to_scaled(qp, known.scaling, _multipliers(qp, shifts))
     apart = farkas(known.qp, known.units, multipliers.lam, multipliers.nu, 0 * zero.x)
-    maybe = stuck & ~apart.holds & ~_bent(known, given.backend)
+    maybe = stuck & ~apart.holds & ~_bent(known, given.backend.host)
     steepest, rest = 0 * zero.x, xp.nonzero(maybe)[0]
     if rest.shape[0]:
         some: Data = {name: None if v is None else take(v, rest) for name, v in data.items()}
@@ -81,7 +81,7 @@ def _multipliers(qp: QP, shifts: Shifts) -> Point:
     return Point(found.x, xp.ones_like(lam), lam, nu)
 
 
-def _bent(known: Program, backend: Backend) -> Array:  # (B,) bool
+def _bent(known: Program, backend: LinearAlgebra) -> Array:  # (B,) bool
     """Return True where Q has more curvature in all directions than a ray may have in one."""
     Q, bend = known.qp.Q, known.units.bend
     xp, n = namespace(Q), Q.shape[1]

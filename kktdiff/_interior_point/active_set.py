@@ -16,7 +16,7 @@ from kktdiff._kkt import Factors, Weights
 from kktdiff._records import QP, Point, Rhs
 from kktdiff._settings import BIG, ROUNDING
 from kktdiff._typing import Array
-from kktdiff.backends import Backend
+from kktdiff.backends import LinearAlgebra
 
 PROXIMAL = 1e-11  # weight of the proximal terms, in natural units; refinement takes them out
 ROUNDING_TOL = 8 * ROUNDING  # relative to the size of the terms: rounding
@@ -88,7 +88,7 @@ def one_side(qp: QP, active: Array, point: Point) -> Array:  # (B, M) bool
 
 
 def polish(
-    program: Program, point: Point, active: Array, border: int, backend: Backend
+    program: Program, point: Point, active: Array, border: int, backend: LinearAlgebra
 ) -> PolishResult:
     """Solve the KKT conditions near `point` with the rows `active`, (B, M), as equalities."""
     qp = program.qp
@@ -108,7 +108,7 @@ def polish(
 
 
 def _solution(
-    program: Program, factors: Factors, point: Point, active: Array, backend: Backend
+    program: Program, factors: Factors, point: Point, active: Array, backend: LinearAlgebra
 ) -> Point:
     """Solve the linear equations of the active set by Newton steps with refinement."""
     qp, units = program.qp, program.units

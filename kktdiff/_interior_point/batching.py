@@ -14,7 +14,7 @@ from kktdiff._records import QP, Data, Point
 from kktdiff._settings import INFINITE, Settings
 from kktdiff._status import Status
 from kktdiff._typing import Array
-from kktdiff.backends import Backend
+from kktdiff.backends import LinearAlgebra
 from kktdiff.kernels import method
 
 Elements = TypeVar("Elements", Data, QP)
@@ -34,7 +34,7 @@ def run(problem: Problem, warm: Point | None, settings: Settings) -> BatchResult
 
     The compiled kernels go first, where there are any for the backend and the form of the QP.
     """
-    backend, data = problem.given.backend, problem.data
+    backend, data = problem.given.backend.host, problem.data
     xp = namespace(data.p)
     places = xp.arange(problem.length, device=data.p.device)
     found: list[Compiled] = []
@@ -158,12 +158,12 @@ def _forms(problem: Problem, places: Array) -> Iterator[tuple[Array, bool]]:
 def _chunks(problem: Problem, places: Array) -> Iterator[Array]:
     """Split places into chunks of bounded memory."""
     count = places.shape[0]
-    step = chunk_size(problem.qp, problem.given.backend) if count else 1
+    step = chunk_size(problem.qp, problem.given.backend.host) if count else 1
     for first in range(0, count, step):
         yield places[first : min(first + step, count)]
 
 
-def chunk_size(qp: QP, backend: Backend) -> int:
+def chunk_size(qp: QP, backend: LinearAlgebra) -> int:
     """Return the number of elements to solve at once within the backend's workspace."""
     n, m, k = qp.sizes
     doubles = (n + m + k) ** 2 * 3 + (m + k) * n * 2 + n * n

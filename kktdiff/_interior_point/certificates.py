@@ -36,7 +36,7 @@ from kktdiff._kkt import Weights
 from kktdiff._records import QP, Point, Rhs
 from kktdiff._settings import CONTRADICTION, ROUNDING
 from kktdiff._typing import Array
-from kktdiff.backends import Backend
+from kktdiff.backends import LinearAlgebra
 
 EXACT = 1e-7  # how nearly a certificate's equations must hold, relative to what it proves
 _STEEP = 1e-5  # least slope of a ray, relative to the prices
@@ -70,7 +70,9 @@ def maybe_dual_infeasible(qp: QP, units: Units, point: Point, r: Residuals) -> A
     )
 
 
-def primal_infeasible(qp: QP, units: Units, now: Point, before: Point, backend: Backend) -> Proof:
+def primal_infeasible(
+    qp: QP, units: Units, now: Point, before: Point, backend: LinearAlgebra
+) -> Proof:
     """Check the multipliers of `now`, and their change since `before`, as Farkas proofs.
 
     Where neither holds, the multipliers are moved onto ``C'lam + A'nu = 0`` first.
@@ -89,7 +91,7 @@ def primal_infeasible(qp: QP, units: Units, now: Point, before: Point, backend: 
     return Proof(holds, placed_all(rest, third.point, proof.point))
 
 
-def _balanced(qp: QP, units: Units, point: Point, backend: Backend) -> tuple[Array, Array]:
+def _balanced(qp: QP, units: Units, point: Point, backend: LinearAlgebra) -> tuple[Array, Array]:
     """Project the multipliers onto ``C'lam + A'nu = 0``, in the metric s/lam."""
     xp = namespace(point.x)
     flat = qp._replace(Q=xp.zeros_like(qp.Q))
@@ -104,7 +106,9 @@ def _balanced(qp: QP, units: Units, point: Point, backend: Backend) -> tuple[Arr
     return point.lam + step.c[..., 0], point.nu + step.nu[..., 0]
 
 
-def dual_infeasible(qp: QP, units: Units, now: Point, before: Point, backend: Backend) -> Proof:
+def dual_infeasible(
+    qp: QP, units: Units, now: Point, before: Point, backend: LinearAlgebra
+) -> Proof:
     """Check x of `now`, and its change since `before`, as rays."""
     first, second = (ray(qp, units, x, now.lam, now.nu) for x in (now.x, now.x - before.x))
     return _either(first, second)

@@ -12,7 +12,7 @@ from kktdiff import _kkt as kkt
 from kktdiff._arrays import namespace, take
 from kktdiff._interior_point.active_set import PROXIMAL, held_variables
 from kktdiff._interior_point.newton import border_groups
-from kktdiff._interior_point.parts import Kept
+from kktdiff._interior_point.parts import Kept, refine
 from kktdiff._interior_point.program import Program, program, without_noise
 from kktdiff._interior_point.reports import report_trace
 from kktdiff._kkt import Factors, Weights
@@ -84,8 +84,29 @@ class CompiledKept:
             kernel_factors=None,
         )
 
-    def refine(self, rhs: Rhs, target: float, backend: Backend) -> tuple[Rhs, Array, Array]:
+    def on_host(self) -> Self:
+        """Return the same in the memory of the array code; without the kernels' factors there."""
+        backend = self.backend
+        if backend.host is backend:
+            return self
+        data = [None if v is None else backend.to_host(v) for v in self.data]
+        own = (self.index, self.kept, self.active)
+        index, kept, active = (backend.to_host(v) for v in own)
+        return replace(
+            self,
+            index=index,
+            data=Data._make(data),
+            kept=kept,
+            active=active,
+            weights=None if self.weights is None else backend.to_host(self.weights),
+            kernel_factors=None,
+            backend=backend.host,
+        )
+
+    def refine(self, rhs: Rhs, target: float) -> tuple[Rhs, Array, Array]:
         """Solve in the caller's units; return the relative residual and what is singular, (B,)."""
+        if not self.backend.compiled:  # a copy from a device, on a host without kernels
+            return refine(self.program, self.factors, rhs, target, self.backend.host)
         return method.derive(
             self.data,
             self.kept,
@@ -95,14 +116,18 @@ class CompiledKept:
             weights=self.weights,
             factors=self.kernel_factors,
             separable=self.separable,
+            call=self.backend.call,
         )
 
     def pull(
         self, cotangents: tuple[Array | None, ...], names: list[str], accuracy: tuple[float, float]
-    ) -> method.Pulled:
-        """Pull cotangents back to gradients, each (B, ...)."""
+    ) -> tuple[method.Pulled, Array | None]:
+        """Pull cotangents back to gradients, each (B, ...); return where they are not accurate.
+
+        That is a mask, (B,), or None: nowhere, as far as can be known without a wait.
+        """
         system = self.kept, self.active, self.weights
-        return method.vjp(
+        found = method.vjp(
             self.data,
             system,
             cotangents,
@@ -110,12 +135,17 @@ class CompiledKept:
             accuracy,
             factors=self.kernel_factors,
             separable=self.separable,
+            call=self.backend.call,
         )
+        bad = found.inaccurate
+        some = self.backend.may_wait() and int(namespace(bad).count_nonzero(bad))
+        return found, bad if some else None
 
     @cached_property
     def program(self) -> Program:
         """The scaled problems of the array code."""
-        return program(self.qp, CURVATURE["float64"], self.backend, separable=self.separable)[0]
+        algebra = self.backend.host
+        return program(self.qp, CURVATURE["float64"], algebra, separable=self.separable)[0]
 
     @cached_property
     def factors(self) -> Factors:
@@ -124,7 +154,7 @@ class CompiledKept:
         small = PROXIMAL + 0 * theta
         weights = Weights(self.w, held_variables(qp, self.w), theta, small, small)
         places = max(count for _, count in border_groups(qp, weights))
-        return kkt.factor(qp, weights, self.backend, separable=self.separable, border=places)
+        return kkt.factor(qp, weights, self.backend.host, separable=self.separable, border=places)
 
 
 KeptGroup = Kept | CompiledKept
@@ -155,9 +185,9 @@ def solve_compiled(
     examined: bool,
 ) -> Compiled:
     """Solve what the kernels can; `examined`: the data are known to have no faults."""
-    data, out = _solve(data, warm, settings, backend, separable, examined=examined)
+    data, out = run_kernel(data, warm, settings, backend, separable, examined=examined)
     if not out.failures:
-        kept = _kept(data, index, out, backend, separable=separable)
+        kept = keep(data, index, out, backend, separable=separable)
         return Compiled((index, method.fields(out)), kept)
     xp = namespace(index)
     settled, solved, without = (
@@ -170,7 +200,7 @@ def solve_compiled(
         )
     )
     piece = take(index, settled), method.fields(out.take(settled))
-    kept = _kept(
+    kept = keep(
         data.take(solved), take(index, solved), out.take(solved), backend, separable=separable
     )
     parts = method.kept_parts(data, out.kept)
@@ -191,6 +221,7 @@ def follow_path(
         separable=kept.separable,
         examined=True,
         barrier=barrier,
+        call=kept.backend.call,
     )
     found, _, left = _split(kept.data, kept.index, out, kept.backend, separable=kept.separable)
     return found, left
@@ -205,7 +236,7 @@ def solve_soft(
     separable: bool,
 ) -> Compiled:
     """Solve what the kernels can of problems with soft rows; `left` is whatever is not solved."""
-    data, out = _solve(data, warm, settings, backend, separable, examined=False)
+    data, out = run_kernel(data, warm, settings, backend, separable, examined=False)
     kept, own, bad = _split(data, index, out, backend, separable=separable)
     left = None if bad is None else take(index, bad)
     return Compiled((kept.index, method.fields(own)), kept, left=left)
@@ -216,15 +247,15 @@ def _split(
 ) -> tuple[CompiledKept, method.Solved, Array | None]:
     """Return the solved elements, twice, and the positions of the others; None: there are none."""
     if not out.failures:
-        return _kept(data, index, out, backend, separable=separable), out, None
+        return keep(data, index, out, backend, separable=separable), out, None
     xp, solved = namespace(index), out.status == int(Status.SOLVED)
     good, bad = (xp.nonzero(mask)[0] for mask in (solved, ~solved))
     own = out.take(good)
-    kept = _kept(data.take(good), take(index, good), own, backend, separable=separable)
+    kept = keep(data.take(good), take(index, good), own, backend, separable=separable)
     return kept, own, bad
 
 
-def _solve(
+def run_kernel(
     data: Data,
     warm: Point | None,
     settings: Settings,
@@ -234,8 +265,8 @@ def _solve(
     examined: bool,
 ) -> tuple[Data, method.Solved]:
     """Run the kernel; return the data without noise in Q, too."""
-    if settings.curvature > CURVATURE["float64"]:
-        Q = without_noise(backend.symmetric(data.Q), settings.curvature, backend)
+    if settings.curvature > CURVATURE["float64"] and backend.host is backend:
+        Q = without_noise(backend.symmetric(data.Q), settings.curvature, backend.host)
         data = data._replace(Q=Q)
     out = method.solve(
         data,
@@ -245,9 +276,10 @@ def _solve(
         separable=separable,
         traced=settings.report is not None,
         examined=examined,
+        call=backend.call,
     )
     if settings.report is not None:
-        report_trace(out.trace, settings.report)
+        report_trace(backend.to_host(out.trace), settings.report)
     return data, out
 
 
@@ -257,7 +289,7 @@ def _places(index: Array, mask: Array) -> Array | None:
     return take(index, some) if some.shape[0] else None
 
 
-def _kept(
+def keep(
     data: Data, index: Array, out: method.Solved, backend: Backend, *, separable: bool
 ) -> CompiledKept:
     system = out.kept, out.active, out.weights, out.factors

@@ -23,7 +23,7 @@ from kktdiff._records import QP, Point
 from kktdiff._settings import BIG, HANDOVER, LOOSE, Settings
 from kktdiff._status import Status
 from kktdiff._typing import Array
-from kktdiff.backends import Backend
+from kktdiff.backends import LinearAlgebra
 
 _POLISH_TRY = 1e-4  # error from which polishing is worth a try, where the loop has to stop
 _STAGES = (
@@ -45,7 +45,7 @@ def solve_chunk(
     index: Array,
     warm: Point | None,
     settings: Settings,
-    backend: Backend,
+    backend: LinearAlgebra,
     *,
     separable: bool,
 ) -> Outcome:
@@ -88,7 +88,7 @@ def _usable(warm: Point, part: Part) -> Point:
     return pick_all(xp.isfinite(sum(sums)), warm._replace(s=s), origin(qp))
 
 
-def _follow(part: Part, settings: Settings, backend: Backend) -> Outcome:
+def _follow(part: Part, settings: Settings, backend: LinearAlgebra) -> Outcome:
     """Run interior point and polishing, stage by stage."""
     done: list[Part] = []
     kept: list[Kept] = []
@@ -121,7 +121,7 @@ def _error(part: Part) -> Array:  # (B,)
     return norm_inf(errors(program.qp, program.units, part.point, r))
 
 
-def _judge(part: Part, settings: Settings, backend: Backend) -> Outcome:
+def _judge(part: Part, settings: Settings, backend: LinearAlgebra) -> Outcome:
     """Set the status of unpolished elements by the accuracy of their points."""
     xp = namespace(part.index)
     qp, point, units = part.program.qp, part.point, part.program.units
@@ -142,7 +142,11 @@ def _judge(part: Part, settings: Settings, backend: Backend) -> Outcome:
 
 
 def _polish(
-    part: Part, settings: Settings, backend: Backend, corrections: int, most_error: float = BIG
+    part: Part,
+    settings: Settings,
+    backend: LinearAlgebra,
+    corrections: int,
+    most_error: float = BIG,
 ) -> tuple[list[Part], list[Kept], Part]:
     """Polish the elements of at most `most_error`; return the finished, their factors, the others.
 
@@ -172,7 +176,7 @@ def _polish(
                 every = good.shape[0] == group.size
                 factors = result.factors if every else result.factors.take(good)
                 done.append(finished.with_status(Status.SOLVED))
-                kept.append(kept_at(done[-1], factors))
+                kept.append(kept_at(done[-1], factors, backend))
             retry = xp.nonzero(off)[0]
             again.append((take(index, retry), take(result.wanted, retry), take(wrong, retry)))
         if not any(i.shape[0] for i, _, _ in again):

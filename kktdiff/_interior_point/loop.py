@@ -13,7 +13,7 @@ from kktdiff._interior_point.termination import RUNNING, Loop, check_termination
 from kktdiff._records import Point
 from kktdiff._settings import BIG, Settings
 from kktdiff._typing import Array
-from kktdiff.backends import Backend
+from kktdiff.backends import LinearAlgebra
 
 
 class Ended(NamedTuple):
@@ -31,7 +31,7 @@ def run(
     point: Point,
     settings: Settings,
     stage: Stage,
-    backend: Backend,
+    backend: LinearAlgebra,
     spent: Array,  # (B,): iterations that each element has had before
 ) -> Ended:
     """Iterate from `point` until each element is accurate, hopeless or stuck."""

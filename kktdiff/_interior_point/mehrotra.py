@@ -28,7 +28,7 @@ from kktdiff._interior_point.termination import RUNNING, Loop, linear
 from kktdiff._records import Point
 from kktdiff._settings import BIG, MAX_REGULARISATION, MIN_REGULARISATION
 from kktdiff._typing import Array
-from kktdiff.backends import Backend
+from kktdiff.backends import LinearAlgebra
 
 STEP_FRACTION = 0.995  # of the step to the boundary,
 STEP_FRACTION_SHORT = 0.9  # of a step below SHORT_STEP: closer, and the next one is blocked
@@ -52,7 +52,7 @@ class Stage(NamedTuple):
 
 
 def advance(
-    program: Program, loop: Loop, r: Residuals, error: Array, stage: Stage, backend: Backend
+    program: Program, loop: Loop, r: Residuals, error: Array, stage: Stage, backend: LinearAlgebra
 ) -> Loop:
     """Take one guarded step of every running element."""
     xp = namespace(r.gap)

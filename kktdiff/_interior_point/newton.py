@@ -7,7 +7,7 @@ from kktdiff._arrays import namespace, spread, taken
 from kktdiff._kkt import STIFF, Factors, Weights
 from kktdiff._records import QP, Point, Rhs
 from kktdiff._typing import Array
-from kktdiff.backends import Backend
+from kktdiff.backends import LinearAlgebra
 
 _ACCURACY = 1e-10  # relative residual of a step: it is to reduce an error, which the next one sees
 
@@ -25,7 +25,7 @@ def weights_at(qp: QP, point: Point, theta: Array, reg: Array) -> Weights:
 
 
 def system(
-    qp: QP, weights: Weights, backend: Backend, *, separable: bool, careful: bool
+    qp: QP, weights: Weights, backend: LinearAlgebra, *, separable: bool, careful: bool
 ) -> tuple[Solve, Array]:
     """Factor; return a solve function, and True where the factorization succeeded, (B,).
 
@@ -77,7 +77,7 @@ def _sizes(m: int) -> list[int]:
 
 
 def _solver(
-    groups: list[tuple[Array | None, QP, Factors]], backend: Backend, *, refined: bool
+    groups: list[tuple[Array | None, QP, Factors]], backend: LinearAlgebra, *, refined: bool
 ) -> Solve:
     def solve(r_x: Array, r_c: Array, r_nu: Array) -> tuple[Array, Array, Array]:
         rhs = Rhs(r_x[..., None], r_c[..., None], r_nu[..., None])

@@ -12,7 +12,7 @@ from kktdiff._kkt import Factors, Weights
 from kktdiff._records import QP, Point, Rhs, Scaling
 from kktdiff._status import Status
 from kktdiff._typing import Array
-from kktdiff.backends import Backend
+from kktdiff.backends import LinearAlgebra
 
 _DECIDED = 1e-6  # distance of each activity from 0 or 1 at which a point shows an active set
 
@@ -56,6 +56,7 @@ class Kept(NamedTuple):
     program: Program
     point: Point  # in the caller's units
     factors: Factors  # of the scaled problem
+    backend: LinearAlgebra
 
     @property
     def qp(self) -> QP:
@@ -75,21 +76,21 @@ class Kept(NamedTuple):
     def take(self, index: Array) -> "Kept":
         """Return the elements `index` of the batch."""
         place, point = taken((self.index, self.point), index)
-        return Kept(place, self.program.take(index), point, self.factors.take(index))
+        program, factors = self.program.take(index), self.factors.take(index)
+        return Kept(place, program, point, factors, self.backend)
 
-    def refine(self, rhs: Rhs, target: float, backend: Backend) -> tuple[Rhs, Array, Array]:
+    def refine(self, rhs: Rhs, target: float) -> tuple[Rhs, Array, Array]:
         """Solve in the caller's units; return the relative residual and what is singular, (B,)."""
-        scaling, f = self.program.scaling, self.factors
-        out, error = kkt.refine(self.program.qp, f, scaled_rhs(scaling, rhs), backend, target)
-        return _unscaled(scaling, out), error, f.singular
+        return refine(self.program, self.factors, rhs, target, self.backend)
 
 
-def kept_at(part: Part, factors: Factors) -> Kept:
+def kept_at(part: Part, factors: Factors, backend: LinearAlgebra) -> Kept:
     """Keep the factors at the elements' points."""
-    return Kept(part.index, part.program, point_in_given(part.program, part.point), factors)
+    point = point_in_given(part.program, part.point)
+    return Kept(part.index, part.program, point, factors, backend)
 
 
-def keep_accepted(part: Part, backend: Backend) -> list[Kept]:
+def keep_accepted(part: Part, backend: LinearAlgebra) -> list[Kept]:
     """Factor at unpolished points; for the active set, where the point shows one clearly."""
     qp, theta = part.program.qp, part.program.units.weight
     xp = namespace(theta)
@@ -100,13 +101,13 @@ def keep_accepted(part: Part, backend: Backend) -> list[Kept]:
     return _keep(part, w, backend)
 
 
-def keep_interior(part: Part, backend: Backend) -> list[Kept]:
+def keep_interior(part: Part, backend: LinearAlgebra) -> list[Kept]:
     """Factor at interior points, with all rows weighted by lam/s."""
     theta = part.program.units.weight
     return _keep(part, weights_at(part.program.qp, part.point, theta, theta).w, backend)
 
 
-def _keep(part: Part, w: Array, backend: Backend) -> list[Kept]:
+def _keep(part: Part, w: Array, backend: LinearAlgebra) -> list[Kept]:
     qp, theta = part.program.qp, part.program.units.weight
     w = with_fixed(qp, w, evaluate(qp, part.point).y)
     small = PROXIMAL + 0 * theta
@@ -115,8 +116,18 @@ def _keep(part: Part, w: Array, backend: Backend) -> list[Kept]:
     for index, border in border_groups(qp, weights):
         own = Weights(*taken(weights, index))
         some = part.take(index)
-        kept.append(kept_at(some, kkt.factor(some.program.qp, own, backend, border=border)))
+        factors = kkt.factor(some.program.qp, own, backend, border=border)
+        kept.append(kept_at(some, factors, backend))
     return kept
+
+
+def refine(
+    program: Program, factors: Factors, rhs: Rhs, target: float, backend: LinearAlgebra
+) -> tuple[Rhs, Array, Array]:
+    """Solve in the caller's units; return the relative residual and what is singular, (B,)."""
+    scaling = program.scaling
+    out, error = kkt.refine(program.qp, factors, scaled_rhs(scaling, rhs), backend, target)
+    return _unscaled(scaling, out), error, factors.singular
 
 
 def scaled_rhs(s: Scaling, rhs: Rhs) -> Rhs:

@@ -26,7 +26,7 @@ from kktdiff._kkt import cho_solve, has_diagonal_form, is_separable
 from kktdiff._records import QP, Point, Scaling
 from kktdiff._settings import CURVATURE, ROUNDING
 from kktdiff._typing import Array
-from kktdiff.backends import Backend
+from kktdiff.backends import LinearAlgebra
 
 _FLAT = 1e8  # ratio of the minimiser of the objective alone to |p|/|Q| that shows flat directions
 
@@ -54,7 +54,7 @@ class Program(NamedTuple):
 
 
 def program(
-    given: QP, rounding: float, backend: Backend, *, separable: bool
+    given: QP, rounding: float, backend: LinearAlgebra, *, separable: bool
 ) -> tuple[Program, Array]:
     """Scale `given` and find its units; return the program and the convex elements, (B,) bool.
 
@@ -80,7 +80,7 @@ def program(
     return whole, xp.broadcast_to(convex, (qp.length,))
 
 
-def _lowest(qp: QP, backend: Backend, *, separable: bool) -> tuple[Array, Array]:
+def _lowest(qp: QP, backend: LinearAlgebra, *, separable: bool) -> tuple[Array, Array]:
     """Return where Q is convex to rounding, and the minimiser of the objective alone, (B, n).
 
     It is infinite where p has a part along which there is no curvature.
@@ -129,7 +129,7 @@ def without_idle_rows(qp: QP) -> QP:
     return qp._replace(present=present, d=xp.where(present, qp.d, 0.0))
 
 
-def without_noise(Q: Array, rounding: float, backend: Backend) -> Array:
+def without_noise(Q: Array, rounding: float, backend: LinearAlgebra) -> Array:
     """Set the eigenvalues of Q that are at rounding level of single precision to zero.
 
     A Gram matrix made in float32 has negative ones, along which x would run to a saddle. Where Q is

@@ -8,7 +8,7 @@ from kktdiff._kkt import Weights
 from kktdiff._records import QP, Point, Rhs
 from kktdiff._settings import MAX_REGULARISATION
 from kktdiff._typing import Array
-from kktdiff.backends import Backend
+from kktdiff.backends import LinearAlgebra
 
 
 def origin(qp: QP) -> Point:
@@ -21,7 +21,7 @@ def origin(qp: QP) -> Point:
     return Point(x if qp.fixed is None else x + qp.value, s, lam, nu)
 
 
-def start(program: Program, backend: Backend) -> Point:
+def start(program: Program, backend: LinearAlgebra) -> Point:
     """Find a point near the origin with s and lam positive and about centred.
 
     x minimises ``1/2 x'Qx + p'x + theta/2 |Cx - min(d, 0)|^2`` on ``Ax = b``: it meets the rows

@@ -29,7 +29,7 @@ from kktdiff._records import QP, Point
 from kktdiff._settings import ROUNDING, STALL, Settings
 from kktdiff._status import Status
 from kktdiff._typing import Array
-from kktdiff.backends import Backend
+from kktdiff.backends import LinearAlgebra
 
 RUNNING = -1
 _FLOOR = 1e-6  # a term counts at least so much of its unit,
@@ -114,7 +114,7 @@ def check_termination(
     error: Array,  # (B, 3)
     tol: float,
     settings: Settings,
-    backend: Backend,
+    backend: LinearAlgebra,
     *,
     careful: bool,
     on_path: bool,  # a point of the central path is wanted: it has a gap
@@ -180,7 +180,7 @@ def _progress(some: Program, loop: Loop, error: Array) -> Loop:
 
 
 def _proofs(
-    some: Program, loop: Loop, r: Residuals, backend: Backend
+    some: Program, loop: Loop, r: Residuals, backend: LinearAlgebra
 ) -> Iterator[tuple[Status, Array, Proof]]:
     """Proofs that elements have no solution, and the elements that were looked at."""
     qp, units = some.qp, some.units

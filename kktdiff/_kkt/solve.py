@@ -7,13 +7,13 @@ from kktdiff._arrays import broadcast, concat, namespace, norm_inf, norms_inf, p
 from kktdiff._kkt.factors import Factors
 from kktdiff._records import QP, Rhs
 from kktdiff._typing import Array
-from kktdiff.backends import Backend, Cholesky
+from kktdiff.backends import Cholesky, LinearAlgebra
 
 _REFINEMENTS = 10  # at most; it stops where the residual no longer halves
 _ROUNDING = 1e-16  # relative residual below which there is nothing to refine
 
 
-def solve_once(qp: QP, f: Factors, rhs: Rhs, backend: Backend) -> Rhs:
+def solve_once(qp: QP, f: Factors, rhs: Rhs, backend: LinearAlgebra) -> Rhs:
     """Solve the regularised system with the kept factors."""
     xp, k, held = namespace(rhs.x), qp.A.shape[-2], f.weights.held
     move, x, c, nu = None, rhs.x, rhs.c, rhs.nu
@@ -43,7 +43,7 @@ def solve_once(qp: QP, f: Factors, rhs: Rhs, backend: Backend) -> Rhs:
 
 
 def _solve_blocks(
-    f: Factors, g: Array, c_G: Array, nu: Array, backend: Backend
+    f: Factors, g: Array, c_G: Array, nu: Array, backend: LinearAlgebra
 ) -> tuple[Array, Array]:
     """Solve with H and S: dx, and the multipliers of the border."""
     border, half = f.border, half_solve(f, g, backend)
@@ -59,7 +59,9 @@ def _solve_blocks(
     return dx, border.stretch[..., None] * found
 
 
-def half_solve(f: Factors, rhs: Array, backend: Backend, *, transposed: bool = False) -> Array:
+def half_solve(
+    f: Factors, rhs: Array, backend: LinearAlgebra, *, transposed: bool = False
+) -> Array:
     """Solve with L, or with L', where H = LL'."""
     if f.H is None:
         return rhs / namespace(rhs).sqrt(f.h)[..., None]
@@ -125,7 +127,7 @@ def relative_residual(qp: QP, f: Factors, rhs: Rhs, out: Rhs) -> Array:  # (B,)
 
 
 def refine(
-    qp: QP, f: Factors, rhs: Rhs, backend: Backend, target: float = _ROUNDING
+    qp: QP, f: Factors, rhs: Rhs, backend: LinearAlgebra, target: float = _ROUNDING
 ) -> tuple[Rhs, Array]:
     """Solve without proximal terms; return the solution and its relative residual, (B,)."""
     xp = namespace(rhs.x)
@@ -148,13 +150,13 @@ def refine(
     return out, xp.where(size > 0, error / xp.where(size > 0, size, 1.0), error)
 
 
-def cho_solve(factor: Cholesky, rhs: Array, backend: Backend) -> Array:
+def cho_solve(factor: Cholesky, rhs: Array, backend: LinearAlgebra) -> Array:
     """Solve with both triangular factors."""
     half = _triangular(factor, rhs, backend, transposed=False)
     return _triangular(factor, half, backend, transposed=True)
 
 
-def _triangular(factor: Cholesky, rhs: Array, backend: Backend, *, transposed: bool) -> Array:
+def _triangular(factor: Cholesky, rhs: Array, backend: LinearAlgebra, *, transposed: bool) -> Array:
     """Solve with one factor for each element, or with one for all as several columns."""
     length, (batch, n, r) = factor.ok.shape[0], rhs.shape
     if batch == length:

@@ -25,7 +25,7 @@ from kktdiff._kkt.factors import Border, Factors, Weights
 from kktdiff._kkt.solve import half_solve
 from kktdiff._records import QP
 from kktdiff._typing import Array
-from kktdiff.backends import Backend
+from kktdiff.backends import LinearAlgebra
 
 STIFF = 1e6  # weight, in units of theta, above which a row belongs to the border
 
@@ -47,7 +47,7 @@ def has_diagonal_form(qp: QP) -> Array:  # (B or 1,) bool
 def factor(
     qp: QP,
     weights: Weights,
-    backend: Backend,
+    backend: LinearAlgebra,
     *,
     separable: bool = False,
     border: int = 0,  # places for rows of G in the border
@@ -119,7 +119,7 @@ def _border(
     w_A: Array,
     places: int,
     gives: Array,  # (B, 1): the proximal term
-    backend: Backend,
+    backend: LinearAlgebra,
 ) -> Border:
     """Assemble the border and factor S."""
     xp = namespace(w_A)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from kktdiff._arrays import concat, diagonal, namespace
 from kktdiff._records import QP, Rhs
 from kktdiff._typing import Array
-from kktdiff.backends import Backend
+from kktdiff.backends import LinearAlgebra
 
 RANK = 1e-11  # eigenvalues below this, relative to the largest, count as zero
 
@@ -50,7 +50,7 @@ def matrix(qp: QP, rows: Activity) -> Array:  # (B, N, N)
     return K
 
 
-def solve_lu(qp: QP, rows: Activity, rhs: Rhs, backend: Backend) -> Rhs:
+def solve_lu(qp: QP, rows: Activity, rhs: Rhs, backend: LinearAlgebra) -> Rhs:
     """Solve with LU of the whole matrix and partial pivoting."""
     K, flat = matrix(qp, rows), _flat(rows, rhs)
     xp = namespace(K)

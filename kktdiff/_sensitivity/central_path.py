@@ -11,25 +11,31 @@ from kktdiff._interior_point.parts import Part, keep_interior
 from kktdiff._interior_point.start import start
 from kktdiff._settings import Settings
 from kktdiff._status import Status
-from kktdiff.backends import Backend
+from kktdiff._typing import Array
 
 _ACCURACY = 1e-9  # of lam_i s_i, relative to the barrier parameter, and of the residuals
 _MAX_ITER = 100
 
 
-def on_central_path(group: KeptGroup, barrier: float, backend: Backend) -> list[KeptGroup]:
+def on_central_path(group: KeptGroup, barrier: float) -> list[KeptGroup]:
     """Return the factors at the central path's points of the elements of `group`.
 
     An element whose point can't be found is left out: its gradient is zero.
     """
-    if not isinstance(group, CompiledKept):
-        return _by_arrays(group, barrier, backend)
-    found, left = follow_path(group, barrier, Settings(_ACCURACY, _MAX_ITER, None))
-    return [found] if left is None else [found, *_by_arrays(group.take(left), barrier, backend)]
+    if not isinstance(group, CompiledKept) or not group.backend.compiled:
+        return _by_arrays(group, barrier)
+    found, left = by_kernels(group, barrier)
+    return [found] if left is None else [found, *_by_arrays(group.take(left), barrier)]
 
 
-def _by_arrays(group: KeptGroup, barrier: float, backend: Backend) -> list[KeptGroup]:
+def by_kernels(group: CompiledKept, barrier: float) -> tuple[CompiledKept, Array | None]:
+    """Let the kernels go there; return what they found, and the places in `group` of the others."""
+    return follow_path(group, barrier, Settings(_ACCURACY, _MAX_ITER, None))
+
+
+def _by_arrays(group: KeptGroup, barrier: float) -> list[KeptGroup]:
     settings, program = Settings(_ACCURACY, _MAX_ITER, None), group.program
+    backend = group.backend.host
     none = 0 * group.index
     point = start(program, backend)
     part = Part(group.index, program, point, point.lam > 0, none, none, none < 0)

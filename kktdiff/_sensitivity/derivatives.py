@@ -51,14 +51,14 @@ class Engine:
         """Return the gradients by input name, in the inputs' shapes; of `wrt` only if given."""
         g = Cotangents(**flat_cotangents(self.problem.given, cotangents))
         backend = self.problem.given.backend
-        pieces, groups = self._wanted(wrt), self._groups(mode, smoothing)
+        pieces, groups = self.wanted(wrt), self._groups(mode, smoothing)
         for group in groups if any(v is not None for v in g) else ():
             own, flat = self._of(g, group), mode == "least_squares"
             shared = self.problem.given.shared
             values = pullback.vjp(pieces, group, own, backend, shared, least_squares=flat)
             for name, value in values.items():
                 pieces[name].append((group.index, value))
-        return self._folded(pieces)
+        return self.folded(pieces)
 
     @at_work
     def jvp(
@@ -81,11 +81,11 @@ class Engine:
         g = Cotangents(**flat_cotangents(self.problem.given, cotangents))
         d = flat_tangents(self.problem.given, tangents)
         backend, flat = self.problem.given.backend, mode == "least_squares"
-        pieces, groups = self._wanted(wrt), self._at_solution(mode)
+        pieces, groups = self.wanted(wrt), self._at_solution(mode)
         for group in groups if any(v is not None for v in g) else ():
             here = _of(d, group)
             u, y = self._adjoint(group, g, mode), self._tangent(group, here, mode)
-            v = second_order.moved_adjoint(group, u, here, backend, least_squares=flat)
+            v = second_order.moved_adjoint(group, u, here, least_squares=flat)
             lam = multipliers(group.qp, group.point)
             for name, found in pieces.items():
                 value = second_order.moved_gradient(
@@ -100,7 +100,7 @@ class Engine:
                     shared=name in self.problem.given.shared,
                 )
                 found.append((group.index, value))
-        return self._folded(pieces)
+        return self.folded(pieces)
 
     @at_work
     def second_jvp(
@@ -108,13 +108,13 @@ class Engine:
     ) -> dict[str, Array]:
         """Differentiate the tangents of `jvp` along `first` in the direction `second`."""
         d, e = flat_tangents(self.problem.given, first), flat_tangents(self.problem.given, second)
-        backend, flat = self.problem.given.backend, mode == "least_squares"
+        flat = mode == "least_squares"
         found = []
         for group in self._at_solution(mode):
             ways = _of(d, group), _of(e, group)
             moved = self._tangent(group, ways[0], mode), self._tangent(group, ways[1], mode)
             lam = multipliers(group.qp, group.point)
-            t = second_order.second_tangent(group, lam, *ways, moved, backend, least_squares=flat)
+            t = second_order.second_tangent(group, lam, *ways, moved, least_squares=flat)
             found.append((group, t))
         return self._outputs(found)
 
@@ -132,7 +132,7 @@ class Engine:
             count, like = group.index.shape[0], group.point.x
             eye = xp.eye(rows, dtype=like.dtype, device=like.device)
             g = Cotangents(**{of: xp.broadcast_to(eye, (count, rows, rows))})
-            u = first_order.adjoint(group, g, backend, least_squares=mode == "least_squares")
+            u = first_order.adjoint(group, g, least_squares=mode == "least_squares")
             flat = Adjoint(
                 *(None if v is None else xp.reshape(v.mT, (count * rows, -1, 1)) for v in u)
             )
@@ -152,11 +152,11 @@ class Engine:
         """Return the fields of `Certificate`; NaN for an element that has none."""
         return certificate(self.problem, self.proofs)
 
-    def _wanted(self, wrt: tuple[str, ...] | None) -> dict[str, Pieces]:
+    def wanted(self, wrt: tuple[str, ...] | None) -> dict[str, Pieces]:
         """Return an empty list of pieces for each input whose gradient is wanted."""
         return {name: [] for name in wanted_inputs(self.problem.given, wrt)}
 
-    def _folded(self, pieces: dict[str, Pieces]) -> dict[str, Array | None]:
+    def folded(self, pieces: dict[str, Pieces]) -> dict[str, Array | None]:
         """Fold gradients to the inputs' own shapes; None for inputs that are not in `pieces`."""
         given = self.problem.given
         found = {name: given.fold(name, self._total(name, v)) for name, v in pieces.items()}
@@ -178,8 +178,7 @@ class Engine:
 
     def _tangent(self, group: KeptGroup, d: dict[str, Array], mode: str) -> Tangent:
         lam = multipliers(group.qp, group.point)
-        backend, flat = self.problem.given.backend, mode == "least_squares"
-        return first_order.tangent(group, lam, d, backend, least_squares=flat)
+        return first_order.tangent(group, lam, d, least_squares=mode == "least_squares")
 
     def _at_solution(self, mode: str) -> Iterator[KeptGroup]:
         """Return the groups of kept factors at the solution, for second derivatives."""
@@ -187,8 +186,7 @@ class Engine:
         return self._groups(mode, None)
 
     def _adjoint(self, group: KeptGroup, g: Cotangents, mode: str) -> Adjoint:
-        backend, flat = self.problem.given.backend, mode == "least_squares"
-        return first_order.adjoint(group, self._of(g, group), backend, least_squares=flat)
+        return first_order.adjoint(group, self._of(g, group), least_squares=mode == "least_squares")
 
     def _of(self, g: Cotangents, group: KeptGroup) -> Cotangents:
         """Restrict cotangents to a group's elements."""
@@ -196,18 +194,13 @@ class Engine:
 
     def _groups(self, mode: str, smoothing: float | None) -> Iterator[KeptGroup]:
         """Check the options; return the kept factors, or those at the central path."""
-        one_of("gradient", mode, MODES)
-        if smoothing is not None and not (mode == "smoothed" and smoothing > 0):
-            raise ValueError(
-                f'smoothing={smoothing!r}: expected a positive number, with gradient="smoothed"'
-            )
+        check_mode(mode, smoothing)
         return self._each_group(mode, smoothing)
 
     def _each_group(self, mode: str, smoothing: float | None) -> Iterator[KeptGroup]:
-        backend = self.problem.given.backend
         for group in self.kept:
             if mode == "smoothed":
-                yield from on_central_path(group, smoothing or SMOOTHING, backend)
+                yield from on_central_path(group, smoothing or SMOOTHING)
             else:
                 yield group
 
@@ -223,15 +216,24 @@ class Engine:
     def _total(self, name: str, pieces: Pieces) -> Array:
         """Assemble an input's gradient: the sum over the batch if it is shared, else (B, ...)."""
         if name not in self.problem.given.shared:
-            return self._spread(pieces, self.shape(CORE[name]))
+            return self._spread(pieces, self.shape(DIMENSIONS[name]))
         if not pieces:
-            return self._spread([], self.shape(CORE[name]), length=1)
+            return self._spread([], self.shape(DIMENSIONS[name]), length=1)
         return reduce(add, [value for _, value in pieces])
 
     def _spread(self, pieces: Pieces, tail: tuple[int, ...], length: int | None = None) -> Array:
         """Scatter pieces to their places in the flat batch, zeros elsewhere."""
         length = self.problem.length if length is None else length
         return spread(pieces, tail, length, self.problem.data.p)
+
+
+def check_mode(mode: str, smoothing: float | None) -> None:
+    """Raise a ValueError for an unknown mode, or a smoothing that is not positive."""
+    one_of("gradient", mode, MODES)
+    if smoothing is not None and not (mode == "smoothed" and smoothing > 0):
+        raise ValueError(
+            f'smoothing={smoothing!r}: expected a positive number, with gradient="smoothed"'
+        )
 
 
 def _of(d: dict[str, Array], group: KeptGroup) -> dict[str, Array]:

@@ -35,18 +35,18 @@ def diagnostics(problem: Problem, status: Array, kept: Sequence[KeptGroup]) -> d
 
 def certificate(problem: Problem, proofs: Sequence[tuple[Array, Point]]) -> dict[str, Array]:
     """Return the fields of `Certificate`; NaN for an element that has none."""
-    qp = problem.qp
-    n, m, k = qp.sizes
+    data = problem.data
+    n, m, k = data.sizes
     sizes = {"x": n, "lam": m, "nu": k, "lam_lb": n, "lam_ub": n}
     pieces: dict[str, list[tuple[Array, Array]]] = {name: [] for name in sizes}
     for index, point in proofs:
-        lam, lower, upper = qp.split(point.lam)
+        lam, lower, upper = data.split(point.lam)
         sides = [v if v.shape[1] else 0 * point.x for v in (lower, upper)]
         for name, value in zip(pieces, (point.x, lam, point.nu, *sides), strict=True):
             pieces[name].append((index, value))
-    nan = namespace(qp.p).nan
+    nan = namespace(data.p).nan
     return {
-        name: problem.given.give(spread(found, (sizes[name],), problem.length, qp.p, nan))
+        name: problem.given.give(spread(found, (sizes[name],), problem.length, data.p, nan))
         for name, found in pieces.items()
     }
 

@@ -33,12 +33,13 @@ A fixed variable (lb == ub) is an equality whose multiplier is counted, by its s
 or lam_lb, and whose derivative goes to that bound.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from typing import NamedTuple
 
 from kktdiff._arrays import dot, mv, namespace, pick_all, placed_all, take_shared, taken
 from kktdiff._interior_point.compiled import KeptGroup
-from kktdiff._interior_point.parts import scaled_rhs
+from kktdiff._interior_point.parts import Kept, scaled_rhs
 from kktdiff._kkt import relative_residual
 from kktdiff._kkt.whole import Activity, activity, solve_least_squares, solve_lu
 from kktdiff._records import QP, Data, Point, Rhs, Scaling
@@ -78,7 +79,7 @@ class Adjoint(NamedTuple):
     value: Array | None  # (B, 1, r): cotangent of the objective; None for zero
 
 
-def solve(kept: KeptGroup, rhs: Rhs, backend: Backend, *, least_squares: bool = False) -> Rhs:
+def solve(kept: KeptGroup, rhs: Rhs, *, least_squares: bool = False) -> Rhs:
     """Solve (2) or (3), in the caller's units; in the least-squares sense where K is singular.
 
     The kept factors serve where K is regular. Where refinement does not converge with them, LU of
@@ -86,14 +87,23 @@ def solve(kept: KeptGroup, rhs: Rhs, backend: Backend, *, least_squares: bool = 
     least-squares one of minimum norm.
     """
     if least_squares:
-        return _least_squares(kept, rhs)
+        return _on_host(kept, rhs, _least_squares)
     target = REFINED * kept.qp.sizes[0] ** 0.5
-    out, error, singular = kept.refine(rhs, target, backend)
+    out, error, singular = kept.refine(rhs, target)
     bad = namespace(error).nonzero(singular | ~(error <= CONVERGED))[0]
     if not bad.shape[0]:
         return out
-    part = Rhs(*taken(rhs, bad))
-    return placed_all(bad, _hard(kept.take(bad), part, take_shared(singular, bad), backend), out)
+    hard = partial(_hard, singular=kept.backend.to_host(take_shared(singular, bad)))
+    return placed_all(bad, _on_host(kept.take(bad), Rhs(*taken(rhs, bad)), hard), out)
+
+
+def _on_host(kept: KeptGroup, rhs: Rhs, work: Callable[[KeptGroup, Rhs], Rhs]) -> Rhs:
+    """Let array code solve, on copies of what is on a device."""
+    backend = kept.backend
+    if backend.host is backend or isinstance(kept, Kept):
+        return work(kept, rhs)
+    out = work(kept.on_host(), Rhs(*map(backend.to_host, rhs)))
+    return Rhs(*(backend.receive(v, None, kept.index) for v in out))
 
 
 def _activity(kept: KeptGroup) -> Activity:
@@ -103,13 +113,13 @@ def _activity(kept: KeptGroup) -> Activity:
     return activity(kept.w * (scaling.rows**2 / scaling.cost[:, None]), unit)
 
 
-def _hard(kept: KeptGroup, rhs: Rhs, singular: Array, backend: Backend) -> Rhs:
+def _hard(kept: KeptGroup, rhs: Rhs, singular: Array) -> Rhs:
     """Solve by LU, or in the least-squares sense, where the kept factors are not accurate."""
     least = _least_squares(kept, rhs)
     if bool(namespace(singular).all(singular)):
         return least
     scaling, rows = kept.program.scaling, _activity(kept)
-    found = solve_lu(kept.qp, rows, rhs, backend)
+    found = solve_lu(kept.qp, rows, rhs, kept.backend.host)
     error = relative_residual(
         kept.program.qp, kept.factors, scaled_rhs(scaling, rhs), _scaled_solution(scaling, found)
     )
@@ -132,7 +142,7 @@ def _scaled_solution(s: Scaling, out: Rhs) -> Rhs:
     return Rhs(x, cost * c, cost * nu)
 
 
-def adjoint(kept: KeptGroup, g: Cotangents, backend: Backend, *, least_squares: bool) -> Adjoint:
+def adjoint(kept: KeptGroup, g: Cotangents, *, least_squares: bool) -> Adjoint:
     """Solve (3) for several cotangents at once."""
     qp, like = kept.qp, kept.point.x
     xp = namespace(like)
@@ -151,12 +161,12 @@ def adjoint(kept: KeptGroup, g: Cotangents, backend: Backend, *, least_squares: 
     g_x = given(None, n) if g.x is None else -g.x
     rhs = Rhs(g_x, g_c, given(None, k) if g.nu is None else -g.nu)
     if g.s is None:
-        u = solve(kept, rhs, backend, least_squares=least_squares)
+        u = solve(kept, rhs, least_squares=least_squares)
         return Adjoint(u.x, u.c, u.nu, g.objective)
     free = qp.present & (kept.w < xp.inf)  # an active row's slack stays zero
     g_s = xp.where(qp.split(free)[0][..., None], g.s, 0.0)
     rhs = rhs._replace(x=qp.G.mT @ g_s + rhs.x)
-    u = solve(kept, rhs, backend, least_squares=least_squares)
+    u = solve(kept, rhs, least_squares=least_squares)
     pad = given(None, sum(qp.bounds))
     return Adjoint(u.x, u.c - xp.concat([g_s, pad], axis=1), u.nu, g.objective)
 
@@ -251,7 +261,6 @@ def tangent(
     kept: KeptGroup,
     lam: Array,  # (B, M), fixed variables' multipliers included
     d: Direction,
-    backend: Backend,
     *,
     least_squares: bool,
 ) -> Tangent:
@@ -268,7 +277,7 @@ def tangent(
     rows = xp.where(w > 0, xp.concat(r_c, axis=1), 0.0)
     r_nu, dp = d.get("b", 0 * nu) - moved.nu, d.get("p", none)
     rhs = Rhs(-(moved.x + dp)[..., None], rows[..., None], r_nu[..., None])
-    out = solve(kept, rhs, backend, least_squares=least_squares)
+    out = solve(kept, rhs, least_squares=least_squares)
     dx = out.x[..., 0]
     free = qp.split(qp.present & (w < xp.inf))[0]
     ds = xp.where(free, r_c[0] - mv(qp.G, dx), 0.0)

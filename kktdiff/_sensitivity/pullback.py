@@ -24,9 +24,9 @@ def vjp(
     least_squares: bool,
 ) -> dict[str, Array]:
     """Return gradients by name, each (B, ...) or, of what the batch shares, (1, ...)."""
-    if isinstance(kept, CompiledKept) and not least_squares:
+    if isinstance(kept, CompiledKept) and kept.backend.compiled and not least_squares:
         return _by_kernels(names, kept, g, backend, shared)
-    u = adjoint(kept, g, backend, least_squares=least_squares)
+    u = adjoint(kept, g, least_squares=least_squares)
     lam = multipliers(kept.qp, kept.point)
     return gradients(names, kept.qp, lam, kept.point, u, backend, shared)
 
@@ -42,7 +42,7 @@ def _by_kernels(
     values, u, bad = pull(names, kept, g, backend, shared)
     if bad is None or u is None:
         return values
-    again = adjoint(kept.take(bad), g.take(bad), backend, least_squares=False)
+    again = adjoint(kept.take(bad), g.take(bad), least_squares=False)
     u = Adjoint(*placed_all(bad, Rhs(*again[:3]), Rhs(*u[:3])), g.objective)
     return gradients(names, kept.data, kept.multipliers, kept.point, u, backend, shared)
 
@@ -64,14 +64,14 @@ def pull(
     count, (n, m, _) = kept.index.shape[0], kept.data.sizes
     summed = [name for name in names if name in shared] if count > 1 else []
     own = [name for name in names if name not in summed or name not in _MATRICES]
-    found = kept.pull(g, own, (REFINED * n**0.5, CONVERGED))
-    if found.inaccurate is None and not summed:
+    found, bad = kept.pull(g, own, (REFINED * n**0.5, CONVERGED))
+    if bad is None and not summed:
         return found.gradients, None, None
     xp = namespace(kept.kept)
     x, c = found.x[:, :n], found.c[:, : m + sum(kept.data.bounds)]
     u = Adjoint(x[..., None], c[..., None], found.nu[..., None], g.objective)
-    if found.inaccurate is not None:
-        return {}, u, xp.nonzero(found.inaccurate)[0]
+    if bad is not None:
+        return {}, u, xp.nonzero(bad)[0]
     rest = [name for name in summed if name in _MATRICES]
     out = found.gradients | gradients(
         rest, kept.data, kept.point.lam, kept.point, u, backend, shared

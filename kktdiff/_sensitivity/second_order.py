@@ -51,7 +51,6 @@ def second_tangent(
     d: Direction,
     e: Direction,
     moved: tuple[Tangent, Tangent],  # along d and along e
-    backend: Backend,
     *,
     least_squares: bool,
 ) -> Tangent:
@@ -60,7 +59,7 @@ def second_tangent(
     xp = namespace(w)
     y_d, y_e = moved
     by_d, by_e = (product(way, y.x, qp.split(y.lam)[0], y.nu) for way, y in ((d, y_e), (e, y_d)))
-    out = solve(kept, _right(kept, by_d, by_e), backend, least_squares=least_squares)
+    out = solve(kept, _right(kept, by_d, by_e), least_squares=least_squares)
     x, c, nu = out.x[..., 0], out.c[..., 0], out.nu[..., 0]
     free = qp.split(qp.present & (w < xp.inf))[0]
     s = xp.where(free, -by_d.rows - by_e.rows - mv(qp.G, x), 0.0)
@@ -81,12 +80,10 @@ def _second_value(kept: KeptGroup, lam: Array, d: Direction, y_e: Tangent) -> Ar
     return dot(y_e.x, along_x) + dot(y_e.lam, forces) + dot(y_e.nu, equal)
 
 
-def moved_adjoint(
-    kept: KeptGroup, u: Adjoint, d: Direction, backend: Backend, *, least_squares: bool
-) -> Adjoint:
+def moved_adjoint(kept: KeptGroup, u: Adjoint, d: Direction, *, least_squares: bool) -> Adjoint:
     """Differentiate the adjoint along `d`: solve equation (3)."""
     by_d = product(d, u.x[..., 0], kept.qp.split(u.c[..., 0])[0], u.nu[..., 0])
-    out = solve(kept, _right(kept, by_d), backend, least_squares=least_squares)
+    out = solve(kept, _right(kept, by_d), least_squares=least_squares)
     return Adjoint(out.x, out.c, out.nu, None)
 
 

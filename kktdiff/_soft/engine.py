@@ -56,6 +56,7 @@ class SoftEngine:
     ) -> dict[str, Array | None]:
         """Return the gradients by input name, in the inputs' shapes; of `wrt` only if given."""
         kernels = mode == "exact" and smoothing is None and bool(self.kept)
+        kernels = kernels and self.given.backend.compiled
         return self._reverse(
             cotangents,
             wrt,

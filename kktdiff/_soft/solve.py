@@ -40,7 +40,7 @@ def solve_soft(
         are solved.
     """
     prices, problem = check_prices(given), build(given)
-    point = None if near is None else _flat(given, near)
+    point = None if near is None else flat_point(given, near)
     warm = None if point is None else start(problem, point)
     found, left = run_soft(problem, problem.data._replace(**prices), warm, settings)
     pieces = [(one.piece[0], _by_kernels(given, one.piece[1], weights)) for one in found]
@@ -82,7 +82,7 @@ def _given_fields(given: Given, part: Part, found: Values) -> Values:
     return {name: output(part.layout, name, found.get) for name in names}
 
 
-def _flat(given: Given, near: Solution) -> Values:
+def flat_point(given: Given, near: Solution) -> Values:
     """Return the point of a solution, (B, size), with its violations if it has them."""
     there = {v: letter for v, letter in VIOLATIONS.items() if getattr(near, v) is not None}
     letters = {"x": "n", "lam": "m", "nu": "k", "lam_lb": "n", "lam_ub": "n"} | there

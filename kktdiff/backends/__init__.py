@@ -18,7 +18,7 @@ from kktdiff.backends._combination import combination as combination
 from kktdiff.backends._numbers import USUAL as USUAL
 from kktdiff.backends._numbers import framework as framework
 from kktdiff.backends._numbers import from_numbers as from_numbers
-from kktdiff.backends._protocol import LU, Backend, Cholesky
+from kktdiff.backends._protocol import LU, Backend, Cholesky, LinearAlgebra
 from kktdiff.backends.array_api import ArrayAPIBackend
 from kktdiff.backends.cuda import _detect
 from kktdiff.backends.numpy import BACKEND
@@ -27,6 +27,7 @@ __all__ = [
     "LU",
     "Backend",
     "Cholesky",
+    "LinearAlgebra",
     "adopt",
     "available",
     "for_array",

@@ -1,7 +1,7 @@
 """The operations that the core needs of an array library beyond the array API standard.
 
-Every call is batched over the leading dimension, never raises because one matrix of the
-batch is bad (it says so in ``ok``), and never writes into its inputs.
+Factorizations are batched over the leading dimension, never raise because one matrix of the
+batch is bad (they say so in ``ok``), and never write into their inputs.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
 from kktdiff._typing import Array, Namespace
+from kktdiff.kernels.running import Call
 
 
 class Cholesky(NamedTuple):
@@ -27,7 +28,10 @@ class LU(NamedTuple):
 
 
 class Backend(Protocol):
-    """An array library as the core uses it: a namespace and a few factorizations."""
+    """An array library as the core uses it: a namespace, and the kernels where it has them.
+
+    One whose arrays are on a device has no factorizations: what needs them is done by `host`.
+    """
 
     @property
     def name(self) -> str:
@@ -42,8 +46,18 @@ class Backend(Protocol):
         """True if the kernels of `kktdiff.kernels` work on this backend's arrays."""
 
     @property
-    def workspace(self) -> int:
-        """Bytes of matrices that one chunk of a batch may take."""
+    def call(self) -> Call:
+        """Run a kernel on this backend's arrays, if it is `compiled`."""
+
+    @property
+    def host(self) -> "LinearAlgebra":
+        """The backend of array code: this one, or NumPy's for arrays on a device."""
+
+    def to_host(self, array: Array) -> Array:
+        """Return `array` as one of `host`; a copy if it was on a device."""
+
+    def may_wait(self) -> bool:
+        """Return False while the work is recorded for later: nothing can be read then."""
 
     def owns(self, array: Any) -> bool:
         """Return True if `array` is of this backend's own array type."""
@@ -57,8 +71,19 @@ class Backend(Protocol):
         None: on the device that is current. Floating-point trouble of an element prints nothing.
         """
 
+    def outer(self, a: Array, b: Array, c: Array, d: Array) -> Array:  # (B, r), (B, c) twice
+        """Each element's ``a b' + c d'``; symmetric to the bit if c is b and d is a."""
+
     def symmetric(self, Q: Array) -> Array:  # (B or 1, n, n)
         """``(Q + Q')/2``; may be Q itself where that is symmetric."""
+
+
+class LinearAlgebra(Backend, Protocol):
+    """A backend with the factorizations that array code needs."""
+
+    @property
+    def workspace(self) -> int:
+        """Bytes of matrices that one chunk of a batch may take."""
 
     def bounded(self, arrays: Sequence[Array], d: Array, limit: float) -> bool:
         """Return True only if all entries of `arrays` are below `limit` in size, and those of d
@@ -88,9 +113,6 @@ class Backend(Protocol):
     def lu_factor(self, a: Array, size: Array) -> LU:  # a: (B, n, n) symmetric; size: (B,)
         """Factor each matrix. Rows and columns from ``size[i]`` on are those of minus or
         plus the identity and may be left out of the work."""
-
-    def outer(self, a: Array, b: Array, c: Array, d: Array) -> Array:  # (B, r), (B, c) twice
-        """Each element's ``a b' + c d'``; symmetric to the bit if c is b and d is a."""
 
     def lu_solve(self, lu: LU, rhs: Array) -> Array:  # rhs: (B, n, r)
         """Solve with kept LU factors, one for each element or one for all."""

@@ -17,6 +17,7 @@ from kktdiff._arrays import outer, plus_diagonal
 from kktdiff._settings import WORKSPACE
 from kktdiff._typing import Array, Namespace
 from kktdiff.backends._protocol import LU, Cholesky
+from kktdiff.kernels.running import Call, no_kernels
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,20 @@ class ArrayAPIBackend:
     name: str = "array_api"
     workspace: int = WORKSPACE
     compiled: bool = False  # the kernels are for NumPy arrays
+    call: Call = no_kernels
+
+    @property
+    def host(self) -> "ArrayAPIBackend":
+        """This backend: on whatever device, the array code works there."""
+        return self
+
+    def to_host(self, array: Array) -> Array:
+        """Return `array` unchanged."""
+        return array
+
+    def may_wait(self) -> bool:
+        """Return True always."""
+        return True
 
     def owns(self, array: Any) -> bool:
         """Return True if `array` belongs to this namespace."""

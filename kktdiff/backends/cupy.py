@@ -1,22 +1,18 @@
-"""CuPy arrays: batched factorizations by cuBLAS and cuSOLVER.
+"""CuPy arrays: the kernels on a CUDA device, and NumPy for what they leave.
 
 Everything is queued on CuPy's current stream, on the device of the arrays.
 """
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from kktdiff._arrays import broadcast, plus_diagonal
+from kktdiff._arrays import outer
 from kktdiff._typing import Array, Namespace
-from kktdiff.backends._protocol import LU, Cholesky
-from kktdiff.backends.cuda import _libraries as libraries
 from kktdiff.backends.cuda._cuda import Cuda
-
-_THREADS = 256  # of a block, for work that is entry by entry
-_MOST_BLOCKS = 65536  # of such; each takes as many entries as it must
+from kktdiff.backends.cuda._launch import TEAMS, Plan, every, pack, plan
+from kktdiff.backends.numpy import BACKEND, NumPyBackend
 
 
 @dataclass(frozen=True)
@@ -25,7 +21,8 @@ class CuPyBackend:
 
     cuda: Cuda
     name: str = "cupy"
-    compiled: bool = False  # the kernels are for NumPy arrays
+    compiled: bool = True
+    plans: dict[Any, Plan] = field(default_factory=dict, compare=False, repr=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A solution that is pickled finds the CuPy of the process that it comes to."""
@@ -37,9 +34,17 @@ class CuPyBackend:
         return self.cuda.xp
 
     @property
-    def workspace(self) -> int:
-        """A share of the device's free memory."""
-        return self.cuda.room()
+    def host(self) -> NumPyBackend:
+        """NumPy's backend."""
+        return BACKEND
+
+    def to_host(self, array: Array) -> Array:
+        """Copy to a NumPy array, which waits for the device."""
+        return self.cuda.to_host(array)
+
+    def may_wait(self) -> bool:
+        """Return False while the current stream is recorded for a CUDA graph."""
+        return not self.cuda.is_capturing()
 
     def owns(self, array: Any) -> bool:
         """Return True if `array` is a CuPy array."""
@@ -47,6 +52,8 @@ class CuPyBackend:
 
     def receive(self, array: Any, dtype: Any, like: Any = None) -> Array:
         """`array` as a C-contiguous array, on the device of `like` or, None, the current one."""
+        if self.owns(array) and array.flags.c_contiguous and dtype in (None, array.dtype):
+            return array
         with self.cuda.at(like):
             own = array if self.owns(array) else self.cuda.to_device(array)
             return self.xp.asarray(own, dtype=dtype, order="C")
@@ -55,74 +62,48 @@ class CuPyBackend:
         """Return the context in which the device of `like` is current."""
         return self.cuda.at(like)
 
-    def bounded(self, arrays: Sequence[Array], d: Array, limit: float) -> bool:
-        """Return False always: a test may cost a synchronisation."""
-        return False
-
     def symmetric(self, Q: Array) -> Array:
         """Return a copy always: a test for symmetry would make the host wait."""
         return (Q + Q.mT) / 2
 
-    def cholesky(self, a: Array) -> Cholesky:
-        """Factor copies; in column-major order the lower triangle is the factor."""
-        return self._cholesky(self.xp.array(a, order="C"))
-
-    def condensed_cholesky(self, Q: Array, D: Array, G: Array, w: Array | None) -> Cholesky:
-        """Factor with one batched product and one batched factorization."""
-        H = plus_diagonal(Q, D)
-        if G.shape[-2]:
-            W = G if w is None else self.xp.sqrt(w)[..., None] * G
-            W = broadcast(W, (H.shape[0], *G.shape[1:]))
-            libraries.add_product(self.cuda, self.xp.ascontiguousarray(W), H)
-        return self._cholesky(H)
-
-    def _cholesky(self, a: Array) -> Cholesky:  # overwritten
-        info = self.xp.empty(a.shape[0], dtype=self.xp.int32)
-        libraries.cholesky(self.cuda, a, info)
-        return Cholesky(a, self.xp.linalg.diagonal(a) ** 2, self._ok(a, info))
-
-    def triangular_solve(self, chol: Cholesky, rhs: Array, *, transposed: bool) -> Array:
-        """One batched call."""
-        out = self.xp.array(rhs.mT, order="C")  # (B, r, n): by columns (n, r)
-        if out.size:
-            libraries.triangular_solve(self.cuda, chol.factor, out, transposed=transposed)
-        return out.mT
-
-    def lu_factor(self, a: Array, size: Array) -> LU:
-        """Factor copies, with partial pivoting; `size` is ignored."""
-        factor = self.xp.array(a, order="C")  # symmetric, so by columns it is the same
-        pivots = self.xp.empty(factor.shape[:2], dtype=self.xp.int32)
-        info = self.xp.empty(factor.shape[0], dtype=self.xp.int32)
-        libraries.lu(self.cuda, factor, pivots, info)
-        return LU((factor, pivots), self._ok(factor, info))
-
-    def _ok(self, factor: Array, info: Array) -> Array:
-        """NaN in a matrix need not show in info, but it gets as far as the diagonal."""
-        xp = self.xp
-        return (info == 0) & xp.all(xp.isfinite(xp.linalg.diagonal(factor)), axis=-1)
-
     def outer(self, a: Array, b: Array, c: Array, d: Array) -> Array:
-        """Compute the result in one pass."""
-        xp, (batch, rows), columns = self.xp, a.shape, b.shape[1]
-        out = xp.empty((batch, rows, columns), dtype=xp.float64)
-        if out.size:
-            vectors = (xp.ascontiguousarray(v) for v in (a, b, c, d))
-            blocks = min(_MOST_BLOCKS, -(-out.size // _THREADS))
-            arguments = (*vectors, out, rows, columns, out.size)
-            self.cuda.launch("outer", blocks, _THREADS, *arguments)
-        return out
+        """Two products and a sum."""
+        return outer(a, b, c, d)
 
-    def lu_solve(self, lu: LU, rhs: Array) -> Array:
-        """One batched call; one for all: all their columns at once."""
-        factor, pivots = lu.factor
-        batch, n, r = rhs.shape
-        if factor.shape[0] < batch:
-            together = self.lu_solve(lu, self.xp.reshape(rhs.transpose(1, 0, 2), (1, n, batch * r)))
-            return self.xp.reshape(together, (n, batch, r)).transpose(1, 0, 2)
-        out = self.xp.array(rhs.mT, order="C")  # (B, r, n): by columns (n, r)
-        if out.size:
-            libraries.lu_solve(self.cuda, factor, pivots, out)
-        return out.mT
+    def warm(self) -> int:
+        """Compile all kernels for the current device; return how many."""
+        launches = [launch for team, _ in TEAMS for launch in every(team)]
+        for launch in launches:
+            self.cuda.blocks_at_once(launch)
+        return len(launches)
+
+    def call(
+        self,
+        name: str,
+        sizes: tuple[int, ...],
+        options: tuple[float, ...],
+        inputs: tuple[Array | None, ...],
+        outputs: tuple[Array | None, ...],
+        operations: float,
+        /,
+    ) -> None:
+        """Launch a kernel: each team of threads solves one problem after the other."""
+        if not sizes[0]:
+            return
+        key = self.cuda.device().number, name, sizes[1:]
+        if key not in self.plans:
+            self.plans[key] = plan(self.cuda, name, sizes[1:])
+        chosen = self.plans[key]
+        launch = chosen.launch._replace(
+            blocks=min(chosen.launch.blocks, -(-sizes[0] // chosen.teams))
+        )
+        xp = self.xp
+        given = [
+            v if v is None or v.flags.c_contiguous else xp.asarray(v, order="C") for v in inputs
+        ]
+        scratch = xp.empty(launch.blocks * chosen.teams * chosen.scratch // 8, dtype=xp.float64)
+        arrays = (*given, *outputs)
+        self.cuda.launch(launch, pack(self.cuda, sizes, options, arrays, chosen, scratch))
 
 
 @cache

@@ -16,6 +16,7 @@ from kktdiff._arrays import outer, plus_diagonal
 from kktdiff._settings import WORKSPACE
 from kktdiff._typing import Array, Namespace
 from kktdiff.backends._protocol import LU, Cholesky
+from kktdiff.kernels.running import Call, on_processor
 
 _LARGE = 32  # rows from which a LAPACK call per matrix is faster than np.linalg.cholesky
 _OWN = (np.ndarray, np.generic)
@@ -28,11 +29,25 @@ class NumPyBackend:
 
     name: str = "numpy"
     workspace: int = WORKSPACE
+    call: Call = on_processor
 
     @property
     def compiled(self) -> bool:
         """True if the kernels are there."""
         return kernels.available() is None
+
+    @property
+    def host(self) -> "NumPyBackend":
+        """This backend."""
+        return self
+
+    def to_host(self, array: Array) -> Array:
+        """Return `array` unchanged."""
+        return array
+
+    def may_wait(self) -> bool:
+        """Return True always."""
+        return True
 
     @property
     def xp(self) -> Namespace:

@@ -22,7 +22,7 @@ struct Polish {  // workspace and result
 
 // Keep at most one bound that holds a variable, of the larger multiplier.
 template <class T>
-void one_side(const Problem<T> &q, const T *lam, Mask<T> *active) {
+KKTDIFF_APART void one_side(const Problem<T> &q, const T *lam, Mask<T> *active) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   for (int j : each_entry(lower && upper ? core : 0)) {
     const int low = m + j, high = m + lower + j;
@@ -58,7 +58,7 @@ void weigh_active(const Problem<T> &q, const Units<T> &u, const Mask<T> *active,
 
 // Set the slacks of active rows and the multipliers of the others to 0, and held violations too.
 template <class T>
-void onto_active_set(const Problem<T> &q, const Mask<T> *active, Point<T> &at) {
+KKTDIFF_APART void onto_active_set(const Problem<T> &q, const Mask<T> *active, Point<T> &at) {
   for (int j : each_entry(q.size.core, q.size.n))
     at.x[j] = select(active[q.size.given() + j - q.size.core], T(0.0), at.x[j]);
   rows_of(q, at.x, at.s);
@@ -79,8 +79,8 @@ T error_relative_to(const T *size, const Units<T> &u, const T *norm) {
 
 // Relative error of the active set's equations.
 template <class T>
-T equation_error(const Problem<T> &q, const Units<T> &u, const Mask<T> *active,
-                 const Residuals<T> &r) {
+KKTDIFF_APART T equation_error(const Problem<T> &q, const Units<T> &u, const Mask<T> *active,
+                               const Residuals<T> &r) {
   T primal = norm_inf(q.size.k, r.nu);
   for (int i : each_entry(q.size.rows()))
     primal = max(select(active[i], abs(r.c[i]), T(0.0)), primal);
@@ -162,7 +162,7 @@ void full_sizes(const Problem<T> &q, const Point<T> &at, const Residuals<T> &r, 
 
 // Where the residuals at p.point are at rounding level.
 template <class T>
-Mask<T> is_rounding(const Problem<T> &q, const Units<T> &u, Polish<T> &p) {
+KKTDIFF_APART Mask<T> is_rounding(const Problem<T> &q, const Units<T> &u, Polish<T> &p) {
   evaluate(q, p.point, p.r);
   const T norm[3] = {p.r.primal, p.r.dual, p.r.gap};
   const T error = error_relative_to(p.r.size, u, norm) + T(0.0) * p.r.gap;
@@ -175,8 +175,8 @@ Mask<T> is_rounding(const Problem<T> &q, const Units<T> &u, Polish<T> &p) {
 
 // Solve the optimality conditions near `at` with the rows p.active as equalities.
 template <class T>
-void polish(const Problem<T> &q, const Units<T> &u, const Point<T> &at, Mask<T> live, Newton<T> &w,
-            Polish<T> &p) {
+KKTDIFF_APART void polish(const Problem<T> &q, const Units<T> &u, const Point<T> &at, Mask<T> live,
+                          Newton<T> &w, Polish<T> &p) {
   const Sizes z = q.size;
   const Mask<T> all = mask<T>(true);
   assign(z, all, at, p.point);

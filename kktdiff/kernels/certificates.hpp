@@ -63,8 +63,8 @@ T balance_on_bounds(const Problem<T> &q, Proof<T> &p, T &proof, T &terms) {
 
 // Combine the constraints with weights lam and nu, for points of the size of x.
 template <class T>
-Contradiction<T> combine(const Problem<T> &q, const Units<T> &u, const T *lam, const T *nu,
-                         const T *x, Proof<T> &p) {
+KKTDIFF_APART Contradiction<T> combine(const Problem<T> &q, const Units<T> &u, const T *lam,
+                                       const T *nu, const T *x, Proof<T> &p) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   T proof = 0.0, terms = 0.0, limits = norm_inf(k, q.b), size = 0.0;
   for (int j : each_entry(n)) p.force[j] = p.rough[j] = 0.0;
@@ -99,8 +99,8 @@ Mask<T> is_farkas(const Contradiction<T> &c) {
 
 // Keep a proof of the lanes `found` for good, scaled to one unit.
 template <class T>
-void keep_proof(const Sizes &z, Mask<T> found, const T *x, const T *lam, const T *nu, T unit,
-                Point<T> &out) {
+KKTDIFF_APART void keep_proof(const Sizes &z, Mask<T> found, const T *x, const T *lam, const T *nu,
+                              T unit, Point<T> &out) {
   const T scale = select(found, unit, T(1.0));
   for (int j : each_entry(z.n)) out.x[j] = select(found, x ? x[j] / scale : T(0.0), out.x[j]);
   for (int i : each_entry(z.rows())) {
@@ -144,8 +144,8 @@ T obstacles(const Problem<T> &q, const Units<T> &u, const T *Qx, const T *Cx, co
 
 // Check the direction x as a proof of unboundedness; p.x holds it, 0 for fixed variables.
 template <class T>
-Mask<T> is_ray(const Problem<T> &q, const Units<T> &u, const T *x, const Point<T> &at, Proof<T> &p,
-               T &descent) {
+KKTDIFF_APART Mask<T> is_ray(const Problem<T> &q, const Units<T> &u, const T *x, const Point<T> &at,
+                             Proof<T> &p, T &descent) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   for (int j : each_entry(n)) p.x[j] = select(q.fixed[j], T(0.0), x[j]);
   times_Q(q, p.x, p.Qx), rows_of(q, p.x, p.Cx), times_A(q, p.x, p.Ax);
@@ -157,7 +157,8 @@ Mask<T> is_ray(const Problem<T> &q, const Units<T> &u, const T *x, const Point<T
 }
 
 template <class T>
-void changes(const Sizes &z, const Point<T> &now, const Point<T> &before, Proof<T> &p) {
+KKTDIFF_APART void changes(const Sizes &z, const Point<T> &now, const Point<T> &before,
+                           Proof<T> &p) {
   for (int j : each_entry(z.n)) p.x_change[j] = now.x[j] - before.x[j];
   for (int i : each_entry(z.rows())) p.lam_change[i] = now.lam[i] - before.lam[i];
   for (int i : each_entry(z.k)) p.nu_change[i] = now.nu[i] - before.nu[i];
@@ -187,9 +188,10 @@ Mask<T> unbounded(const Problem<T> &q, const Units<T> &u, const Residuals<T> &r,
 
 // Lanes whose multipliers, their change, or both balanced are a Farkas proof.
 template <class T>
-Mask<T> infeasible(const Problem<T> &q, const Units<T> &u, const Residuals<T> &r,
-                   const Loop<T> &loop, Mask<T> look, Weights<T> &w, Factors<T> &f, Rhs<T> &rhs,
-                   Rhs<T> &step, Refinement<T> &work, Proof<T> &p, Point<T> &out) {
+KKTDIFF_APART Mask<T> infeasible(const Problem<T> &q, const Units<T> &u, const Residuals<T> &r,
+                                 const Loop<T> &loop, Mask<T> look, Weights<T> &w, Factors<T> &f,
+                                 Rhs<T> &rhs, Rhs<T> &step, Refinement<T> &work, Proof<T> &p,
+                                 Point<T> &out) {
   const Sizes z = q.size;
   const Point<T> &at = loop.point;
   T force = 0.0;

@@ -3,20 +3,21 @@
 // A factor's upper triangle holds U = L', so that rows of it are contiguous; the diagonal holds
 // 1/u_jj.
 #pragma once
+#if defined(__CUDACC__)
+#include "device_dense.hpp"
+#else
 #include "linear.hpp"
 
 namespace kktdiff {
 namespace {
 
-#if defined(__CUDACC__)
-constexpr int PANEL = TILE;
-constexpr bool UPPER = false;  // the triangle of one problem's matrices that is used
-#else
-
 constexpr int ROWS = LANES == 8 ? 6 : LANES == 4 ? 4 : 3;  // of a tile of 2 vectors
 
 constexpr int PANEL = ROWS > TILE ? ROWS : TILE;
-constexpr bool UPPER = true;
+constexpr bool UPPER = true;  // the triangle of one problem's matrices that is used
+
+// What products take of the memory of each thread, for matrices of so many rows and columns in all.
+KKTDIFF_INLINE long long panel_entries(int lengths) { return (long long)lengths * PANEL + LANES; }
 
 KKTDIFF_INLINE Pack read(const double *from) {
   typedef double Loose __attribute__((vector_size(8 * LANES), aligned(8), __may_alias__));
@@ -201,7 +202,6 @@ inline void backward(int n, const double *U, double *v) {
   }
 }
 
-#endif
-
 }  // namespace
 }  // namespace kktdiff
+#endif

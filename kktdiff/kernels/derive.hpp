@@ -51,7 +51,7 @@ void factor_or_take(const Group<T> &g, const Problem<T> &q, Newton<T> &w) {
 
 // Load matrices and scaling, and factor the system of the active set.
 template <class T>
-void prepare(const Group<T> &g, Derivation<T> &d) {
+KKTDIFF_APART void prepare(const Group<T> &g, Derivation<T> &d) {
   Problem<T> &q = d.problem;
   Weights<T> &w = d.newton.weights;
   const auto [n, m, k, lower, upper, core, soft] = q.size;
@@ -118,23 +118,25 @@ T derive_column(const Group<T> &g, int column, int columns, double target, Deriv
 }
 
 template <class T>
+void derive_group(const Group<T> &g, Derivation<T> &d) {
+  const int columns = int(g.call.sizes[8]);
+  prepare(g, d);
+  T error = 0.0;
+  for (int column = 0; column < columns; column++) {
+    const T own = derive_column(g, column, columns, g.call.options[0], d);
+    error = max(own, error) + T(0.0) * own;  // NaN stays
+  }
+  store_array(g, RELATIVE_RESIDUAL, 1, &error);
+  const Mask<T> bad = is_singular(d.problem, d.newton.factors) | !d.newton.factors.pivots.ok;
+  for (int l = 0; l < g.count(); l++)
+    *array<unsigned char>(g.call, SINGULAR_ELEMENT, g.element(l)) = lane(bad, l);
+}
+
+template <class T>
 void derive_all(const Call &call, std::int64_t first, std::int64_t last) {
   Arena arena{reinterpret_cast<char *>(call.scratch)};
   Derivation<T> d(arena, sizes_of(call.sizes));
-  const int columns = int(call.sizes[8]);
-  for (; first < last; first += Lanes<T>::count) {
-    const Group<T> g{call, first, last};
-    prepare(g, d);
-    T error = 0.0;
-    for (int column = 0; column < columns; column++) {
-      const T own = derive_column(g, column, columns, call.options[0], d);
-      error = max(own, error) + T(0.0) * own;  // NaN stays
-    }
-    store_array(g, RELATIVE_RESIDUAL, 1, &error);
-    const Mask<T> bad = is_singular(d.problem, d.newton.factors) | !d.newton.factors.pivots.ok;
-    for (int l = 0; l < g.count(); l++)
-      *array<unsigned char>(call, SINGULAR_ELEMENT, g.element(l)) = lane(bad, l);
-  }
+  for (; first < last; first += Lanes<T>::count) derive_group(Group<T>{call, first, last}, d);
 }
 
 #if !defined(__CUDACC__)

@@ -6,6 +6,7 @@
 #endif
 
 constexpr int WARP = 32, WARPS = TEAM / WARP;
+constexpr int THREADS = TEAM > WARP ? TEAM : 4 * WARP;  // of a block, at most
 static_assert(TEAM % WARP == 0, "a team is of whole warps");
 
 KKTDIFF_INLINE int rank() { return int(threadIdx.x) % TEAM; }  // in the team
@@ -32,9 +33,18 @@ struct Range {
   KKTDIFF_MEMBER At end() const { return {last, step}; }
 };
 
-struct MeetingRange : Range {  // the team meets where the loop ends
+// The team meets where the loop ends. A pass is not unrolled: most threads have one or two.
+struct MeetingRange : Range {
+  struct At : Range::At {
+    KKTDIFF_MEMBER void operator++() {
+      i += step;
+      asm("" : "+r"(i));
+    }
+  };
   KKTDIFF_MEMBER MeetingRange(int first, int last, int step) : Range{first, last, step} {}
   KKTDIFF_MEMBER ~MeetingRange() { meet(); }
+  KKTDIFF_MEMBER At begin() const { return {{first, step}}; }
+  KKTDIFF_MEMBER At end() const { return {{last, step}}; }
 };
 
 constexpr bool ON_DEVICE = true;
@@ -73,13 +83,13 @@ KKTDIFF_INLINE double in_team(double value, F f) {
   return value;
 }
 
-KKTDIFF_INLINE double sum_of_all(double share) {
+KKTDIFF_APART double sum_of_all(double share) {
   return in_team(share, [](double a, double b) { return a + b; });
 }
-KKTDIFF_INLINE double max_of_all(double share) {
+KKTDIFF_APART double max_of_all(double share) {
   return in_team(share, [](double a, double b) { return max(a, b); });
 }
-KKTDIFF_INLINE double min_of_all(double share) {
+KKTDIFF_APART double min_of_all(double share) {
   return in_team(share, [](double a, double b) { return min(a, b); });
 }
 KKTDIFF_INLINE bool any_of_all(bool share) { return max_of_all(share ? 1.0 : 0.0) > 0.0; }

@@ -65,7 +65,7 @@ void prepare(Solver<T> &s) {
 
 // A point near the origin with s and lam positive and about centred; see start.py.
 template <class T>
-void find_start(Solver<T> &s) {
+KKTDIFF_APART void find_start(Solver<T> &s) {
   const Problem<T> &q = s.problem;
   const Sizes z = q.size;
   Newton<T> &w = s.newton;
@@ -89,7 +89,7 @@ void find_start(Solver<T> &s) {
 }
 
 template <class T>
-void begin(const Sizes &z, const Point<T> &from, Loop<T> &loop) {
+KKTDIFF_APART void begin(const Sizes &z, const Point<T> &from, Loop<T> &loop) {
   const Mask<T> all = mask<T>(true);
   assign(z, all, from, loop.point), assign(z, all, from, loop.before),
       assign(z, all, from, loop.best);
@@ -115,8 +115,8 @@ T given_violation(const Problem<T> &q, const Scaling<T> &s, const Point<T> &at,
 
 // Objective and residuals in the caller's units, in which the powers of two change no digit.
 template <class T>
-void numbers(const Problem<T> &q, const Scaling<T> &s, const Point<T> &at, Residuals<T> &r,
-             T *out) {
+KKTDIFF_APART void numbers(const Problem<T> &q, const Scaling<T> &s, const Point<T> &at,
+                           Residuals<T> &r, T *out) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   evaluate(q, at, r);
   out[0] = (dot(n, at.x, r.Qx) / T(2.0) + dot(n, at.x, q.p)) / s.cost;
@@ -128,8 +128,8 @@ void numbers(const Problem<T> &q, const Scaling<T> &s, const Point<T> &at, Resid
 
 // Record the lanes `some` at a point; `running` of them go on.
 template <class T>
-void record(Solver<T> &s, double phase, const Point<T> &at, Mask<T> some, Mask<T> running, T mu,
-            T step) {
+KKTDIFF_APART void record(Solver<T> &s, double phase, const Point<T> &at, Mask<T> some,
+                          Mask<T> running, T mu, T step) {
   if (!s.trace.row[0]) return;
   T out[4];
   numbers(s.problem, s.scaling, at, s.polished.trial_r, out);
@@ -146,7 +146,7 @@ void record(Solver<T> &s, double phase, const Point<T> &at, Mask<T> some, Mask<T
 
 // Check the running lanes; return those that are infeasible by about as much as rounding may be.
 template <class T>
-Mask<T> check(Solver<T> &s, const Errors<T> &e, const Stage &stage, int max_iter) {
+KKTDIFF_APART Mask<T> check(Solver<T> &s, const Errors<T> &e, const Stage &stage, int max_iter) {
   const Problem<T> &q = s.problem;
   Newton<T> &w = s.newton;
   Loop<T> &loop = s.loop;
@@ -165,7 +165,7 @@ Mask<T> check(Solver<T> &s, const Errors<T> &e, const Stage &stage, int max_iter
 // Iterate the lanes `todo` until each is accurate, proven to have no solution, out of iterations or
 // stuck; return the lanes for which no other stage is of use.
 template <class T>
-Mask<T> run(Solver<T> &s, const Stage &stage, int max_iter, Mask<T> todo) {
+KKTDIFF_APART Mask<T> run(Solver<T> &s, const Stage &stage, int max_iter, Mask<T> todo) {
   const Problem<T> &q = s.problem;
   Mask<T> hopeless = mask<T>(false);
   s.loop.status = select(todo, T(RUNNING), T(SOLVED));
@@ -186,7 +186,7 @@ Mask<T> run(Solver<T> &s, const Stage &stage, int max_iter, Mask<T> todo) {
 
 // Polish the lanes `todo` from their best points; correct active sets whose signs are wrong.
 template <class T>
-void polish_and_correct(Solver<T> &s, int corrections, Mask<T> todo) {
+KKTDIFF_APART void polish_and_correct(Solver<T> &s, int corrections, Mask<T> todo) {
   const Sizes z = s.problem.size;
   Polish<T> &p = s.polished;
   const Point<T> &at = s.loop.best;
@@ -234,7 +234,7 @@ Mask<T> near_solution(Solver<T> &s) {
 
 // Follow the first stages from a cold start; s.done says which lanes are solved or proven.
 template <class T>
-void follow(Solver<T> &s, int stages, int max_iter) {
+KKTDIFF_APART void follow(Solver<T> &s, int stages, int max_iter) {
   Mask<T> todo = s.lowest.convex & !s.done;
   s.loop.iterations = s.loop.aim = 0.0;
   if (any(todo)) find_start(s);
@@ -252,7 +252,7 @@ void follow(Solver<T> &s, int stages, int max_iter) {
 
 // Go to the point of the central path with s_i lam_i = barrier; see _sensitivity/central_path.py.
 template <class T>
-void follow_path(Solver<T> &s, double barrier, int max_iter) {
+KKTDIFF_APART void follow_path(Solver<T> &s, double barrier, int max_iter) {
   Mask<T> todo = s.lowest.convex;
   s.loop.iterations = 0.0, s.loop.aim = T(barrier) * s.scaling.cost;
   find_start(s);

@@ -169,7 +169,8 @@ void weigh_border(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
 // Decide which rows of G are condensed into H, with which weights, and which form the border: if
 // `careful`, those of weight above STIFF.
 template <class T>
-void choose_border(const Problem<T> &q, const Weights<T> &w, bool careful, Factors<T> &f) {
+KKTDIFF_APART void choose_border(const Problem<T> &q, const Weights<T> &w, bool careful,
+                                 Factors<T> &f) {
   eliminate_slacks(q, w, f);
   Mask<T> stiff = mask<T>(false), some = mask<T>(false);
   for (int i : each_entry(q.size.m)) {
@@ -207,7 +208,7 @@ void fill_border(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
 
 // Factor the system.
 template <class T>
-void factor(const Problem<T> &q, const Weights<T> &w, bool careful, Factors<T> &f) {
+KKTDIFF_APART void factor(const Problem<T> &q, const Weights<T> &w, bool careful, Factors<T> &f) {
   const int n = q.size.core;
   choose_border(q, w, careful, f);
   q.separable ? factor_diagonal_H(q, w, f) : factor_H(q, w, f);

@@ -31,9 +31,7 @@ struct Rhs {
 };
 
 // What products take of the memory of each thread.
-KKTDIFF_INLINE long long panel_entries(Sizes z) {
-  return (long long)(z.core + z.m + z.k) * PANEL + LANES;
-}
+KKTDIFF_INLINE long long panel_entries(Sizes z) { return panel_entries(z.core + z.m + z.k); }
 
 template <class T>
 struct Factors {

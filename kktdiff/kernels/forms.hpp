@@ -29,25 +29,26 @@ inline bool is_diagonal(int n, const double *Q) {  // (Q + Q')/2 is
 }
 
 template <class T>
+void forms_group(const Group<T> &g, Form<T> &work) {
+  Problem<T> &q = work.problem;
+  q.separable = true;  // as far as scaling is concerned
+  load_problem(g, q, true);
+  equilibrate(q, work.scaling, work.balance);
+  T low = q.Q[0], high = q.Q[0];
+  for (int j : each_entry(1, q.size.core)) low = min(q.Q[j], low), high = max(q.Q[j], high);
+  low = min_of_all(low), high = max_of_all(high);
+  const Mask<T> clear = low > T(FLATTEST) * high;
+  for (int l = 0; l < g.count(); l++) {
+    const bool diagonal = is_diagonal(q.size.core, array<const double>(g.call, IN_Q, g.element(l)));
+    *array<unsigned char>(g.call, OUT_FORM, g.element(l)) = lane(clear, l) && diagonal;
+  }
+}
+
+template <class T>
 void forms_all(const Call &call, std::int64_t first, std::int64_t last) {
   Arena arena{reinterpret_cast<char *>(call.scratch)};
   Form<T> work(arena, sizes_of(call.sizes));
-  Problem<T> &q = work.problem;
-  for (; first < last; first += Lanes<T>::count) {
-    const Group<T> g{call, first, last};
-    q.separable = true;  // as far as scaling is concerned
-    load_problem(g, q, true);
-    equilibrate(q, work.scaling, work.balance);
-    T low = q.Q[0], high = q.Q[0];
-    for (int j : each_entry(1, q.size.core)) low = min(q.Q[j], low), high = max(q.Q[j], high);
-    low = min_of_all(low), high = max_of_all(high);
-    const Mask<T> clear = low > T(FLATTEST) * high;
-    for (int l = 0; l < g.count(); l++) {
-      const double *Q = array<const double>(call, IN_Q, g.element(l));
-      *array<unsigned char>(call, OUT_FORM, g.element(l)) =
-          lane(clear, l) && is_diagonal(q.size.core, Q);
-    }
-  }
+  for (; first < last; first += Lanes<T>::count) forms_group(Group<T>{call, first, last}, work);
 }
 
 #if !defined(__CUDACC__)

@@ -7,8 +7,6 @@
 namespace kktdiff {
 namespace {
 
-constexpr long long LANES_BYTES = 1 << 20;  // of Q, G, A and H of a group
-
 // Sizes of a call: elements, n, m, k, rows of lower and of upper bounds, 1 if H is diagonal, the
 // soft sides, then what the kernel alone takes.
 inline Sizes sizes_of(const std::int64_t *s) {
@@ -27,7 +25,7 @@ struct Group {
 };
 
 template <class T>
-void load_array(const Group<T> &g, int which, int count, T *out) {
+KKTDIFF_APART void load_array(const Group<T> &g, int which, int count, T *out) {
   const double *from = array<const double>(g.call, which, g.first);
   for (int i : each_entry(count))
     out[i] = from ? load<T>(from + i, g.call.strides[which], g.count()) : T(0.0);
@@ -35,7 +33,7 @@ void load_array(const Group<T> &g, int which, int count, T *out) {
 
 // Load a matrix.
 template <class T>
-void load_matrix(const Group<T> &g, int which, int rows, int cols, T *out) {
+KKTDIFF_APART void load_matrix(const Group<T> &g, int which, int rows, int cols, T *out) {
   split(Work<T>{nullptr, g.call.team}, rows, is_large(rows, cols), 1, 1, [&](int i, int last, T *) {
     const double *from = array<const double>(g.call, which, g.first);
     for (int e : each_column(i * cols, last * cols))
@@ -57,7 +55,7 @@ void load_Q(const Group<T> &g, int which, Problem<T> &q) {
 }
 
 template <class T>
-void load_mask(const Group<T> &g, int which, int count, Mask<T> *out) {
+KKTDIFF_APART void load_mask(const Group<T> &g, int which, int count, Mask<T> *out) {
   for (int l = 0; l < g.lanes; l++) {
     const unsigned char *from = array<const unsigned char>(g.call, which, g.element(l));
     for (int i : each_entry(count)) set_lane(out[i], l, from && from[i]);
@@ -65,7 +63,7 @@ void load_mask(const Group<T> &g, int which, int count, Mask<T> *out) {
 }
 
 template <class T>
-void store_array(const Group<T> &g, int which, int count, const T *values) {
+KKTDIFF_APART void store_array(const Group<T> &g, int which, int count, const T *values) {
   double *to = array<double>(g.call, which, g.first);
   for (int i : each_entry(count)) store(to + i, g.call.strides[which], values[i], g.count());
 }
@@ -107,7 +105,7 @@ void load_prices(const Group<T> &g, Problem<T> &q) {
 
 // Load the problems; return those that are sound, or all if the caller has looked at them.
 template <class T>
-Mask<T> load_problem(const Group<T> &g, Problem<T> &q, bool examined) {
+KKTDIFF_APART Mask<T> load_problem(const Group<T> &g, Problem<T> &q, bool examined) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   load_Q(g, IN_Q, q), load_array(g, IN_P, core, q.p), load_matrix(g, IN_G, m, core, q.G);
   load_prices(g, q);

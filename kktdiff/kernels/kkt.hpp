@@ -169,8 +169,8 @@ void solve_blocks(const Problem<T> &q, Factors<T> &f) {
 
 // Solve the regularised system.
 template <class T>
-void solve_once(const Problem<T> &q, const Weights<T> &w, Factors<T> &f, const Rhs<T> &rhs,
-                Rhs<T> &out) {
+KKTDIFF_APART void solve_once(const Problem<T> &q, const Weights<T> &w, Factors<T> &f,
+                              const Rhs<T> &rhs, Rhs<T> &out) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   condense(q, w, rhs, f);
   solve_blocks(q, f);
@@ -191,8 +191,8 @@ void solve_once(const Problem<T> &q, const Weights<T> &w, Factors<T> &f, const R
 
 // left = the residual of `out` in the system without proximal terms
 template <class T>
-void residual(const Problem<T> &q, const Weights<T> &w, const Factors<T> &f, const Rhs<T> &rhs,
-              const Rhs<T> &out, Rhs<T> &left) {
+KKTDIFF_APART void residual(const Problem<T> &q, const Weights<T> &w, const Factors<T> &f,
+                            const Rhs<T> &rhs, const Rhs<T> &out, Rhs<T> &left) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   const T infinite = __builtin_inf();
   times_Q(q, out.x, left.x);
@@ -216,7 +216,7 @@ void residual(const Problem<T> &q, const Weights<T> &w, const Factors<T> &f, con
 
 // Infinity norm in the units of the first row; NaN stays.
 template <class T>
-T size_of(const Sizes &z, const Weights<T> &w, const Rhs<T> &r) {
+KKTDIFF_APART T size_of(const Sizes &z, const Weights<T> &w, const Rhs<T> &r) {
   T rows = 0.0, poison = 0.0;
   for (int i : each_entry(z.rows())) {
     const T own = select(w.w[i] > 0.0, r.c[i], T(0.0));
@@ -244,8 +244,8 @@ struct Refinement {  // workspace of refine
 
 // Solve without proximal terms; return the relative residual.
 template <class T>
-T refine(const Problem<T> &q, const Weights<T> &w, Factors<T> &f, const Rhs<T> &rhs, double target,
-         Rhs<T> &out, Refinement<T> &work) {
+KKTDIFF_APART T refine(const Problem<T> &q, const Weights<T> &w, Factors<T> &f, const Rhs<T> &rhs,
+                       double target, Rhs<T> &out, Refinement<T> &work) {
   const Sizes z = q.size;
   solve_once(q, w, f, rhs, out);
   residual(q, w, f, rhs, out, work.left);

@@ -16,15 +16,24 @@ struct Work {
   Team *team = nullptr;
 };
 
+// Pivots of a factorization: where all were positive, and their range.
+template <class T>
+struct Pivots {
+  Mask<T> ok;
+  T low, high;
+};
+
+// Where a pass over a matrix of so many entries is worth sharing: it takes 15 us or more.
+constexpr int PASS_ENTRIES = 1 << 16;
+KKTDIFF_INLINE bool is_large(long long rows, long long cols) { return rows * cols >= PASS_ENTRIES; }
+
+#if !defined(__CUDACC__)  // a device has one problem at a time; see dense.hpp
+
 // Do f(first, last, panel) for all of `count` at once; for T = double see shared.hpp.
 template <class T, class F>
 KKTDIFF_INLINE void split(Work<T> work, int count, bool, int, int, F f) {
   f(0, count, work.panel);
 }
-
-// Where a pass over a matrix of so many entries is worth sharing: it takes 15 us or more.
-constexpr int PASS_ENTRIES = 1 << 16;
-KKTDIFF_INLINE bool is_large(long long rows, long long cols) { return rows * cols >= PASS_ENTRIES; }
 
 constexpr int TILE = LANES == 8 ? 4 : 3;  // as many tiles of accumulators as there are registers
 
@@ -94,13 +103,6 @@ template <class T>
 void add_gram(int m, int n, const T *G, const T *w, Work<T> work, T *H) {
   for (int i = 0; i < n; i += TILE) KKTDIFF_WITH_SIZE(n - i, gram_rows<R>(m, n, G, w, i, work.panel, H))
 }
-
-// Pivots of a factorization: where all were positive, and their range.
-template <class T>
-struct Pivots {
-  Mask<T> ok;
-  T low, high;
-};
 
 // L(i.., j..) before its division by the diagonal block: H(i.., j..) - L(i.., :j) L(j.., :j)'
 template <int R, int C, class T>
@@ -226,6 +228,8 @@ T norm_inf(int n, const T *v) {
   for (int i = 0; i < n; i++) out = max(abs(v[i]), out);
   return out;
 }
+
+#endif
 
 }  // namespace
 }  // namespace kktdiff

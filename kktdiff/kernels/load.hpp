@@ -9,7 +9,7 @@ namespace {
 
 // Replace Q by (Q + Q')/2, and leave what is symmetric alone; by blocks, for the sake of the cache.
 template <class T>
-void symmetrize(int n, Team *team, T *Q) {
+KKTDIFF_APART void symmetrize(int n, Team *team, T *Q) {
   constexpr int SQUARE = ON_DEVICE ? 1 : 8;
   split(Work<T>{nullptr, team}, n, is_large(n, n), SQUARE, 4, [=](int top, int last, T *) {
     for (; top < last; top += SQUARE)
@@ -26,7 +26,7 @@ void symmetrize(int n, Team *team, T *Q) {
 
 // Return where all entries are numbers below a limit in size.
 template <class T>
-Mask<T> is_below(int count, const T *values, double limit) {
+KKTDIFF_APART Mask<T> is_below(int count, const T *values, double limit) {
   Mask<T> out = mask<T>(true);
   for (int i : each_entry(count)) out = out & (abs(values[i]) < T(limit));
   return all_of_all(out);
@@ -83,7 +83,7 @@ Mask<T> find_fixed(Problem<T> &q) {
 // Prepare the problems whose data stand in `q`, with (h, -lb, ub) in d and the prices of the slacks
 // in p; return those that are sound.
 template <class T>
-Mask<T> find_limits(Problem<T> &q) {
+KKTDIFF_APART Mask<T> find_limits(Problem<T> &q) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   find_hard_rows(q);
   Mask<T> sound = is_below(q.entries_of_Q(), q.Q, __builtin_inf()) &
@@ -105,13 +105,13 @@ Mask<T> find_limits(Problem<T> &q) {
 }
 
 template <class T>
-void clear(int count, Mask<T> where, T *values) {
+KKTDIFF_APART void clear(int count, Mask<T> where, T *values) {
   for (int i : each_entry(count)) values[i] = select(where, T(0.0), values[i]);
 }
 
 // Put a problem without data in the place of those `where` something is wrong.
 template <class T>
-void clear(Problem<T> &q, Mask<T> where) {
+KKTDIFF_APART void clear(Problem<T> &q, Mask<T> where) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   if (!any(where)) return;
   clear(q.entries_of_Q(), where, q.Q), clear(n, where, q.p), clear(m * core, where, q.G);

@@ -30,8 +30,8 @@ struct Newton {  // one factored system and what solving it takes
 
 // Find the direction that aims at lam_i s_i = target_i.
 template <class T>
-void newton_step(const Problem<T> &q, const Point<T> &at, const Residuals<T> &r, bool careful,
-                 Newton<T> &w, Direction<T> &d) {
+KKTDIFF_APART void newton_step(const Problem<T> &q, const Point<T> &at, const Residuals<T> &r,
+                               bool careful, Newton<T> &w, Direction<T> &d) {
   const int n = q.size.n, k = q.size.k, M = q.size.rows();
   for (int j : each_entry(n)) w.rhs.x[j] = -r.x[j];
   for (int i : each_entry(M))
@@ -56,7 +56,7 @@ struct Steps {
 };
 
 template <class T>
-T to_boundary(int count, const T *v, const T *dv, double fraction) {
+KKTDIFF_APART T to_boundary(int count, const T *v, const T *dv, double fraction) {
   T rate = fraction;
   for (int i : each_entry(count)) rate = max(-dv[i] / v[i], rate);
   return T(fraction) / max_of_all(rate);
@@ -74,7 +74,8 @@ Steps<T> step_lengths(const Problem<T> &q, Mask<T> linear, const Point<T> &at,
 }
 
 template <class T>
-T mu_after(const Problem<T> &q, const Point<T> &at, const Direction<T> &d, Steps<T> t) {
+KKTDIFF_APART T mu_after(const Problem<T> &q, const Point<T> &at, const Direction<T> &d,
+                         Steps<T> t) {
   T sum = 0.0;
   for (int i : each_entry(q.size.rows()))
     sum = fma(fma(t.primal, d.s[i], at.s[i]), fma(t.dual, d.lam[i], at.lam[i]), sum);
@@ -152,8 +153,8 @@ Steps<T> find_direction(const Problem<T> &q, Mask<T> linear, const Point<T> &at,
 
 // A centred point at x; slacks are at least the worst violation and scale/10. work: (n) and (M)
 template <class T>
-void centre(const Problem<T> &q, const Units<T> &u, const T *x, T scale, T *force, T *slack,
-            Point<T> &out) {
+KKTDIFF_APART void centre(const Problem<T> &q, const Units<T> &u, const T *x, T scale, T *force,
+                          T *slack, Point<T> &out) {
   const int n = q.size.n, M = q.size.rows();
   T worst = 0.0;
   rows_of(q, x, slack);
@@ -239,9 +240,9 @@ void restart(const Problem<T> &q, const Units<T> &u, Mask<T> again, T *force, T 
 
 // Take one guarded step of every running lane.
 template <class T>
-void advance(const Problem<T> &q, const Units<T> &u, Mask<T> linear, const Residuals<T> &r,
-             const Errors<T> &e, const Stage &stage, Newton<T> &w, Point<T> &trial, Mask<T> *shown,
-             Loop<T> &loop) {
+KKTDIFF_APART void advance(const Problem<T> &q, const Units<T> &u, Mask<T> linear,
+                           const Residuals<T> &r, const Errors<T> &e, const Stage &stage,
+                           Newton<T> &w, Point<T> &trial, Mask<T> *shown, Loop<T> &loop) {
   const Sizes z = q.size;
   const Mask<T> running = loop.status == T(RUNNING);
   weigh(q, u, r, e, loop, w.weights);

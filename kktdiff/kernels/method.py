@@ -1,14 +1,15 @@
-"""The kernels `solve` and `derive` on flat batches of NumPy arrays."""
+"""The kernels on flat batches of arrays: NumPy's, or those of a device by its `Call`."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from kktdiff import kernels
+from kktdiff._arrays import namespace
 from kktdiff._records import Data, Point, Rhs
 from kktdiff._settings import DEFAULT_TOL
 from kktdiff._typing import Array
 from kktdiff.kernels import amounts
+from kktdiff.kernels.running import Call, on_processor
 from kktdiff.kernels.sizes import sizes_of
 
 LEFT, UNSOUND = -1, -2  # codes of elements beside those of Status
@@ -19,8 +20,6 @@ STAGES = 4  # of the driver, in the array code and here
 MOST_ITERATIONS = 1000  # an element that needs more is left to the array code
 _MOST_KEPT = 1 << 28  # bytes of factors that a batch keeps for its derivatives
 _LARGEST = 2400  # n + m + k: beyond it LAPACK is faster
-_SHARED = 2.5e8  # operations, 8 ms, for each thread that shares an element: one may have to be
-# waited for as long where others want the processors
 
 
 class Solved(NamedTuple):
@@ -50,8 +49,8 @@ class Solved(NamedTuple):
 
     @property
     def failures(self) -> int:
-        """How many elements are not solved."""
-        return int(np.count_nonzero(self.status))
+        """How many elements are not solved; a device is waited for."""
+        return int(_library(self.status).count_nonzero(self.status))
 
     def take(self, index: Array) -> "Solved":
         """Return the elements `index` of the batch, without their factors."""
@@ -72,18 +71,31 @@ class Kept(NamedTuple):
 def kept_parts(data: Data, kept: Array) -> Kept:
     """Split what the kernel keeps."""
     (_, m, k), (n, rows, *_) = data.sizes, sizes_of(data)
-    ends = np.cumsum([n + m + k + 2, n, rows, rows, k])
-    return Kept(*np.split(kept, ends, axis=1))
+    parts, at = [], 0
+    for size in (n + m + k + 2, n, rows, rows, k, n):
+        parts.append(kept[:, at : at + size])
+        at += size
+    return Kept(*parts)
+
+
+def _library(array: Array) -> Any:
+    """Return the namespace of an array; NumPy itself, whose functions are faster unwrapped."""
+    return np if type(array) is np.ndarray else namespace(array)
+
+
+def fits(data: Data) -> bool:
+    """Return True if `data` are of a size that the kernels are for."""
+    return sum(data.sizes) <= _LARGEST
 
 
 def supports(data: Data) -> bool:
-    """Return True if `data` are of a form and size that the kernels are for.
+    """Return True if `data` are of a form and size that the kernels are for on a processor.
 
     Without inequalities the array code factors once what all elements share.
     """
-    n, m, k = data.sizes
-    if n + m + k > _LARGEST:
+    if not fits(data):
         return False
+    m = data.sizes[1]
     matrices = [len(data.Q)] + ([] if data.A is None else [len(data.A)])
     return m + sum(data.bounds) > 0 or data.soft_b is not None or data.length == max(matrices)
 
@@ -99,7 +111,7 @@ def forms(data: Data) -> Array:  # (B,) bool
     hard = data._replace(soft_h=None, soft_lb=None, soft_ub=None, soft_b=None)
     out = np.empty(data.length, dtype=bool)
     given = (data.Q, data.p, None, None, data.A, data.b, data.lb, data.ub)
-    _call(
+    on_processor(
         "forms",
         (data.length, *sizes_of(hard).of_kernels),
         (),
@@ -120,6 +132,7 @@ def solve(
     traced: bool = False,
     examined: bool = False,
     barrier: float = 0.0,
+    call: Call = on_processor,
 ) -> Solved:
     """Solve each element of `data`, from `warm` on if that is given.
 
@@ -137,7 +150,8 @@ def solve(
     n, m, k = data.sizes
     batch = data.length
     every, rows, soft, form = sizes_of(data, separable=separable)
-    max_iter, new = min(max_iter, MOST_ITERATIONS), np.empty
+    xp = _library(data.p)
+    max_iter, new = min(max_iter, MOST_ITERATIONS), xp.empty
     h, lb, ub, b = _HARD if not any(soft) else (new((batch, v)) if v else None for v in soft)
     out = Solved(
         new((batch, amounts.kept_size(every, m, k, rows))),
@@ -154,15 +168,15 @@ def solve(
         ub,
         b,
         new((batch, 4)),
-        new(batch, dtype=np.int64),
-        new(batch, dtype=np.int64),
-        np.full((batch, max_iter + _TRACE_ROWS, 8), np.nan) if traced else None,
+        new(batch, dtype=xp.int64),
+        new(batch, dtype=xp.int64),
+        xp.full((batch, max_iter + _TRACE_ROWS, 8), xp.nan) if traced else None,
         new((batch, _factors_size(data))) if _keeps_factors(data) and not barrier else None,
     )
     start = (None,) * 3 if warm is None else (warm.x, warm.lam, warm.nu)
     sizes = (batch, *form, STAGES, max_iter, int(examined))
     operations = amounts.ITERATIONS * amounts.operations(n, m, k)
-    _call("solve", sizes, (tol, barrier), (*data, *start), out, operations)
+    call("solve", sizes, (tol, barrier), (*data, *start), out, operations)
     return out
 
 
@@ -196,6 +210,7 @@ def derive(
     weights: Array | None = None,
     factors: Array | None = None,
     separable: bool = False,
+    call: Call = on_processor,
 ) -> tuple[Rhs, Array, Array]:
     """Solve the KKT systems of active sets for ``rhs``, (B, ..., r), in the caller's units.
 
@@ -207,12 +222,13 @@ def derive(
         The solution, its relative residual, and True where the system is singular.
     """
     batch, _, columns = rhs.x.shape
-    out = Rhs(*(np.empty(v.shape) for v in rhs))
-    error, singular = np.empty(batch), np.empty(batch, dtype=bool)
+    xp = _library(rhs.x)
+    out = Rhs(*(xp.empty(v.shape) for v in rhs))
+    error, singular = xp.empty(batch), xp.empty(batch, dtype=bool)
     given = (data.Q, data.G, data.A, kept, active, weights, factors, *rhs)
     sizes = (batch, *sizes_of(data, separable=separable).of_kernels, columns)
     operations = amounts.operations(*data.sizes) / (1 if factors is None else 4)
-    _call("derive", sizes, (target,), given, (*out, error, singular), operations)
+    call("derive", sizes, (target,), given, (*out, error, singular), operations)
     return out, error, singular
 
 
@@ -222,7 +238,7 @@ class Pulled(NamedTuple):
     x: Array  # (B, n), with the slacks: the adjoint
     c: Array  # (B, M)
     nu: Array  # (B, k)
-    inaccurate: Array | None  # (B,) bool: the system is singular, or refinement has not converged
+    inaccurate: Array  # (B,) bool: the system is singular, or refinement has not converged
     gradients: dict[str, Array]  # (B, ...), by name
 
 
@@ -235,6 +251,7 @@ def vjp(
     *,
     factors: Array | None = None,
     separable: bool = False,
+    call: Call = on_processor,
 ) -> Pulled:
     """Pull cotangents back to the gradients called `names`, in the caller's units.
 
@@ -243,7 +260,8 @@ def vjp(
     accuracy
         Relative residual of the adjoint that is aimed at, and what is accepted.
     """
-    batch, new = len(system[0]), np.empty
+    xp = _library(system[0])
+    batch, new = len(system[0]), xp.empty
     found = {name: new((batch, *getattr(data, name).shape[1:])) for name in names}
     n, rows, _, form = sizes_of(data, separable=separable)
     adjoint = new((batch, n)), new((batch, rows)), new((batch, form[2]))
@@ -251,8 +269,8 @@ def vjp(
     outputs = (*adjoint, inaccurate, *map(found.get, Data._fields))
     inputs = (data.Q, data.G, data.A, *system, factors, data.h, *cotangents)
     operations = amounts.operations(*form[:3]) / (1 if factors is None else 4)
-    _call("vjp", (batch, *form), accuracy, inputs, outputs, operations)
-    return Pulled(*adjoint, inaccurate if np.count_nonzero(inaccurate) else None, found)
+    call("vjp", (batch, *form), accuracy, inputs, outputs, operations)
+    return Pulled(*adjoint, inaccurate, found)
 
 
 def _factors_size(data: Data) -> int:
@@ -268,17 +286,3 @@ def _keeps_factors(data: Data) -> bool:
     """
     large = not amounts.in_lanes(*data.sizes)
     return large and 8 * data.length * _factors_size(data) <= _MOST_KEPT
-
-
-def _call(
-    name: str,
-    sizes: tuple[int, ...],
-    options: tuple[float, ...],
-    inputs: tuple[Array | None, ...],
-    outputs: tuple[Array | None, ...],
-    operations: float,  # of each element
-) -> None:
-    given = [None if v is None else np.ascontiguousarray(v) for v in inputs]
-    workers = kernels.threads(sizes[0] * operations / amounts.PER_SECOND)
-    workers = min(workers, max(sizes[0], 1) * max(int(operations / _SHARED), 1))
-    kernels.call(name, sizes, options, (*given, *outputs), workers)

@@ -13,10 +13,12 @@
 #define __builtin_inf() __longlong_as_double(0x7FF0000000000000ll)
 #define KKTDIFF_INLINE [[maybe_unused]] static __device__ __forceinline__
 #define KKTDIFF_MEMBER __device__ __forceinline__
+#define KKTDIFF_APART __noinline__  // a function that is called from many places
 #define KKTDIFF_UNROLL _Pragma("unroll")
 #else
 #define KKTDIFF_INLINE static inline __attribute__((always_inline))
 #define KKTDIFF_MEMBER inline __attribute__((always_inline))
+#define KKTDIFF_APART
 #define KKTDIFF_UNROLL _Pragma("GCC unroll 8")
 #endif
 #if defined(__CUDACC__) || defined(__FMA__) || defined(__aarch64__)

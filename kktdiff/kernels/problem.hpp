@@ -122,7 +122,7 @@ void square_equalities(Problem<T> &q, Work<T> work) {
 
 // out += |A'| |z|, A: (m, n)
 template <class T>
-void add_transposed_sizes(int m, int n, const T *A, const T *z, T *out) {
+KKTDIFF_APART void add_transposed_sizes(int m, int n, const T *A, const T *z, T *out) {
   in_columns(n, [=](int first, int last) {
     for (int i = 0; i < m; i++)
       for (int j = first; j < last; j++) out[j] = fma(abs(A[i * n + j]), abs(z[i]), out[j]);
@@ -131,7 +131,7 @@ void add_transposed_sizes(int m, int n, const T *A, const T *z, T *out) {
 
 // out = Q x
 template <class T>
-void times_Q(const Problem<T> &q, const T *x, T *out) {
+KKTDIFF_APART void times_Q(const Problem<T> &q, const T *x, T *out) {
   const int core = q.size.core;
   for (int j : each_entry(core, q.size.n)) out[j] = 0.0;
   if (!q.separable) return times(q.team, core, core, q.Q, x, out);
@@ -140,7 +140,7 @@ void times_Q(const Problem<T> &q, const T *x, T *out) {
 
 // out = A x
 template <class T>
-void times_A(const Problem<T> &q, const T *x, T *out) {
+KKTDIFF_APART void times_A(const Problem<T> &q, const T *x, T *out) {
   times(q.team, q.size.k, q.size.core, q.A, x, out);
   const T *t = x + q.size.core + q.size.singles(), *u = t + q.size.pairs();
   for (int i : each_entry(q.size.pairs())) out[i] = out[i] - t[i] + u[i];
@@ -148,7 +148,7 @@ void times_A(const Problem<T> &q, const T *x, T *out) {
 
 // out += A' nu
 template <class T>
-void add_columns_of_A(const Problem<T> &q, const T *nu, T *out) {
+KKTDIFF_APART void add_columns_of_A(const Problem<T> &q, const T *nu, T *out) {
   add_transposed(q.team, q.size.k, q.size.core, q.A, nu, out);
   T *t = out + q.size.core + q.size.singles(), *u = t + q.size.pairs();
   for (int i : each_entry(q.size.pairs())) t[i] = t[i] - nu[i], u[i] = u[i] + nu[i];
@@ -156,7 +156,7 @@ void add_columns_of_A(const Problem<T> &q, const T *nu, T *out) {
 
 // out = C x
 template <class T>
-void rows_of(const Problem<T> &q, const T *x, T *out) {
+KKTDIFF_APART void rows_of(const Problem<T> &q, const T *x, T *out) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   times(q.team, m, core, q.G, x, out);
   for (int j : each_entry(lower)) out[m + j] = -x[j];
@@ -170,7 +170,7 @@ void rows_of(const Problem<T> &q, const T *x, T *out) {
 
 // out += the part of C' z that the bounds of x have; z: (M)
 template <class T>
-void add_from_bounds(const Problem<T> &q, const T *z, T *out) {
+KKTDIFF_APART void add_from_bounds(const Problem<T> &q, const T *z, T *out) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   for (int j : each_entry(lower)) out[j] = out[j] - z[m + j];
   for (int j : each_entry(upper)) out[j] = out[j] + z[m + lower + j];
@@ -178,7 +178,7 @@ void add_from_bounds(const Problem<T> &q, const T *z, T *out) {
 
 // out += the part of C' z that the slacks have; z: (M)
 template <class T>
-void add_from_slacks(const Problem<T> &q, const T *z, T *out) {
+KKTDIFF_APART void add_from_slacks(const Problem<T> &q, const T *z, T *out) {
   const Sizes &size = q.size;
   T *slack = out + size.core;
   for (int s : each_entry(size.singles())) slack[s] = slack[s] - z[size.row_of(s)];
@@ -187,7 +187,7 @@ void add_from_slacks(const Problem<T> &q, const T *z, T *out) {
 
 // out += C' z
 template <class T>
-void add_columns_of(const Problem<T> &q, const T *z, T *out) {
+KKTDIFF_APART void add_columns_of(const Problem<T> &q, const T *z, T *out) {
   add_transposed(q.team, q.size.m, q.size.core, q.G, z, out);
   add_from_bounds(q, z, out);
   add_from_slacks(q, z, out);
@@ -204,25 +204,25 @@ struct Point {
 };
 
 template <class T>
-void assign(int count, Mask<T> where, const T *from, T *to) {
+KKTDIFF_APART void assign(int count, Mask<T> where, const T *from, T *to) {
   for (int i : each_entry(count)) to[i] = select(where, from[i], to[i]);
 }
 
 template <class T>
-void assign(Sizes z, Mask<T> where, const Point<T> &from, const Point<T> &to) {
+KKTDIFF_APART void assign(Sizes z, Mask<T> where, const Point<T> &from, const Point<T> &to) {
   assign(z.n, where, from.x, to.x), assign(z.k, where, from.nu, to.nu);
   assign(z.rows(), where, from.s, to.s), assign(z.rows(), where, from.lam, to.lam);
 }
 
 template <class T>
-T dot(int n, const T *a, const T *b) {
+KKTDIFF_APART T dot(int n, const T *a, const T *b) {
   T out = 0.0;
   for (int i : each_entry(n)) out = fma(a[i], b[i], out);
   return sum_of_all(out);
 }
 
 template <class T>
-T norm_one(int n, const T *a, const T *b) {  // sum of |a_i b_i|
+KKTDIFF_APART T norm_one(int n, const T *a, const T *b) {  // sum of |a_i b_i|
   T out = 0.0;
   for (int i : each_entry(n)) out = out + abs(a[i] * b[i]);
   return sum_of_all(out);
@@ -296,7 +296,7 @@ void feasibility(const Problem<T> &q, const Point<T> &at, Residuals<T> &r) {
 
 // Evaluate the residuals of the optimality conditions; NaN anywhere makes the gap NaN.
 template <class T>
-void evaluate(const Problem<T> &q, const Point<T> &at, Residuals<T> &r) {
+KKTDIFF_APART void evaluate(const Problem<T> &q, const Point<T> &at, Residuals<T> &r) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   const int M = q.size.rows();
   stationarity(q, at, r);

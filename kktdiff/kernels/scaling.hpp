@@ -35,7 +35,8 @@ T row_weight(const Sizes &z, const Scaling<T> &s, int i) {
 }
 
 template <class T>
-T norm_rows(int rows, int n, const T *A, const T *D, T *out) {  // max_j |A_ij| D_j, and their max
+KKTDIFF_APART T norm_rows(int rows, int n, const T *A, const T *D,
+                          T *out) {  // max_j |A_ij| D_j, and their max
   T biggest = 0.0;
   for (int i : each_row(rows)) {
     T own = 0.0;
@@ -47,7 +48,8 @@ T norm_rows(int rows, int n, const T *A, const T *D, T *out) {  // max_j |A_ij| 
 }
 
 template <class T>
-void norm_columns(int rows, int n, const T *A, const T *E, T *out) {  // max with E_i |A_ij|
+KKTDIFF_APART void norm_columns(int rows, int n, const T *A, const T *E,
+                                T *out) {  // max with E_i |A_ij|
   in_columns(n, [=](int first, int last) {
     for (int i = 0; i < rows; i++)
       for (int j = first; j < last; j++) out[j] = max(abs(A[i * n + j]) * E[i], out[j]);
@@ -55,7 +57,8 @@ void norm_columns(int rows, int n, const T *A, const T *E, T *out) {  // max wit
 }
 
 template <class T>
-void times_rows_and_columns(Team *team, int rows, int n, const T *E, const T *D, T *A) {
+KKTDIFF_APART void times_rows_and_columns(Team *team, int rows, int n, const T *E, const T *D,
+                                          T *A) {
   split(Work<T>{nullptr, team}, rows, is_large(rows, n), 1, 1, [=](int i, int last, T *) {
     for (; i < last; i++)
       for (int j : each_column(n)) A[i * n + j] = E[i] * A[i * n + j] * D[j];
@@ -96,7 +99,7 @@ Mask<T> out_of_balance(int count, const T *norm, Mask<T> before) {
 }
 
 template <class T>
-void rebalance(int count, Mask<T> off, const T *norm, T *w) {
+KKTDIFF_APART void rebalance(int count, Mask<T> off, const T *norm, T *w) {
   for (int i : each_entry(count))
     w[i] = select(off & (norm[i] > 0.0), w[i] / sqrt(select(norm[i] > 0.0, norm[i], T(1.0))), w[i]);
 }
@@ -126,7 +129,7 @@ void balance(const Problem<T> &q, Scaling<T> &s, Balance<T> &norm) {
 
 // Normalise each row of A, (rows, n), on its own; return its weights.
 template <class T>
-void normalise(Team *team, int rows, int n, const T *ones, T *A, T *weight) {
+KKTDIFF_APART void normalise(Team *team, int rows, int n, const T *ones, T *A, T *weight) {
   norm_rows(rows, n, A, ones, weight);
   for (int i : each_entry(rows)) weight[i] = T(1.0) / power_of_two(positive(weight[i]));
   times_rows_and_columns(team, rows, n, weight, ones, A);
@@ -190,7 +193,8 @@ T box_sizes(const Problem<T> &q, const Scaling<T> &s, const Balance<T> &first, T
 
 // Divide the weights of rows that are small now by their norms.
 template <class T>
-void lift_rows(int rows, int n, const T *A, const T *D, Mask<T> where, T *norm, T *weight) {
+KKTDIFF_APART void lift_rows(int rows, int n, const T *A, const T *D, Mask<T> where, T *norm,
+                             T *weight) {
   norm_rows(rows, n, A, D, norm);
   for (int i : each_entry(rows)) {
     const T own = weight[i] * norm[i];
@@ -227,7 +231,7 @@ void scale_slacks(const Sizes &z, Scaling<T> &s) {
 // objective and each row are normalised first, so that a power of two in either changes nothing but
 // exponents.
 template <class T>
-void equilibrate(Problem<T> &q, Scaling<T> &s, Balance<T> &work) {
+KKTDIFF_APART void equilibrate(Problem<T> &q, Scaling<T> &s, Balance<T> &work) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   for (int j : each_entry(n)) work.ones[j] = s.cols[j] = 1.0;
   s.cost = T(1.0) / power_of_two(positive(norm_inf(q.entries_of_Q(), q.Q)));

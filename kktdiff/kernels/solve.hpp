@@ -25,7 +25,7 @@ void warm_slacks(const Problem<T> &q, Point<T> &at, T *work) {
 
 // Polish from the point of a nearby problem, which may show the active set.
 template <class T>
-void try_warm_start(const Group<T> &g, Solver<T> &s) {
+KKTDIFF_APART void try_warm_start(const Group<T> &g, Solver<T> &s) {
   const Problem<T> &q = s.problem;
   const Sizes z = q.size;
   Point<T> &at = s.loop.best;
@@ -55,7 +55,7 @@ void try_warm_start(const Group<T> &g, Solver<T> &s) {
 
 // Scale a point back in place.
 template <class T>
-void to_given(const Problem<T> &q, const Scaling<T> &s, Point<T> &at) {
+KKTDIFF_APART void to_given(const Problem<T> &q, const Scaling<T> &s, Point<T> &at) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   for (int j : each_entry(n)) at.x[j] = s.cols[j] * at.x[j];
   for (int i : each_entry(k)) at.nu[i] = s.eqs[i] * at.nu[i] / s.cost;
@@ -139,7 +139,8 @@ inline void place_kept(const Group<double> &g, int which, Factors<double> &f) {
 
 // The fields of the solution: NaN in the lanes that have none.
 template <class T>
-void store_solution(const Group<T> &g, const Solver<T> &s, Mask<T> solved, const T *numbers) {
+KKTDIFF_APART void store_solution(const Group<T> &g, const Solver<T> &s, Mask<T> solved,
+                                  const T *numbers) {
   const Problem<T> &q = s.problem;
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   const T nan = T(__builtin_inf()) - T(__builtin_inf());
@@ -174,13 +175,14 @@ void store_solution(const Group<T> &g, const Solver<T> &s, Mask<T> solved, const
 }
 
 template <class T>
-void solve_group(const Group<T> &g, Solver<T> &s, int stages, int max_iter, bool examined) {
+void solve_group(const Group<T> &g, Solver<T> &s) {
+  const int stages = int(g.call.sizes[8]), max_iter = int(g.call.sizes[9]);
   Problem<T> &q = s.problem;
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   const int M = q.size.rows();
   q.separable = g.call.sizes[6] != 0;
   q.team = s.newton.factors.work.team = g.call.team;
-  const Mask<T> sound = load_problem(g, q, examined);
+  const Mask<T> sound = load_problem(g, q, g.call.sizes[10] != 0);
   place_kept(g, OUT_FACTORS, s.newton.factors);
   s.tol = g.call.options[0];
   for (int l = 0; l < g.lanes; l++) {  // none for lanes that repeat the last element
@@ -228,9 +230,7 @@ template <class T>
 void solve_all(const Call &call, std::int64_t first, std::int64_t last) {
   Arena arena{reinterpret_cast<char *>(call.scratch)};
   Solver<T> solver(arena, sizes_of(call.sizes));
-  for (; first < last; first += Lanes<T>::count)
-    solve_group(Group<T>{call, first, last}, solver, int(call.sizes[8]), int(call.sizes[9]),
-                call.sizes[10] != 0);
+  for (; first < last; first += Lanes<T>::count) solve_group(Group<T>{call, first, last}, solver);
 }
 
 // Doubles that a solver takes, and one vector that is read beyond the end.
@@ -241,13 +241,16 @@ std::int64_t doubles_of(const std::int64_t *sizes) {
   return counting.used / 8 + 8;
 }
 
+#if !defined(__CUDACC__)
+
+constexpr long long LANES_BYTES = 1 << 20;  // of Q, G, A and H of a group
+
 // Problems go into lanes if the matrices of all of them fit into the cache together.
 inline bool in_lanes(const std::int64_t *sizes) {
   const Sizes z = sizes_of(sizes);
   return (2 * z.core + z.m + z.k) * (long long)z.core * LANES * 8 <= LANES_BYTES;
 }
 
-#if !defined(__CUDACC__)
 void solve(const Call &call, std::int64_t first, std::int64_t last) {
   in_lanes(call.sizes) ? solve_all<Pack>(call, first, last) : solve_all<double>(call, first, last);
 }

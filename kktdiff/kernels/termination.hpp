@@ -31,8 +31,8 @@ T within(T size, T unit, T ceiling) {
 
 // Primal, dual and complementarity errors, relative to their terms; the first row by row.
 template <class T>
-Errors<T> errors(const Problem<T> &q, const Units<T> &u, const Point<T> &at,
-                 const Residuals<T> &r) {
+KKTDIFF_APART Errors<T> errors(const Problem<T> &q, const Units<T> &u, const Point<T> &at,
+                               const Residuals<T> &r) {
   const int n = q.size.n, k = q.size.k, M = q.size.rows();
   const T size = norm_inf(n, at.x), reach = within(size, u.x, u.far);
   T row = 0.0, products = 0.0;
@@ -102,9 +102,10 @@ void note_progress(const Problem<T> &q, const Units<T> &u, const Errors<T> &e, L
 // Keep each lane's best point; end those that are accurate, proven to have no solution, out of
 // iterations or stuck, as those are that are `hopeless`.
 template <class T>
-void check_termination(const Problem<T> &q, const Units<T> &u, const Residuals<T> &r,
-                       const Errors<T> &e, const Stage &stage, int max_iter, Mask<T> hopeless,
-                       Mask<T> no_bound, Mask<T> no_point, Loop<T> &loop) {
+KKTDIFF_APART void check_termination(const Problem<T> &q, const Units<T> &u, const Residuals<T> &r,
+                                     const Errors<T> &e, const Stage &stage, int max_iter,
+                                     Mask<T> hopeless, Mask<T> no_bound, Mask<T> no_point,
+                                     Loop<T> &loop) {
   const T worst = e.worst();
   const T quality = stage.on_path ? worst : max(relative_gap(u, r), worst);  // NaN stays
   const Mask<T> running = loop.status == T(RUNNING), better = running & (quality < loop.best_error);

@@ -43,7 +43,7 @@ Mask<T> divide_by_curvature(const Problem<T> &q, T unit, T shift, T *H, Work<T> 
 }
 
 template <class T>
-void find_lowest(const Problem<T> &q, T *H, Work<T> work, Lowest<T> &out) {
+KKTDIFF_APART void find_lowest(const Problem<T> &q, T *H, Work<T> work, Lowest<T> &out) {
   const int n = q.size.core;
   const T bend = norm_inf(q.entries_of_Q(), q.Q), unit = T(1.0) / power_of_two(positive(bend));
   const T shift = T(CURVATURE) * (unit * bend), linear = unit * norm_inf(n, q.p);
@@ -61,7 +61,7 @@ T size_of_lowest(int n, const Lowest<T> &low, const T *cols) {
 
 // Sizes of x and of the multipliers, from the scaled data; see _interior_point/scaling.py, units.
 template <class T>
-Units<T> units(const Problem<T> &q, T free) {
+KKTDIFF_APART Units<T> units(const Problem<T> &q, T free) {
   const T infinite = __builtin_inf();
   free = select(free > 0.0, free, infinite);
   const Mask<T> bounded = free < infinite;

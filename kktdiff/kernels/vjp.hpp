@@ -67,7 +67,7 @@ void cotangents_of_slacks(const Group<T> &g, Derivation<T> &d) {
 // Store the solution of K u = -(g_x - G'g_s, g_lam, g_nu), less g_s in the rows of G; return its
 // relative residual.
 template <class T>
-T solve_adjoint(const Group<T> &g, double target, Derivation<T> &d) {
+KKTDIFF_APART T solve_adjoint(const Group<T> &g, double target, Derivation<T> &d) {
   const Sizes z = d.problem.size;
   const Scaling<T> &s = d.scaling;
   Newton<T> &w = d.newton;
@@ -148,7 +148,7 @@ inline void gradient_of_Q(const Element &e, double *__restrict out) {
 }
 
 // Those of the prices that are wanted: as of the linear terms of slacks, of both of an equality.
-inline void store_gradients_of_prices(const Element &e) {
+inline KKTDIFF_APART void store_gradients_of_prices(const Element &e) {
   const Sizes &z = e.size;
   const int sizes[] = {z.m, z.lower, z.upper, z.k};
   int j = z.core;
@@ -187,20 +187,22 @@ inline void store_gradients(const Element &e) {
 }
 
 template <class T>
+void vjp_group(const Group<T> &g, Derivation<T> &d) {
+  prepare(g, d);
+  const T error = solve_adjoint(g, g.call.options[0], d);
+  const Mask<T> bad = is_singular(d.problem, d.newton.factors) | !d.newton.factors.pivots.ok |
+                      !(error <= T(g.call.options[1]));
+  for (int l = 0; l < g.count(); l++) {
+    *array<unsigned char>(g.call, INACCURATE, g.element(l)) = lane(bad, l);
+    store_gradients({g.call, g.element(l), d.problem.size});
+  }
+}
+
+template <class T>
 void vjp_all(const Call &call, std::int64_t first, std::int64_t last) {
   Arena arena{reinterpret_cast<char *>(call.scratch)};
   Derivation<T> d(arena, sizes_of(call.sizes));
-  for (; first < last; first += Lanes<T>::count) {
-    const Group<T> g{call, first, last};
-    prepare(g, d);
-    const T error = solve_adjoint(g, call.options[0], d);
-    const Mask<T> bad = is_singular(d.problem, d.newton.factors) | !d.newton.factors.pivots.ok |
-                        !(error <= T(call.options[1]));
-    for (int l = 0; l < g.count(); l++) {
-      *array<unsigned char>(call, INACCURATE, g.element(l)) = lane(bad, l);
-      store_gradients({call, g.element(l), d.problem.size});
-    }
-  }
+  for (; first < last; first += Lanes<T>::count) vjp_group(Group<T>{call, first, last}, d);
 }
 
 #if !defined(__CUDACC__)

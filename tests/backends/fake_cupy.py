@@ -62,6 +62,7 @@ def install(
     devices=1,
     error=None,
     missing=(),
+    headers="/usr/local/cuda/include",
     is_hip=False,
 ):
     """Put a CuPy with these facts in place of the one that is installed, or not."""
@@ -87,6 +88,9 @@ def install(
     )
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     monkeypatch.setitem(sys.modules, "cupy_backends.cuda.libs", Libraries(missing))
+    pathfinder = ModuleType("cuda.pathfinder")
+    pathfinder.find_nvidia_header_directory = {"cudart": headers}.get
+    monkeypatch.setitem(sys.modules, "cuda.pathfinder", pathfinder)
     return cupy
 
 

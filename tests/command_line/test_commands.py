@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 import kktdiff
-from kktdiff import _files, kernels
+from kktdiff import _files, backends, kernels
 from kktdiff._cli import _info
+from kktdiff.backends import cupy
+from tests.backends.cuda.fake_cuda import FakeCuda
 from tests.checks import assert_one_sentence, residuals
 from tests.problems import FULL, Data, known
 from tests.tolerances import PUBLIC_RESIDUAL
@@ -233,6 +235,19 @@ def test_info_names_versions_and_backends(run):
         assert re.search(rf"^{name} ", out, re.M)
     for name, reason in kktdiff.backends.available().items():
         assert re.search(rf"^  {name} +{re.escape(reason or 'available')}$", out, re.M)
+
+
+def test_info_compiles_the_kernels_of_a_gpu_if_it_is_asked_to(run, monkeypatch):
+    monkeypatch.setattr(backends, "available", lambda: {"cupy": "there is no GPU"})
+    code, out, _ = run("info", "--warm")
+    assert code == 1
+    assert out.endswith("\nno kernels were compiled for a GPU: there is no GPU\n")
+    monkeypatch.setattr(backends, "available", lambda: {"cupy": None})
+    cuda = FakeCuda()
+    monkeypatch.setattr(cupy, "backend", lambda: cupy.CuPyBackend(cuda))
+    code, out, _ = run("info", "--warm")
+    assert code == 0
+    assert re.search(r"^9 kernels were compiled for the GPU, in \d", out, re.M)
 
 
 def test_info_says_why_these_kernels(run, monkeypatch):

@@ -135,7 +135,7 @@ def test_rows_of_the_trace(header):
 
 def test_the_size_up_to_which_problems_go_into_lanes(header):
     """As many entries as fit with the most lanes that there are, eight numbers of eight bytes."""
-    (shift,) = re.findall(r"LANES_BYTES = 1 << (\d+)", header("group.hpp"))
+    (shift,) = re.findall(r"LANES_BYTES = 1 << (\d+)", header("solve.hpp"))
     assert 1 << int(shift) == amounts.IN_LANES * 8 * 8
 
 

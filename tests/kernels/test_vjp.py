@@ -42,7 +42,7 @@ def by_formulas(sol, g, names, shared):
     (kept,) = engine.kept
     own = {name: g.get(name) for name in OUTPUTS}
     flat_g = Cotangents(**flat_cotangents(engine.problem.given, own))
-    u = adjoint(kept, flat_g, kept.backend, least_squares=False)
+    u = adjoint(kept, flat_g, least_squares=False)
     lam = multipliers(kept.qp, kept.point)
     return gradients(names, kept.qp, lam, kept.point, u, kept.backend, shared)
 

@@ -4,7 +4,7 @@ import os
 import time
 
 
-def records(seconds, argument):
+def records(seconds, argument, device):
     yield {"gpu": "Some GPU 1", "said": argument}
     if argument == "raises":
         raise RuntimeError("it broke\nin the second line, too")

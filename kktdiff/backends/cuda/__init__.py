@@ -1,6 +1,6 @@
 """Parts of the CuPy backend.
 
-Factorizations are batched calls of cuBLAS and cuSOLVER. A gradient of a matrix is one kernel of our
-own, in `kernels/`. All that is asked of CuPy goes through `_cuda.Cuda`, so that a stand-in over the
-host's memory can take its place where there is no GPU.
+The kernels of `kktdiff.kernels` are compiled for the device, and launched. All that is asked of
+CuPy goes through `_cuda.Cuda`, so that a stand-in over the host's memory can take its place where
+there is no GPU.
 """

@@ -1,51 +1,67 @@
-"""The interface to CuPy and CUDA's libraries that the backend needs."""
+"""The interface to CuPy that the backend needs."""
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from kktdiff._typing import Array, Namespace
+
+
+class Device(NamedTuple):
+    """A CUDA device."""
+
+    number: int
+    multiprocessors: int
+    shared: int  # bytes of shared memory that a block can have
+    shared_of_all: int  # bytes of a multiprocessor, which its blocks have together
+
+
+class Launch(NamedTuple):
+    """How a kernel is launched."""
+
+    kernel: str
+    team: int  # threads that solve a problem together, for which the kernel is compiled
+    blocks: int
+    threads: int  # of a block
+    shared: int  # bytes of a block, beside what the kernel declares
 
 
 class Cuda(Protocol):
     """CuPy, or what stands in for it in a test.
 
     Everything is queued on the current stream of the current device, and returns before it is
-    done; what `later` gives waits.
+    done; what `to_host` gives waits.
     """
 
     @property
     def xp(self) -> Namespace:
         """The array API namespace."""
 
-    @property
-    def cublas(self) -> Any:
-        """Functions with the names and arguments of ``cupy_backends.cuda.libs.cublas``."""
-
-    @property
-    def cusolver(self) -> Any:
-        """Functions with the names and arguments of ``cupy_backends.cuda.libs.cusolver``."""
-
     def owns(self, array: Any) -> bool:
         """Return True if `array` is a device array of the namespace's type."""
 
     def to_device(self, array: Any) -> Array:
-        """An array of the namespace, on the current device, from one of another library."""
+        """Return an array of the namespace, on the current device, from one of another library."""
+
+    def to_host(self, array: Array) -> Array:
+        """Copy a device array to a NumPy array."""
 
     def at(self, like: Array | None) -> AbstractContextManager[Any]:
-        """A context in which the device of `like` is the current one; None: which is current."""
-
-    def handles(self) -> tuple[int, int]:
-        """cuBLAS's and cuSOLVER's for the current device; scalars are read from the host."""
+        """Return the context in which the device of `like` is current; None: which is current."""
 
     def address(self, array: Array) -> int:
         """Return the address of the first entry of a C-contiguous array."""
 
-    def launch(self, kernel: str, blocks: int, threads: int, *arguments: Array | int) -> None:
-        """Queue a kernel of `_kernels.source`; an int is passed as ``long long``."""
+    def device(self) -> Device:
+        """Return the current device."""
 
-    def later(self, count: Array) -> Callable[[], int]:
-        """Copy an int32 array of length one to the host; the function waits for it."""
+    def blocks_at_once(self, launch: Launch) -> int:
+        """Return how many blocks of `launch` fit a multiprocessor together; compiles the kernel."""
+
+    def launch(self, launch: Launch, call: Any) -> None:
+        """Queue a kernel of `kktdiff.kernels.device.source` with a `_launch.CALL`, by value."""
 
     def room(self) -> int:
-        """Bytes of device memory that the workspace of a solve may take."""
+        """Return the bytes of device memory that the scratch memory of a launch may take."""
+
+    def is_capturing(self) -> bool:
+        """Return True while the current stream is recorded for a CUDA graph."""

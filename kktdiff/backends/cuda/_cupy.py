@@ -1,19 +1,21 @@
 """CuPy itself, as `_cuda.Cuda` has it. The one file that imports it."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import array_api_compat.cupy as xp
 import cupy
 import cupyx
 import numpy as np
-from cupy_backends.cuda.libs import cublas, cusolver
+from cupy_backends.cuda.api import driver
+from cupy_backends.cuda.libs import nvrtc
 
 from kktdiff._typing import Array, Namespace
-from kktdiff.backends.cuda._kernels import source
+from kktdiff.backends.cuda._cuda import Device, Launch
+from kktdiff.kernels import device
 
-SHARE = 4  # of the free memory, a solve's workspace takes one part in so many
+SHARE = 4  # of the free memory, scratch memory takes one part in so many
 LEAST = 64 * 2**20  # bytes, but for a full device
 
 
@@ -21,23 +23,13 @@ class CuPy:
     """Kernels are compiled when they are first launched on a device, and kept by CuPy on disk."""
 
     def __init__(self) -> None:
-        self._module = cupy.RawModule(code=source(), options=("-std=c++17",))
-        self._kernels: dict[str, Any] = {}  # each keeps what it compiled, by device
+        self._devices: dict[int, Device] = {}
+        self._functions: dict[tuple[int, int, str], Any] = {}  # by device, team, and name
 
     @property
     def xp(self) -> Namespace:
         """array-api-compat's view of CuPy."""
         return xp
-
-    @property
-    def cublas(self) -> Any:
-        """CuPy's wrappers of cuBLAS, which queue on its current stream."""
-        return cublas
-
-    @property
-    def cusolver(self) -> Any:
-        """CuPy's wrappers of cuSOLVER, which queue on its current stream."""
-        return cusolver
 
     def owns(self, array: Any) -> bool:
         """Return True if `array` is a CuPy array."""
@@ -51,22 +43,16 @@ class CuPy:
         on_host = int(kind) == 1  # kDLCPU
         return cupy.asarray(np.from_dlpack(array)) if on_host else cupy.from_dlpack(array)
 
+    def to_host(self, array: Array) -> Array:
+        """Copy a device array to a NumPy array."""
+        return array.get()
+
     @contextlib.contextmanager
     def at(self, like: Array | None) -> Iterator[None]:
-        """The device, the stream and the error state are those of a thread: set here, not once.
-
-        cuSOLVER's word on one bad matrix of a batch must not raise in `linalg.eigh`.
-        """
-        device = contextlib.nullcontext() if like is None else like.device
-        with device, cupyx.errstate(linalg="ignore"):
+        """The device, the stream and the error state are those of a thread: set here, not once."""
+        where = contextlib.nullcontext() if like is None else like.device
+        with where, cupyx.errstate(linalg="ignore"):
             yield
-
-    def handles(self) -> tuple[int, int]:
-        """They are CuPy's own, one pair for each device and thread."""
-        handle = cupy.cuda.device.get_cublas_handle()
-        if cublas.getPointerMode(handle) != cublas.CUBLAS_POINTER_MODE_HOST:
-            cublas.setPointerMode(handle, cublas.CUBLAS_POINTER_MODE_HOST)
-        return handle, cupy.cuda.device.get_cusolver_handle()
 
     def address(self, array: Array) -> int:
         """Return the address of the first entry of a C-contiguous array."""
@@ -74,24 +60,43 @@ class CuPy:
             raise ValueError(f"an array of shape {array.shape} is not C-contiguous")
         return int(array.data.ptr)
 
-    def launch(self, kernel: str, blocks: int, threads: int, *arguments: Array | int) -> None:
+    def device(self) -> Device:
+        """Return the current device."""
+        number = cupy.cuda.runtime.getDevice()
+        if number not in self._devices:
+            found = cupy.cuda.Device(number).attributes
+            self._devices[number] = Device(
+                number,
+                found["MultiProcessorCount"],
+                found["MaxSharedMemoryPerBlockOptin"],
+                found["MaxSharedMemoryPerMultiprocessor"],
+            )
+        return self._devices[number]
+
+    def blocks_at_once(self, launch: Launch) -> int:
+        """Return how many blocks fit a multiprocessor together, by registers and shared memory."""
+        function = self._function(launch).kernel
+        asked = function.ptr, launch.threads, launch.shared
+        return int(driver.occupancyMaxActiveBlocksPerMultiprocessor(*asked))
+
+    def launch(self, launch: Launch, call: Any) -> None:
         """Queue the kernel on the current stream."""
-        if kernel not in self._kernels:
-            self._kernels[kernel] = self._module.get_function(kernel)
-        self._kernels[kernel]((blocks,), (threads,), arguments)
+        function = self._function(launch)
+        plain = call.view(f"V{call.itemsize}")  # the type of which CuPy passes all bytes by value
+        function((launch.blocks,), (launch.threads,), (plain,), shared_mem=launch.shared)
 
-    def later(self, count: Array) -> Callable[[], int]:
-        """Copy to pinned memory, with an event behind the copy."""
-        host = cupyx.empty_pinned((1,), dtype=np.int32)
-        count.get(out=host, blocking=False)
-        done = cupy.cuda.Event(disable_timing=True)
-        done.record()
-
-        def wait() -> int:
-            done.synchronize()
-            return int(host[0])
-
-        return wait
+    def _function(self, launch: Launch) -> Any:
+        """Return the compiled kernel, with leave to have as much shared memory as is asked for."""
+        key = cupy.cuda.runtime.getDevice(), launch.team, launch.kernel
+        if key not in self._functions:
+            quickly = device.QUICKLY if nvrtc.getVersion() >= (13, 0) else ()
+            options = (*device.OPTIONS, *quickly, f"-DTEAM={launch.team}")
+            module = cupy.RawModule(code=device.source(), options=options)
+            self._functions[key] = module.get_function(launch.kernel)
+        function = self._functions[key]
+        if launch.shared > function.max_dynamic_shared_size_bytes:
+            function.max_dynamic_shared_size_bytes = launch.shared
+        return function
 
     def room(self) -> int:
         """Return a share of the free memory of the device and CuPy's pool, within its limit."""
@@ -100,3 +105,7 @@ class CuPy:
         if pool.get_limit():
             free = min(free, pool.get_limit() - pool.used_bytes())
         return max(int(free) // SHARE, LEAST)
+
+    def is_capturing(self) -> bool:
+        """Return True while the current stream is recorded for a CUDA graph."""
+        return bool(cupy.cuda.get_current_stream().is_capturing())

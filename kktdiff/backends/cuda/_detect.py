@@ -6,7 +6,7 @@ from importlib import util
 from typing import Any
 
 OLDEST = 14  # its first version with `Stream.from_external`
-LIBRARIES = ("cublas", "cusolver", "nvrtc")
+LIBRARIES = ("cublas", "nvrtc")  # of products, and the compiler
 
 _INSTALL = (
     "pip install 'kktdiff[cuda12]' or 'kktdiff[cuda13]', whichever CUDA version the driver "
@@ -93,10 +93,24 @@ def _library_problem(runtime: Any) -> str | None:
                 library.getVersion()
         except (ImportError, RuntimeError):
             missing.append(name)
-    if not missing:
-        return None
     package = f"{_package(runtime.runtimeGetVersion())}[ctk]"
-    return f"CUDA's {' and '.join(missing)} can't be loaded: pip install '{package}'"
+    if missing:
+        return f"CUDA's {' and '.join(missing)} can't be loaded: pip install '{package}'"
+    if not _has_headers():
+        return (
+            "CUDA's headers can't be found, without which CuPy compiles nothing: "
+            f"pip install '{package}'"
+        )
+    return None
+
+
+def _has_headers() -> bool:
+    """Return False if the headers that CuPy includes in each kernel are nowhere."""
+    try:
+        find = importlib.import_module("cuda.pathfinder").find_nvidia_header_directory
+    except (ImportError, AttributeError):  # nobody to ask: CuPy will tell
+        return True
+    return find("cudart") is not None
 
 
 def _package(version: int) -> str:

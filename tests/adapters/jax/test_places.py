@@ -71,8 +71,8 @@ def streams(emulated, lower, monkeypatch):
         inside.append(True)
         try:
             yield SimpleNamespace(
-                asarray=lambda buffer: np.asarray(buffer).view(Device),
-                empty=lambda shape, dtype: np.empty(shape, dtype).view(Device),
+                asarray=lambda buffer: Device(np.asarray(buffer)),
+                empty=lambda shape, dtype: Device(np.empty(shape, dtype)),
             )
         finally:
             inside.pop()

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-SHARED_DOUBLES = 128  # what a launch gives each block
+SHARED_DOUBLES = 128  # what a launch gives each block unless told
 ORDERS = ("forward", "reverse", 2, 3, 4)  # of threads and blocks; a number is a shuffle's seed
 SHIM = Path(__file__).with_name("shim.h")
 
@@ -38,7 +38,6 @@ _KERNEL = re.compile(
     r"(?P<name>\w+)\s*\((?P<parameters>[^()]*)\)\s*\{"
 )
 _VISIBLE = '__attribute__((visibility("default")))'
-_BARRIER = re.compile(r"\b__sync(?:threads|warp)\s*\(")
 _one_at_a_time = threading.Lock()  # the shim's state is the library's
 
 
@@ -135,7 +134,7 @@ def _code(source):
 
 def _parameter(text):
     declared, name = re.fullmatch(r"\s*(.*?)(\w+)\s*", text, re.DOTALL).groups()
-    words = declared.replace("__restrict__", " ").replace("*", " * ").split()
+    words = re.sub("__restrict__|__grid_constant__", " ", declared).replace("*", " * ").split()
     kind = " ".join(word for word in words if word not in ("const", "*"))
     kind = {"Int": "long long"}.get(kind, kind)
     pointer = "*" in words
@@ -148,16 +147,23 @@ def _wrapper(kernel):
         f"({part.type} *)arguments[{i}]" if part.pointer else f"*({part.type} *)arguments[{i}]"
         for i, part in enumerate(kernel.parameters)
     )
+    sizes = "".join(
+        f'extern "C" {_VISIBLE} int size_{kernel.name}_{part.name}() '
+        f"{{ return sizeof({part.type}); }}\n"
+        for part in kernel.parameters
+        if not part.pointer
+    )
     return f"""
+{sizes}
 extern "C" {_VISIBLE} int run_{kernel.name}(
-    int blocks, int threads, int order, int without, void **arguments, char *message,
-    size_t room) {{
+    int blocks, int threads, int shared, int order, int without, void **arguments,
+    char *message, size_t room) {{
   if (threads > ({kernel.bound or 1024})) {{
     std::snprintf(message, room, "more threads than __launch_bounds__");
     return 1;
   }}
   shim::body = [=] {{ {kernel.name}({arguments}); }};
-  return shim::launch(blocks, threads, order, without, message, room);
+  return shim::launch(blocks, threads, shared, order, without, message, room);
 }}
 """
 
@@ -178,13 +184,14 @@ def build(source, *, sanitize=False, options=()):
         With the compiler's messages, whose lines are those of `source`.
     """
     text = "".join(
-        [f'#include "{SHIM}"\n#line 1 "source.cu"\n', source, '\n#line 1 "wrappers"\n']
-        + [f'extern "C" {_VISIBLE} int count_barriers() {{ return __COUNTER__ - COUNTED; }}\n']
+        [f'#include "{SHIM}"\n#line 1 "source.cu"\n', source.replace("extern __shared__", "extern")]
+        + ['\n#line 1 "wrappers"\n', f'extern "C" {_VISIBLE} int count_places() {{']
+        + ["return int(shim::places.size()); }\n"]
         + [_wrapper(kernel) for kernel in kernels(source)]
     )
     # No contraction: a*b + c is rounded twice unless the source asks for __fma_rn.
     flags = ["-std=c++17", "-O1", "-g", "-shared", "-fPIC", "-fvisibility=hidden"]
-    flags += ["-ffp-contract=off", "-Wno-unknown-pragmas", f"-DSHARED_DOUBLES={SHARED_DOUBLES}"]
+    flags += ["-ffp-contract=off", "-Wno-unknown-pragmas"]
     flags += ["-fsanitize=address"] if sanitize else []
     flags += options
     key = hashlib.sha256("\0".join([SHIM.read_text(), text, *flags]).encode()).hexdigest()[:20]
@@ -206,18 +213,22 @@ class Emulator:
     ----------
     kernels : dict
         By their names.
-    barriers : list of int
-        The line of each barrier; a launch can leave one of them out, to see whether it is missed.
     """
 
     def __init__(self, source, **options):
         self.kernels = {kernel.name: kernel for kernel in kernels(source)}
-        self.barriers = [
-            source.count("\n", 0, match.start()) + 1 for match in _BARRIER.finditer(_code(source))
-        ]
         self._library = ctypes.CDLL(str(build(source, **options)))
-        if self._library.count_barriers() != len(self.barriers):
-            raise EmulatorError("a barrier stands in a macro: it cannot be left out by its number")
+
+    def _size(self, name, parameter):
+        """The bytes of a struct that a kernel takes by value, or None."""
+        if parameter.pointer or parameter.type in ("int", "long long"):
+            return None
+        return getattr(self._library, f"size_{name}_{parameter.name}")()
+
+    @property
+    def barriers(self):
+        """How many places with a barrier the launches that left one out have come to."""
+        return self._library.count_places()
 
     def check(self, name, blocks, threads, arguments):
         """Raise where CUDA would refuse the launch, or take the arguments for something else."""
@@ -231,12 +242,24 @@ class Emulator:
         if len(arguments) != len(parameters):
             raise EmulatorError(f"{name}: {len(arguments)} arguments for {len(parameters)}")
         for parameter, argument in zip(parameters, arguments, strict=True):
-            wrong = _mismatch(parameter, argument)
+            wrong = _mismatch(parameter, argument, self._size(name, parameter))
             if wrong:
                 raise EmulatorError(f"{name}: {parameter.name} {wrong}")
 
-    def launch(self, name, blocks, threads, *arguments, order="forward", without=None):
-        """Run a kernel over NumPy arrays and ints; `without` one of the `barriers`, by its number.
+    def launch(
+        self,
+        name,
+        blocks,
+        threads,
+        *arguments,
+        shared=SHARED_DOUBLES,
+        order="forward",
+        without=None,
+    ):
+        """Run a kernel over NumPy arrays, records and ints, with `shared` doubles for each block.
+
+        `without` leaves out one place with a barrier, by its number in the order in which they are
+        reached; with a number that none has, they are only counted.
 
         Raises
         ------
@@ -258,15 +281,18 @@ class Emulator:
         run = getattr(self._library, f"run_{name}")
         with _one_at_a_time:
             failed = run(
-                *(blocks, threads, kind, -1 if without is None else without),
+                *(blocks, threads, shared, kind, -1 if without is None else without),
                 *(table, message, ctypes.c_size_t(len(message))),
             )
         if failed:
             raise EmulatorError(f"{name}: {message.value.decode()}")
 
 
-def _mismatch(parameter, argument):
-    """What is wrong with an argument, or None."""
+def _mismatch(parameter, argument, size):
+    """What is wrong with an argument, or None; `size` is that of a struct by value, or None."""
+    if size is not None:
+        found = argument.nbytes if isinstance(argument, np.ndarray) else None
+        return None if found == size else f"has {size} bytes, and the array is of {found}"
     if not parameter.pointer:
         if parameter.type != "long long":
             return f"is declared {parameter.type}; whole numbers are passed as long long"

@@ -1,164 +1,125 @@
 """A stand-in for CuPy: `kktdiff.backends.cuda._cuda.Cuda` over the host's memory."""
 
+import re
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 
-import array_api_compat.numpy as compat
 import numpy as np
 
-from kktdiff.backends.cuda import _kernels
-from tests.backends.cuda.emulator import Emulator, EmulatorError
-from tests.backends.cuda.fake_cublas import FakeCublas
-from tests.backends.cuda.fake_cusolver import FakeCusolver
-from tests.backends.cuda.guard import Device, Namespace
-from tests.backends.cuda.memory import Memory
+import kktdiff.kernels
+from kktdiff import kernels
+from kktdiff.backends.cuda._cuda import Device as Properties
+from kktdiff.backends.cuda._launch import CALL
+from kktdiff.kernels import device
+from tests.backends.cuda.guard import EVENTS, NAMESPACE, Device
 
-CUBLAS_HANDLE, CUSOLVER_HANDLE = 4711, 8151
+_SIGNATURES = Path(kktdiff.kernels.__file__).with_name("signatures.hpp")
+_TYPES = {"float64": np.float64, "int64": np.int64, "boolean": np.bool_}
+H200 = Properties(0, 132, 232448, 233472)
+
+
+@cache
+def signatures():
+    """Of each kernel: numbers of sizes and options, and dtype and need of each array."""
+    found = {}
+    for part in _SIGNATURES.read_text(encoding="utf-8").split("&Table::")[1:]:
+        head = re.match(r"(\w+),\s+(\d+),\s+(\d+),\s+\d+,", part)
+        arrays = re.findall(r'\{"[\w.]+", Type::(\w+), Use::(\w+),', part)
+        if head:
+            own = [(_TYPES[kind], not use.startswith("optional")) for kind, use in arrays]
+            found[head[1]] = int(head[2]), int(head[3]), own
+    return found
 
 
 class FakeCuda:
-    """Kernels run in the emulator, library calls in SciPy.
-
-    Parameters
-    ----------
-    source : str, optional
-        CUDA C++; that of ``kktdiff.backends.cuda._kernels`` where it is left out.
-    order : str or int
-        Of the threads and blocks: one of `emulator.ORDERS`.
-    deferred : bool
-        Launches and library calls are checked and queued, and done when the host waits; until
-        then memory keeps its old contents. What NumPy does to an array is done at once, so this
-        is for code that asks nothing of the namespace between a call and the wait for it.
-    guarded : bool
-        Arrays are `guard.Device`, whose contents `guard.no_reading` refuses. Any other array is
-        then one of the host, and no kernel takes it.
-    room : int
-        Bytes, for `room`.
+    """Kernels are those of the host, on the same arrays, unless there is an emulator.
 
     Attributes
     ----------
-    calls : list of tuple
-        ``("launch", kernel, blocks)``, ``("cublas", function)``, ``("cusolver", function)``,
-        ``("later",)`` and ``("wait",)``, in the order in which they were made.
-    outside : list of tuple
-        Those of `calls` that were made outside of `at`.
-    order, without
-        How kernels are run from now on: `order` as above; `without` is the number of a barrier
-        that is left out, one of `emulator.barriers`, or None.
-    device
-        The current one: that of the array that `at` was given, or None.
+    launches : list of `kktdiff.backends.cuda._cuda.Launch`
+        In the order in which they were made.
+    outside : list
+        Those that were made outside of `at`.
+    capturing : bool
+        A CUDA graph is captured: nothing may be read.
     """
 
-    def __init__(
-        self, source=None, *, order="forward", deferred=False, guarded=False, room=64 << 20, **build
-    ):
-        self.xp = Namespace() if guarded else compat
-        self.order, self.without = order, None
-        self.calls, self.outside = [], []
-        self.device = None
-        self._source, self._build = source, build
-        self._deferred, self._guarded, self._room = deferred, guarded, room
-        self._emulator = None
-        self._queue, self._done = [], 0
-        self.memory = Memory()
-        self.cublas = FakeCublas(self.memory, CUBLAS_HANDLE, self._call)
-        self.cusolver = FakeCusolver(self.memory, CUSOLVER_HANDLE, self._call)
-
-    @property
-    def emulator(self):
-        """The compiled kernels; compiled when first asked for, once for each source."""
-        if self._emulator is None:
-            if self._source is None:
-                self._source = _kernels.source()
-            self._emulator = Emulator(self._source, **self._build)
-        return self._emulator
+    def __init__(self, emulator=None):
+        self.xp, self.emulator = NAMESPACE, emulator
+        self.launches, self.outside = [], []
+        self.capturing, self.bytes = False, 32 << 30
+        self._current, self._by_address = None, {}
 
     def owns(self, array):
-        return isinstance(array, Device if self._guarded else (np.ndarray, np.generic))
+        return isinstance(array, Device)
 
     def to_device(self, array):
-        array = np.asarray(array)
-        return array.view(Device) if self._guarded else array
+        EVENTS["to_device"] += 1
+        return Device(np.array(array))
+
+    def to_host(self, array):
+        if self.capturing:
+            raise RuntimeError("an operation that is not permitted while a stream is captured")
+        return array.get()
 
     @contextmanager
     def at(self, like):
         if like is not None and not self.owns(like):
             raise TypeError(f"not an array of the device: {type(like).__name__}")
-        before, self.device = self.device, "current" if like is None else like.device
+        before, self._current = self._current, "current" if like is None else like.device
         try:
-            with np.errstate(all="ignore"):  # CuPy never warns of what an operation finds
-                yield
+            yield
         finally:
-            self.device = before
-
-    def handles(self):
-        return CUBLAS_HANDLE, CUSOLVER_HANDLE
+            self._current = before
 
     def address(self, array):
-        if not isinstance(array, np.ndarray) or not self.owns(array):
+        if not self.owns(array):
             raise TypeError(f"not an array of the device: {type(array).__name__}")
         if not array.flags.c_contiguous:
-            raise ValueError(
-                f"not C-contiguous: shape {array.shape}, strides {array.strides} bytes"
-            )
-        self.memory.register(array)
-        return array.ctypes.data
+            raise ValueError(f"not C-contiguous: shape {array.shape}")
+        self._by_address[array._own.ctypes.data] = array._own
+        return array._own.ctypes.data
 
-    def launch(self, kernel, blocks, threads, *arguments):
-        for argument in arguments:
-            if not isinstance(argument, int):
-                self.address(argument)
-        plain = [a if isinstance(a, int) else a.view(np.ndarray) for a in arguments]
-        self.emulator.check(kernel, blocks, threads, plain)
-        self._record("launch", kernel, blocks)
-        how = {"order": self.order, "without": self.without}
-        self._enqueue(lambda: self.emulator.launch(kernel, blocks, threads, *plain, **how))
+    def device(self):
+        return H200
 
-    def later(self, count):
-        self.address(count)
-        if count.shape != (1,) or count.dtype != np.int32:
-            raise TypeError(
-                f"an int32 array of length one is needed, not {count.dtype}{count.shape}"
-            )
-        self._record("later")
-        plain, copied = count.view(np.ndarray), []
-        self._enqueue(lambda: copied.append(int(plain[0])))
-        place = self._done + len(self._queue)
+    def blocks_at_once(self, launch):
+        used = launch.shared + device.STATIC[launch.team] + device.RESERVED
+        by_shared = H200.shared_of_all // used
+        return min(by_shared, device.THREADS // launch.threads)
 
-        def wait():
-            self._record("wait")
-            self._run_until(place)
-            return copied[0]
+    def launch(self, launch, call):
+        EVENTS["launch"] += 1
+        self.launches.append(launch)
+        if self._current is None:
+            self.outside.append(launch)
+        arrays, self._by_address = self._by_address, {}
+        assert call.dtype == CALL
+        assert call.shape == (1,)
+        assert launch.shared + device.STATIC[launch.team] <= H200.shared
+        if self.emulator is None:
+            self._by_the_host(launch.kernel, call[0], arrays)
+        else:
+            self.emulator(launch, call)
 
-        return wait
+    def _by_the_host(self, kernel, call, by_address):
+        """Run the kernel with the arrays whose addresses the call holds."""
+        sizes, options, declared = signatures()[kernel]
+        count, arrays = int(call["elements"]), []
+        for i, (dtype, needed) in enumerate(declared):
+            own = by_address.get(int(call["arrays"][i]))
+            if own is None and needed:
+                own = np.empty((count, 0), dtype)  # or it is refused
+            elif own is not None:
+                step = own.size // len(own) if len(own) > 1 else 0
+                assert call["strides"][i] == step
+            arrays.append(own)
+        given = tuple(map(int, call["sizes"][:sizes])), tuple(map(float, call["options"][:options]))
+        kernels.call(kernel, *given, tuple(arrays))
 
     def room(self):
-        return self._room
+        return self.bytes
 
-    def synchronize(self):
-        """Do all that is queued."""
-        self._run_until(self._done + len(self._queue))
-
-    def _call(self, library, function, work):
-        self._record(library, function)
-        self._enqueue(work)
-
-    def _record(self, *call):
-        self.calls.append(call)
-        if self.device is None and call[0] != "wait":
-            self.outside.append(call)
-
-    def _enqueue(self, work):
-        # what was handed out so far stays while the work waits, as in CuPy's pool, which gives
-        # memory to others in the order of the stream
-        self._queue.append((work, self.memory.alive() if self._deferred else None))
-        if not self._deferred:
-            self.synchronize()
-
-    def _run_until(self, place):
-        while self._done < place:
-            work, _ = self._queue.pop(0)
-            self._done += 1
-            work()
-
-
-__all__ = ["CUBLAS_HANDLE", "CUSOLVER_HANDLE", "EmulatorError", "FakeCuda"]
+    def is_capturing(self):
+        return self.capturing

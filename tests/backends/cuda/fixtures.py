@@ -6,11 +6,11 @@ import sys
 import numpy as np
 import pytest
 
-from kktdiff import _arrays, backends
+from kktdiff import backends, kernels
 from kktdiff.backends.cupy import CuPyBackend
 from tests.backends.cuda import emulator
 from tests.backends.cuda.fake_cuda import FakeCuda
-from tests.backends.cuda.guard import Device
+from tests.backends.cuda.guard import EVENTS, Device
 
 
 @pytest.fixture
@@ -20,17 +20,23 @@ def compiler():
 
 
 @pytest.fixture
-def fake(compiler, monkeypatch):
-    """A stand-in for CuPy, whose arrays the core takes for those of a namespace of its own."""
-    cuda = FakeCuda(guarded=True)
-    monkeypatch.setitem(_arrays._NAMESPACES, Device, cuda.xp)
-    return cuda
+def fake():
+    """A stand-in for CuPy, whose kernels are those of the host."""
+    reason = kernels.available()
+    if reason is not None:
+        pytest.skip(reason)
+    EVENTS.clear()
+    return FakeCuda()
 
 
 @pytest.fixture
 def emulated(fake, monkeypatch):
     """What ``backend="cupy"`` names is the backend over the stand-in, and its arrays are known."""
-    backend = CuPyBackend(fake)
+    return put_in_place(CuPyBackend(fake), monkeypatch)
+
+
+def put_in_place(backend, monkeypatch):
+    """Let `kktdiff.backends` give this backend for CuPy's."""
     named, by_type = backends.get, backends.for_array
     monkeypatch.setattr(backends, "get", lambda name: backend if name == "cupy" else named(name))
     monkeypatch.setattr(
@@ -67,11 +73,6 @@ def sanitized(program, repository, folder):
         text=True,
         timeout=300,
     )
-
-
-def host(array):
-    """A copy in NumPy of what is on either."""
-    return array.get() if hasattr(array, "get") else np.array(array.view(np.ndarray))
 
 
 def on_device(cuda, record):

@@ -1,140 +1,181 @@
-"""Arrays whose contents the host may not look at, for a time."""
+"""Arrays that stand for a device's, over the host's memory; what is done with them is counted.
 
-from contextlib import contextmanager
-from unittest import mock
+As with CuPy's, NumPy does not take them, nor do they take NumPy's arrays. Host code that reads a
+value waits for the device: that is counted too.
+"""
+
+import operator
+from collections import Counter
 
 import array_api_compat.numpy as compat
 import numpy as np
 
-
-class ReadError(RuntimeError):
-    """The host looked into device memory where it may not."""
-
-
-_on = 0  # how many guards there are
+EVENTS = Counter()  # "operation", "read", "to_host", "to_device", "launch"
+WHERE = "cuda:0"
 
 
-def _refuse(what):
-    if _on:
-        raise ReadError(f"{what} reads device memory")
+class Device:
+    """An array of the stand-in."""
 
+    __array_ufunc__ = None  # NumPy's operators leave the work, and the refusal, to this side
 
-def _guarded(name):
-    method = getattr(np.ndarray, name)
+    def __init__(self, values):
+        self._own = np.asarray(values)
 
-    def guarded(self, *arguments, **named):
-        _refuse(name)
-        return method(self, *arguments, **named)
+    shape = property(lambda self: self._own.shape)
+    dtype = property(lambda self: self._own.dtype)
+    ndim = property(lambda self: self._own.ndim)
+    size = property(lambda self: self._own.size)
+    itemsize = property(lambda self: self._own.itemsize)
+    nbytes = property(lambda self: self._own.nbytes)
+    flags = property(lambda self: self._own.flags)
+    device = property(lambda self: WHERE)
+    mT = property(lambda self: Device(self._own.mT))  # noqa: N815
+    T = property(lambda self: Device(self._own.T))
 
-    return guarded
+    def __array_namespace__(self, **_):
+        return NAMESPACE
 
+    def __array__(self, *_, **__):
+        raise TypeError("implicit conversion to a NumPy array is not allowed; use .get()")
 
-def _plain(value):
-    if isinstance(value, (tuple, list)):
-        return type(value)(_plain(one) for one in value)
-    return value.view(np.ndarray) if isinstance(value, Device) else value
+    def __dlpack__(self, **_):
+        raise BufferError("the array is not on the host")
 
+    def __dlpack_device__(self):
+        return 2, 0
 
-def wrapped(value):
-    """The same, with arrays as `Device`; a number becomes an array, as CuPy has it."""
-    if isinstance(value, tuple):
-        parts = [wrapped(one) for one in value]
-        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
-    if isinstance(value, (np.ndarray, np.generic)):
-        return np.asarray(value).view(Device)
-    return value
+    def __len__(self):
+        return len(self._own)
 
-
-def _alone(*values):
-    """Raise as CuPy does where its arrays meet those of NumPy."""
-    if any(isinstance(v, np.ndarray) and not isinstance(v, Device) for v in values):
-        raise TypeError("Unsupported type numpy.ndarray")
-
-
-class Device(np.ndarray):
-    """An array that stands for one on a device.
-
-    Under `no_reading` its shape, its address and views of it are to be had, and nothing that
-    computes with it or looks at it.
-    """
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
 
     def __getitem__(self, key):
         keys = key if isinstance(key, tuple) else (key,)
-        if any(isinstance(one, (np.ndarray, list)) for one in keys):
-            _refuse("an index that is an array")
-        if not any(one is Ellipsis for one in keys):
-            keys = (*keys, ...)  # an array, also where one entry is meant
-        return super().__getitem__(keys)
+        found = self._own[_plain(key)]
+        if any(isinstance(one, Device) for one in keys):
+            EVENTS["operation"] += 1
+        return Device(found)
 
     def __setitem__(self, key, value):
-        _refuse("__setitem__")
-        _alone(value)
-        super().__setitem__(key, value)
+        EVENTS["operation"] += 1
+        self._own[_plain(key)] = _plain(value)
 
-    def __array_ufunc__(self, ufunc, method, *inputs, out=(), **named):
-        _refuse(ufunc.__name__)
-        _alone(*inputs, *out)
-        named = {name: _plain(value) for name, value in named.items()}
-        if out:
-            named["out"] = _plain(out)
-        result = getattr(ufunc, method)(*_plain(inputs), **named)
-        return wrapped(result)
+    def __reduce__(self):
+        EVENTS["to_host"] += 1
+        return Device, (self._own.copy(),)
 
-    def __array_function__(self, function, types, arguments, named):
-        _refuse(function.__name__)
-        _alone(*arguments, *(v for one in arguments if isinstance(one, list | tuple) for v in one))
-        if function is np.where and not any(isinstance(v, Device) for v in arguments[1:]):
-            raise TypeError("where of two numbers: CuPy takes the smallest type that holds them")
-        named = {name: _plain(value) for name, value in named.items()}
-        return wrapped(function(*_plain(arguments), **named))
+    def get(self):
+        EVENTS["to_host"] += 1
+        return self._own.copy()
+
+    def copy(self):
+        return _operation(np.copy, self)
+
+    def all(self):
+        return _operation(np.all, self)
+
+    def view(self, dtype):
+        return Device(self._own.view(dtype))
+
+    def __eq__(self, other):
+        return _operation(operator.eq, self, other)
+
+    def __ne__(self, other):
+        return _operation(operator.ne, self, other)
+
+    __hash__ = None
 
 
-for _name in (
-    *("__bool__", "__int__", "__float__", "__complex__", "__index__", "__iter__"),
-    *("__contains__", "__repr__", "__str__", "__format__", "__array__"),
-    *("item", "tolist", "tobytes", "copy", "astype", "fill"),
-):
-    setattr(Device, _name, _guarded(_name))
+def _plain(value):
+    """The same for NumPy; an array of its own is refused, as CuPy does."""
+    if isinstance(value, Device):
+        return value._own
+    if isinstance(value, np.ndarray):
+        raise TypeError("Unsupported type numpy.ndarray")
+    if isinstance(value, tuple | list):
+        return type(value)(_plain(one) for one in value)
+    return value
+
+
+def _wrapped(value):
+    if isinstance(value, tuple):
+        parts = [_wrapped(one) for one in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+    return Device(value) if isinstance(value, np.ndarray | np.generic) else value
+
+
+def _operation(function, *arguments, **named):
+    EVENTS["operation"] += 1
+    with np.errstate(all="ignore"):  # CuPy never warns of what an operation finds
+        return _wrapped(function(*_plain(arguments), **{k: _plain(v) for k, v in named.items()}))
+
+
+def _operator(name):
+    function = getattr(operator, name)
+    return lambda self, *others: _operation(function, self, *others)
+
+
+def _reflected(name):
+    function = getattr(operator, name)
+    return lambda self, other: _operation(function, other, self)
+
+
+def _read(kind):
+    def read(self):
+        EVENTS["read"] += 1
+        return kind(self._own)
+
+    return read
+
+
+_TWO = ("add", "sub", "mul", "truediv", "pow", "matmul", "and_", "or_", "xor")
+for _name in (*_TWO, "lt", "le", "gt", "ge", "neg", "invert", "abs"):
+    setattr(Device, f"__{_name.rstrip('_')}__", _operator(_name))
+for _name in _TWO:
+    setattr(Device, f"__r{_name.rstrip('_')}__", _reflected(_name))
+for _kind in (bool, int, float):
+    setattr(Device, f"__{_kind.__name__}__", _read(_kind))
+Device.__index__ = _read(int)
+Device.tolist = _read(np.ndarray.tolist)
+Device.item = _read(np.ndarray.item)
+_FREE = ("empty", "reshape", "broadcast_to", "permute_dims", "isdtype")  # no work on a device
+_WAITS = ("nonzero", "unique_values")  # for the size of the result
 
 
 class Namespace:
-    """array-api-compat's NumPy, whose functions give `Device` arrays."""
+    """array-api-compat's NumPy on such arrays."""
+
+    __name__ = "stand_in"
 
     def __getattr__(self, name):
+        if name == "linalg":
+            raise AttributeError("there is no linear algebra on a device")
         found = getattr(compat, name)
         if not callable(found) or isinstance(found, type):
             return found
 
-        def function(*arguments, **named):
-            return wrapped(found(*arguments, **named))
+        def function(*arguments, device=None, **named):
+            assert device in (None, WHERE), f"{name} on {device}"
+            before = EVENTS["operation"]
+            result = _operation(found, *arguments, **named)
+            if name in _WAITS:
+                EVENTS["read"] += 1
+            if name in _FREE:
+                EVENTS["operation"] = before
+            return result
 
         return function
 
+    def asarray(self, values, dtype=None, order=None, copy=None, device=None):
+        own = values._own if isinstance(values, Device) else values
+        result = np.asarray(own, dtype=dtype, order=order, copy=copy)
+        if not isinstance(values, Device):
+            EVENTS["to_device"] += 1
+        elif result is not own:
+            EVENTS["operation"] += 1
+        return Device(result)
 
-@contextmanager
-def no_reading():
-    """A context in which looking into a `Device` array raises `ReadError`.
 
-    NumPy's own conversions ask no array whether they may; so they are replaced for the time. A
-    name that was imported from NumPy before is not, nor is `memoryview`.
-    """
-    global _on
-
-    def replacement(name):
-        original = getattr(np, name)
-
-        def convert(value, *arguments, **named):
-            if isinstance(value, Device):
-                _refuse(f"numpy.{name}")
-            return original(value, *arguments, **named)
-
-        return convert
-
-    names = ("array", "asarray", "asanyarray", "ascontiguousarray", "asfortranarray")
-    replaced = {name: replacement(name) for name in names}
-    with mock.patch.multiple(np, **replaced):
-        _on += 1
-        try:
-            yield
-        finally:
-            _on -= 1
+NAMESPACE = Namespace()

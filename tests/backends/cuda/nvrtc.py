@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-OPTIONS = ("-std=c++17", "--ptxas-options=-v")
+OPTIONS = ("--ptxas-options=-v",)
 ABSENT = "NVIDIA's run-time compiler is not installed: pip install nvidia-cuda-nvrtc"
 
 
@@ -25,6 +25,7 @@ class Usage(NamedTuple):
     registers: int
     stack: int  # bytes
     spilled: int  # bytes stored and loaded
+    shared: int  # bytes, without those that a launch asks for
 
 
 class Compiled(NamedTuple):
@@ -121,5 +122,8 @@ def _usage(log):
             for what in ("stack frame", "spill stores", "spill loads")
         )  # of the kernel, and of the functions that were not inlined into it
         registers = int(re.search(r"Used (\d+) registers", part)[1])
-        kernels[name] = Usage(registers, max(stack), sum(stores) + sum(loads))
+        shared = re.search(r"(\d+) bytes smem", part)
+        kernels[name] = Usage(
+            registers, max(stack), sum(stores) + sum(loads), int(shared[1]) if shared else 0
+        )
     return kernels

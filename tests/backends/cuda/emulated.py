@@ -1,0 +1,39 @@
+"""Calls of the kernels of `device.cu`, emulated, on the arrays that `kernels.call` takes."""
+
+from functools import cache
+
+import numpy as np
+
+from kktdiff.backends.cuda._launch import CALL
+from kktdiff.kernels import device
+from tests.backends.cuda.emulator import Emulator
+
+
+@cache
+def compiled(team, sanitize=False):
+    """All kernels, compiled once in a run of the tests."""
+    return Emulator(device.source(), options=(f"-DTEAM={team}",), sanitize=sanitize)
+
+
+def call(name, sizes, options, arrays, *, team=32, teams=2, shared=None, sanitize=False, **launch):
+    """Run a kernel with so many teams, in blocks as on a device, and bytes of shared memory each.
+
+    All that it wants, unless `shared` is less.
+    """
+    need = device.memory(name, sizes[1:])
+    own = need.fast if shared is None else min(shared, need.fast)
+    scratch = np.full(need.all * teams // 8, np.nan)
+    one = np.zeros(1, CALL)
+    record = one[0]
+    record["sizes"][: len(sizes)], record["options"][: len(options)] = sizes, options
+    for i, array in enumerate(arrays):
+        if array is not None and array.size:
+            record["arrays"][i] = array.ctypes.data
+            record["strides"][i] = array.size // len(array) if len(array) > 1 else 0
+    record["scratch"], record["scratch_bytes"] = scratch.ctypes.data, need.all
+    record["shared_bytes"], record["elements"] = own, sizes[0]
+    in_block = min(teams, 4) if team == 32 else 1
+    compiled(team, sanitize).launch(
+        *(name, teams // in_block, in_block * team, one),
+        **{"shared": own * in_block // 8, **launch},
+    )

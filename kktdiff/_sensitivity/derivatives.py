@@ -13,7 +13,7 @@ from operator import add
 from kktdiff._arrays import namespace, spread, take_shared
 from kktdiff._interior_point.compiled import KeptGroup
 from kktdiff._interior_point.residuals import multipliers
-from kktdiff._layout import CORE
+from kktdiff._layout import CORE, DIMENSIONS
 from kktdiff._problem import Problem, at_work
 from kktdiff._records import Point
 from kktdiff._sensitivity import first_order, pullback, second_order

@@ -156,8 +156,5 @@ def trust(diagnostics: Any) -> str:
 def proven(certificate: Any) -> str:
     """Return the `repr` of certificates."""
     x = certificate.x
-    # NaN where there is no proof
-    found = _if_known(lambda: _flat(listed(namespace(x).all(x == x, axis=-1))))
-    if found is None:
-        return "Certificate: not known within a transformation"
+    found = _flat(listed(namespace(x).all(x == x, axis=-1)))  # NaN where there is no proof
     return f"Certificate: {sum(found)} of {len(found)} proven to have no solution"

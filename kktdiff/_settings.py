@@ -35,10 +35,7 @@ class Settings(NamedTuple):
 
 
 def checked(
-    tol: float | None,
-    max_iter: int,
-    dtype: str,
-    report: Callable[[dict[str, Any]], None] | None,
+    tol: float | None, max_iter: int, dtype: str, report: Callable[[dict[str, Any]], None] | None
 ) -> Settings:
     """Settings from the user's words; a ValueError says which one is wrong, and why."""
     tol = DEFAULT_TOL[dtype] if tol is None else tol

@@ -30,12 +30,9 @@ class Solution:
         Multipliers of the bounds, 0 where there is no bound.
     objective : (...)
         ``1/2 x'Qx + p'x``, plus the prices of soft rows times their violations.
-    status : (...)
-        A `kktdiff.Status` as an integer.
-    solved : (...)
-        True for SOLVED and ALMOST_SOLVED.
-    iterations : (...)
-        Interior-point iterations.
+    status, solved, iterations : (...)
+        A `kktdiff.Status` as an integer; True for SOLVED and ALMOST_SOLVED; interior-point
+        iterations.
     primal_residual, dual_residual, duality_gap : (...)
         Largest constraint violation, largest entry of ``Qx + p + G'lam + A'nu - lam_lb +
         lam_ub``, and ``|x'Qx + p'x + h'lam + b'nu - lb'lam_lb + ub'lam_ub|``; absolute, unscaled.
@@ -105,7 +102,7 @@ class Solution:
         """Return the gradient of a loss in every input, from its gradient in the outputs.
 
         One solve of the KKT system of the active constraints; the derivation is in
-        `kktdiff._sensitivity.first_order`.
+        `kktdiff._sensitivity.first_order`. Exactly zero for elements that were not solved.
 
         Parameters
         ----------
@@ -121,11 +118,6 @@ class Solution:
         wrt : tuple of str, optional
             Names of the inputs whose gradients are wanted, for example ``("p", "h", "soft_h")``;
             the others are None. All if not given.
-
-        Returns
-        -------
-        Grads
-            Exactly zero for elements that were not solved.
 
         Raises
         ------
@@ -143,9 +135,8 @@ class Solution:
         """
         given = {"x": x, "s": s, "lam": lam, "nu": nu, "lam_lb": lam_lb, "lam_ub": lam_ub}
         soft = (violation_h, violation_b, violation_lb, violation_ub)
-        more = {k: v for k, v in zip(VIOLATIONS, soft, strict=True) if v is not None}
-        cotangents = given | {"objective": objective} | more
-        return Grads(**self._engine.vjp(cotangents, gradient, smoothing, wrt))
+        given |= {"objective": objective} | dict(zip(VIOLATIONS, soft, strict=True))
+        return Grads(**self._engine.vjp(given, gradient, smoothing, wrt))
 
     def jvp(
         self,

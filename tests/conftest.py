@@ -54,8 +54,10 @@ def pytest_xdist_auto_num_workers():
     return 0 if count == 1 else count
 
 
-def pytest_ignore_collect(collection_path):
-    """Leave out what can't be imported here; None: pytest decides."""
+def pytest_ignore_collect(collection_path, config):
+    """Leave out what can't be imported here, or takes long; None: pytest decides."""
+    if config.option.markexpr == "not slow" and SLOW & {*collection_path.relative_to(ROOT).parts}:
+        return True
     if collection_path.suffix != ".py" or not MISSING:
         return None
     text = collection_path.read_text(encoding="utf-8")

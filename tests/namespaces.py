@@ -78,7 +78,7 @@ STRICT = Namespace("strict", _strict, _from_strict)
 NAMESPACES = [NUMPY, Namespace("numpy-read-only", _read_only, _from_numpy)]
 if array_api_strict is not None:
     SECOND = Namespace("strict-device1", _strict_second, _from_strict)
-    NAMESPACES += [STRICT, SECOND]
+    NAMESPACES += [SECOND]  # what STRICT is strict about, and the device
 NAMESPACES += [
     Namespace("cupy-emulated", _emulated, _from_emulated),  # over the host's memory
     Namespace("cupy", _cupy, _from_cupy),

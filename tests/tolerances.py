@@ -21,7 +21,6 @@ PUBLIC_RESIDUAL = 1e-8  # the default tol, absolute and unscaled, on data that n
 HIGH_ACCURACY = 1e-9  # relative to the terms that cancel: the field's mark on public problems
 DATA_OBJECTIVE = 1e-6  # reference objectives: the best of four solvers at 1e-9
 DATA_GRADIENT = 1e-6  # against dense linear algebra on condition numbers up to 1e7
-SELF_CHECK = 1e-8  # exact linear algebra on both sides, and the truncation of the differences
 CERTIFICATE = 1e-6  # checked to 1e-7 in the equilibrated metric, times its weights near 1
 OPTIMAL = 1e-6  # qpsolvers' own check of a solution: the default tol with room for its sums
 OTHER_SOLVER = 1e-6  # another solver's answer at 1e-9 or better, times the conditioning

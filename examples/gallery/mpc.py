@@ -20,29 +20,23 @@ import kktdiff
 
 # %%
 step, ahead, fastest = 0.2, 20, 0.8  # s, steps, m/s
-A, B = np.array([[1, step], [0, 1]]), np.array([step**2 / 2, step])
-powers = [np.linalg.matrix_power(A, t) for t in range(ahead + 1)]
-free = np.array(powers[1:])  # (ahead, 2, 2): the state after t steps without a force
-moved = np.zeros((ahead, 2, ahead))  # and what the forces add to it
-for t in range(ahead):
-    for s in range(t + 1):
-        moved[t, :, s] = powers[t - s] @ B
-position, velocity = moved[:, 0], moved[:, 1]
+steps = np.arange(ahead)
+since = steps[:, None] - steps  # steps from each force to the end of each step, but one
+velocity = step * (since >= 0)  # what a force adds to the velocity after each step
+position = step**2 * (since + 0.5) * (since >= 0)
 Q = 2 * (3 * position.T @ position + velocity.T @ velocity + 0.5 * np.eye(ahead))
 
 
 def plan(state, last=None):
     """The best forces from states (6, 2), as a solution."""
-    positions, velocities = np.moveaxis(free @ state[:, None, :, None], 2, 0)[..., 0]
-    p = 2 * (3 * positions @ position + velocities @ velocity)
-    G = np.concatenate([velocity, -velocity])
-    h = fastest - np.concatenate([velocities, -velocities], -1)
-    return kktdiff.solve_qp(Q, p, G, h, lb=-1, ub=1, warm_start=last)
+    x, v = state[:, :1], state[:, 1:]
+    p = 2 * (3 * (x + v * step * (steps + 1)) @ position + (v + 0 * steps) @ velocity)
+    h = np.repeat(np.concatenate([fastest - v, fastest + v], -1), ahead, -1)
+    return kktdiff.solve_qp(Q, p, np.vstack([velocity, -velocity]), h, lb=-1, ub=1, warm_start=last)
 
 
 # %% [markdown]
-# Six carts drive for 7 seconds. A plan that starts from the last one mostly needs no
-# iteration.
+# Six carts drive for 7 seconds. A plan that starts from the last one mostly needs no iteration.
 
 
 # %%
@@ -53,7 +47,8 @@ def drive(warm):
     for _ in range(35):
         states.append(state)
         plans.append(plan(state, plans[-1] if warm else None))
-        state = state @ A.T + plans[-1].x[:, :1] * B
+        force = plans[-1].x[:, :1]
+        state = state @ [[1, 0], [step, 1]] + force * [step**2 / 2, step]
     return np.array(states), plans[1:]
 
 
@@ -73,12 +68,11 @@ print("cost saved per N of a stronger motor, at the start:", price[0].round(1) +
 
 # %%
 figure, panels = plt.subplots(1, 3, figsize=(10, 3.4))
-time = step * np.arange(35)
 forces = np.array([sol.x[:, 0] for sol in plans])
 names = ("position, m", "velocity, m/s", "force, N")
 titles = ("All carts arrive", "within the limits on velocity (dotted)", "and on force (dotted)")
 for axes, values, name, title in zip(panels, (*states.T, forces.T), names, titles, strict=True):
-    axes.plot(time, values.reshape(6, 35).T, lw=1)
+    axes.plot(step * np.arange(35), values.reshape(6, 35).T, lw=1)
     axes.set(title=title, xlabel="time, s", ylabel=name)
 for axes, limit in ((panels[1], fastest), (panels[2], 1.0)):
     for side in (-limit, limit):

@@ -20,32 +20,22 @@ goal = np.stack([np.full(12, 3.0), np.linspace(1.6, -1.4, 12)], -1)
 step, rate = 0.05, 3.0  # s; how fast a robot may approach an obstacle, 1/s
 
 # %% [markdown]
-# `h(x) = |x - centre|^2 - radius^2` is positive outside of an obstacle. It stays so if it never
-# falls faster than `dh/dt >= -rate h`, which is linear in the velocity `u` that is commanded:
+# `h(x) = |x - centre|^2 - radius^2` is positive outside of an obstacle, and stays so if it never
+# falls faster than `dh/dt >= -rate h`. That is linear in the velocity `u` that is commanded:
 # `-2 (x - centre)'u <= rate h`. Each velocity component is at most 1 m/s.
 
 
 # %%
-def nominal(x):
-    """The command that heads for the goal and knows no obstacles, (12, 2)."""
-    return np.clip(2 * (goal - x), -1, 1)
-
-
-def safe(x, u):
-    """The closest command that is safe: `minimise 1/2 |v - u|^2`, for all robots at once."""
-    away = x[:, None] - obstacles  # (12, 3, 2)
-    h = (away**2).sum(-1) - radii**2
-    return kktdiff.solve_qp(np.eye(2), -u, G=-2 * away, h=rate * h, lb=-1, ub=1)
-
-
 def drive(filtered):
     """Paths of 12 robots, (150, 12, 2), and the solutions on the way, if the filter is on."""
     x, paths, solutions = start, [], []
     for _ in range(150):
         paths.append(x)
-        u = nominal(x)
-        if filtered:
-            solutions.append(safe(x, u))
+        u = np.clip(2 * (goal - x), -1, 1)  # heads for the goal and knows no obstacles
+        if filtered:  # the closest command that is safe, for all robots at once
+            away = x[:, None] - obstacles  # (12, 3, 2)
+            h = (away**2).sum(-1) - radii**2
+            solutions.append(kktdiff.solve_qp(np.eye(2), -u, -2 * away, rate * h, lb=-1, ub=1))
             u = solutions[-1].x
         x = x + step * u
     return np.array(paths), solutions
@@ -63,14 +53,11 @@ for name, paths in (("without the filter", plain), ("with the filter", filtered)
     print(f"{name}: {hit} of 12 robots hit an obstacle, nearest {nearest:+.3f} m, {arrived} arrive")
 
 # %% [markdown]
-# A filter is no planner: a robot that heads straight for an obstacle gets around it slowly, or
-# stops. The multipliers say which barrier holds a robot back. The derivative of the safe
-# command in the wanted one says what still gets through: nothing in the direction of the
-# obstacle.
+# A multiplier names the obstacle that holds a robot back. The derivative of the safe command in
+# the wanted one says what gets through: nothing towards the obstacle, and some across.
 
 # %%
-held = np.array([sol.lam.max(-1) > 1e-6 for sol in solutions])  # (150, 12)
-when, robot = np.argwhere(held)[0]
+when, robot = np.argwhere([sol.lam.max(-1) > 1e-6 for sol in solutions])[0]  # it is held back
 through = -solutions[when].jacobian(of="x", wrt="p")[robot]  # p = -u
 toward = obstacles[solutions[when].lam[robot].argmax()] - filtered[when, robot]
 toward = toward / np.linalg.norm(toward)
@@ -81,18 +68,13 @@ print(f"and across: {np.linalg.norm(through @ toward[::-1] * [1, -1]):.2f} of it
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), width_ratios=(1.5, 1))
 for centre, radius in zip(obstacles, radii, strict=True):
     left.add_patch(plt.Circle(centre, radius, color="0.85"))
-left.plot(*plain.transpose(2, 0, 1)[:, ::5], "C1--", lw=0.7)
-left.plot(*filtered.transpose(2, 0, 1)[:, ::5], "C0", lw=1)
-left.plot([], [], "C1--", lw=0.7, label="command as it is")
-left.plot([], [], "C0", lw=1, label="filtered")
-left.plot(*goal.T, "k.", ms=4, label="goals")
-left.set(title="The filter leads robots around obstacles", xlabel="m", ylabel="m", aspect="equal")
-left.set_ylim(-1.8, 2.1)
-left.legend(fontsize="x-small", loc="upper center", ncols=3)
 for paths, style, label in ((plain, "C1--", "command as it is"), (filtered, "C0", "filtered")):
-    right.plot(step * np.arange(150), clearance(paths).min(1), style, label=label)
+    left.plot(*paths.transpose(2, 0, 1)[:, ::5], style, lw=0.8)[0].set_label(label)
+    right.plot(step * np.arange(150), clearance(paths).min(1), style)
+left.plot(*goal.T, "k.", ms=4, label="goals")
+left.set(title="The filter leads robots around obstacles", aspect="equal", ylim=(-1.8, 2.1))
+left.set(xlabel="m", ylabel="m")
+left.legend(fontsize="x-small", loc="upper center", ncols=3)
 right.axhline(0, color="black", lw=1, ls=":")
-right.set(title="and no one comes too close", xlabel="time, s")
-right.set_ylabel("distance of the nearest, m")
-right.legend(fontsize="x-small")
+right.set(title="and no one comes too close", xlabel="time, s", ylabel="distance of the nearest, m")
 plt.show()

@@ -38,23 +38,21 @@ def kernel(x1, x2, width):
 
 
 def decide(points, log_c, log_width):
-    """Positive where the machine sees class 1; and the dual solution."""
+    """Positive where the machine sees class 1."""
     width = log_width.exp()
     K = kernel(x, x, width) * y[:, None] * y + 1e-8 * torch.eye(len(x))
     sol = solve_qp(K, -torch.ones(len(x)), A=y[None], b=[0.0], lb=0.0, ub=log_c.exp())
-    return kernel(points, x, width) @ (sol.x * y) + sol.nu, sol
+    return kernel(points, x, width) @ (sol.x * y) + sol.nu
 
 
 # %% [markdown]
 # Gradient descent on the validation loss, from values that are far off.
 
 # %%
-log_c = torch.tensor(-2.0, requires_grad=True)
-log_width = torch.tensor(1.0, requires_grad=True)
-optimiser = torch.optim.Adam([log_c, log_width], lr=0.15)
-log = []
+log_c, log_width = (torch.tensor(start, requires_grad=True) for start in (-2.0, 1.0))
+optimiser, log = torch.optim.Adam([log_c, log_width], lr=0.15), []
 for _ in range(41):
-    decision, sol = decide(x_val, log_c, log_width)
+    decision = decide(x_val, log_c, log_width)
     loss = torch.nn.functional.softplus(-y_val * decision).mean()
     wrong = (y_val * decision < 0).double().mean()
     log.append((log_c.exp().item(), log_width.exp().item(), loss.item(), 100 * wrong.item()))
@@ -70,9 +68,8 @@ figure, (before, after, losses) = plt.subplots(1, 3, figsize=(10, 3.4))
 grid = torch.cartesian_prod(torch.linspace(-1.8, 2.8, 60), torch.linspace(-1.3, 1.8, 60))
 for axes, step, title in ((before, 0, "Before: too stiff"), (after, -1, "After 40 steps")):
     C, width, _, _ = torch.tensor(log[step])
-    values = decide(grid, C.log(), width.log())[0].detach().reshape(60, 60)
-    first, second = grid[:, 0].reshape(60, 60), grid[:, 1].reshape(60, 60)
-    axes.contour(first, second, values, levels=[0.0], colors="black")
+    values = decide(grid, C.log(), width.log()).detach()
+    axes.tricontour(*grid.T, values, levels=[0.0], colors="black")
     for side, colour in ((-1, "C0"), (1, "C1")):
         axes.plot(*x[y == side].T, "o", ms=3, color=colour, label=f"class {side:+d}")
     axes.set(title=title, xlabel="first feature", ylabel="second feature")

@@ -12,15 +12,7 @@ from signal import default_int_handler
 import kktdiff
 from kktdiff import _interrupt, bench
 from kktdiff._cli import _info, _solve, _sudoku
-from kktdiff._cli._terminal import (
-    OutputLostError,
-    Parser,
-    complain,
-    flush,
-    give_up,
-    prepare,
-    say,
-)
+from kktdiff._cli._terminal import OutputLostError, Parser, complain, flush, give_up, prepare, say
 from kktdiff._files import UsageError, cannot
 
 FINE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, _interrupt.STATUS

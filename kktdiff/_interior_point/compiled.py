@@ -70,10 +70,7 @@ class CompiledKept:
             return parts.lam
         xp, (rows, lower, upper) = namespace(parts.lam), self.data.split(parts.lam)
         y = parts.y
-        return xp.concat(
-            [rows, xp.where(y < 0, -y, lower), xp.where(y > 0, y, upper)],
-            axis=1,
-        )
+        return xp.concat([rows, xp.where(y < 0, -y, lower), xp.where(y > 0, y, upper)], axis=1)
 
     def take(self, index: Array) -> Self:
         """Return the elements `index` of the batch."""

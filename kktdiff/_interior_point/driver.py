@@ -7,11 +7,7 @@ residuals of their points.
 """
 
 from kktdiff._arrays import largest, namespace, norm_inf, pick_all, placed, take
-from kktdiff._interior_point.active_set import (
-    equalities,
-    one_side,
-    polish,
-)
+from kktdiff._interior_point.active_set import equalities, one_side, polish
 from kktdiff._interior_point.loop import run
 from kktdiff._interior_point.mehrotra import Stage
 from kktdiff._interior_point.newton import border_groups

@@ -50,16 +50,10 @@ class Factors(NamedTuple):
         pivots = [self.h if self.H is None else self.H.pivots]
         if self.border is not None:
             pivots.append(self.border.S.pivots)
-        small = [_is_small(v) for v in pivots]
+        xp = namespace(self.h)
+        small = [xp.min(v, axis=1) <= SINGULAR * xp.max(v, axis=1) for v in pivots]
         return small[0] if len(small) == 1 else small[0] | small[1]
 
     def take(self, index: Array) -> "Factors":
         """Return the factors of the elements `index`."""
         return Factors(*taken(self, index, shared=True))
-
-
-def _is_small(pivots: Array) -> Array:  # (B,) bool
-    xp = namespace(pivots)
-    if not pivots.shape[1]:
-        return xp.any(pivots > 0, axis=1)
-    return xp.min(pivots, axis=1) <= SINGULAR * xp.max(pivots, axis=1)

@@ -38,10 +38,8 @@ def is_separable(qp: QP) -> Array:  # (B or 1,) bool
 
 
 def has_diagonal_form(qp: QP) -> Array:  # (B or 1,) bool
-    """Return True where Q is diagonal and there is no G, in any scaling."""
+    """Return True where Q is diagonal, in any scaling; `qp` has no G."""
     xp = namespace(qp.Q)
-    if qp.G.shape[-2]:
-        return xp.zeros((1,), dtype=xp.bool, device=qp.Q.device)
     off = ~xp.eye(qp.Q.shape[-1], dtype=xp.bool, device=qp.Q.device)
     return ~xp.any(off & (qp.Q != 0), axis=(1, 2))
 

@@ -20,10 +20,9 @@ def flat_cotangents(
     """Check the cotangents and flatten their batch: each (B, size, 1), None left out."""
     flat = {}
     for name, array in cotangents.items():
-        if name not in outputs:
-            one_of("cotangent", name, tuple(outputs))
         if array is None:
             continue
+        one_of("cotangent", name, tuple(outputs))
         shape = tuple(given.sizes[letter] for letter in outputs[name])
         array = _checked("cotangent", name, array, (*given.batch, *shape), given)
         flat[name] = given.receive(array, (given.length, math.prod(shape), 1))
@@ -45,6 +44,15 @@ def flat_tangents(given: Given, tangents: Mapping[str, Array | None]) -> dict[st
         array = namespace(array).broadcast_to(array, own) if number else array
         flat[name] = given._replace(arrays=given.arrays | {name: array}).flat(name)
     return flat
+
+
+def wanted_inputs(given: Given, wrt: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Return the inputs whose gradients are wanted: all, or those of `wrt` that were given."""
+    if isinstance(wrt, str):
+        raise TypeError(f"wrt={wrt!r}: expected a tuple of names, as in ({wrt!r},)")
+    for name in wrt or ():
+        one_of("wrt", name, tuple(DIMENSIONS))
+    return tuple(name for name in given.inputs if wrt is None or name in wrt)
 
 
 def _checked(kind: str, name: str, array: Any, shape: tuple[int, ...], given: Given) -> Array:

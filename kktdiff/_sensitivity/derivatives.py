@@ -17,7 +17,7 @@ from kktdiff._layout import CORE, DIMENSIONS
 from kktdiff._problem import Problem, at_work
 from kktdiff._records import Point
 from kktdiff._sensitivity import first_order, pullback, second_order
-from kktdiff._sensitivity.arguments import OUTPUTS, flat_cotangents, flat_tangents
+from kktdiff._sensitivity.arguments import OUTPUTS, flat_cotangents, flat_tangents, wanted_inputs
 from kktdiff._sensitivity.central_path import on_central_path
 from kktdiff._sensitivity.diagnostics import certificate, diagnostics
 from kktdiff._sensitivity.first_order import Adjoint, Cotangents, Tangent
@@ -78,10 +78,8 @@ class Engine:
         wrt: tuple[str, ...] | None = None,
     ) -> dict[str, Array | None]:
         """Differentiate the gradients of `vjp` along `tangents`, in the inputs' shapes."""
-        g, d = (
-            Cotangents(**flat_cotangents(self.problem.given, cotangents)),
-            flat_tangents(self.problem.given, tangents),
-        )
+        g = Cotangents(**flat_cotangents(self.problem.given, cotangents))
+        d = flat_tangents(self.problem.given, tangents)
         backend, flat = self.problem.given.backend, mode == "least_squares"
         pieces, groups = self.wanted(wrt), self._at_solution(mode)
         for group in groups if any(v is not None for v in g) else ():
@@ -156,11 +154,7 @@ class Engine:
 
     def wanted(self, wrt: tuple[str, ...] | None) -> dict[str, Pieces]:
         """Return an empty list of pieces for each input whose gradient is wanted."""
-        if isinstance(wrt, str):
-            raise TypeError(f"wrt={wrt!r}: expected a tuple of names, as in ({wrt!r},)")
-        for name in wrt or ():
-            one_of("wrt", name, tuple(DIMENSIONS))
-        return {name: [] for name in self.problem.given.inputs if wrt is None or name in wrt}
+        return {name: [] for name in wanted_inputs(self.problem.given, wrt)}
 
     def folded(self, pieces: dict[str, Pieces]) -> dict[str, Array | None]:
         """Fold gradients to the inputs' own shapes; None for inputs that are not in `pieces`."""

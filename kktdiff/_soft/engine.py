@@ -12,7 +12,7 @@ from kktdiff._inputs import Given
 from kktdiff._interior_point.compiled import CompiledKept
 from kktdiff._layout import CORE, DIMENSIONS, VIOLATIONS
 from kktdiff._problem import Problem, at_work
-from kktdiff._sensitivity.arguments import OUTPUTS, flat_cotangents, flat_tangents
+from kktdiff._sensitivity.arguments import OUTPUTS, flat_cotangents, flat_tangents, wanted_inputs
 from kktdiff._sensitivity.first_order import Cotangents
 from kktdiff._sensitivity.pullback import pull
 from kktdiff._settings import one_of
@@ -148,12 +148,7 @@ class SoftEngine:
         kernels: bool = False,
     ) -> dict[str, Array | None]:
         """Assemble what the kernels, or `rule` with slacks, give for cotangents and inputs."""
-        if isinstance(wrt, str):
-            raise TypeError(f"wrt={wrt!r}: expected a tuple of names, as in ({wrt!r},)")
-        for name in wrt or ():
-            one_of("wrt", name, tuple(DIMENSIONS))
-        names = self.given.inputs
-        names = names if wrt is None else tuple(name for name in names if name in wrt)
+        names = wanted_inputs(self.given, wrt)
         flat = flat_cotangents(self.given, given, self.outputs)
         pieces: dict[str, Pieces] = {name: [] for name in names}
         parts = self._by_kernels(flat, pieces) if kernels and flat else self.parts

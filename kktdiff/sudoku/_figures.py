@@ -14,13 +14,7 @@ from kktdiff.sudoku._train import Trained
 _BLUE, _RED, _GREY, _PALE = "#0072b2", "#d55e00", "#555555", "#fbe3d6"
 
 
-def save_figure(
-    path: Path,
-    trained: Trained,
-    split: Split,
-    example: Example,
-    batch: int,
-) -> None:
+def save_figure(path: Path, trained: Trained, split: Split, example: Example, batch: int) -> None:
     """Write the figure as a PNG."""
     from matplotlib.figure import Figure  # here, because it is an extra; no window is opened
 

@@ -11,6 +11,7 @@ import pytest
 import kktdiff
 from benchmarks import verdicts
 from kktdiff import bench
+from kktdiff.bench import _command
 from kktdiff.bench import _run as run_
 from kktdiff.bench._machine import memory_of
 from tests.checks import assert_near, assert_one_sentence
@@ -86,6 +87,15 @@ def test_kktdiff_is_right_on_every_workload(name):
     assert record["without_reference"] == 0
     assert verdicts.verdict(record) == "right"
     assert verdicts.worst(record) <= HIGH_ACCURACY
+
+
+def test_on_tensors_the_answers_and_gradients_are_those_of_arrays():
+    pytest.importorskip("torch")
+    problem = bench.make("W3", 2)
+    by_arrays, by_torch = (bench.build(problem, way).once() for way in bench.WAYS)
+    assert by_torch.keys() == by_arrays.keys()
+    for name, value in by_torch.items():
+        np.testing.assert_array_equal(value, by_arrays[name], err_msg=name)
 
 
 def test_the_memory_of_a_call_is_what_it_holds_at_most():
@@ -232,6 +242,11 @@ def test_a_wrong_option_of_bench_is_wrong_use(run, arguments):
     code, out, error = run("bench", *arguments)
     assert (code, out) == (2, "")
     assert arguments[0] in error
+
+
+def test_torch_where_there_is_none_is_a_sentence(run, monkeypatch):
+    monkeypatch.setattr(_command.util, "find_spec", lambda _: None)
+    assert_one_sentence(run("bench", "--call", "torch"), "pip install 'kktdiff[torch]'")
 
 
 def test_numbers_that_can_not_be_written_are_a_sentence(run, tmp_path):

@@ -233,24 +233,34 @@ def test_a_link_keeps_leading_to_what_is_written(run, good, tmp_path):
     assert run("solve", good, "--output", link, "--force")[0] == 0
 
 
-@pytest.mark.parametrize("there", ["folder", "pipe", "device", "loop", "no folder"])
-def test_an_output_that_is_no_file_stays(run, good, tmp_path, there):
-    output = tmp_path / "out"
+NO_FILES = ["folder", "pipe", "device", "loop", "no folder", "in a file"]
+
+
+@pytest.fixture(params=NO_FILES)
+def no_file(request, tmp_path, good):
+    """A path at which no file may be written; nothing changes in its folder."""
+    path, there = tmp_path / "out", request.param
     if there == "folder":
-        output.mkdir()
+        path.mkdir()
     elif there == "pipe":
-        os.mkfifo(output)
-    elif there == "device":
-        output.symlink_to(os.devnull)
-    elif there == "loop":
-        output.symlink_to(output)
+        os.mkfifo(path)
+    elif there in ("device", "loop"):
+        path.symlink_to(os.devnull if there == "device" else path)
     else:
-        output = tmp_path / "none" / "out"
+        path = (good if there == "in a file" else tmp_path / "none") / "out"
     before = sorted(tmp_path.iterdir())
-    for force in ((), ("--force",)):
-        assert_one_sentence(run("solve", good, "--output", output, *force), "out")
+    yield path
     assert sorted(tmp_path.iterdir()) == before
     assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+
+
+def test_an_output_that_is_no_file_stays(run, good, no_file):
+    for force in ((), ("--force",)):
+        assert_one_sentence(run("solve", good, "--output", no_file, *force), "out")
+
+
+def test_numbers_of_bench_replace_nothing_but_a_file(run, no_file):
+    assert_one_sentence(run("bench", "--quick", "--json", no_file), no_file)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
@@ -270,23 +280,6 @@ def test_a_file_that_is_not_written_to_its_end_leaves_nothing(run, good, monkeyp
         assert re.search(r"^x +-1  -1$", out, re.M)  # the solution is shown if it can't be kept
     assert output.read_bytes() == b"precious"
     assert sorted(p.name for p in good.parent.iterdir()) == ["qp-solution.npz", "qp.npz"]
-
-
-@pytest.mark.parametrize("there", ["folder", "pipe", "device", "no folder"])
-def test_numbers_of_bench_replace_nothing_but_a_file(run, tmp_path, monkeypatch, there):
-    file = tmp_path / "found"
-    if there == "folder":
-        file.mkdir()
-    elif there == "pipe":
-        os.mkfifo(file)
-    elif there == "device":
-        file.symlink_to(os.devnull)
-    else:
-        file = tmp_path / "none" / "found"
-    before = sorted(tmp_path.iterdir())
-    assert_one_sentence(run("bench", "--quick", "--json", file), file)
-    assert sorted(tmp_path.iterdir()) == before
-    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
 
 
 def test_an_interrupted_run_of_bench_keeps_the_numbers_of_the_last(run, tmp_path, monkeypatch):

@@ -70,15 +70,6 @@ def test_the_smoothed_gradient_tends_to_the_exact_one(boards):
     )
 
 
-def test_adams_first_step_has_the_length_of_the_rate_and_leaves_the_state():
-    begin = layer.start(parameters())
-    gradient = layer.Parameters(*(np.full(v.shape, -3.0) for v in begin.parameters))
-    after = layer.step(begin, gradient, rate=0.25)
-    assert_near(after.parameters.A, begin.parameters.A + 0.25, DIFFERENCE, "A")
-    assert (begin.steps, after.steps) == (0, 1)
-    assert not begin.mean.A.any()
-
-
 def test_adam_remembers_past_gradients():
     state, x, m, v = layer.start(parameters()), parameters().log_z0[0], 0.0, 0.0
     for t, g in enumerate((1.0, -2.0, 0.5), start=1):

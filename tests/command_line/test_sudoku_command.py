@@ -108,6 +108,14 @@ def test_a_wrong_option_is_wrong_use(learn, arguments):
     assert arguments[0] in error
 
 
+def test_boards_that_break_the_rules_are_a_sentence(run, boards_file, tmp_path):
+    with np.load(boards_file) as file:
+        np.savez(tmp_path / "wrong.npz", puzzles=file["puzzles"], solutions=file["puzzles"])
+    assert_one_sentence(
+        run("sudoku", "--data", tmp_path / "wrong.npz"), "wrong.npz", "solutions[0]"
+    )
+
+
 def test_an_unknown_backend_is_a_sentence(learn):
     assert_one_sentence(learn("--backend", "abacus"), "abacus", "numpy")
 

@@ -10,16 +10,6 @@ from tests.problems import FULL, Data, Sizes, feasible, known
 from tests.tolerances import ANSWER, HAND_DERIVATIVE, ITERATIONS_MOST, SHARED
 
 
-@pytest.mark.parametrize("name", Data._fields)
-@pytest.mark.parametrize("own", [(), (3,), (1, 3), (2, 1), (2, 3)], ids=str)
-def test_every_array_broadcasts_on_its_own(name, own):
-    batches = dict.fromkeys(Data._fields, (2, 3)) | {name: own}
-    data = feasible(np.random.default_rng(66), FULL, batches)
-    copies = Data(*(np.broadcast_to(a, (2, 3, *_core(f, a))).copy() for f, a in _items(data)))
-    solution, expected = (answer_of(kktdiff.solve_qp(*d)) for d in (data, copies))
-    assert_answer(solution, expected, SHARED)
-
-
 def test_arrays_of_different_depth_make_one_batch():
     batches = {"Q": (4, 1), "p": (5,), "G": (1, 5), "h": (3, 1, 1), "lb": (1,), "b": (4, 1)}
     data = feasible(np.random.default_rng(67), FULL, batches)
@@ -27,12 +17,6 @@ def test_arrays_of_different_depth_make_one_batch():
     solution, expected = (answer_of(kktdiff.solve_qp(*d)) for d in (data, copies))
     assert solution.x.shape == (3, 4, 5, 6)
     assert_answer(solution, expected, SHARED)
-
-
-def test_shared_matrices_give_the_known_answers():
-    problem = known(np.random.default_rng(68), FULL, batch=(5,), shared=("Q", "G", "A"))
-    solution = answer_of(kktdiff.solve_qp(*problem.data))
-    assert_near(solution.x, problem.answer.x, ANSWER, "x")
 
 
 def test_without_inequalities_shared_matrices_are_factored_once_for_all():

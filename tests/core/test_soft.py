@@ -167,7 +167,8 @@ def test_prices_of_many_sizes_in_one_problem_are_solved():
 
 
 def test_on_every_array_type(namespace):
-    data, prices = soft_problem(rng(7), batch=(3,))
+    sizes = Sizes(n=3, m=3, k=1, lower=True, upper=True)
+    data, prices = soft_problem(rng(7), batch=(2,), sizes=sizes)
     prices = some_hard(prices)
     reference = kktdiff.solve_qp(*data, soft=prices)
     own = {v: namespace.asarray(w) for v, w in prices.items()}
@@ -175,7 +176,7 @@ def test_on_every_array_type(namespace):
     for name in FLOATS:
         value = namespace.to_numpy(getattr(solution, name))
         assert_near(value, getattr(reference, name), ANSWER, name)
-    ones = np.ones((3, 7))
+    ones = np.ones((2, 3))
     grads = solution.vjp(violation_h=namespace.asarray(ones)).soft
     for side, value in reference.vjp(violation_h=ones).soft.items():
         assert_near(namespace.to_numpy(grads[side]), value, ANSWER, side)

@@ -6,15 +6,9 @@ import pytest
 import kktdiff
 from kktdiff import Status
 from tests.checks import assert_near, assert_same_bits, element
+from tests.namespaces import NUMPY, STRICT
 from tests.problems import FULL, Data, known
-from tests.soft import (
-    FLOATS,
-    INPUTS,
-    VIOLATIONS,
-    assert_same_alone,
-    cotangents,
-    soft_problem,
-)
+from tests.soft import FLOATS, INPUTS, VIOLATIONS, assert_same_alone, cotangents, soft_problem
 from tests.tolerances import ANSWER, DENSE_REFERENCE, DIFFERENCE
 
 
@@ -124,12 +118,23 @@ def test_an_objective_that_falls_faster_than_the_price_rises_is_unbounded():
     assert_near((-5.0 + 4.0) * ray[0], -1.0, 1e-4, "what it falls by, price included")
 
 
-def test_a_solution_is_a_start_for_itself_and_for_a_nearby_problem():
+@pytest.mark.parametrize("library", [NUMPY, STRICT], ids=["numpy", "strict"])
+def test_a_solution_is_a_start_for_itself(library):
+    data, prices = soft_problem(rng(4), batch=(4,))
+    given = library.data(data)._asdict() | {
+        "soft": {side: library.asarray(w) for side, w in prices.items()}
+    }
+    solution = kktdiff.solve_qp(**given)
+    again = kktdiff.solve_qp(**given, warm_start=solution)
+    np.testing.assert_array_equal(library.to_numpy(again.iterations), 0)
+    for name in FLOATS:
+        values = (library.to_numpy(getattr(s, name)) for s in (again, solution))
+        assert_near(*values, ANSWER, name)
+
+
+def test_a_solution_is_a_start_for_a_nearby_problem():
     data, prices = soft_problem(rng(4), batch=(4,))
     solution = kktdiff.solve_qp(*data, soft=prices)
-    again = kktdiff.solve_qp(*data, soft=prices, warm_start=solution)
-    np.testing.assert_array_equal(again.iterations, 0)
-    assert_near(again.x, solution.x, ANSWER, "x")
     near = data._replace(p=data.p + 1e-6)
     higher = {v: w * (1 + 1e-6) for v, w in prices.items()}
     warm = kktdiff.solve_qp(*near, soft=higher, warm_start=solution)

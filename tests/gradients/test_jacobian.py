@@ -1,15 +1,13 @@
-"""jacobian(of, wrt): the stacked vjps, and central differences."""
+"""jacobian(of, wrt), against a dense reference."""
 
 import numpy as np
 import pytest
 
 import kktdiff
-from tests.checks import answer_of, assert_near
+from tests.checks import assert_near
 from tests.problems import FULL, Answer, Data, Sizes, known
-from tests.reference import difference, jacobian
-from tests.tolerances import DENSE_REFERENCE, DIFFERENCE, SUM
-
-VECTORS = ("p", "h", "b", "lb", "ub")
+from tests.reference import jacobian
+from tests.tolerances import DENSE_REFERENCE
 
 
 @pytest.fixture(scope="module")
@@ -19,42 +17,16 @@ def case():
 
 
 @pytest.mark.parametrize("of", Answer._fields)
-@pytest.mark.parametrize("wrt", VECTORS)
-def test_every_jacobian_agrees_with_the_dense_reference(case, of, wrt):
+def test_every_jacobian_agrees_with_the_dense_reference(case, of):
     _, solution, table = case
-    found = solution.jacobian(of=of, wrt=wrt)
-    assert_near(found, getattr(table[wrt], of), DENSE_REFERENCE, f"d{of}/d{wrt}")
-
-
-@pytest.mark.parametrize("wrt", ["Q", "G", "A"])
-def test_jacobians_in_matrices_keep_the_matrix_shape(case, wrt):
-    _, solution, table = case
-    found = solution.jacobian(of="x", wrt=wrt)
-    assert_near(found, table[wrt].x, DENSE_REFERENCE, wrt)
+    for wrt in Data._fields:
+        found = solution.jacobian(of=of, wrt=wrt)
+        assert_near(found, getattr(table[wrt], of), DENSE_REFERENCE, f"d{of}/d{wrt}")
 
 
 def test_the_default_is_x_in_p(case):
     _, solution, _ = case
     np.testing.assert_array_equal(solution.jacobian(), solution.jacobian(of="x", wrt="p"))
-
-
-@pytest.mark.parametrize("wrt", VECTORS)
-def test_a_jacobian_is_its_stacked_vjps(case, wrt):
-    _, solution, _ = case
-    rows = [getattr(solution.vjp(e), wrt) for e in np.eye(6)]
-    assert_near(solution.jacobian(of="x", wrt=wrt), np.stack(rows), SUM, wrt)
-
-
-@pytest.mark.parametrize("wrt", VECTORS)
-def test_a_jacobian_agrees_with_central_differences(case, wrt):
-    (data, _), solution, _ = case
-
-    def solve(d):
-        return answer_of(kktdiff.solve_qp(*d, tol=1e-12))
-
-    basis = np.eye(getattr(data, wrt).size)
-    columns = [difference(solve, data, {wrt: e}).x for e in basis]
-    assert_near(solution.jacobian(of="x", wrt=wrt), np.stack(columns, -1), DIFFERENCE, wrt)
 
 
 @pytest.mark.parametrize("batch", [(), (1,), (3,), (2, 3)], ids=str)
@@ -65,14 +37,6 @@ def test_a_batch_of_jacobians_has_the_batch_in_front(batch):
     assert solution.jacobian(of="lam", wrt="h").shape == (*batch, 5, 5)
     assert solution.jacobian(of="nu", wrt="p").shape == (*batch, 1, 4)
     assert solution.jacobian(of="objective", wrt="p").shape == (*batch, 4)
-
-
-def test_each_element_has_the_jacobian_of_its_own_problem():
-    data = known(np.random.default_rng(112), FULL, batch=(3,)).data
-    found = kktdiff.solve_qp(*data).jacobian(of="x", wrt="h")
-    for i in range(3):
-        alone = kktdiff.solve_qp(*(a[i] for a in data)).jacobian(of="x", wrt="h")
-        assert_near(found[i], alone, SUM, "x in h")
 
 
 def test_a_jacobian_in_a_shared_input_is_each_elements_own():

@@ -7,9 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-import kktdiff
 from tests.checks import assert_finite, assert_same_bits, element, grads_of
-from tests.problems import Data, Sizes, feasible
+from tests.problems import Data
 from tests.robustness.one_bad import BAD, batch_of_five, solve, weights_for
 
 MODES = ("exact", "smoothed", "least_squares")
@@ -81,57 +80,6 @@ def test_cotangents_of_any_layout_give_the_same_bits(five, mode):
     ones = np.broadcast_to(np.ones(6), (5, 6))
     copied = grads_of(five.vjp(ones.copy(), gradient=mode))
     assert_same_bits(grads_of(five.vjp(ones, gradient=mode)), copied, Data._fields)
-
-
-def torch_function(torch):
-    """A function of one's own, on the arrays of the tensors."""
-
-    class QP(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, *data):
-            ctx.solution = kktdiff.solve_qp(*(t.detach().numpy() for t in data))
-            return torch.from_numpy(ctx.solution.x)
-
-        @staticmethod
-        def backward(ctx, grad):
-            grads = ctx.solution.vjp(x=grad.numpy())
-            return tuple(map(torch.from_numpy, (grads.Q, grads.p, grads.G, grads.h)))
-
-    return QP.apply
-
-
-@pytest.fixture(scope="module")
-def torch_case():
-    torch = pytest.importorskip("torch")
-    data = feasible(np.random.default_rng(37), Sizes(n=3, m=2), {"p": (4,)})
-    data = data._replace(p=5 * data.p)  # so that rows are active
-    return torch, torch_function(torch), [torch.tensor(a) for a in data[:4]]
-
-
-def test_backward_twice_through_torch(torch_case):
-    torch, qp, data = torch_case
-    data = [t.clone().requires_grad_() for t in data]
-    loss = qp(*data).square().sum()
-    first = torch.autograd.grad(loss, data, retain_graph=True)
-    again = torch.autograd.grad(loss, data)
-    for left, right in zip(first, again, strict=True):
-        np.testing.assert_array_equal(left.numpy(), right.numpy())
-        assert torch.any(left != 0)
-
-
-def test_under_no_grad_and_with_some_inputs_that_need_no_gradient(torch_case):
-    torch, qp, data = torch_case
-    with torch.no_grad():
-        x = qp(*data)
-    assert not x.requires_grad
-    Q, p, G, h = data
-    wanted = [t.clone().requires_grad_() for t in data]
-    qp(*wanted).sum().backward()
-    some = h.clone().requires_grad_()
-    qp(Q, p, G, some).sum().backward()
-    np.testing.assert_array_equal(some.grad.numpy(), wanted[3].grad.numpy())
-    assert Q.grad is None
-    np.testing.assert_array_equal(x.numpy(), qp(*wanted).detach().numpy())
 
 
 FORKED = """

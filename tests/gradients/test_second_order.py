@@ -1,4 +1,4 @@
-"""Second derivatives, against differences of the first ones, each other, and their formulas."""
+"""Second derivatives, against differences of the first ones, and each other."""
 
 from functools import partial
 from typing import NamedTuple
@@ -246,48 +246,6 @@ def test_closest_has_none_where_an_element_was_repaired_and_all_where_none_was(f
     for call in (partial(solution.hvp, g), partial(solution.second_jvp, d)):
         with pytest.raises(NotImplementedError, match="closest"):
             call(d)
-
-
-def M_and_c(v):
-    rows = np.vstack([v.G, v.A])
-    M = np.block([[(v.Q + v.Q.T) / 2, rows.T], [rows, np.zeros((len(rows), len(rows)))]])
-    return M, np.concatenate([v.p, -v.h, -v.b])
-
-
-def y_of(record):
-    return np.concatenate([record.x, record.lam, record.nu])
-
-
-@pytest.fixture(scope="module")
-def system():
-    """Of a problem all of whose rows are active."""
-    data, answer = known(np.random.default_rng(513), Sizes(n=6, m=3, k=1))
-    assert np.all(answer.lam > 0)
-    rng, (M, _), y = np.random.default_rng(514), M_and_c(data), y_of(answer)
-    d, e = tangent(rng, data), tangent(rng, data)
-    (M_d, c_d), (M_e, c_e) = M_and_c(Data(**d)), M_and_c(Data(**e))
-    y_d, y_e = -np.linalg.solve(M, M_d @ y + c_d), -np.linalg.solve(M, M_e @ y + c_e)
-    return kktdiff.solve_qp(*data), d, e, M, M_d, M_e, y, y_d, y_e
-
-
-def test_formulas_1_and_2_the_first_and_second_tangents(system):
-    solution, d, e, M, M_d, M_e, _, y_d, y_e = system
-    assert_near(y_of(solution.jvp(**d)), y_d, DENSE_REFERENCE)
-    expected = -np.linalg.solve(M, M_d @ y_e + M_e @ y_d)
-    assert_near(y_of(solution.second_jvp(d, e)), expected, DENSE_REFERENCE)
-
-
-def test_formula_3_the_adjoint_moves_and_the_gradients_with_it_and_y(system):
-    solution, d, _, M, M_d, _, y, y_d, _ = system
-    g = np.random.default_rng(515).normal(size=10)
-    u = -np.linalg.solve(M, g)
-    u_d = -np.linalg.solve(M, M_d @ u)
-    hvp = solution.hvp({"x": g[:6], "lam": g[6:9], "nu": g[9:]}, d)
-    assert_near(M_and_c(hvp)[1], u_d, DENSE_REFERENCE, "p, -h, -b")
-    moves = np.outer(y_d, u) + np.outer(y, u_d)  # of y u'
-    moves += moves.T
-    assert_near(hvp.Q, moves[:6, :6] / 2, DENSE_REFERENCE, "Q")
-    assert_near(np.vstack([hvp.G, hvp.A]), moves[6:, :6], DENSE_REFERENCE, "G and A")
 
 
 def test_by_hand_in_one_variable():

@@ -112,11 +112,7 @@ def test_least_squares_is_exact_where_the_system_is_regular():
     solution = kktdiff.solve_qp(*data)
     weights = {"x": np.ones(6), "lam": np.ones(answer.lam.shape)}
     exact, least = (
-        grads_of(solution.vjp(**weights, gradient=g))
-        for g in (
-            "exact",
-            "least_squares",
-        )
+        grads_of(solution.vjp(**weights, gradient=g)) for g in ("exact", "least_squares")
     )
     for name in Data._fields:
         assert_near(getattr(least, name), getattr(exact, name), LEAST_SQUARES, name)

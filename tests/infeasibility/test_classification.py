@@ -13,9 +13,9 @@ from kktdiff._infeasibility.classify import classify
 from kktdiff._interior_point import termination
 from kktdiff._settings import checked
 from tests.checks import assert_farkas, assert_near, assert_ray, element
-from tests.problems import COMBINATIONS, Data, Sizes, feasible, known
+from tests.problems import COMBINATIONS, Data, Sizes, feasible
 from tests.tolerances import CERTIFICATE, ITERATIONS_MOST
-from tests.unsolvable import Proof, contradictory, proof_of, stacked, unbounded
+from tests.unsolvable import contradictory, proof_of, stacked, unbounded
 
 SETTINGS = checked(None, 100, "float64", None)
 B = 6
@@ -24,29 +24,11 @@ LABEL = {"ids": lambda sizes: sizes.label}
 SMALL = Sizes(n=4, m=5, k=2, lower=True, upper=True)
 
 
-def inner_proof(data, point, i):
-    """Return the certificate that an inner proof of element i stands for."""
-    m, n = 0 if data.h is None else data.h.shape[-1], data.p.shape[-1]
-    rows, sides = np.split(point.lam[i], [m])
-    lower = np.split(sides, [n])[0] if data.lb is not None else np.zeros(n)
-    upper = sides[-n:] if data.ub is not None else np.zeros(n)
-    return Proof(point.x[i], rows, point.nu[i], lower, upper)
-
-
 def judged(data):
     """`classify` a batch in which every array has its own batch dimension."""
     with np.errstate(all="ignore"):  # `solve_qp` calls it like this
         nowhere = np.full_like(data.p, np.nan)
         return classify(data._asdict(), SETTINGS, nowhere, np.full(len(data.p), True))[0]
-
-
-@pytest.mark.parametrize("sizes", SIZES, **LABEL)
-def test_least_shifts_prove_contradictions(sizes):
-    data = stacked(contradictory, np.random.default_rng(420), sizes, (B,))
-    status, point = judged(data)
-    np.testing.assert_array_equal(status, [Status.PRIMAL_INFEASIBLE] * B)
-    for i in range(B):
-        assert_farkas(element(data, i), inner_proof(data, point, i), CERTIFICATE)
 
 
 @pytest.mark.parametrize("sizes", SIZES, **LABEL)
@@ -65,38 +47,6 @@ def test_nothing_is_proven_where_points_have_no_room():
     np.testing.assert_array_equal(status, [Status.NUMERICAL_ERROR] * B)
 
 
-def test_rows_without_a_limit_take_no_part_in_a_proof():
-    data = stacked(contradictory, np.random.default_rng(424), SMALL, (B,))
-    G = np.concatenate([-data.G[:, -1:, :], data.G], axis=1)
-    h = np.concatenate([np.full((B, 1), np.inf), data.h], axis=1)
-    data = data._replace(G=G, h=h)
-    status, point = judged(data)
-    np.testing.assert_array_equal(status, [Status.PRIMAL_INFEASIBLE] * B)
-    np.testing.assert_array_equal(point.lam[:, 0], np.zeros(B))
-    for i in range(B):
-        assert_farkas(element(data, i), inner_proof(data, point, i), CERTIFICATE)
-
-
-def test_contradictory_unbounded_and_solvable_are_told_apart():
-    rng = np.random.default_rng(425)
-    parts = [contradictory(rng, SMALL), unbounded(rng, SMALL), known(rng, SMALL).data]
-    data = Data(*map(np.stack, zip(*parts, strict=True)))
-    status, point = judged(data)
-    wanted = [Status.PRIMAL_INFEASIBLE, Status.DUAL_INFEASIBLE, Status.NUMERICAL_ERROR]
-    np.testing.assert_array_equal(status, wanted)
-    assert_farkas(element(data, 0), inner_proof(data, point, 0), CERTIFICATE)
-    assert_ray(element(data, 1), inner_proof(data, point, 1), CERTIFICATE)
-
-
-@pytest.mark.parametrize("sizes", [Sizes(n=4), *SIZES], **LABEL)
-def test_rays_are_found(sizes):
-    data = stacked(unbounded, np.random.default_rng(426), sizes, (B,))
-    status, point = judged(data)
-    np.testing.assert_array_equal(status, [Status.DUAL_INFEASIBLE] * B)
-    for i in range(B):
-        assert_ray(element(data, i), inner_proof(data, point, i), CERTIFICATE)
-
-
 def test_the_steepest_way_down_is_found():
     """p = (-3, -4, 0), x0 bounded above, x2 in the objective's curvature: only x1 is free."""
     data = Data(np.diag([0.0, 0, 1]), np.array([-3.0, -4, 0]), ub=np.array([1.0, np.inf, np.inf]))
@@ -113,9 +63,14 @@ def test_a_contradiction_that_may_be_rounding_is_no_proof(gap, status):
     np.testing.assert_array_equal(judged(data).status, [status])
 
 
-@pytest.mark.parametrize("sizes", SIZES, **LABEL)
-def test_stalled_elements_get_their_status_and_certificate(sizes, monkeypatch):
+@pytest.fixture
+def no_early_proofs(monkeypatch):
     monkeypatch.setattr(termination, "_proofs", lambda *_: iter(()))
+
+
+@pytest.mark.usefixtures("no_early_proofs")
+@pytest.mark.parametrize("sizes", [Sizes(n=4, k=1), *SIZES], **LABEL)
+def test_stalled_elements_get_their_status_and_certificate(sizes):
     rng = np.random.default_rng(428)
     pair = [stacked(draw, rng, sizes, (B,)) for draw in (contradictory, unbounded)]
     data = Data(
@@ -129,15 +84,23 @@ def test_stalled_elements_get_their_status_and_certificate(sizes, monkeypatch):
         (assert_farkas if i < B else assert_ray)(element(data, i), proof_of(found, i), CERTIFICATE)
 
 
+@pytest.mark.usefixtures("no_early_proofs")
+def test_rows_without_a_limit_take_no_part_in_a_proof():
+    data = stacked(contradictory, np.random.default_rng(424), SMALL, (B,))
+    G = np.concatenate([-data.G[:, -1:, :], data.G], axis=1)
+    h = np.concatenate([np.full((B, 1), np.inf), data.h], axis=1)
+    solution = kktdiff.solve_qp(*data._replace(G=G, h=h), on_failure="ignore")
+    np.testing.assert_array_equal(solution.status, Status.PRIMAL_INFEASIBLE)
+    np.testing.assert_array_equal(solution.certificate().lam[:, 0], np.zeros(B))
+
+
 def test_small_contradictions_are_proven():
     rng = np.random.default_rng(429)
-    draws = [contradictory(rng, SMALL, gap=1e-3) for _ in range(20)]
-    data = Data(*map(np.stack, zip(*draws, strict=True)))
-    solution = kktdiff.solve_qp(*data, on_failure="ignore")
+    data = [contradictory(rng, SMALL, gap=1e-3) for _ in range(20)]
+    solution = kktdiff.solve_qp(*map(np.stack, zip(*data, strict=True)), on_failure="ignore")
     np.testing.assert_array_equal(solution.status, [Status.PRIMAL_INFEASIBLE] * 20)
-    found = solution.certificate()
-    for i in range(20):
-        assert_farkas(element(data, i), proof_of(found, i), CERTIFICATE)
+    for i, one in enumerate(data):
+        assert_farkas(one, proof_of(solution.certificate(), i), CERTIFICATE)
 
 
 def missed_by(gap):
@@ -155,6 +118,19 @@ def test_the_iteration_ends_where_no_point_is_less_infeasible(gap):
     assert np.all(solution.solved)
     assert np.all(solution.primal_residual <= gap)
     assert np.max(solution.iterations) <= 2 * ITERATIONS_MOST
+
+
+def test_an_element_that_is_infeasible_by_rounding_has_gradients_that_are_not_trusted():
+    """They are those of the least infeasible point, and there are none of second order."""
+    solution = kktdiff.solve_qp(*missed_by(1e-7))
+    assert not solution.diagnostics().trustworthy.any()
+    assert np.all(np.isfinite(solution.vjp(np.ones((B, 20))).p))
+    for way in ("x", "nu"):  # there is no equality
+        assert np.all(np.isfinite(solution.jacobian(of=way, wrt="p")))
+    assert solution.vjp().p.tolist() == np.zeros((B, 20)).tolist()
+    moves = {"p": np.ones((B, 20))}
+    assert not solution.hvp({"x": np.ones((B, 20))}, moves).p.any()
+    assert not solution.second_jvp(moves, moves).x.any()
 
 
 def test_an_element_that_is_infeasible_by_rounding_takes_three_more_solves(monkeypatch):

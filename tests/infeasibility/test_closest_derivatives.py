@@ -21,7 +21,7 @@ WAYS = pytest.mark.parametrize(
     ("way", "outputs"), [("exact", UNIQUE), ("least_squares", Answer._fields)]
 )
 KEPT = {"lam": HALF.m, "nu": HALF.k, "lam_lb": HALF.n, "lam_ub": HALF.n}  # from here on
-CASES = {"vertex": (conflicting, (1, 2, 4)), "half": (half_conflicting, (1, 8, 9))}
+CASES = {"vertex": (conflicting, (1, 4)), "half": (half_conflicting, (1, 8, 9))}
 POINTS = [(kind, seed) for kind, (_, seeds) in CASES.items() for seed in seeds]
 
 
@@ -129,11 +129,10 @@ def test_tangents_keep_the_shifted_problem_stationary(case):
 
 
 @WAYS
-@pytest.mark.parametrize("name", [*Data._fields, None])
-def test_the_adjoint_identity_holds(case, name, way, outputs):
+def test_the_adjoint_identity_holds(case, way, outputs):
     kind, data, solution, _ = case
     rng = np.random.default_rng(204)
-    moves = direction(rng, kind, data, Data._fields if name is None else [name])
+    moves = direction(rng, kind, data)
     weights = {f: rng.normal(size=np.shape(getattr(solution, f))) for f in outputs}
     assert_adjoint(solution, moves, weights, ADJOINT, gradient=way)
 

@@ -65,14 +65,13 @@ def assert_least(data, solution, index=(), weights=None):
     assert primal <= ANSWER
 
 
-@pytest.mark.parametrize("batch", [(), (4,), (2, 2)], ids=str)
 @pytest.mark.parametrize("draw", [conflicting, contradictory], ids=lambda f: f.__name__)
 @pytest.mark.parametrize("sizes", SIZES, ids=lambda s: s.label)
-def test_shifts_are_the_least(sizes, draw, batch):
-    data = stacked(draw, np.random.default_rng(430), sizes, batch)
+def test_shifts_are_the_least(sizes, draw):
+    data = stacked(draw, np.random.default_rng(430), sizes, (2, 2))
     solution = closest(data)
     assert np.all(solution.solved)
-    for index in np.ndindex(batch):
+    for index in np.ndindex(2, 2):
         assert_least(element(data, index), solution, index)
 
 
@@ -138,10 +137,9 @@ def test_weights_that_are_not_given_are_one():
     assert_near(solution.shift_ub, [1.0], ANSWER, "ub")
 
 
-@pytest.mark.parametrize("spread", [1, 3])
 @pytest.mark.parametrize("sizes", SIZES, ids=lambda s: s.label)
-def test_weighted_shifts_are_the_least_in_that_sense(sizes, spread):
-    rng = np.random.default_rng(434)
+def test_weighted_shifts_are_the_least_in_that_sense(sizes):
+    rng, spread = np.random.default_rng(434), 3  # decades
     data = stacked(conflicting, rng, sizes, (4,))
     weights = {
         name: 10.0 ** rng.uniform(-spread, spread, size=getattr(data, name).shape)

@@ -79,10 +79,7 @@ def test_tables_need_medians_and_errors_alone():
         "forward_seconds": [2.0],
         "backward_seconds": [],
         "batch": 2,
-        "errors": {
-            "x": {"worst": 1e-7, "of": 2},
-            "p": {"worst": 1e-4, "above_1e-06": 1, "of": 2},
-        },
+        "errors": {"x": {"worst": 1e-7, "of": 2}, "p": {"worst": 1e-4, "above_1e-06": 1, "of": 2}},
         "beside": {"forward_seconds": [5.0]},
     }
     assert verdicts.verdict(short) == verdicts.verdict(record) == "**not right** (1 of 2)"

@@ -5,8 +5,6 @@ import subprocess
 import sys
 from importlib import util
 
-import pytest
-
 FOREIGN = ("torch", "jax", "cupy", "matplotlib", "tqdm", "cvxpy", "qpsolvers")
 LIST = "import json, sys; print(json.dumps(sorted(sys.modules)))"
 
@@ -25,13 +23,28 @@ def modules_after(code, folder):
     return set(json.loads(done.stdout))
 
 
-@pytest.mark.parametrize(
-    "code", ["import kktdiff", "import kktdiff.backends", "import kktdiff.adapters.plain"]
-)
-def test_importing_loads_no_framework(code, repository):
+def test_importing_and_solving_loads_no_framework(repository):
+    code = """
+import kktdiff, kktdiff.backends, kktdiff.adapters.plain
+kktdiff.solve_qp([[1.0, 0.0], [0.0, 1.0]], [1.0, 1.0], lb=0).vjp([1.0, 1.0])
+"""
     loaded = {name.partition(".")[0] for name in modules_after(code, repository)}
     assert "kktdiff" in loaded
     assert loaded.isdisjoint(FOREIGN)
+
+
+def test_importing_and_solving_changes_no_setting_of_numpy(repository):
+    code = """
+import numpy, warnings
+def settings():
+    state = numpy.random.get_state()[1].tolist()
+    return numpy.geterr(), numpy.get_printoptions(), state, list(warnings.filters)
+before = settings()
+import kktdiff
+kktdiff.solve_qp(numpy.eye(2), numpy.full(2, numpy.nan), on_failure="ignore")
+assert before == settings()
+"""
+    assert "kktdiff" in modules_after(code, repository)
 
 
 def test_asking_for_the_backends_loads_cupy_only_where_it_is_installed(repository):
@@ -39,33 +52,6 @@ def test_asking_for_the_backends_loads_cupy_only_where_it_is_installed(repositor
     loaded = {name.partition(".")[0] for name in modules_after(code, repository)}
     allowed = {"cupy"} if util.find_spec("cupy") else set()  # it is imported to see if it works
     assert loaded & set(FOREIGN) == allowed
-
-
-def test_solving_loads_no_framework(repository):
-    code = "import numpy, kktdiff; kktdiff.solve_qp(numpy.eye(2), numpy.ones(2)).vjp(numpy.ones(2))"
-    loaded = {name.partition(".")[0] for name in modules_after(code, repository)}
-    assert loaded.isdisjoint(FOREIGN)
-
-
-def test_importing_changes_no_setting_of_numpy(repository):
-    code = """
-import numpy
-before = (numpy.geterr(), numpy.get_printoptions(), numpy.random.get_state()[1].tolist())
-import kktdiff
-after = (numpy.geterr(), numpy.get_printoptions(), numpy.random.get_state()[1].tolist())
-assert before == after
-"""
-    assert "kktdiff" in modules_after(code, repository)
-
-
-def test_a_solve_changes_no_setting_of_numpy(repository):
-    code = """
-import numpy, kktdiff, warnings
-before = (numpy.geterr(), list(warnings.filters))
-kktdiff.solve_qp(numpy.eye(2), numpy.full(2, numpy.nan), on_failure="ignore")
-assert before == (numpy.geterr(), list(warnings.filters))
-"""
-    assert "kktdiff" in modules_after(code, repository)
 
 
 def test_public_names_are_there_and_no_others_are_promised():

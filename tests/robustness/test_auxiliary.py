@@ -4,10 +4,24 @@ import numpy as np
 import pytest
 
 import kktdiff
-from tests.robustness.families import least_squares
+from tests.problems import Data
 from tests.tolerances import ITERATIONS_MOST
 
 TINY = 3e-4  # size of F from which rounding leaves too much for polishing
+
+
+def least_squares(rng, batch, size=1.0, n=10):
+    """Of F x - b, as modelling languages write it: the objective is y'y/2, and y = F x - b a row.
+
+    Alone x has no curvature: rounding leaves more than elsewhere.
+    """
+    F, b = size * rng.normal(size=(batch, n, n)), size * rng.normal(size=(batch, n))
+    G, p = rng.normal(size=(batch, n, n)), rng.normal(size=(batch, n))
+    h = np.einsum("bij,bj->bi", G, rng.normal(size=(batch, n))) + rng.random((batch, n))
+    none, eye = np.zeros((n, n)), np.eye(n)
+    A = np.concatenate([F, np.broadcast_to(-eye, F.shape)], axis=2)
+    G, p = np.concatenate([G, 0 * G], axis=2), np.concatenate([p, 0 * p], axis=1)
+    return Data(np.block([[none, none], [none, eye]]), p, G, h, A, b)
 
 
 def test_no_element_takes_more_than_the_plain_number_of_iterations():

@@ -120,10 +120,13 @@ def test_a_singular_kkt_system_has_a_finite_least_squares_gradient_and_a_flag():
     """Element 1 has its active row twice: half of the gradient each. Element 0 is regular."""
     G, h = np.array([[[1.0], [-1.0]], [[1.0], [1.0]]]), np.array([[1.0, 5.0], [1.0, 1.0]])
     solution = kktdiff.solve_qp(np.eye(1), np.array([-2.0]), G, h)
+    assert_near(solution.x, np.ones((2, 1)), LEAST_SQUARES, "x")
+    assert_near(solution.lam.sum(1), np.ones(2), LEAST_SQUARES, "sum of lam")
     exact, least = (solution.vjp(np.ones((2, 1)), gradient=g) for g in ("exact", "least_squares"))
     for grads in (exact, least):
         assert_finite(grads)
         assert_near(grads.h, np.array([[1.0, 0.0], [0.5, 0.5]]), LEAST_SQUARES, "h")
+        assert_near(grads.p, np.zeros(1), LEAST_SQUARES, "p")
     report = solution.diagnostics()
     np.testing.assert_array_equal(report.trustworthy, [True, False])
     np.testing.assert_array_equal(np.isinf(report.condition), [False, True])

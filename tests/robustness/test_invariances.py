@@ -1,6 +1,7 @@
 """The same problem written in another way has the same answer; degenerate writing harms nothing.
 
-One element at a time; the multipliers and x are known from how the problems are made.
+One element at a time; the multipliers and x are known from how the problems are made. Other units:
+`test_scale` and `test_laws`.
 """
 
 import numpy as np
@@ -15,15 +16,14 @@ from tests.checks import (
     assert_answer,
     assert_finite,
     assert_near,
+    grads_of,
     residuals,
 )
-from tests.problems import Answer, Known, known, tangent
-from tests.robustness.units import random_units
+from tests.problems import Answer, Data, Known, known, tangent
 from tests.strategies import MANY, SEEDS, problems, sizes
-from tests.tolerances import ADJOINT, ANSWER, PUBLIC_RESIDUAL, SCALED_ANSWER
+from tests.tolerances import ADJOINT, ANSWER, DENSE_REFERENCE, PUBLIC_RESIDUAL
 
 ONE = problems(batches=st.just(()))
-DECADES = st.integers(-3, 3)
 DETERMINED = ("x", "objective")  # where multipliers are not unique
 
 
@@ -40,51 +40,6 @@ def assert_solved(data):
 
 
 @MANY
-@given(problem=ONE, decade=DECADES)
-def test_a_multiple_of_the_objective_leaves_x_and_multiplies_the_multipliers(problem, decade):
-    c = 10.0**decade
-    data, answer = problem
-    solution = kktdiff.solve_qp(*data._replace(Q=c * data.Q, p=c * data.p))
-    assert solution.status == Status.SOLVED
-    scaled = answer._replace(
-        **{f: c * getattr(answer, f) for f in ("lam", "nu", "lam_lb", "lam_ub", "objective")}
-    )
-    for name in Answer._fields:
-        tol = SCALED_ANSWER * max(1.0, c)
-        assert_near(getattr(solution, name), getattr(scaled, name), tol, name)
-
-
-def assert_in_units(data, answer, units):
-    """Solved in these units, and brought back to its own."""
-    solution = kktdiff.solve_qp(*units.data(data))
-    assert solution.status == Status.SOLVED
-    multipliers = (getattr(solution, name) for name in ("lam", "nu", "lam_lb", "lam_ub"))
-    own = Answer(
-        solution.x / units.u,
-        solution.s / units.c,
-        *(value / units.w for value in units.multipliers(*multipliers)),
-        solution.objective / units.w,
-    )
-    assert_answer(own, answer, SCALED_ANSWER)
-
-
-@MANY
-@given(seed=SEEDS, shape=sizes(singular=False))
-def test_multiples_of_the_rows_change_nothing_but_their_multipliers(seed, shape):
-    rng = np.random.default_rng(seed)
-    data, answer = known(rng, shape)
-    assert_in_units(data, answer, random_units(rng, shape, rows=3))
-
-
-@MANY
-@given(seed=SEEDS, shape=sizes(singular=False))
-def test_units_of_the_variables_change_nothing_but_the_units(seed, shape):
-    rng = np.random.default_rng(seed)
-    data, answer = known(rng, shape)
-    assert_in_units(data, answer, random_units(rng, shape, variables=3))
-
-
-@MANY
 @given(seed=SEEDS, shape=sizes())
 def test_the_order_of_rows_and_variables_is_the_order_of_the_answer(seed, shape):
     rng = np.random.default_rng(seed)
@@ -94,19 +49,19 @@ def test_the_order_of_rows_and_variables_is_the_order_of_the_answer(seed, shape)
     def picked(array, *index):
         return None if array is None else array[np.ix_(*index)]
 
-    mixed = type(data)(
-        data.Q[np.ix_(v, v)],
-        data.p[v],
-        picked(data.G, r, v),
-        picked(data.h, r),
-        picked(data.A, e, v),
-        picked(data.b, e),
-        picked(data.lb, v),
-        picked(data.ub, v),
-    )
+    def mixed(d):
+        places = {"Q": (v, v), "p": (v,), "G": (r, v), "h": (r,), "A": (e, v), "b": (e,)}
+        places |= {"lb": (v,), "ub": (v,)}
+        return Data(*(picked(getattr(d, name), *places[name]) for name in Data._fields))
+
     order = {"x": v, "s": r, "lam": r, "nu": e, "lam_lb": v, "lam_ub": v}
     expected = answer._replace(**{f: getattr(answer, f)[i] for f, i in order.items()})
-    assert_answer(assert_solved(mixed), expected, ANSWER)
+    solution, weight = assert_solved(mixed(data)), rng.normal(size=shape.n)
+    assert_answer(solution, expected, ANSWER)
+    grads = mixed(grads_of(kktdiff.solve_qp(*data).vjp(weight)))
+    for name, value in grads_of(solution.vjp(weight[v]))._asdict().items():
+        if value is not None:
+            assert_near(value, getattr(grads, name), DENSE_REFERENCE, name)
 
 
 @MANY

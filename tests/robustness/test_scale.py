@@ -6,9 +6,10 @@ import pytest
 import kktdiff
 from kktdiff import Status
 from tests.checks import answer_of, assert_answer, assert_near, element, grads_of, residuals
-from tests.problems import FULL, Answer, Data, Sizes, known, tangent
+from tests.problems import FULL, Data, Sizes, known, tangent
 from tests.reference import jvp
 from tests.robustness.one_bad import BAD, OUTPUTS, assert_isolated, batch_of_five, solve
+from tests.robustness.units import Units
 from tests.tolerances import (
     ANSWER,
     DENSE_REFERENCE,
@@ -20,31 +21,14 @@ from tests.tolerances import (
 SCALARS = ("primal_residual", "dual_residual", "duality_gap")
 
 
-def in_units(data, c):
-    """The same problem in other units of the variables: x_i = c_i y_i."""
-    return Data(
-        data.Q * c * c[:, None],
-        data.p * c,
-        data.G * c,
-        data.h,
-        data.A * c,
-        data.b,
-        data.lb / c,
-        data.ub / c,
-    )
-
-
-def with_rows_times(data, g, a):
-    """The same constraints, each row multiplied by a number."""
-    rows = {"G": g[:, None] * data.G, "h": g * data.h}
-    return data._replace(**rows, A=a[:, None] * data.A, b=a * data.b)
+ONES = Units(np.ones(6), np.ones(7), np.ones(2), 1.0)  # of FULL
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_variables_across_sixteen_orders_of_magnitude(seed):
     data, answer = known(np.random.default_rng(202 + seed), FULL)
     c = 10.0 ** np.linspace(-8, 8, 6)
-    solution = kktdiff.solve_qp(*in_units(data, c))
+    solution = kktdiff.solve_qp(*ONES._replace(u=1 / c).data(data))
     assert solution.status == Status.SOLVED
     assert_near(solution.x * c, answer.x, SCALED_ANSWER, "x")
     assert_near(solution.lam, answer.lam, SCALED_ANSWER, "lam")
@@ -60,7 +44,7 @@ def test_rows_across_sixteen_orders_of_magnitude(seed):
     rng = np.random.default_rng(25 + seed)
     data, answer = known(rng, FULL)
     g, a = rng.permutation(10.0 ** np.linspace(-8, 8, 7)), np.array([1e8, 1e-8])
-    solution = kktdiff.solve_qp(*with_rows_times(data, g, a))
+    solution = kktdiff.solve_qp(*ONES._replace(c=g, e=a).data(data))
     assert solution.status == Status.SOLVED
     assert_near(solution.x, answer.x, SCALED_ANSWER, "x")
     assert_near(solution.lam * g, answer.lam, SCALED_ANSWER, "lam")
@@ -73,7 +57,7 @@ def test_residuals_are_reported_unscaled(spread):
     data = known(np.random.default_rng(251), FULL).data
     units = 10.0 ** np.linspace(-spread, spread, 6)
     g = 10.0 ** np.linspace(spread, -spread, 7)
-    scaled = with_rows_times(in_units(data, units), g, np.ones(2))
+    scaled = ONES._replace(u=1 / units, c=g).data(data)
     solution = solve(scaled, max_iter=1)
     assert solution.status == Status.MAX_ITER
     for name, value in zip(SCALARS, residuals(scaled, solution), strict=True):
@@ -156,7 +140,7 @@ def test_scaled_rows_leave_x_where_it_is_and_scale_their_gradients():
     """(cG, ch) for (G, h): the same x, and the gradients of G and h divided by c."""
     data, answer = known(np.random.default_rng(23), FULL)
     g, a = 10.0 ** np.linspace(-5, 5, 7), np.array([1e-3, 1e3])
-    solution = kktdiff.solve_qp(*with_rows_times(data, g, a))
+    solution = kktdiff.solve_qp(*ONES._replace(c=g, e=a).data(data))
     assert_near(solution.x, answer.x, ANSWER, "x")
     assert_near(solution.lam * g, answer.lam, ANSWER, "lam")
     assert_near(solution.nu * a, answer.nu, ANSWER, "nu")
@@ -165,25 +149,6 @@ def test_scaled_rows_leave_x_where_it_is_and_scale_their_gradients():
     for name in Data._fields:
         value = getattr(found, name) * scales.get(name, 1.0)
         assert_near(value, getattr(expected, name), DENSE_REFERENCE, name)
-
-
-def test_permuted_variables_and_rows_permute_the_answer_and_the_gradients():
-    data, answer = known(np.random.default_rng(203), FULL)
-    rng = np.random.default_rng(204)
-    v, r, e = rng.permutation(6), rng.permutation(7), rng.permutation(2)
-
-    def mixed(d):
-        matrices = d.Q[np.ix_(v, v)], d.p[v], d.G[np.ix_(r, v)], d.h[r], d.A[np.ix_(e, v)]
-        return Data(*matrices, d.b[e], d.lb[v], d.ub[v])
-
-    solution = kktdiff.solve_qp(*mixed(data))
-    assert_near(solution.x, answer.x[v], ANSWER, "x")
-    assert_near(solution.lam, answer.lam[r], ANSWER, "lam")
-    weight = rng.normal(size=6)
-    found = solution.vjp(weight[v])
-    expected = mixed(grads_of(kktdiff.solve_qp(*data).vjp(weight)))
-    for name in Data._fields:
-        assert_near(getattr(found, name), getattr(expected, name), DENSE_REFERENCE, name)
 
 
 def with_a_slow_element():
@@ -219,13 +184,6 @@ def test_an_element_that_runs_out_of_iterations_stops_alone():
     for name in OUTPUTS:
         found, full = getattr(solution, name)[others], getattr(enough, name)[others]
         np.testing.assert_array_equal(found, full, err_msg=name)
-
-
-def test_a_hopeless_element_does_not_stop_or_move_the_others():
-    data = batch_of_five(29)
-    data.h[BAD] = -1e3 * np.abs(data.h[BAD]) - 1
-    assert not solve(data).solved[BAD]
-    assert_isolated(data)
 
 
 def test_finished_elements_do_not_drift():
@@ -277,10 +235,3 @@ def test_the_iterate_returned_is_the_best_and_not_the_last():
     rows = [[row[name] for name in ("primal", "dual", "gap")] for row in seen]
     assert found in rows
     assert max(row[2] for row in rows) > 2 * found[2]
-
-
-def test_every_output_of_the_best_iterate_is_there():
-    solution = solve(known(np.random.default_rng(290), FULL, batch=(3,)).data, max_iter=2)
-    np.testing.assert_array_equal(solution.status, [Status.MAX_ITER] * 3)
-    for name in (*Answer._fields, *SCALARS):
-        assert np.all(np.isfinite(getattr(solution, name))), name

@@ -148,8 +148,7 @@ def test_what_proves_that_no_point_is_feasible(lam, nu, proves):
 
 
 @pytest.mark.parametrize(
-    ("x", "falls"),
-    [([1, 0, 0], True), ([-1, 0, 0], False), ([1, 1, 0], False), ([1, 0, 1], False)],
+    ("x", "falls"), [([1, 0, 0], True), ([-1, 0, 0], False), ([1, 1, 0], False), ([1, 0, 1], False)]
 )
 def test_what_proves_that_the_objective_falls_for_ever(x, falls):
     """It falls along x1, is curved along x2, and x3 is fixed."""

@@ -96,10 +96,6 @@ class CvxpyLayer(Layer, torch.nn.Module):
 
     last: Solution | None = None
 
-    def extra_repr(self) -> str:
-        """Return the sizes of the QP."""
-        return repr(self._model)
-
     def forward(
         self,
         *parameters: Tensor,  # (..., *shape of the parameter)

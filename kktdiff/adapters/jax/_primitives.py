@@ -114,8 +114,6 @@ def _aval(shape: tuple[int, ...], dtype: Any, like: Any) -> Any:
 
 def _solve_jvp(primals: Any, tangents: Any, *, names: Names, call: Call, keep: Names) -> Any:
     moved, d = _nonzero(names, tangents)
-    if not moved:
-        return _with_zeros(solve_p.bind(*primals, names=names, call=call, keep=keep))
     # what a solve is kept for is what it has derivatives in: the rule of vmap needs to know
     keep = _union(keep, moved)
     out = solve_p.bind(*primals, names=names, call=call, keep=keep)
@@ -124,6 +122,11 @@ def _solve_jvp(primals: Any, tangents: Any, *, names: Names, call: Call, keep: N
     how = {"spaces": (("in", moved),), "result": ("out", outputs)}
     dots = form_p.bind(out[-1], out[-2], *primals, *d, **by, **how)
     return out, [*dots, *map(_zero, out[len(outputs) :])]
+
+
+def _report_jvp(primals: Any, _: Any, **how: Any) -> Any:
+    out = report_p.bind(*primals, **how)
+    return out, list(map(_zero, out))
 
 
 def _form_jvp(primals: Any, tangents: Any, **how: Any) -> Any:
@@ -152,8 +155,6 @@ def _form_jvp(primals: Any, tangents: Any, **how: Any) -> Any:
             e = [jnp.broadcast_to(v, (*lead, *v.shape)) for v in e]
         more = (*spaces, ("in", moved))
         terms.append(_bind(solved, inputs, [*groups, e], **how | {"spaces": more}))
-    if not terms:
-        return _with_zeros(out)
     dots = terms[0]
     for term in terms[1:]:
         dots = [ad.add_jaxvals(a, b) for a, b in zip(dots, term, strict=True)]
@@ -223,10 +224,6 @@ def _nonzero(names: Names, values: Any) -> tuple[Names, list[Any]]:
     return tuple(n for n, _ in pairs), [v for _, v in pairs]
 
 
-def _with_zeros(out: Any) -> Any:
-    return out, list(map(_zero, out))
-
-
 def _zero(primal: Any) -> Any:
     return ad.Zero(jax.typeof(primal).to_tangent_aval())
 
@@ -237,7 +234,7 @@ register(report_p, _report, _report_shapes)
 ad.primitive_jvps[solve_p] = _solve_jvp
 ad.primitive_jvps[form_p] = _form_jvp
 ad.primitive_transposes[form_p] = _form_transpose
-ad.primitive_jvps[report_p] = lambda primals, _, **how: _with_zeros(report_p.bind(*primals, **how))
+ad.primitive_jvps[report_p] = _report_jvp
 batching.primitive_batchers[report_p] = partial(report_rule, report_p)
 batching.primitive_batchers[solve_p] = partial(solve_rule, solve_p)
 batching.primitive_batchers[form_p] = partial(form_rule, form_p)

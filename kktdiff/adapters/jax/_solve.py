@@ -110,22 +110,21 @@ def checked(
     given = given | prices(options.pop("soft", None), given)
     options = {k: _constant(k, v) for k, v in options.items()}
     _check_gradient(_constant("gradient", gradient), _constant("smoothing", smoothing))
-    warm_start, shift_weights = options.pop("warm_start", None), options.pop("shift_weights", None)
+    warm_start, weights = options.pop("warm_start", None), options.pop("shift_weights", None)
     arrays = _arrays({name: value for name, value in given.items() if value is not None})
     if not arrays:
         kktdiff.solve_qp(**options)  # an argument of another name, or none at all
     arrays = _filled(arrays)
     shapes = tuple((name, v.shape, np.dtype(v.dtype)) for name, v in arrays.items())
     static = tuple((k, v) for k, v in options.items() if k != "verbose")
+    if weights is not None:
+        static += (("shift_weights", {} if isinstance(weights, Mapping) else weights),)
     has_hash = all(isinstance(v, Hashable) for _, v in static)
     (_check if has_hash else _check.__wrapped__)(shapes, static)
     if warm_start is not None:
         options["warm_start"] = _on_host(warm_start)
-    if isinstance(shift_weights, Mapping):
-        weights = {name: np.asarray(v) for name, v in shift_weights.items()}
-        options["shift_weights"] = Weights(weights)
-    elif shift_weights is not None:
-        options["shift_weights"] = shift_weights  # refused by name
+    if weights is not None:
+        options["shift_weights"] = Weights({name: np.asarray(v) for name, v in weights.items()})
     return arrays, Call(tuple(options.items()), gradient, smoothing)
 
 

@@ -22,10 +22,8 @@ _ON_HOST = contextlib.nullcontext()
 Tensors = Sequence[Tensor | None]
 
 
-def to_array(tensor: Tensor | None) -> Array | None:
-    """The array that shares a tensor's memory; of CUDA tensors within `on_stream` alone."""
-    if tensor is None:
-        return None
+def to_array(tensor: Tensor) -> Array:
+    """Return the array that shares a tensor's memory; of CUDA tensors within `on_stream` alone."""
     if tensor._is_zerotensor():  # torch's zeros that have no memory
         tensor = tensor.clone()
     if tensor.is_cuda:

@@ -20,12 +20,7 @@ from torch.autograd import forward_ad
 
 import kktdiff
 from kktdiff.adapters._fields import INPUTS, arguments
-from kktdiff.adapters.torch._exchange import (
-    Tensors,
-    on_stream,
-    to_array,
-    to_tensor,
-)
+from kktdiff.adapters.torch._exchange import Tensors, on_stream, to_array, to_tensor
 from kktdiff.adapters.torch._vmap import derivative_rule, solve_rule
 
 REPORTS = ("status", "solved", "iterations", "primal_residual", "dual_residual", "duality_gap")

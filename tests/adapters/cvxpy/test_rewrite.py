@@ -10,11 +10,16 @@ torch = pytest.importorskip("torch")
 cp = pytest.importorskip("cvxpy")
 from kktdiff.adapters.cvxpy import CvxpyLayer
 from kktdiff.adapters.cvxpy._rewrite import rewritten
+from tests.adapters.cvxpy.elements import assert_harms_no_other
 
 Q = np.array([[3.0, 1, 0], [1, 2, 0], [0, 0, 1]])
 ROOT = np.linalg.cholesky(Q).T
 SPELLINGS = {  # (x, X, r, a) -> the objective, and the same written plainly
     "norm(x) ** 2": (lambda x, X, r, a: cp.norm(x) ** 2, lambda x, X, r, a: cp.sum_squares(x)),
+    "(-norm(x)) ** 2": (
+        lambda x, X, r, a: cp.square(-cp.norm(x)) + cp.square(cp.abs(cp.norm(x - r))),
+        lambda x, X, r, a: cp.sum_squares(x) + cp.sum_squares(x - r),
+    ),
     "power(norm, 2)": (
         lambda x, X, r, a: cp.power(cp.norm(x - r, 2), 2) * 0.5 + cp.square(cp.norm2(x + r)),
         lambda x, X, r, a: cp.sum_squares(x - r) / 2 + cp.sum_squares(x + r),
@@ -119,20 +124,7 @@ def test_a_bad_element_harms_no_other(bad):
         place = "Wv".index(bad[-1])
         values[place] = np.stack([values[place]] * 3)
         values[place][1].flat[-1] = np.nan
-    leaves = [torch.tensor(value, requires_grad=True) for value in values]
-    out = layer(*leaves, solver_args={"on_failure": "ignore"})
-    assert layer.last.solved.tolist() == [True, False, True]
-    assert all(v[1].isnan().all() for v in out)
-    sum(v[layer.last.solved].sin().sum() for v in out).backward()
-    good = [value[[0, 2]] if len(value) == 3 else value for value in values]
-    others = [torch.tensor(value, requires_grad=True) for value in good]
-    sum(v.sin().sum() for v in layer(*others)).backward()
-    for leaf, other in zip(leaves, others, strict=True):
-        found = leaf.grad
-        if found.shape != other.grad.shape:
-            assert not found[1].any()
-            found = found[[0, 2]]
-        assert_near(found, other.grad, SHARED, "gradient")
+    assert_harms_no_other(layer, values, (2, 1, 0))
 
 
 def test_variables_of_a_row_without_others_stay():

@@ -9,13 +9,7 @@ jax = pytest.importorskip("jax")
 import jax.numpy as jnp
 
 from kktdiff.adapters.jax import diagnostics, solve_qp
-from tests.adapters.jax.inputs import (
-    B,
-    arrays,
-    data,
-    loss,
-    near,
-)
+from tests.adapters.jax.inputs import B, arrays, data, loss, near
 
 
 @pytest.fixture

@@ -9,13 +9,7 @@ jax = pytest.importorskip("jax")
 import jax.numpy as jnp
 
 from kktdiff.adapters.jax import _kept, solve_qp
-from tests.adapters.jax.inputs import (
-    EVERY,
-    B,
-    arrays,
-    data,
-    near,
-)
+from tests.adapters.jax.inputs import EVERY, B, arrays, data, near
 from tests.problems import Data
 from tests.tolerances import SHARED, SINGLE_ANSWER
 
@@ -115,6 +109,8 @@ Q2, P2 = np.eye(2), np.ones(2)
     ("arguments", "options", "error", "words"),
     [
         ((None, None), {}, ValueError, "nothing tells the number of variables"),
+        ((None, None), {"lb": 0.0}, ValueError, "nothing tells the number of variables"),
+        ((Q2, P2), {"shift_weights": 3}, ValueError, "shift_weights was given"),
         (("text", P2), {}, TypeError, "Q is a str"),
         ((Q2, np.ones(3)), {}, ValueError, r"Q has shape \(2, 2\)"),
         ((Q2, P2, np.ones((1, 2))), {}, ValueError, "G was given without h"),

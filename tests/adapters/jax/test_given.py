@@ -1,5 +1,6 @@
 """`kktdiff.solve_qp` on JAX arrays is the adapter's; numbers, lists, integers, what is absent."""
 
+import array_api_strict
 import numpy as np
 import pytest
 
@@ -83,6 +84,7 @@ def test_integers_take_the_dtype_of_the_others_or_jax_s_own():
     [
         (np.ma.array([1.0, 2.0]), "p is a masked array"),
         ({0: 1.0}, "p is a dict"),
+        (array_api_strict.asarray([1.0, 2.0]), "p is a Array: expected a jax.Array"),
         ([jnp.ones(2)] * 2, r"p is a list of jax arrays: pass jax.numpy.stack\(p\)"),
     ],
 )

@@ -42,6 +42,7 @@ def test_without_xlas_consent_python_solves(monkeypatch, calls):
 def test_without_kernels_there_is_no_handler(monkeypatch):
     monkeypatch.setattr(kernels, "available", lambda: "none")
     assert xla.handler() is None
+    assert not _direct._is_registered.__wrapped__()
 
 
 @pytest.mark.usefixtures("native")

@@ -7,18 +7,7 @@ jax = pytest.importorskip("jax")
 import jax.numpy as jnp
 
 from kktdiff.adapters.jax import solve_qp
-from tests.adapters.jax.inputs import (
-    EVERY,
-    TINY,
-    B,
-    arrays,
-    data,
-    floats,
-    loss,
-    near,
-    rng,
-    ways,
-)
+from tests.adapters.jax.inputs import EVERY, TINY, B, arrays, data, floats, loss, near, rng, ways
 from tests.commands import command
 from tests.problems import Data, feasible
 from tests.tolerances import SHARED

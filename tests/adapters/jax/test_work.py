@@ -7,29 +7,21 @@ jax = pytest.importorskip("jax")
 import jax.numpy as jnp
 
 from kktdiff.adapters.jax import _direct, _kept, solve_qp
-from tests.adapters.jax.inputs import (
-    EVERY,
-    B,
-    arrays,
-    data,
-    difference,
-    loss,
-    near,
-)
+from tests.adapters.jax.inputs import EVERY, B, arrays, data, difference, loss, near
 from tests.checks import assert_near
 from tests.tolerances import SHARED
 
 
-@pytest.fixture
-def through_python(monkeypatch):
-    """Compiled code that calls back, as it does for what the kernels are not called for."""
+@pytest.fixture(scope="module", autouse=True)
+def through_python():
+    """Compiled code calls back, as it does for what the kernels are not called for."""
     jax.clear_caches()  # abstract values are among what is kept there
-    monkeypatch.setattr(_direct, "_is_registered", lambda: False)
-    yield
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(_direct, "_is_registered", lambda: False)
+        yield
     jax.clear_caches()
 
 
-@pytest.mark.usefixtures("through_python")
 @pytest.mark.parametrize("compiled", [False, True], ids=["eager", "jit"])
 def test_a_gradient_is_one_solve_and_one_vjp(calls, compiled):
     f = jax.value_and_grad(loss, EVERY)
@@ -42,7 +34,6 @@ def test_a_gradient_is_one_solve_and_one_vjp(calls, compiled):
     assert made == {"solve_qp": 1, "vjp": 1, "jvp": 0, "hvp": 0, "second_jvp": 0}
 
 
-@pytest.mark.usefixtures("through_python")
 @pytest.mark.parametrize(
     ("make", "solves"),
     [

@@ -89,6 +89,11 @@ def test_prices_of_soft_rows_are_arguments_too():
     assert_near(x_dot, np.array([-1.0, -2.0]), HAND_DERIVATIVE, "x_dot")
 
 
+def test_more_arrays_than_there_are_arguments_are_refused():
+    with pytest.raises(ValueError, match="13 arrays given: expected at most 8"):
+        plain.jvp([np.eye(1)] * 13, [])
+
+
 def test_tensors_are_sent_to_their_adapter():
     torch = pytest.importorskip("torch")
     Q, p = torch.eye(2), torch.ones(2)

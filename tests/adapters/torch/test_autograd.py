@@ -69,12 +69,7 @@ def as_one(function, inputs):
 def check_first(function, inputs, fast=True):
     """In both modes. fast: along random directions, not entry by entry."""
     assert torch.autograd.gradcheck(
-        function,
-        inputs,
-        atol=DIFFERENCE,
-        rtol=DIFFERENCE,
-        check_forward_ad=True,
-        fast_mode=fast,
+        function, inputs, atol=DIFFERENCE, rtol=DIFFERENCE, check_forward_ad=True, fast_mode=fast
     )
 
 

@@ -104,6 +104,7 @@ def test_vjp_and_jvp(family):
     near(pull(g)[0], g @ J, "vjp")
     near(jvp(family.values, (t,), (d,))[1], J @ d, "jvp")
     near(torch.stack(vmap(pull)(torch.stack([g, 2 * g]))), torch.stack([g @ J, 2 * g @ J])[None])
+    near(jacrev(lambda g: pull(g)[0])(g), J.mT, "of the cotangent alone")
 
 
 def test_grad_and_hessian(family):

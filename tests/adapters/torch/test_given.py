@@ -1,8 +1,5 @@
 """`kktdiff.solve_qp` on tensors is the adapter's; numbers, lists, integers and what is absent."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -72,17 +69,6 @@ def test_the_cure_for_a_dtype_is_a_tensors(dtype):
     with pytest.raises(TypeError, match=r"p has dtype .*: .*; p\.double\(\) converts it"):
         kktdiff.solve_qp(Q, p.to(dtype))
     kktdiff.solve_qp(Q, p.to(dtype).double())
-
-
-def test_no_framework_is_loaded_for_numpy_and_none_is_handed_to(repository):
-    code = (
-        "import sys, numpy as np, kktdiff; kktdiff.solve_qp(np.eye(1), [1.0], lb=0); "
-        "print('torch' in sys.modules, 'kktdiff.adapters.torch' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "False False\n"
 
 
 def test_compiled_code_hands_over_too():

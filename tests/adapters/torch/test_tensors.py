@@ -1,4 +1,4 @@
-"""What goes in and what comes out: the arrays' bits, dtypes, layouts, no copies, wrong calls."""
+"""What goes in and what comes out: the arrays' bits, dtypes, layouts, no copies."""
 
 import numpy as np
 import pytest
@@ -15,8 +15,6 @@ from tests.adapters.torch.tensors import (
     tensors,
 )
 from tests.checks import assert_near
-from tests.core.test_errors import DATA as WHOLE
-from tests.core.test_errors import SHAPES, says
 from tests.problems import COMBINATIONS, Answer, Data, feasible, known
 from tests.tolerances import SINGLE_ANSWER
 
@@ -210,46 +208,6 @@ def test_what_has_no_derivative_says_so():
     assert all(t.requires_grad for t in solution[:7])
     assert not any(t.requires_grad for t in solution[7:13])
     assert not any(t.requires_grad for t in solve_qp(*tensors(DATA, grad=False))[:13])
-
-
-# Wrong calls.
-
-
-def refused(kind, facts, **changes):
-    with pytest.raises(kind, match=says(*facts)):
-        solve_qp(*tensors(WHOLE)._replace(**changes))
-
-
-@pytest.mark.parametrize(
-    ("name", "shape"), [(name, shape) for name, shapes in SHAPES.items() for shape in shapes]
-)
-def test_a_wrong_shape_is_named_with_its_tensor(name, shape):
-    refused(ValueError, [name, shape], **{name: torch.zeros(shape, dtype=torch.float64)})
-
-
-@pytest.mark.parametrize("name", Data._fields)
-def test_an_array_among_tensors_is_named(name):
-    refused(TypeError, [name, "ndarray", "torch.Tensor"], **{name: getattr(WHOLE, name)})
-    refused(TypeError, [name, "str"], **{name: "text"})
-
-
-@pytest.mark.parametrize("dtype", ["float16", "complex128", "bool"])
-def test_a_dtype_without_derivatives_is_named(dtype):
-    p = torch.ones(3).to(getattr(torch, dtype))
-    refused(TypeError, ["p", dtype, "float64"], p=p)
-
-
-def test_mixed_dtypes_are_named():
-    refused(TypeError, ["h", "float32", "float64"], h=torch.ones(4))
-
-
-def test_another_device_is_named():
-    refused(TypeError, ["G", "meta", "cpu"], G=torch.ones(4, 3, device="meta"))
-
-
-@pytest.mark.parametrize(("given", "missing"), [("G", "h"), ("b", "A")])
-def test_half_a_block_is_refused(given, missing):
-    refused(ValueError, [given, missing], **{missing: None})
 
 
 def test_an_empty_batch_has_empty_answers_and_gradients():

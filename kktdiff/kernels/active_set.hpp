@@ -82,7 +82,7 @@ template <class T>
 KKTDIFF_APART T equation_error(const Problem<T> &q, const Units<T> &u, const Mask<T> *active,
                                const Residuals<T> &r) {
   T primal = norm_inf(q.size.k, r.nu);
-  for (int i : each_entry(q.size.rows()))
+  for (int i : each_share(q.size.rows()))
     primal = max(select(active[i], abs(r.c[i]), T(0.0)), primal);
   primal = max_of_all(primal);
   const T floor = TERM_FLOOR;

@@ -194,7 +194,7 @@ KKTDIFF_APART Mask<T> infeasible(const Problem<T> &q, const Units<T> &u, const R
   const Sizes z = q.size;
   const Point<T> &at = loop.point;
   T force = 0.0;
-  for (int j : each_entry(z.n)) force = max(select(q.fixed[j], T(0.0), abs(r.force[j])), force);
+  for (int j : each_share(z.n)) force = max(select(q.fixed[j], T(0.0), abs(r.force[j])), force);
   force = max_of_all(force);
   const T offset = dot(z.rows(), at.lam, q.d) + dot(z.k, at.nu, q.b);
   look = look & (force * u.x <= T(-WORTH_A_LOOK) * offset) & (r.primal > T(CONTRADICTION));

@@ -40,6 +40,7 @@ Arena memory_of_team(const DeviceCall &given, std::int64_t team, long long squar
 // Do f(group, work) for each element that this team takes.
 template <class Work, class F>
 void each_element(const DeviceCall &given, F f) {
+  if constexpr (WARPS > 1) place_of_shares() = 0;
   const Call call{given.sizes, given.options, reinterpret_cast<void *const *>(given.arrays),
                   given.strides, nullptr};
   const std::int64_t teams = blockDim.x / TEAM, count = gridDim.x * teams;

@@ -24,8 +24,9 @@ KKTDIFF_INLINE void split(Work<double> work, int count, bool, int, int, F f) {
 
 // Largest |v_i|.
 KKTDIFF_APART double norm_inf(int n, const double *v) {
+  if (n == 0) return 0.0;
   double own = 0.0;
-  for (int i : each_entry(n)) own = max(abs(v[i]), own);
+  for (int i : each_share(n)) own = max(abs(v[i]), own);
   return max_of_all(own);
 }
 
@@ -69,9 +70,10 @@ KKTDIFF_APART void times(Team *, int m, int n, const double *A, const double *x,
 // out += A' z, A: (m, n): a lane for each column; rows are shared by the lanes and the warps that
 // columns leave over, `groups` of them.
 KKTDIFF_APART void add_transposed(Team *, int m, int n, const double *A, const double *z, double *out) {
+  if (m == 0 || n == 0) return;
   int width = WARP;
   while (width > 1 && width / 2 >= n) width /= 2;
-  const int chunks = n > width ? (n + width - 1) / width : 1;
+  const int chunks = (n + width - 1) / width;
   const int groups = chunks < WARPS ? WARPS / chunks : 1, lane = lane_of_warp();
   double sum = 0.0;
   for (int item = warp_of_team(); item < groups * chunks; item += WARPS) {
@@ -130,6 +132,7 @@ KKTDIFF_APART void invert_square(int size, int n, double *H, Pivots<double> &piv
 // B, (size, count), becomes M B, M the inverse of the factor of a square: a warp takes 8 columns,
 // and four lanes each of them. B's rows are `stride` apart.
 KKTDIFF_APART void times_square(int size, int n, const double *square, int count, int stride, double *B) {
+  if (count == 0) return;
   constexpr int COLUMNS = 8, PARTS = WARP / COLUMNS, ROWS = SQUARE / PARTS;
   static_assert(SQUARE % PARTS == 0, "each lane has as many rows");
   const int part = lane_of_warp() / COLUMNS;
@@ -161,21 +164,15 @@ KKTDIFF_APART void forward(int n, const double *L, int count, double *B, Work<do
   }
 }
 
-// The pivots that one thread has, in all.
-inline Pivots<double> same_for_all(Pivots<double> pivots) {
-  if constexpr (WARPS > 1) {
-    __shared__ double all[3];
-    if (rank() == 0) all[0] = pivots.ok, all[1] = pivots.low, all[2] = pivots.high;
-    meet();
-    pivots = {all[0] > 0.0, all[1], all[2]};
-    meet();
-  }
+KKTDIFF_INLINE double *pivots_of_team() {  // of a block
+  __shared__ double pivots[3];
   return pivots;
 }
 
 // Factor H = L L' in place, from its upper triangle.
 KKTDIFF_APART Pivots<double> cholesky(int n, double *H, Work<double>) {
   Pivots<double> pivots{true, __builtin_inf(), 0.0};
+  if (n == 0) return pivots;
   for (int top = 0, end = 0; top < n; top = end) {
     end = n - top < SQUARE ? n : top + SQUARE;
     double *own = H + top * n;
@@ -185,9 +182,11 @@ KKTDIFF_APART Pivots<double> cholesky(int n, double *H, Work<double>) {
     add_product({end - top, n - end, n - end, own + end, own + end, n, n, nullptr, -1.0,
                  H + end * n + end, n, true});
   }
+  double *all = pivots_of_team();
+  if (WARPS > 1 && rank() == 0) all[0] = pivots.ok, all[1] = pivots.low, all[2] = pivots.high;
   for (int i : each_row(n))
     for (int j : each_column(i / SQUARE * SQUARE)) H[i * n + j] = H[j * n + i];
-  return same_for_all(pivots);
+  return WARPS > 1 ? Pivots<double>{all[0] > 0.0, all[1], all[2]} : pivots;
 }
 
 // v, (n), becomes L^-1 v, or L'^-1 v if not DOWN: square by square, each of which gives its part of
@@ -215,7 +214,7 @@ KKTDIFF_APART void substitute(int n, const double *L, double *v) {
     meet();
     if (warp_of_team() == 0 && i < size) v[top + i] = x;
   }
-  meet();
+  if (n > 0) meet();
 }
 
 // v, (n), becomes L^-1 v.

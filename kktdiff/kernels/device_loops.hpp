@@ -33,24 +33,36 @@ struct Range {
   KKTDIFF_MEMBER At end() const { return {last, step}; }
 };
 
-// The team meets where the loop ends. A pass is not unrolled: most threads have one or two.
-struct MeetingRange : Range {
+struct ShareRange : Range {  // not unrolled: most threads have one pass or two
   struct At : Range::At {
     KKTDIFF_MEMBER void operator++() {
       i += step;
       asm("" : "+r"(i));
     }
   };
-  KKTDIFF_MEMBER MeetingRange(int first, int last, int step) : Range{first, last, step} {}
-  KKTDIFF_MEMBER ~MeetingRange() { meet(); }
+  KKTDIFF_MEMBER ShareRange(int first, int last, int step) : Range{first, last, step} {}
   KKTDIFF_MEMBER At begin() const { return {{first, step}}; }
   KKTDIFF_MEMBER At end() const { return {{last, step}}; }
 };
 
+struct MeetingRange : ShareRange {  // the team meets where the loop ends, if it has any pass
+  bool some;
+  KKTDIFF_MEMBER MeetingRange(bool some, int first, int last, int step)
+      : ShareRange(first, last, step), some(some) {}
+  KKTDIFF_MEMBER ~MeetingRange() {
+    if (some) meet();
+  }
+};
+
 constexpr bool ON_DEVICE = true;
 
-KKTDIFF_INLINE MeetingRange each_entry(int first, int last) { return {first + rank(), last, TEAM}; }
-KKTDIFF_INLINE MeetingRange each_row(int count) { return {warp_of_team(), count, WARPS}; }
+KKTDIFF_INLINE MeetingRange each_entry(int first, int last) {
+  return {first < last, first + rank(), last, TEAM};
+}
+KKTDIFF_INLINE ShareRange each_share(int first, int last) { return {first + rank(), last, TEAM}; }
+KKTDIFF_INLINE MeetingRange each_row(int count) {
+  return {0 < count, warp_of_team(), count, WARPS};
+}
 KKTDIFF_INLINE Range each_column(int first, int last) {
   return {first + lane_of_warp(), last, WARP};
 }
@@ -69,35 +81,67 @@ KKTDIFF_INLINE double in_warp(double value, F f) {
   return value;
 }
 
-template <class F>
-KKTDIFF_INLINE double in_team(double value, F f) {
-  value = in_warp(value, f);
-  if constexpr (WARPS > 1) {
-    __shared__ double parts[WARPS];
-    if (lane_of_warp() == 0) parts[warp_of_team()] = value;
-    meet();
-    value = parts[0];
-    for (int w = 1; w < WARPS; w++) value = f(value, parts[w]);
-    meet();  // before anyone writes the next parts
-  }
-  return value;
+// A thread's own mark of which of two places the team's next shares go to: with two, one meeting
+// is enough. All begin with the same.
+KKTDIFF_INLINE unsigned char &place_of_shares() {
+  __shared__ unsigned char places[THREADS];
+  return places[threadIdx.x];
 }
 
+constexpr int MOST_SHARES = 11;  // values that are put together at once
+
+// Two places for the shares of each warp. No template has shared memory of its own: it would have
+// it once for each of its instances.
+KKTDIFF_INLINE double *shares_of_warps(int place) {
+  __shared__ double shares[2 * MOST_SHARES * WARPS];
+  return shares + place * (MOST_SHARES * WARPS);
+}
+
+// Combine N values of each of the team's threads. The meeting ends the loop that they come from,
+// too: see each_share.
+template <int N, class F>
+KKTDIFF_INLINE void in_team(double (&values)[N], F f) {
+  KKTDIFF_UNROLL for (int i = 0; i < N; i++) values[i] = in_warp(values[i], f);
+  if constexpr (WARPS == 1) {
+    __syncwarp();
+  } else {
+    static_assert(N <= MOST_SHARES, "there is a place for each");
+    unsigned char &mark = place_of_shares();
+    double *own = shares_of_warps(mark);
+    mark = !mark;
+    if (lane_of_warp() == 0)
+      KKTDIFF_UNROLL for (int i = 0; i < N; i++) own[i * WARPS + warp_of_team()] = values[i];
+    meet();
+    KKTDIFF_UNROLL for (int i = 0; i < N; i++) {
+      values[i] = own[i * WARPS];
+      for (int w = 1; w < WARPS; w++) values[i] = f(values[i], own[i * WARPS + w]);
+    }
+  }
+}
+
+template <int N>
+KKTDIFF_APART void sums_of_all(double (&shares)[N]) {
+  in_team(shares, [](double a, double b) { return a + b; });
+}
 KKTDIFF_APART double sum_of_all(double share) {
-  return in_team(share, [](double a, double b) { return a + b; });
+  double shares[] = {share};
+  in_team(shares, [](double a, double b) { return a + b; });
+  return shares[0];
 }
 KKTDIFF_APART double max_of_all(double share) {
-  return in_team(share, [](double a, double b) { return max(a, b); });
+  double shares[] = {share};
+  in_team(shares, [](double a, double b) { return max(a, b); });
+  return shares[0];
 }
-KKTDIFF_APART double min_of_all(double share) {
-  return in_team(share, [](double a, double b) { return min(a, b); });
+KKTDIFF_INLINE double min_of_all(double share) { return -max_of_all(-share); }
+KKTDIFF_INLINE bool any_of_all(bool share) {
+  return WARPS == 1 ? __any_sync(0xffffffffu, share) != 0 : __syncthreads_or(share) != 0;
 }
-KKTDIFF_INLINE bool any_of_all(bool share) { return max_of_all(share ? 1.0 : 0.0) > 0.0; }
-KKTDIFF_INLINE bool all_of_all(bool share) { return min_of_all(share ? 1.0 : 0.0) > 0.0; }
+KKTDIFF_INLINE bool all_of_all(bool share) { return !any_of_all(!share); }
 KKTDIFF_INLINE double sum_of_row(double share) {
   return in_warp(share, [](double a, double b) { return a + b; });
 }
 KKTDIFF_INLINE double max_of_row(double share) {
   return in_warp(share, [](double a, double b) { return max(a, b); });
 }
-KKTDIFF_INLINE bool any_of_row(bool share) { return max_of_row(share ? 1.0 : 0.0) > 0.0; }
+KKTDIFF_INLINE bool any_of_row(bool share) { return __any_sync(0xffffffffu, share) != 0; }

@@ -134,8 +134,8 @@ KKTDIFF_APART void add_parts(const Product &p) {
   const bool direct = in_shared_memory(p.left) && in_shared_memory(p.right);
   double *panel = direct ? nullptr : panel_of_team();
   const int longest = p.rows > p.cols ? p.rows : p.cols;
-  const int count = direct || longest < 1 ? 1 : (longest + WIDTH - 1) / WIDTH;
-  const int width = longest < 1 ? 1 : ((longest + count - 1) / count + S - 1) / S * S;
+  const int count = direct ? 1 : (longest + WIDTH - 1) / WIDTH;
+  const int width = ((longest + count - 1) / count + S - 1) / S * S;
   for (int row = 0; row < p.rows; row += width)
     for (int col = p.triangle ? row : 0; col < p.cols; col += width) {
       const int rows = p.rows - row < width ? p.rows - row : width;
@@ -146,6 +146,7 @@ KKTDIFF_APART void add_parts(const Product &p) {
 }
 
 inline void add_product(const Product &p) {
+  if (p.depth == 0 || p.rows == 0 || p.cols == 0) return;
   const Part whole{0, p.rows, 0, p.cols, p.triangle};
   const bool small = SIDE == SMALL_SIDE || whole.tiles(SIDE) <= TEAM / 4;
   if (p.w)

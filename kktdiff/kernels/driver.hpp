@@ -106,10 +106,10 @@ template <class T>
 T given_violation(const Problem<T> &q, const Scaling<T> &s, const Point<T> &at,
                   const Residuals<T> &r) {
   T out = 0.0;
-  for (int i : each_entry(q.size.rows()))
+  for (int i : each_share(q.size.rows()))
     out = max((r.Cx[i] - q.d[i]) / row_weight(q.size, s, i), out);
-  for (int i : each_entry(q.size.k)) out = max(abs(r.nu[i]) / s.eqs[i], out);
-  for (int j : each_entry(q.size.n))
+  for (int i : each_share(q.size.k)) out = max(abs(r.nu[i]) / s.eqs[i], out);
+  for (int j : each_share(q.size.n))
     out = max(select(q.fixed[j], abs(at.x[j] - q.value[j]) * s.cols[j], T(0.0)), out);
   return max_of_all(out);
 }

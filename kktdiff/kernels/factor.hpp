@@ -25,7 +25,7 @@ template <class T>
 void factor_diagonal_H(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
   const int n = q.size.core;
   f.pivots = {mask<T>(true), T(__builtin_inf()), T(0.0)};
-  for (int j : each_entry(n)) {
+  for (int j : each_share(n)) {
     const T pivot = diagonal_of_H(q, w, f, j, q.Q[j]);
     f.pivots.ok = f.pivots.ok & (pivot > 0.0);
     f.pivots.low = min(pivot, f.pivots.low), f.pivots.high = max(pivot, f.pivots.high);
@@ -251,7 +251,7 @@ Mask<T> is_singular(const Problem<T> &q, T theta, Factors<T> &f) {
   const int k = q.size.k, r = f.border;
   if (q.sparse) return is_singular_sparse(q, theta, f);
   T low = __builtin_inf(), high = 0.0;
-  for (int i : each_entry(r)) {
+  for (int i : each_share(r)) {
     const T pivot = T(1.0) / (f.S[i * r + i] * f.S[i * r + i]);
     const Mask<T> met = i < k ? f.eq_weight[i] == T(__builtin_inf()) : mask<T>(true);
     const Mask<T> used = met & (T(double(i - k)) < f.places);

@@ -220,13 +220,13 @@ KKTDIFF_APART void residual(const Problem<T> &q, const Weights<T> &w, const Fact
 template <class T>
 KKTDIFF_APART T size_of(const Sizes &z, const Weights<T> &w, const Rhs<T> &r) {
   T rows = 0.0, poison = 0.0;
-  for (int i : each_entry(z.rows())) {
+  for (int i : each_share(z.rows())) {
     const T own = select(w.w[i] > 0.0, r.c[i], T(0.0));
     rows = max(min(w.w[i] / w.theta, T(1.0)) * abs(own), rows);
     poison = fma(own, T(0.0), poison);
   }
-  for (int j : each_entry(z.n)) poison = fma(r.x[j], T(0.0), poison);
-  for (int i : each_entry(z.k)) poison = fma(r.nu[i], T(0.0), poison);
+  for (int j : each_share(z.n)) poison = fma(r.x[j], T(0.0), poison);
+  for (int i : each_share(z.k)) poison = fma(r.nu[i], T(0.0), poison);
   rows = max_of_all(rows), poison = sum_of_all(poison);
   return max(norm_inf(z.n, r.x), w.theta * max(rows, norm_inf(z.k, r.nu))) + poison;
 }

@@ -28,7 +28,7 @@ KKTDIFF_APART void symmetrize(int n, Team *team, T *Q) {
 template <class T>
 KKTDIFF_APART Mask<T> is_below(int count, const T *values, double limit) {
   Mask<T> out = mask<T>(true);
-  for (int i : each_entry(count)) out = out & (abs(values[i]) < T(limit));
+  for (int i : each_share(count)) out = out & (abs(values[i]) < T(limit));
   return all_of_all(out);
 }
 
@@ -66,7 +66,7 @@ template <class T>
 Mask<T> find_fixed(Problem<T> &q) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   Mask<T> uncrossed = mask<T>(true);
-  for (int j : each_entry(core)) {
+  for (int j : each_share(core)) {
     q.fixed[j] = mask<T>(false), q.value[j] = 0.0;
     if (!lower || !upper) continue;
     const T lb = -q.d[m + j], ub = q.d[m + lower + j];

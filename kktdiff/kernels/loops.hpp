@@ -35,6 +35,7 @@ struct Range {
 constexpr bool ON_DEVICE = false;
 
 KKTDIFF_INLINE Range each_entry(int first, int last) { return {first, last}; }
+KKTDIFF_INLINE Range each_share(int first, int last) { return {first, last}; }
 KKTDIFF_INLINE Range each_row(int count) { return {0, count}; }
 KKTDIFF_INLINE Range each_column(int first, int last) { return {first, last}; }
 
@@ -43,6 +44,8 @@ template <class T>
 KKTDIFF_INLINE T sum_of_all(T share) {
   return share;
 }
+template <int N, class T>
+KKTDIFF_INLINE void sums_of_all(T (&)[N]) {}
 template <class T>
 KKTDIFF_INLINE T max_of_all(T share) {
   return share;
@@ -84,6 +87,7 @@ KKTDIFF_INLINE void in_columns(int count, F f) {
 #endif
 
 KKTDIFF_INLINE auto each_entry(int count) { return each_entry(0, count); }
+KKTDIFF_INLINE auto each_share(int count) { return each_share(0, count); }
 KKTDIFF_INLINE auto each_column(int count) { return each_column(0, count); }
 
 }  // namespace

@@ -58,7 +58,7 @@ struct Steps {
 template <class T>
 KKTDIFF_APART T to_boundary(int count, const T *v, const T *dv, double fraction) {
   T rate = fraction;
-  for (int i : each_entry(count)) rate = max(-dv[i] / v[i], rate);
+  for (int i : each_share(count)) rate = max(-dv[i] / v[i], rate);
   return T(fraction) / max_of_all(rate);
 }
 
@@ -77,7 +77,7 @@ template <class T>
 KKTDIFF_APART T mu_after(const Problem<T> &q, const Point<T> &at, const Direction<T> &d,
                          Steps<T> t) {
   T sum = 0.0;
-  for (int i : each_entry(q.size.rows()))
+  for (int i : each_share(q.size.rows()))
     sum = fma(fma(t.primal, d.s[i], at.s[i]), fma(t.dual, d.lam[i], at.lam[i]), sum);
   return sum_of_all(sum) / q.count;
 }
@@ -202,9 +202,9 @@ void weigh(const Problem<T> &q, const Units<T> &u, const Residuals<T> &r, const 
 template <class T>
 Mask<T> finite(const Sizes &z, const Direction<T> &d) {
   T sum = 0.0;
-  for (int j : each_entry(z.n)) sum = sum + abs(d.x[j]);
-  for (int i : each_entry(z.rows())) sum = sum + abs(d.lam[i]);
-  for (int i : each_entry(z.k)) sum = sum + abs(d.nu[i]);
+  for (int j : each_share(z.n)) sum = sum + abs(d.x[j]);
+  for (int i : each_share(z.rows())) sum = sum + abs(d.lam[i]);
+  for (int i : each_share(z.k)) sum = sum + abs(d.nu[i]);
   return sum_of_all(sum) < __builtin_inf();
 }
 

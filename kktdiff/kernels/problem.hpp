@@ -227,18 +227,24 @@ KKTDIFF_APART void assign(Sizes z, Mask<T> where, const Point<T> &from, const Po
   assign(z.rows(), where, from.s, to.s), assign(z.rows(), where, from.lam, to.lam);
 }
 
+// A thread's share of a'b, and of the sum of |a_i b_i|.
 template <class T>
-KKTDIFF_APART T dot(int n, const T *a, const T *b) {
+T share_of_dot(int n, const T *a, const T *b) {
   T out = 0.0;
-  for (int i : each_entry(n)) out = fma(a[i], b[i], out);
-  return sum_of_all(out);
+  for (int i : each_share(n)) out = fma(a[i], b[i], out);
+  return out;
 }
 
 template <class T>
-KKTDIFF_APART T norm_one(int n, const T *a, const T *b) {  // sum of |a_i b_i|
+T share_of_sizes(int n, const T *a, const T *b) {
   T out = 0.0;
-  for (int i : each_entry(n)) out = out + abs(a[i] * b[i]);
-  return sum_of_all(out);
+  for (int i : each_share(n)) out = out + abs(a[i] * b[i]);
+  return out;
+}
+
+template <class T>
+KKTDIFF_APART T dot(int n, const T *a, const T *b) {
+  return sum_of_all(share_of_dot(n, a, b));
 }
 
 // Residuals of the optimality conditions, and the sizes of their terms.
@@ -273,7 +279,7 @@ void stationarity(const Problem<T> &q, const Point<T> &at, Residuals<T> &r) {
   }
   add_columns_of_A(q, at.nu, forces);
   r.dual = 0.0;
-  for (int j : each_entry(n)) {
+  for (int j : each_share(n)) {
     biggest = max(abs(forces[j]), biggest);
     const T all = r.x[j] + forces[j];
     r.force[j] = r.force[j] + forces[j];
@@ -297,12 +303,12 @@ void feasibility(const Problem<T> &q, const Point<T> &at, Residuals<T> &r) {
     worst = max(excess, worst);
   }
   times_A(q, at.x, r.nu);
-  for (int i : each_entry(k)) {
+  for (int i : each_share(k)) {
     biggest = max(max(abs(r.nu[i]), abs(q.b[i])), biggest);
     r.nu[i] = r.nu[i] - q.b[i];
     worst = max(abs(r.nu[i]), worst);
   }
-  for (int j : each_entry(n))
+  for (int j : each_share(n))
     worst = max(select(q.fixed[j], abs(at.x[j] - q.value[j]), T(0.0)), worst);
   r.primal = max_of_all(worst), r.size[0] = max_of_all(biggest);
 }
@@ -314,16 +320,22 @@ KKTDIFF_APART void evaluate(const Problem<T> &q, const Point<T> &at, Residuals<T
   const int M = q.size.rows();
   stationarity(q, at, r);
   feasibility(q, at, r);
-  const T curved = dot(n, at.x, r.Qx), linear = dot(n, at.x, q.p);
-  r.value = abs(curved) + abs(linear);
-  r.gap = abs(curved + linear + dot(M, at.lam, q.d) + dot(k, at.nu, q.b) + dot(n, r.y, q.value));
-  r.size[2] = norm_one(n, at.x, r.Qx) + norm_one(n, at.x, q.p) + norm_one(M, at.lam, q.d) +
-              norm_one(k, at.nu, q.b) + norm_one(n, r.y, q.value);
   T poison = 0.0;
-  for (int j : each_entry(n)) poison = poison + r.x[j];
-  for (int i : each_entry(M)) poison = poison + r.c[i];
-  for (int i : each_entry(k)) poison = poison + r.nu[i];
-  r.gap = r.gap + T(0.0) * sum_of_all(poison);
+  for (int j : each_share(n)) poison = poison + r.x[j];
+  for (int i : each_share(M)) poison = poison + r.c[i];
+  for (int i : each_share(k)) poison = poison + r.nu[i];
+  const int count[] = {n, n, M, k, n};  // of x'Qx, x'p, lam'd, nu'b and y'value
+  const T *left[] = {at.x, at.x, at.lam, at.nu, r.y}, *right[] = {r.Qx, q.p, q.d, q.b, q.value};
+  T sum[11];
+  for (int i = 0; i < 5; i++) {
+    sum[i] = share_of_dot(count[i], left[i], right[i]);
+    sum[5 + i] = share_of_sizes(count[i], left[i], right[i]);
+  }
+  sum[10] = poison;
+  sums_of_all(sum);
+  r.value = abs(sum[0]) + abs(sum[1]);
+  r.gap = abs(sum[0] + sum[1] + sum[2] + sum[3] + sum[4]) + T(0.0) * sum[10];
+  r.size[2] = sum[5] + sum[6] + sum[7] + sum[8] + sum[9];
 }
 
 // mu, the mean of s_i lam_i over the rows that are present

@@ -62,7 +62,7 @@ struct Balance {  // workspace of equilibrate: norms of rows, and the weights th
 
 template <class T>
 Mask<T> out_of_balance(int count, const T *norm, Mask<T> before) {
-  for (int i : each_entry(count))
+  for (int i : each_share(count))
     before = before | (((norm[i] < 0.25) | (norm[i] > 4.0)) & (norm[i] > 0.0));
   return any_of_all(before);
 }
@@ -267,7 +267,7 @@ void drop_idle_rows(Problem<T> &q) {
 template <class T>
 void count_rows(Problem<T> &q) {
   T count = 0.0;
-  for (int i : each_entry(q.size.rows())) count = count + select(q.present[i], T(1.0), T(0.0));
+  for (int i : each_share(q.size.rows())) count = count + select(q.present[i], T(1.0), T(0.0));
   q.count = max(sum_of_all(count), T(1.0));
 }
 

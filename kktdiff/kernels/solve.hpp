@@ -138,6 +138,20 @@ inline void place_kept(const Group<double> &g, int which, Factors<double> &f) {
   if (memory) place_factors(memory, sizes_of(g.call.sizes), sparse.get(), f);
 }
 
+// Copy the factors to where derivatives look for them, if anywhere: a device has them in fast
+// memory.
+template <class T>
+void store_factors(const Group<T> &g, const Problem<T> &q, const Factors<T> &f) {
+  Factors<T> kept = f;
+  place_kept(g, OUT_FACTORS, kept);
+  if (!kept.kept) return;
+  const int n = q.size.core, r = f.border;
+  for (int i : each_entry(q.separable ? n : n * n)) kept.L[i] = f.L[i];
+  for (int i : each_entry(n * r)) kept.V[i] = f.V[i];
+  for (int i : each_entry(r * r)) kept.S[i] = f.S[i];
+  kept.kept[0] = lane(f.pivots.low, 0), kept.kept[1] = lane(f.pivots.high, 0);
+}
+
 // The fields of the solution: NaN in the lanes that have none.
 template <class T>
 KKTDIFF_APART void store_solution(const Group<T> &g, const Solver<T> &s, Mask<T> solved,
@@ -197,7 +211,7 @@ void solve_group(const Group<T> &g, Solver<T> &s) {
   q.separable = g.call.sizes[6] == DIAGONAL, q.sparse = g.sparse;
   q.team = s.newton.factors.work.team = g.call.team;
   const Mask<T> sound = load_problem(g, q, own[2] != 0);
-  place_kept(g, OUT_FACTORS, s.newton.factors);
+  if (!ON_DEVICE) place_kept(g, OUT_FACTORS, s.newton.factors);
   s.tol = g.call.options[0];
   for (int l = 0; l < g.lanes; l++) {  // none for lanes that repeat the last element
     const bool wanted = g.call.arrays[OUT_TRACE] && l < g.count();
@@ -226,9 +240,12 @@ void solve_group(const Group<T> &g, Solver<T> &s) {
   to_given(q, s.scaling, s.solution);
   scale_proofs(s);
   store_kept(g, s), store_active(g, s);
-  if (double *range = s.newton.factors.kept)
-    range[0] = lane(s.newton.factors.pivots.low, 0),
+  if (ON_DEVICE) {
+    store_factors(g, q, s.newton.factors);
+  } else if (double *range = s.newton.factors.kept) {
+    range[0] = lane(s.newton.factors.pivots.low, 0);
     range[1] = lane(s.newton.factors.pivots.high, 0);
+  }
   const T status =
       select(sound, select(convex, s.verdict, T(double(NONCONVEX))), T(double(UNSOUND)));
   store_solution(g, s, (status == T(double(SOLVED))) | left, out);

@@ -36,11 +36,11 @@ KKTDIFF_APART Errors<T> errors(const Problem<T> &q, const Units<T> &u, const Poi
   const int n = q.size.n, k = q.size.k, M = q.size.rows();
   const T size = norm_inf(n, at.x), reach = within(size, u.x, u.far);
   T row = 0.0, products = 0.0;
-  for (int i : each_entry(M)) {
+  for (int i : each_share(M)) {
     row = max(abs(r.c[i]) / (reach + abs(q.d[i])), row);
     products = products + select(q.present[i], at.s[i] * at.lam[i], T(0.0));
   }
-  for (int i : each_entry(k)) row = max(abs(r.nu[i]) / (reach + abs(q.b[i])), row);
+  for (int i : each_share(k)) row = max(abs(r.nu[i]) / (reach + abs(q.b[i])), row);
   row = max_of_all(row), products = sum_of_all(products);
   const T multipliers = max(norm_inf(M, at.lam), norm_inf(k, at.nu));
   const T terms = within(max(r.size[1], multipliers), u.price, T(CEILING) * u.price);
@@ -61,7 +61,7 @@ T relative_gap(const Units<T> &u, const Residuals<T> &r) {
 template <class T>
 T off_path(const Problem<T> &q, const Point<T> &at, T aim) {
   T off = 0.0;
-  for (int i : each_entry(q.size.rows()))
+  for (int i : each_share(q.size.rows()))
     off = max(select(q.present[i], abs(at.s[i] * at.lam[i] / aim - T(1.0)), T(0.0)), off);
   return max_of_all(off);
 }

@@ -58,7 +58,7 @@ KKTDIFF_APART void find_lowest(const Problem<T> &q, Factors<T> &f, Lowest<T> &ou
 template <class T>
 T size_of_lowest(int n, const Lowest<T> &low, const T *cols) {
   T out = 0.0;
-  for (int j : each_entry(n)) out = max(abs(low.x[j] / cols[j]), out);
+  for (int j : each_share(n)) out = max(abs(low.x[j] / cols[j]), out);
   return select(low.flat, T(__builtin_inf()), max_of_all(out));
 }
 
@@ -69,13 +69,13 @@ KKTDIFF_APART Units<T> units(const Problem<T> &q, T free) {
   free = select(free > 0.0, free, infinite);
   const Mask<T> bounded = free < infinite;
   T sides = max(norm_inf(q.size.k, q.b), norm_inf(q.size.n, q.value)), asked = sides;
-  for (int i : each_entry(q.size.rows()))
+  for (int i : each_share(q.size.rows()))
     sides = max(select(q.present[i], abs(q.d[i]), T(0.0)), sides);
   sides = max_of_all(sides);
   const T size = max(sides, select(bounded, free, T(0.0)));
   const T noise = select(size > UNIT_NOISE, T(UNIT_NOISE), T(0.0));
   T limit = infinite;
-  for (int i : each_entry(q.size.rows())) {
+  for (int i : each_share(q.size.rows())) {
     asked = max(select(q.present[i] & (q.d[i] < -noise), -q.d[i], T(0.0)), asked);
     limit = min(select(q.present[i] & (q.d[i] > noise), q.d[i], infinite), limit);
   }

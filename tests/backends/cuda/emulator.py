@@ -187,6 +187,7 @@ def build(source, *, sanitize=False, options=()):
         [f'#include "{SHIM}"\n#line 1 "source.cu"\n', source.replace("extern __shared__", "extern")]
         + ['\n#line 1 "wrappers"\n', f'extern "C" {_VISIBLE} int count_places() {{']
         + ["return int(shim::places.size()); }\n"]
+        + [f'extern "C" {_VISIBLE} long long *count_waits() {{ return shim::waited; }}\n']
         + [_wrapper(kernel) for kernel in kernels(source)]
     )
     # No contraction: a*b + c is rounded twice unless the source asks for __fma_rn.
@@ -229,6 +230,13 @@ class Emulator:
     def barriers(self):
         """How many places with a barrier the launches that left one out have come to."""
         return self._library.count_places()
+
+    @property
+    def waits(self):
+        """How often threads have waited at barriers of the block, and of a warp; all threads."""
+        count = self._library.count_waits
+        count.restype = ctypes.POINTER(ctypes.c_longlong)
+        return tuple(count()[:2])
 
     def check(self, name, blocks, threads, arguments):
         """Raise where CUDA would refuse the launch, or take the arguments for something else."""

@@ -38,7 +38,7 @@ static Index blockDim{1, 1, 1}, gridDim{1, 1, 1};
 
 constexpr int MOST_SHARED = 29056, GUARD = 256;  // doubles; what nobody may write behind them
 alignas(64) double shared[MOST_SHARED + GUARD];
-// Variables of shared memory are in a section of their own.
+// Variables of shared memory are in a section of their own; g++ puts none of a template there.
 extern "C" __attribute__((weak, visibility("hidden"))) char __start_shared_memory, __stop_shared_memory;
 
 namespace shim {
@@ -76,6 +76,7 @@ struct Thread {
   State state;
   int line;   // of the barrier that it waits at
   int swaps;  // how many values it has given to its warp
+  int votes;  // and to `any`
 };
 constexpr size_t STACK = 128 * 1024, STACK_END = 4096;  // bytes; what must not be touched of them
 constexpr unsigned long long SHARED_POISON = 0x7ff8dead5ead0001, STACK_MARK = 0x7ff8dead5ead0002;
@@ -94,7 +95,10 @@ static void begin() {
   std::abort();
 }
 
+static long long waited[2];  // at barriers of the block and of a warp, all threads together
+
 static void wait(State barrier, int line) {
+  waited[barrier == AT_WARP_BARRIER]++;
   current->state = barrier;
   current->line = line;
   change(current->context, scheduler);
@@ -123,6 +127,17 @@ template <class T> T shuffle(unsigned mask, T value, int line, int from) {
   return value;
 }
 static inline int lane() { return threadIdx.x % 32; }
+
+// True if `value` is of any thread that meets at this barrier.
+static bool any(State kind, bool value, int line) {
+  static bool votes[2][1024];
+  bool *own = votes[current->votes++ % 2];
+  own[threadIdx.x] = value;
+  wait(kind, line);
+  const int first = kind == AT_BLOCK_BARRIER ? 0 : threadIdx.x / 32 * 32;
+  const int count = kind == AT_BLOCK_BARRIER ? blockDim.x : 32;
+  return std::any_of(own + first, own + first + count, [](bool vote) { return vote; });
+}
 
 // ---------------------------------------------------------------------------------- scheduling
 
@@ -183,7 +198,7 @@ static void prepare_block() {
   ASAN_POISON_MEMORY_REGION(shared + shared_doubles, GUARD * sizeof(double));
   for (size_t i = 0; i < threads.size(); ++i) {
     threads[i].state = READY;
-    threads[i].line = threads[i].swaps = 0;
+    threads[i].line = threads[i].swaps = threads[i].votes = 0;
     auto end = reinterpret_cast<unsigned long long *>(stacks[i]);
     std::fill_n(end, STACK_END / sizeof *end, STACK_MARK);
     prepare(threads[i].context, stacks[i], STACK, begin);
@@ -271,6 +286,8 @@ static int launch(int blocks, int count, int doubles, int kind, int without, cha
 #define __launch_bounds__(...)
 #define __syncthreads() shim::barrier(shim::AT_BLOCK_BARRIER, __LINE__)
 #define __syncwarp() shim::barrier(shim::AT_WARP_BARRIER, __LINE__)
+#define __syncthreads_or(value) shim::any(shim::AT_BLOCK_BARRIER, value, __LINE__)
+#define __any_sync(mask, value) shim::any(shim::AT_WARP_BARRIER, value, __LINE__)
 #define __shfl_sync(mask, value, from) shim::shuffle(mask, value, __LINE__, (from) & 31)
 #define __shfl_xor_sync(mask, value, bits) \
   shim::shuffle(mask, value, __LINE__, (shim::lane() ^ (bits)) & 31)

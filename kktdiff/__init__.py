@@ -14,15 +14,18 @@ from kktdiff._errors import SolveError, SolveWarning
 from kktdiff._results import Certificate, Diagnostics, Grads, Tangents
 from kktdiff._solution import Solution
 from kktdiff._solve import solve_qp
+from kktdiff._sparse.pattern import Pattern, Sparse
 from kktdiff._status import Status
 
 __all__ = [
     "Certificate",
     "Diagnostics",
     "Grads",
+    "Pattern",
     "Solution",
     "SolveError",
     "SolveWarning",
+    "Sparse",
     "Status",
     "Tangents",
     "adapters",

@@ -94,6 +94,8 @@ def taken(values: Iterable[Any], index: Array, *, shared: bool = False) -> list[
     for v in values:
         if isinstance(v, tuple):
             out.append(type(v)(*taken(v, index, shared=shared)))
+        elif hasattr(v, "pattern"):  # a sparse matrix
+            out.append(v.take(index))
         else:
             out.append(None if v is None else one(v, index))
     return out

@@ -135,8 +135,14 @@ def shapes(record: Any) -> str:
 
 
 def _shape(array: Array) -> str:
-    shape, xp = tuple(array.shape), namespace(array)
-    return f"{shape} up to {float(xp.max(xp.abs(array))):.3g}" if math.prod(shape) else f"{shape}"
+    shape = tuple(array.shape)
+    if hasattr(array, "pattern"):  # a Sparse
+        array = array.values
+    elif hasattr(array, "tocoo"):  # of scipy.sparse
+        array = array.tocoo().data
+    xp = namespace(array)
+    some = math.prod(array.shape) > 0
+    return f"{shape} up to {float(xp.max(xp.abs(array))):.3g}" if some else f"{shape}"
 
 
 def trust(diagnostics: Any) -> str:

@@ -12,6 +12,8 @@ from kktdiff._arrays import namespace, norm_inf, take, take_shared
 from kktdiff._display import listed
 from kktdiff._errors import SolveError, SolveWarning
 from kktdiff._inputs import Given
+from kktdiff._layout import CORE
+from kktdiff._records import MOST_DENSE
 from kktdiff._results import Derivatives
 from kktdiff._settings import INFINITE
 from kktdiff._solution import Solution
@@ -89,8 +91,11 @@ def invalid_entry(given: Given, place: int) -> str:
         elif name == "b":
             bad = ~(xp.abs(own) < INFINITE)
         index = tuple(int(i[0]) for i in xp.nonzero(bad) if i.shape[0])
+        value = own[index] if index else 0.0
+        if index and given.is_sparse(name):
+            index = given.place(name, index[0])
         if index:
-            return f"{name}[{', '.join(map(str, index))}] is {float(own[index]):g}"
+            return f"{name}[{', '.join(map(str, index))}] is {float(value):g}"
     return ""
 
 
@@ -106,6 +111,8 @@ def contradicting_rows(given: Given, engine: Derivatives, place: int) -> list[st
 
     None of them can go, unless it takes long to find out which can.
     """
+    if given.works_sparse and sum(given.sizes.values()) > MOST_DENSE:
+        return _rows_of_proof(given, engine.certificate(), place)
     blocks = _blocks(given, engine.certificate(), place)
     xp = namespace(next(iter(blocks.values())))
     names = [f"{name}[{i}]" for name, rows in blocks.items() for i in range(rows.shape[0])]
@@ -119,6 +126,18 @@ def contradicting_rows(given: Given, engine: Derivatives, place: int) -> list[st
     target[-1] = -1.0
     found = backends.combination(take(rows, parts), target) or range(parts.shape[0])
     return [names[int(parts[i])] for i in found]
+
+
+def _rows_of_proof(given: Given, proof: dict[str, Array], place: int) -> list[str]:
+    """Return the names of the rows that a proof for one element takes, of sparse matrices."""
+    names = []
+    for name, multiplier in (("h", "lam"), ("b", "nu"), ("lb", "lam_lb"), ("ub", "lam_ub")):
+        if name in given.inputs:
+            size = given.sizes[CORE[name]]
+            own = abs(given.receive(proof[multiplier], (given.length, size))[place, ...])
+            names += [(float(own[int(i)]), f"{name}[{int(i)}]") for i in listed(own.nonzero()[0])]
+    most = max((size for size, _ in names), default=0.0)
+    return [row for size, row in names if size > _COUNTS * most] or _never_met(given, place)
 
 
 def _never_met(given: Given, place: int) -> list[str]:
@@ -138,6 +157,7 @@ def _blocks(given: Given, proof: dict[str, Array], place: int) -> dict[str, Arra
     own: dict[str, Any] = {k: _own(given, k, place) if k in given.inputs else None for k in names}
     like = _own(given, "p", place)
     xp = namespace(like)
+    own |= {k: given.dense(k, v) for k, v in own.items() if given.is_sparse(k) and v is not None}
     eye = xp.eye(given.sizes["n"], dtype=like.dtype, device=like.device)
     sides = {"h": (own["G"], "lam", 1), "b": (own["A"], "nu", 1)}
     sides |= {"lb": (-eye, "lam_lb", -1), "ub": (eye, "lam_ub", 1)}

@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
+from kktdiff import _sparse_inputs as sparse_inputs
 from kktdiff import backends
 from kktdiff._arrays import namespace, reshaped
 from kktdiff._layout import CORE, DIMENSIONS, LOOSE, SIDES, Layout, Shape, check_real, layout
+from kktdiff._sparse.pattern import Pattern, Sparse, dense
+from kktdiff._sparse_inputs import MATRICES, SparseInputs
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
 
@@ -26,6 +29,7 @@ class Given(NamedTuple):
     home: Backend  # the library of the inputs, where results live
     backend: Backend  # where the work is done
     stands_for: Mapping[str, Shape | None] = {}  # filled-in inputs: shape given, None if absent
+    sparse: SparseInputs | None = None  # None: all matrices are dense
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -47,15 +51,58 @@ class Given(NamedTuple):
         array = self.arrays[name]
         if array is None:
             return None
+        if self.sparse is not None and name in MATRICES:
+            return sparse_inputs.flat(self, name)
+        return self.flat_array(array, len(DIMENSIONS[name]))
+
+    def flat_array(self, array: Array, core: int) -> Array:
+        """Flatten the batch of an array with so many core dimensions, as `flat` does."""
         if not self.batch:
             return self._received(array)[None, ...]
-        split = array.ndim - len(DIMENSIONS[name])
+        split = array.ndim - core
         lead, tail = array.shape[:split], array.shape[split:]
         if math.prod(lead) == 1:
             return self.receive(array, (1, *tail))
         if lead != self.batch:
             array = namespace(array).broadcast_to(array, (*self.batch, *tail))
         return self.receive(array, (self.length, *tail))
+
+    def places(self, name: str) -> tuple[int, ...]:
+        """Return the core shape of argument `name`; of a sparse one, the number of its entries."""
+        own = self.arrays[name]
+        if isinstance(own, Sparse):
+            return (own.pattern.nnz,)
+        return tuple(self.sizes[letter] for letter in DIMENSIONS[name])
+
+    @property
+    def works_sparse(self) -> bool:
+        """True if work is done on sparse matrices."""
+        return self.sparse is not None and self.sparse.structure is not None
+
+    def is_sparse(self, name: str) -> bool:
+        """Return True if `flat` gives the entries of argument `name`."""
+        return self.works_sparse and name in MATRICES
+
+    def place(self, name: str, entry: int) -> tuple[int, int]:
+        """Return the row and column of one of the entries that `flat` gives."""
+        own = self.pattern(name)
+        return int(own.row[entry]), int(own.column[entry])
+
+    def dense(self, name: str, entries: Array) -> Array:  # (entries,) -> (rows, columns)
+        """Return a dense matrix of the entries that `flat` gives."""
+        return dense(self.pattern(name), entries[None, :])[0, ...]
+
+    def pattern(self, name: str) -> Pattern:
+        """Return that of the entries that `flat` gives of matrix `name`."""
+        structure = None if self.sparse is None else self.sparse.structure
+        assert structure is not None
+        return structure.pattern(name)
+
+    def in_entries(self, name: str, values: Array) -> Array:
+        """Return values for all places of argument `name`, (B, ...), for those of `places`."""
+        if self.sparse is None or name not in MATRICES:
+            return values
+        return sparse_inputs.in_entries(self, name, values)
 
     def receive(self, array: Array, shape: tuple[int, ...]) -> Array:
         """Bring `array` to the backend, in float64, reshaped."""
@@ -99,9 +146,15 @@ class Given(NamedTuple):
         """
         if name in self.stands_for:
             return self.send(namespace(grad).sum(grad)[...])
+        if self.sparse is not None and name in MATRICES:
+            return sparse_inputs.fold(self, name, grad)
         own = self.arrays[name].shape  # type: ignore[union-attr]
+        return self.fold_array(name, grad, own, len(DIMENSIONS[name]))
+
+    def fold_array(self, name: str, grad: Array, own: tuple[int, ...], core: int) -> Array:
+        """Sum a gradient to the shape `own`, with so many core dimensions, as `fold` does."""
         if name not in self.shared:
-            lead = own[: len(own) - len(DIMENSIONS[name])]
+            lead = own[: len(own) - core]
             lead = (1,) * (len(self.batch) - len(lead)) + tuple(lead)
             axes = tuple(i for i, (a, b) in enumerate(zip(lead, self.batch, strict=True)) if a != b)
             if axes:
@@ -121,8 +174,13 @@ def framework(arrays: dict[str, Any]) -> str | None:
     return next((found for found in map(backends.framework, arrays.values()) if found), None)
 
 
-def check(arrays: dict[str, Any], backend: str | None) -> Given:
+def check(arrays: dict[str, Any], backend: str | None, *, by_arrays: bool = False) -> Given:
     """Check the caller's arrays against each other; errors name the array.
+
+    Parameters
+    ----------
+    by_arrays
+        Array code is to do the work, which takes dense matrices.
 
     Raises
     ------
@@ -135,8 +193,9 @@ def check(arrays: dict[str, Any], backend: str | None) -> Given:
         if (arrays[first] is None) != (arrays[second] is None):
             raise _half_a_pair(arrays)
     home: Backend = backends.NUMPY
-    loose = frozenset[str]()
+    loose, kinds = frozenset[str](), dict[str, sparse_inputs.Kind | None]()
     if not backends.USUAL.issuperset(map(type, arrays.values())):
+        arrays, kinds = sparse_inputs.adopt(arrays)
         arrays, home, loose = _adopted(arrays)
     forms = [(k, tuple(v.shape), v.dtype) for k, v in arrays.items() if v is not None]
     if loose:
@@ -145,7 +204,12 @@ def check(arrays: dict[str, Any], backend: str | None) -> Given:
     if found.cast or found.stands_for:
         arrays = _filled(arrays, found, home, loose)
     work = home if backend is None else backends.get(backend)
-    return Given(arrays, *found[:5], home, work, found.stands_for)
+    sparse = None
+    if kinds:
+        kernels = work is backends.NUMPY and not by_arrays
+        sizes = found.sizes, found.length, found.dtype
+        sparse = sparse_inputs.choose(arrays, kinds, *sizes, for_kernels=kernels)
+    return Given(arrays, *found[:5], home, work, found.stands_for, sparse)
 
 
 def _half_a_pair(arrays: dict[str, Any]) -> ValueError:
@@ -167,15 +231,20 @@ def _filled(
     """Give arrays the common dtype; make arrays of what is absent or one number."""
     out, dtype = dict(arrays), getattr(home.xp, found.dtype)
     like = next((v for k, v in arrays.items() if v is not None and k not in loose), None)
+    like = like.values if isinstance(like, Sparse) else like
     for name in found.cast:
         own = arrays[name]
-        if name not in loose or home is backends.NUMPY:
+        if isinstance(own, Sparse):
+            out[name] = sparse_inputs.with_dtype(own, found.dtype)
+        elif name not in loose or home is backends.NUMPY:
             out[name] = home.xp.astype(own, dtype)
         else:
             out[name] = home.receive(own, dtype, like)
     for name, shape in found.stands_for.items():
         core = tuple(found.sizes[letter] for letter in DIMENSIONS[name])
-        if shape is None:
+        if name == "Q" and any(isinstance(v, Sparse) for v in arrays.values()):
+            out[name] = sparse_inputs.zero(found.sizes["n"], found.dtype)
+        elif shape is None:
             device = None if like is None else like.device
             out[name] = home.xp.zeros(core, dtype=dtype, device=device)
         elif home is backends.NUMPY:
@@ -241,12 +310,13 @@ def _adopted(arrays: dict[str, Any]) -> tuple[dict[str, Any], Backend, frozenset
     home = device = None
     first, loose = "", set()
     for name, value in arrays.items():
-        array, is_loose = _array(value, name)
+        array, is_loose = (value, False) if isinstance(value, Sparse) else _array(value, name)
         out[name] = array
         if is_loose:
             loose.add(name)
         if array is None or is_loose:
             continue
+        array = array.values if isinstance(array, Sparse) else array
         if home is None:
             home, device, first = _library(name, array), array.device, name
         elif not home.owns(array) and _library(name, array) != home:

@@ -13,6 +13,7 @@ from kktdiff._arrays import broadcast, concat, mv, namespace
 from kktdiff._inputs import Given
 from kktdiff._records import QP, Data
 from kktdiff._settings import CONTRADICTION, INFINITE, ROUNDING
+from kktdiff._sparse.matrix import entries, symmetric_part
 from kktdiff._typing import Array
 from kktdiff.backends import Backend, LinearAlgebra
 
@@ -75,18 +76,21 @@ class Problem:
 
 def build(given: Given, compliance: dict[str, Array] | None = None) -> Problem:
     """Flatten the batch of `given`; what the array code needs beside that waits until asked for."""
-    return Problem(given, Data(*(given.flat(name) for name in NAMES)), compliance)
+    data = Data(*(given.flat(name) for name in NAMES))
+    if given.sparse is not None:
+        data = data._replace(structure=given.sparse.structure)
+    return Problem(given, data, compliance)
 
 
 def assemble(
     data: Data, backend: Backend, compliance: dict[str, Array] | None = None
 ) -> tuple[QP, Limits]:
     """Build the QP of the array code; return its limits as they were given, too."""
+    data = data.with_matrices()
     Q, p, lb, ub = data.Q, data.p, data.lb, data.ub
     xp = namespace(p)
-    none = Q[:1, :0, :], p[:1, :0]
-    G, h = none if data.h is None else (data.G, data.h)
-    A, b = none if data.b is None else (data.A, data.b)
+    G, h = _rows(data, data.G, data.h)
+    A, b = _rows(data, data.A, data.b)
     sides = [side for side in (None if lb is None else -lb, ub) if side is not None]
     d = concat([h, *sides], axis=1) if sides else h
     absent = d >= INFINITE
@@ -97,7 +101,8 @@ def assemble(
         absent = absent | concat([never, fixed, fixed], axis=1)
         if not bool(xp.any(fixed)):
             fixed = value = None
-    S, limits = backend.symmetric(Q), xp.where(absent, 0.0, d)
+    S = symmetric_part(Q) if data.structure is not None else backend.symmetric(Q)
+    limits = xp.where(absent, 0.0, d)
     sides_of = (fixed, value, None, None, None, data.bounds)
     qp = QP(S, p, G, A, b, limits, ~absent, *sides_of)
     if compliance is not None:
@@ -105,6 +110,13 @@ def assemble(
         own = concat(rows, axis=1) if rows else None
         qp = qp._replace(compliance=own, compliance_nu=compliance.get("b"))
     return qp, Limits(d, crossing)
+
+
+def _rows(data: Data, matrix: Array | None, limits: Array | None) -> tuple[Array, Array]:
+    """Return rows with their right-hand sides, none of them where these were not given."""
+    if limits is not None:
+        return matrix, limits
+    return data.Q[:1, :0, :] if matrix is None else matrix, data.p[:1, :0]
 
 
 def _may_meet(lb: Array, ub: Array) -> bool:
@@ -145,7 +157,7 @@ def _faults(data: Data, qp: QP, limits: Limits, backend: LinearAlgebra) -> Fault
         return broadcast(xp.any(bad, axis=tuple(range(1, bad.ndim))), (length,))
 
     invalid = over(xp.isnan(d))
-    for array in (qp.Q, qp.p, qp.G, qp.A):
+    for array in map(entries, (qp.Q, qp.p, qp.G, qp.A)):
         invalid = invalid | over(~xp.isfinite(array))
     invalid = invalid | over(~(xp.abs(qp.b) < INFINITE))
     contradictory = over(d <= -INFINITE)

@@ -7,7 +7,11 @@ never changed; `take` gives the same record of some elements.
 from typing import NamedTuple
 
 from kktdiff._arrays import common, concat, taken
+from kktdiff._sparse.matrix import SparseMatrix
+from kktdiff._sparse.structure import Structure
 from kktdiff._typing import Array
+
+MOST_DENSE = 3000  # n + m + k of sparse problems up to which rare questions go to dense matrices
 
 
 class Data(NamedTuple):
@@ -28,6 +32,12 @@ class Data(NamedTuple):
     soft_lb: Array | None = None  # (B, n)
     soft_ub: Array | None = None  # (B, n)
     soft_b: Array | None = None  # (B, k)
+    structure: Structure | None = None  # of sparse matrices: Q, G and A are (B, entries)
+
+    @property
+    def arrays(self) -> tuple[Array | None, ...]:
+        """All but the structure."""
+        return self[:-1]
 
     @property
     def sizes(self) -> tuple[int, int, int]:
@@ -44,11 +54,47 @@ class Data(NamedTuple):
     @property
     def length(self) -> int:
         """Number of elements."""
-        return common([v.shape[0] for v in self if v is not None])
+        return common([v.shape[0] for v in self.arrays if v is not None])
+
+    @property
+    def is_large(self) -> bool:
+        """True if matrices are sparse, and too large for dense linear algebra."""
+        return self.structure is not None and sum(self.sizes) > MOST_DENSE
+
+    def with_matrices(self) -> "Data":
+        """Return data with sparse matrices in the place of their entries; G and A may be empty."""
+        structure, none = self.structure, self.p[:1, :0]
+        if structure is None:
+            return self
+        Q = SparseMatrix(structure.Q, self.Q)
+        G = SparseMatrix(structure.G, none if self.G is None else self.G)
+        return self._replace(
+            Q=Q, G=G, A=SparseMatrix(structure.A, none if self.A is None else self.A)
+        )
+
+    def on_dense(self) -> "Data":
+        """Return data with dense copies of sparse matrices, for array code.
+
+        Raises
+        ------
+        ValueError
+            If they are too large for the dense linear algebra that takes them.
+        """
+        if self.structure is None:
+            return self
+        if self.is_large:
+            raise ValueError(
+                f"n + m + k = {sum(self.sizes)}: this needs dense linear algebra, which is for "
+                f"sparse problems up to {MOST_DENSE}; see docs/sparse.md"
+            )
+        own = self.with_matrices()
+        G = None if self.G is None else own.G.to_dense()  # type: ignore[union-attr]
+        A = None if self.A is None else own.A.to_dense()  # type: ignore[union-attr]
+        return self._replace(Q=own.Q.to_dense(), G=G, A=A, structure=None)
 
     def take(self, index: Array) -> "Data":
         """Return the elements `index` of the batch."""
-        return Data._make(taken(self, index, shared=True))
+        return Data._make([*taken(self.arrays, index, shared=True), self.structure])
 
     def split(self, rows: Array) -> tuple[Array, Array, Array]:  # (B, M, ...)
         """Split an inequality vector into its parts for G, lb and ub."""

@@ -56,7 +56,7 @@ class Grads:
 
     The gradient of an input that elements share is the sum over them, by the chain rule. For Q
     it is symmetric, since the solution depends on ``(Q + Q')/2`` only. `soft_h` is the gradient of
-    the price ``soft["h"]``, and so on.
+    the price ``soft["h"]``, and so on. That of a sparse input has its type and its pattern.
     """
 
     Q: Array

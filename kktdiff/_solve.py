@@ -64,8 +64,10 @@ def solve_qp(
     Every array may have leading batch dimensions; they broadcast against each other, array by
     array, and shared arrays are not copied. Results live where the inputs live: array type,
     device and dtype. Lists, integers and tables of pandas become NumPy arrays of float64, or of
-    the dtype of the other arrays. Tensors of torch and arrays of JAX are passed to `solve_qp` of
-    `kktdiff.adapters.torch` or `kktdiff.adapters.jax`, whose result the framework differentiates.
+    the dtype of the other arrays. Q, G and A may be matrices of `scipy.sparse`, or a
+    `kktdiff.Sparse` for batches with one pattern; their gradients are sparse, too. Tensors of
+    torch and arrays of JAX are passed to `solve_qp` of `kktdiff.adapters.torch` or
+    `kktdiff.adapters.jax`, whose result the framework differentiates.
 
     Parameters
     ----------
@@ -117,8 +119,8 @@ def solve_qp(
     Raises
     ------
     TypeError
-        Not an array, or a masked or sparse one; mixed array libraries, dtypes or devices; booleans,
-        complex numbers, objects; an option that does not exist.
+        Not an array, a masked one, or a sparse p, h, b, lb or ub; mixed array libraries, dtypes or
+        devices; booleans, complex numbers, objects; an option that does not exist.
     ValueError
         Shapes that do not fit (the message names the array), an unknown value of an option.
     SolveError
@@ -166,7 +168,7 @@ def solve_qp(
     one_of("infeasible", infeasible, ("report", "closest"))
     one_of("on_failure", on_failure, ("warn", "raise", "ignore"))
     prices = price_arguments(soft, arrays)
-    given = check(arrays | prices, backend)
+    given = check(arrays | prices, backend, by_arrays=infeasible == "closest")
     if not (isinstance(verbose, bool) or callable(verbose)):
         raise TypeError(f"verbose={verbose!r}: expected True, False or a callable")
     if warm_start is not None and not isinstance(warm_start, Solution):
@@ -258,7 +260,11 @@ def _classified(
     With `weights`, those that are infeasible are replaced by the closest feasible ones.
     """
     inner = settings._replace(tol=min(settings.tol, INNER_TOL), max_iter=INNER_ITER, report=None)
+    if problem.data.is_large:
+        return found.fields, Engine(problem, found.fields["status"], found.kept, found.proofs)
     fields, engine, shifts = _with_proofs(problem, found, inner)
+    if problem.data.structure is not None:
+        return fields, engine
     stuck = namespace(fields["x"]).nonzero(_unsettled(fields))[0]
     if weights is not None:
         return repaired_elements(problem, fields, engine, stuck, weights, inner)

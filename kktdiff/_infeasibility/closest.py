@@ -16,7 +16,7 @@ QP, Bambade et al. 2023.)
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from kktdiff._arrays import largest, mv, namespace, norm_inf, take, top
+from kktdiff._arrays import broadcast, largest, mv, namespace, norm_inf, take, top
 from kktdiff._infeasibility.auxiliary import Data, solve
 from kktdiff._problem import NAMES, Problem
 from kktdiff._settings import Settings
@@ -32,6 +32,13 @@ _MULTIPLIER = {"h": "lam", "b": "nu", "lb": "lam_lb", "ub": "lam_ub"}
 def elements(problem: Problem, index: Array) -> Data:
     """Return the arguments of the elements `index`, each with a full batch dimension."""
     out: Data = {}
+    if problem.data.structure is not None:
+        own = problem.data.take(index).on_dense()
+        flats = {name: getattr(own, name) for name in NAMES}
+        count = index.shape[0]
+        return {
+            k: v if v is None else broadcast(v, (count, *v.shape[1:])) for k, v in flats.items()
+        }
     for name in NAMES:
         flat = problem.given.flat(name)
         if flat is not None:

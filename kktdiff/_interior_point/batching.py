@@ -9,7 +9,7 @@ from kktdiff._interior_point.driver import solve_chunk
 from kktdiff._interior_point.gather import Proofs, collect
 from kktdiff._interior_point.parts import Part
 from kktdiff._interior_point.program import separable_elements
-from kktdiff._problem import Faults, Problem
+from kktdiff._problem import Faults, Problem, assemble
 from kktdiff._records import QP, Data, Point
 from kktdiff._settings import INFINITE, Settings
 from kktdiff._status import Status
@@ -53,7 +53,7 @@ def run(problem: Problem, warm: Point | None, settings: Settings) -> BatchResult
     parts: list[Part] = []
     for index, separable in left:
         for some in _chunks(problem, index):
-            qp, near = _elements(problem.qp, problem, warm, some)
+            qp, near = _for_arrays(problem, warm, some)
             done, more = solve_chunk(qp, some, near, settings, backend, separable=separable)
             parts, kept = parts + done, kept + list(more)
     pieces, proofs = [one.piece for one in found], [one.proof for one in found if one.proof]
@@ -131,6 +131,14 @@ def _elements(
     return record.take(index), None if warm is None else warm.take(index)
 
 
+def _for_arrays(problem: Problem, warm: Point | None, index: Array) -> tuple[QP, Point | None]:
+    """Return some elements for the array code, whose matrices are dense."""
+    if problem.data.structure is None:
+        return _elements(problem.qp, problem, warm, index)
+    own = problem.data.take(index).on_dense()
+    return assemble(own, problem.given.backend)[0], None if warm is None else warm.take(index)
+
+
 def _forms(problem: Problem, places: Array) -> Iterator[tuple[Array, bool]]:
     """Yield those of `places` that are solved in one form, and True if their H is diagonal.
 
@@ -139,8 +147,10 @@ def _forms(problem: Problem, places: Array) -> Iterator[tuple[Array, bool]]:
     if not places.shape[0]:
         return
     data, backend = problem.data, problem.given.backend
-    if data.G is not None or (
-        backend.compiled and method.is_never_diagonal(data.Q)
+    if (
+        data.structure is not None
+        or data.G is not None
+        or (backend.compiled and method.is_never_diagonal(data.Q))
     ):  # of no element
         yield places, False
         return

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import NamedTuple, Self
 
 from kktdiff import _kkt as kkt
-from kktdiff._arrays import namespace, take
+from kktdiff._arrays import largest, namespace, norms_inf, take
 from kktdiff._interior_point.active_set import PROXIMAL, held_variables
 from kktdiff._interior_point.newton import border_groups
 from kktdiff._interior_point.parts import Kept, refine
@@ -18,7 +18,7 @@ from kktdiff._interior_point.reports import report_trace
 from kktdiff._kkt import Factors, Weights
 from kktdiff._problem import assemble
 from kktdiff._records import QP, Data, Point, Rhs
-from kktdiff._settings import CURVATURE, Settings
+from kktdiff._settings import CURVATURE, INFINITE, LOOSE, Settings
 from kktdiff._status import Status
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
@@ -103,6 +103,18 @@ class CompiledKept:
             backend=backend.host,
         )
 
+    def on_dense(self) -> Self:
+        """Return the elements with dense matrices, for array code.
+
+        Raises
+        ------
+        ValueError
+            If sparse matrices are too large for that.
+        """
+        if self.data.structure is None:
+            return self
+        return replace(self, data=self.data.on_dense(), kernel_factors=None)
+
     def refine(self, rhs: Rhs, target: float) -> tuple[Rhs, Array, Array]:
         """Solve in the caller's units; return the relative residual and what is singular, (B,)."""
         if not self.backend.compiled:  # a copy from a device, on a host without kernels
@@ -144,8 +156,8 @@ class CompiledKept:
     @cached_property
     def program(self) -> Program:
         """The scaled problems of the array code."""
-        algebra = self.backend.host
-        return program(self.qp, CURVATURE["float64"], algebra, separable=self.separable)[0]
+        algebra, qp = self.backend.host, self.on_dense().qp
+        return program(qp, CURVATURE["float64"], algebra, separable=self.separable)[0]
 
     @cached_property
     def factors(self) -> Factors:
@@ -186,6 +198,8 @@ def solve_compiled(
 ) -> Compiled:
     """Solve what the kernels can; `examined`: the data are known to have no faults."""
     data, out = run_kernel(data, warm, settings, backend, separable, examined=examined)
+    if data.is_large and bool(namespace(index).any(out.status == method.LEFT)):
+        out = out._replace(status=judged(data, out, settings))
     if not out.failures:
         kept = keep(data, index, out, backend, separable=separable)
         return Compiled((index, method.fields(out)), kept)
@@ -194,7 +208,7 @@ def solve_compiled(
         xp.nonzero(mask)[0]
         for mask in (
             out.status >= 0,
-            out.status == int(Status.SOLVED),
+            (out.status >= 0) & (out.status <= int(Status.ALMOST_SOLVED)),
             (out.status == int(Status.PRIMAL_INFEASIBLE))
             | (out.status == int(Status.DUAL_INFEASIBLE)),
         )
@@ -207,6 +221,22 @@ def solve_compiled(
     proof = take(index, without), Point(parts.x, parts.s, parts.lam, parts.nu).take(without)
     left, unsound = (_places(index, out.status == v) for v in (method.LEFT, method.UNSOUND))
     return Compiled(piece, kept, proof, left, unsound)
+
+
+def judged(data: Data, out: method.Solved, settings: Settings) -> Array:  # (B,)
+    """Return the status with that of points that were not polished, by their residuals."""
+    xp = namespace(out.status)
+    value, primal, dual, gap = (out.numbers[:, i] for i in range(4))
+    sides = [v for v in (data.h, data.b) if v is not None]
+    reach = 1 + norms_inf(out.x, *(xp.where(xp.abs(v) < INFINITE, v, 0.0) for v in sides))
+    price = 1 + norms_inf(data.p, out.lam, out.nu)
+    worst = largest(primal / reach, dual / price, gap / (1 + xp.abs(value)))
+    good = largest(primal, dual, gap) <= settings.tol
+    ended = out.iterations >= settings.max_iter
+    status = xp.where(ended, int(Status.MAX_ITER), int(Status.NUMERICAL_ERROR))
+    status = xp.where(worst <= LOOSE, int(Status.ALMOST_SOLVED), status)
+    status = xp.where(good & (worst <= LOOSE), int(Status.SOLVED), status)
+    return xp.where(out.status == method.LEFT, status, out.status)
 
 
 def follow_path(
@@ -265,7 +295,8 @@ def run_kernel(
     examined: bool,
 ) -> tuple[Data, method.Solved]:
     """Run the kernel; return the data without noise in Q, too."""
-    if settings.curvature > CURVATURE["float64"] and backend.host is backend:
+    most = CURVATURE["float64"]
+    if settings.curvature > most and data.structure is None and backend.host is backend:
         Q = without_noise(backend.symmetric(data.Q), settings.curvature, backend.host)
         data = data._replace(Q=Q)
     out = method.solve(

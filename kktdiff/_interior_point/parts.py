@@ -73,6 +73,10 @@ class Kept(NamedTuple):
         """The natural size of the weights."""
         return self.factors.weights.theta
 
+    def on_dense(self) -> "Kept":
+        """Return the elements: their matrices are dense."""
+        return self
+
     def take(self, index: Array) -> "Kept":
         """Return the elements `index` of the batch."""
         place, point = taken((self.index, self.point), index)

@@ -4,10 +4,14 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from kktdiff import _sparse_inputs as sparse_inputs
 from kktdiff._arrays import namespace
 from kktdiff._inputs import Given, like_given
 from kktdiff._layout import DIMENSIONS
 from kktdiff._settings import one_of
+from kktdiff._sparse.matrix import SparseMatrix
+from kktdiff._sparse.pattern import Sparse
+from kktdiff._sparse_inputs import MATRICES
 from kktdiff._typing import Array
 
 # The core dimensions of each output, in the letters of the docs.
@@ -38,6 +42,9 @@ def flat_tangents(given: Given, tangents: Mapping[str, Array | None]) -> dict[st
             continue
         if name not in given.inputs:
             raise ValueError(f"a tangent was given for {name}, which was None in the solve")
+        if given.sparse is not None and name in MATRICES:
+            flat[name] = _flat_matrix(given, name, array)
+            continue
         own = tuple(given.arrays[name].shape)  # type: ignore[union-attr]
         number = name in given.stands_for  # for all entries
         array = _checked("tangent", name, array, () if number else own, given)
@@ -53,6 +60,18 @@ def wanted_inputs(given: Given, wrt: tuple[str, ...] | None) -> tuple[str, ...]:
     for name in wrt or ():
         one_of("wrt", name, tuple(DIMENSIONS))
     return tuple(name for name in given.inputs if wrt is None or name in wrt)
+
+
+def _flat_matrix(given: Given, name: str, array: Any) -> Array:
+    """Return the tangent of a matrix, where some are sparse: dense, or a sparse one."""
+    own = given.arrays[name]
+    if isinstance(own, Sparse):
+        array = sparse_inputs.tangent(given, name, array)
+    else:
+        array = _checked("tangent", name, array, tuple(own.shape), given)  # type: ignore[union-attr]
+    flat: Array = given._replace(arrays=given.arrays | {name: array}).flat(name)
+    structure = given.sparse.structure if given.sparse is not None else None
+    return flat if structure is None else SparseMatrix(structure.pattern(name), flat)
 
 
 def _checked(kind: str, name: str, array: Any, shape: tuple[int, ...], given: Given) -> Array:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import add
 
-from kktdiff._arrays import namespace, spread, take_shared
+from kktdiff._arrays import namespace, spread, taken
 from kktdiff._interior_point.compiled import KeptGroup
 from kktdiff._interior_point.residuals import multipliers
-from kktdiff._layout import CORE, DIMENSIONS
+from kktdiff._layout import CORE
 from kktdiff._problem import Problem, at_work
 from kktdiff._records import Point
 from kktdiff._sensitivity import first_order, pullback, second_order
@@ -22,6 +22,7 @@ from kktdiff._sensitivity.central_path import on_central_path
 from kktdiff._sensitivity.diagnostics import certificate, diagnostics
 from kktdiff._sensitivity.first_order import Adjoint, Cotangents, Tangent
 from kktdiff._settings import one_of
+from kktdiff._sparse_inputs import MATRICES
 from kktdiff._typing import Array
 
 MODES = ("exact", "smoothed", "least_squares")
@@ -55,7 +56,10 @@ class Engine:
         for group in groups if any(v is not None for v in g) else ():
             own, flat = self._of(g, group), mode == "least_squares"
             shared = self.problem.given.shared
-            values = pullback.vjp(pieces, group, own, backend, shared, least_squares=flat)
+            structure = self.problem.data.structure
+            values = pullback.vjp(
+                pieces, group, own, backend, shared, structure, least_squares=flat
+            )
             for name, value in values.items():
                 pieces[name].append((group.index, value))
         return self.folded(pieces)
@@ -98,6 +102,7 @@ class Engine:
                     group.qp,
                     backend,
                     shared=name in self.problem.given.shared,
+                    structure=self.problem.data.structure,
                 )
                 found.append((group.index, value))
         return self.folded(pieces)
@@ -124,7 +129,7 @@ class Engine:
         one_of("of", of, tuple(OUTPUTS))
         one_of("wrt", wrt, self.problem.given.inputs)
         rows = math.prod(self.shape(OUTPUTS[of]))
-        tail = (*self.shape(OUTPUTS[of]), *self.shape(CORE[wrt]))
+        tail = (*self.shape(OUTPUTS[of]), *self.problem.given.places(wrt))
         pieces: Pieces = []
         backend = self.problem.given.backend
         for group in self._groups(mode, smoothing) if rows else ():
@@ -138,7 +143,11 @@ class Engine:
             )
             point = type(group.point)(*(xp.repeat(v, rows, axis=0) for v in group.point))
             lam = xp.repeat(multipliers(group.qp, group.point), rows, axis=0)
-            value = first_order.gradients((wrt,), group.qp, lam, point, flat, backend)[wrt]
+            structure = self.problem.data.structure
+            value = first_order.gradients(
+                (wrt,), group.qp, lam, point, flat, backend, structure=structure
+            )[wrt]
+            value = self.problem.given.in_entries(wrt, value)
             pieces.append((group.index, xp.reshape(value, (count, *tail))))
         return self.problem.given.give(self.per_number(wrt, self._spread(pieces, tail)))
 
@@ -215,10 +224,14 @@ class Engine:
 
     def _total(self, name: str, pieces: Pieces) -> Array:
         """Assemble an input's gradient: the sum over the batch if it is shared, else (B, ...)."""
+        structure = self.problem.data.structure
+        tail = self.shape(CORE[name])
+        if structure is not None and name in MATRICES:
+            tail = structure.pattern(name).column.shape
         if name not in self.problem.given.shared:
-            return self._spread(pieces, self.shape(DIMENSIONS[name]))
+            return self._spread(pieces, tail)
         if not pieces:
-            return self._spread([], self.shape(DIMENSIONS[name]), length=1)
+            return self._spread([], tail, length=1)
         return reduce(add, [value for _, value in pieces])
 
     def _spread(self, pieces: Pieces, tail: tuple[int, ...], length: int | None = None) -> Array:
@@ -238,4 +251,4 @@ def check_mode(mode: str, smoothing: float | None) -> None:
 
 def _of(d: dict[str, Array], group: KeptGroup) -> dict[str, Array]:
     """Restrict a direction to a group's elements."""
-    return {name: take_shared(v, group.index) for name, v in d.items()}
+    return dict(zip(d, taken(d.values(), group.index, shared=True), strict=True))

@@ -56,6 +56,7 @@ def diagnose(group: KeptGroup) -> dict[str, Array]:
 
     "decided" is True where the active set is definite. All in the scaled problem's units, (B,).
     """
+    group = group.on_dense()
     program, w, theta = group.program, group.w, group.theta
     qp, units, scaling = group.qp, program.units, program.scaling
     xp = namespace(group.point.x)

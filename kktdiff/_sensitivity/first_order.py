@@ -44,6 +44,10 @@ from kktdiff._kkt import relative_residual
 from kktdiff._kkt.whole import Activity, activity, solve_least_squares, solve_lu
 from kktdiff._records import QP, Data, Point, Rhs, Scaling
 from kktdiff._settings import CONVERGED, REFINED
+from kktdiff._sparse.matrix import products as on_pattern
+from kktdiff._sparse.matrix import symmetric_part
+from kktdiff._sparse.pattern import Pattern
+from kktdiff._sparse.structure import Structure
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
 
@@ -115,6 +119,7 @@ def _activity(kept: KeptGroup) -> Activity:
 
 def _hard(kept: KeptGroup, rhs: Rhs, singular: Array) -> Rhs:
     """Solve by LU, or in the least-squares sense, where the kept factors are not accurate."""
+    kept = kept.on_dense()
     least = _least_squares(kept, rhs)
     if bool(namespace(singular).all(singular)):
         return least
@@ -128,6 +133,7 @@ def _hard(kept: KeptGroup, rhs: Rhs, singular: Array) -> Rhs:
 
 def _least_squares(kept: KeptGroup, rhs: Rhs) -> Rhs:
     """Solve in the least-squares sense; the scaled program is not needed for rows on or off."""
+    kept = kept.on_dense()
     w, xp = kept.w, namespace(kept.w)
     if bool(xp.all((w == 0.0) | (w == xp.inf))):  # idle rows are zero, and have no unit then
         rows = Activity(xp.astype(w > 0.0, w.dtype), xp.zeros_like(w))
@@ -172,9 +178,21 @@ def adjoint(kept: KeptGroup, g: Cotangents, *, least_squares: bool) -> Adjoint:
 
 
 def products(
-    backend: Backend, a: Array, b: Array, c: Array, d: Array, *, shared: bool
+    backend: Backend,
+    a: Array,
+    b: Array,
+    c: Array,
+    d: Array,
+    *,
+    shared: bool,
+    pattern: Pattern | None = None,
 ) -> Array:  # (B, r), (B, c), twice -> (B or 1, r, c)
-    """Return each ``a b' + c d'``, or their sum; exactly symmetric if c is b and d is a."""
+    """Return each ``a b' + c d'``, or their sum; exactly symmetric if c is b and d is a.
+
+    With a `pattern` its entries alone, (B or 1, entries).
+    """
+    if pattern is not None:
+        return on_pattern(pattern, a, b, c, d, shared=shared)
     if not shared:
         return backend.outer(a, b, c, d)
     first = a.mT @ b
@@ -189,6 +207,7 @@ def gradients(
     u: Adjoint,
     backend: Backend,
     shared: Collection[str] = (),
+    structure: Structure | None = None,
 ) -> dict[str, Array]:
     """Evaluate formulas (4) plus (5) for inputs by name, with one cotangent per element.
 
@@ -207,7 +226,9 @@ def gradients(
     found = {}
     for name in names:
         if name in pairs:
-            found[name] = products(backend, *pairs[name], shared=name in shared)
+            pattern = None if structure is None else structure.pattern(name)
+            one = name in shared
+            found[name] = products(backend, *pairs[name], shared=one, pattern=pattern)
         else:
             own = vectors[name]
             total = name in shared and own.shape[0] > 1
@@ -239,7 +260,7 @@ def product(d: Direction, x: Array, lam: Array, nu: Array) -> Product:
     """Return the `Product` of `d` with ``(x, lam, nu)``; lam: (B, m), the rows of G alone."""
     curved, by_rows, rows, equal = 0 * x, 0 * x, 0 * lam, 0 * nu
     if "Q" in d:
-        curved = mv((d["Q"] + d["Q"].mT) / 2, x)
+        curved = mv(symmetric_part(d["Q"]), x)
     if "G" in d:
         by_rows, rows = mv(d["G"].mT, lam), mv(d["G"], x)
     if "A" in d:

@@ -8,6 +8,7 @@ from kktdiff._interior_point.residuals import multipliers
 from kktdiff._records import Rhs
 from kktdiff._sensitivity.first_order import Adjoint, Cotangents, adjoint, gradients
 from kktdiff._settings import CONVERGED, REFINED
+from kktdiff._sparse.structure import Structure
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
 
@@ -20,15 +21,19 @@ def vjp(
     g: Cotangents,  # one for each element
     backend: Backend,
     shared: Collection[str],
+    structure: Structure | None,
     *,
     least_squares: bool,
 ) -> dict[str, Array]:
-    """Return gradients by name, each (B, ...) or, of what the batch shares, (1, ...)."""
+    """Return gradients by name, each (B, ...) or, of what the batch shares, (1, ...).
+
+    Those of matrices are in the entries of `structure`, if there is one.
+    """
     if isinstance(kept, CompiledKept) and kept.backend.compiled and not least_squares:
         return _by_kernels(names, kept, g, backend, shared)
     u = adjoint(kept, g, least_squares=least_squares)
     lam = multipliers(kept.qp, kept.point)
-    return gradients(names, kept.qp, lam, kept.point, u, backend, shared)
+    return gradients(names, kept.qp, lam, kept.point, u, backend, shared, structure)
 
 
 def _by_kernels(
@@ -44,7 +49,8 @@ def _by_kernels(
         return values
     again = adjoint(kept.take(bad), g.take(bad), least_squares=False)
     u = Adjoint(*placed_all(bad, Rhs(*again[:3]), Rhs(*u[:3])), g.objective)
-    return gradients(names, kept.data, kept.multipliers, kept.point, u, backend, shared)
+    lam, structure = kept.multipliers, kept.data.structure
+    return gradients(names, kept.data, lam, kept.point, u, backend, shared, structure)
 
 
 def pull(
@@ -74,7 +80,7 @@ def pull(
         return {}, u, xp.nonzero(bad)[0]
     rest = [name for name in summed if name in _MATRICES]
     out = found.gradients | gradients(
-        rest, kept.data, kept.point.lam, kept.point, u, backend, shared
+        rest, kept.data, kept.point.lam, kept.point, u, backend, shared, kept.data.structure
     )
     vectors = [name for name in summed if name not in rest]
     return out | {v: xp.sum(out[v], axis=0, keepdims=True) for v in vectors}, None, None

@@ -30,6 +30,8 @@ from kktdiff._sensitivity.first_order import (
     products,
     solve,
 )
+from kktdiff._sparse.structure import Structure
+from kktdiff._sparse_inputs import MATRICES
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
 
@@ -98,6 +100,7 @@ def moved_gradient(
     backend: Backend,
     *,
     shared: bool,
+    structure: Structure | None,
 ) -> Array:
     """Differentiate the gradient of the input `name`; y, v: tangents of the solution and of u."""
     xp = namespace(point.x)
@@ -107,7 +110,8 @@ def moved_gradient(
     by_row, lower, upper = qp.split(v.c[..., 0] + value * y.lam)
     by_nu = v.nu[..., 0] + value * y.nu
 
-    outer = partial(products, backend, shared=shared)
+    pattern = structure.pattern(name) if structure is not None and name in MATRICES else None
+    outer = partial(products, backend, shared=shared, pattern=pattern)
     if name == "Q":
         now, then = (v_x + value * y.x / 2) / 2, (u_x + value * x / 2) / 2
         return outer(now, x, x, now) + outer(then, y.x, y.x, then)

@@ -143,17 +143,14 @@ void full_sizes(const Problem<T> &q, const Point<T> &at, const Residuals<T> &r, 
     if (upper) work[j] = work[j] + abs(at.lam[m + lower + j]);
     if (q.separable)
       work[j] = fma(abs(q.Q[j]), abs(at.x[j]), work[j]);
+    else if (q.sparse)
+      in_row(q.sparse->Q, j,
+             [&](int e, int i) { work[j] = fma(abs(q.Q[e]), abs(at.x[i]), work[j]); });
     else
       for (int i = 0; i < core; i++) work[j] = fma(abs(q.Q[j * core + i]), abs(at.x[i]), work[j]);
   }
-  for (int i : each_row(m + k)) {
-    const T *row = i < m ? q.G + i * core : q.A + (i - m) * core;
-    T sum = 0.0;
-    for (int j : each_column(core)) sum = fma(abs(row[j]), abs(at.x[j]), sum);
-    primal = max(sum_of_row(sum), primal);
-  }
-  add_transposed_sizes(m, core, q.G, at.lam, work);
-  add_transposed_sizes(k, core, q.A, at.nu, work);
+  primal = max(max(largest_product(q.of_G(), at.x), largest_product(q.of_A(), at.x)), primal);
+  add_transposed_sizes(q.of_G(), at.lam, work), add_transposed_sizes(q.of_A(), at.nu, work);
   for (int j : each_entry(core, n)) primal = max(abs(at.x[j]), primal);
   for (int j : each_entry(n)) gap = gap + abs(at.x[j]) * work[j], dual = max(work[j], dual);
   size[0] = max_of_all(primal), size[1] = max_of_all(dual);

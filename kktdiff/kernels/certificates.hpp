@@ -10,13 +10,13 @@ template <class T>
 struct Proof {
   T *x, *lam, *nu;  // (n), (M), (k): scaled to an objective of one unit
   Mask<T> holds;
-  T *flat;                          // (core, core): a Q of zeros
+  T *flat;                          // as Q, of zeros
   T *force, *rough, *Qx, *Cx, *Ax;  // workspace: (n) x 3, (M), (k)
   T *lam_change, *nu_change, *x_change;
 
-  Proof(Arena &a, Sizes z) {
+  Proof(Arena &a, Sizes z, const Entries *sparse = nullptr) {
     x = a.take<T>(z.n), lam = a.take<T>(z.rows()), nu = a.take<T>(z.k),
-    flat = a.take_slow<T>(z.core * z.core);
+    flat = a.take_slow<T>(entries_of(z, sparse).Q);
     force = a.take<T>(z.n), rough = a.take<T>(z.n), Qx = a.take<T>(z.n), Cx = a.take<T>(z.rows());
     Ax = a.take<T>(z.k), lam_change = a.take<T>(z.rows()), nu_change = a.take<T>(z.k);
     x_change = a.take<T>(z.n);
@@ -74,8 +74,7 @@ KKTDIFF_APART Contradiction<T> combine(const Problem<T> &q, const Units<T> &u, c
     limits = max(select(p.lam[i] > 0.0, abs(q.d[i]), T(0.0)), limits);
   }
   add_columns_of(q, p.lam, p.force), add_columns_of_A(q, nu, p.force);
-  add_transposed_sizes(m, core, q.G, p.lam, p.rough),
-      add_transposed_sizes(k, core, q.A, nu, p.rough);
+  add_transposed_sizes(q.of_G(), p.lam, p.rough), add_transposed_sizes(q.of_A(), nu, p.rough);
   for (int s : each_entry(q.size.singles())) p.rough[core + s] = p.lam[q.size.row_of(s)];
   for (int s : each_entry(2 * q.size.pairs()))
     p.rough[core + q.size.singles() + s] = abs(nu[s % k]);
@@ -118,7 +117,7 @@ void project_multipliers(const Problem<T> &q, const Units<T> &u, const Point<T> 
   const Sizes z = q.size;
   Problem<T> flat = q;
   flat.Q = p.flat;
-  for (int i : each_entry(z.core * z.core)) p.flat[i] = 0.0;
+  for (int i : each_entry(q.entries_of_Q())) p.flat[i] = 0.0;
   for (int i : each_entry(z.rows())) {
     w.w[i] = select(q.present[i], at.lam[i] / at.s[i], T(0.0));
     rhs.c[i] = 0.0;

@@ -23,7 +23,8 @@ enum DeriveArray {
   SOLUTION_C,
   SOLUTION_NU,
   RELATIVE_RESIDUAL,
-  SINGULAR_ELEMENT
+  SINGULAR_ELEMENT,
+  DERIVE_STRUCTURE
 };
 
 template <class T>
@@ -34,7 +35,8 @@ struct Derivation {
   Mask<T> *active;  // (M)
   T *weights;       // (n + m + k + 2): as kept by `solve`
 
-  Derivation(Arena &a, Sizes z) : problem(a, z), scaling(a, z), newton(a, z) {
+  Derivation(Arena &a, Sizes z, const Entries *sparse = nullptr)
+      : problem(a, z, sparse), scaling(a, z), newton(a, z, sparse) {
     active = a.take<Mask<T>>(z.rows()), weights = a.take<T>(z.n + z.m + z.k + 2);
   }
 };
@@ -55,9 +57,9 @@ KKTDIFF_APART void prepare(const Group<T> &g, Derivation<T> &d) {
   Problem<T> &q = d.problem;
   Weights<T> &w = d.newton.weights;
   const auto [n, m, k, lower, upper, core, soft] = q.size;
-  q.separable = g.call.sizes[6] != 0;
+  q.separable = g.call.sizes[6] == DIAGONAL, q.sparse = g.sparse;
   q.team = d.newton.factors.work.team = g.call.team;
-  load_Q(g, OF_Q, q), load_matrix(g, OF_G, m, core, q.G), load_matrix(g, OF_A, k, core, q.A);
+  load_Q(g, OF_Q, q), load_matrix(g, OF_G, q.of_G()), load_matrix(g, OF_A, q.of_A());
   load_array(g, OF_KEPT, n + m + k + 2, d.weights);
   load_mask(g, OF_ACTIVE, q.size.rows(), d.active);
   for (int j : each_entry(n)) d.scaling.cols[j] = d.weights[j];
@@ -67,8 +69,8 @@ KKTDIFF_APART void prepare(const Group<T> &g, Derivation<T> &d) {
   w.rho = w.delta = PROXIMAL;
   scale_Q(d.scaling.cols, q);
   for (int i : each_entry(q.entries_of_Q())) q.Q[i] = d.scaling.cost * q.Q[i];
-  times_rows_and_columns(q.team, m, core, d.scaling.rows, d.scaling.cols, q.G);
-  times_rows_and_columns(q.team, k, core, d.scaling.eqs, d.scaling.cols, q.A);
+  times_rows_and_columns(q.of_G(), d.scaling.rows, d.scaling.cols);
+  times_rows_and_columns(q.of_A(), d.scaling.eqs, d.scaling.cols);
   load_array(g, OF_WEIGHTS, q.size.rows(), w.w);
   for (int i : each_entry(q.size.rows())) w.w[i] = select(d.active[i], T(__builtin_inf()), w.w[i]);
   for (int j : each_entry(core, n)) {
@@ -119,7 +121,7 @@ T derive_column(const Group<T> &g, int column, int columns, double target, Deriv
 
 template <class T>
 void derive_group(const Group<T> &g, Derivation<T> &d) {
-  const int columns = int(g.call.sizes[8]);
+  const int columns = int(g.call.sizes[OWN_SIZES]);
   prepare(g, d);
   T error = 0.0;
   for (int column = 0; column < columns; column++) {
@@ -127,7 +129,8 @@ void derive_group(const Group<T> &g, Derivation<T> &d) {
     error = max(own, error) + T(0.0) * own;  // NaN stays
   }
   store_array(g, RELATIVE_RESIDUAL, 1, &error);
-  const Mask<T> bad = is_singular(d.problem, d.newton.factors) | !d.newton.factors.pivots.ok;
+  const Mask<T> bad = is_singular(d.problem, d.newton.weights.theta, d.newton.factors) |
+                      !d.newton.factors.pivots.ok;
   for (int l = 0; l < g.count(); l++)
     *array<unsigned char>(g.call, SINGULAR_ELEMENT, g.element(l)) = lane(bad, l);
 }
@@ -135,8 +138,11 @@ void derive_group(const Group<T> &g, Derivation<T> &d) {
 template <class T>
 void derive_all(const Call &call, std::int64_t first, std::int64_t last) {
   Arena arena{reinterpret_cast<char *>(call.scratch)};
-  Derivation<T> d(arena, sizes_of(call.sizes));
-  for (; first < last; first += Lanes<T>::count) derive_group(Group<T>{call, first, last}, d);
+  const SparseEntries sparse(call.sizes);
+  const Structure structure = structure_of(call, DERIVE_STRUCTURE);
+  Derivation<T> d(arena, sizes_of(call.sizes), sparse.get());
+  for (; first < last; first += Lanes<T>::count)
+    derive_group(Group<T>{call, first, last, sparse.get() ? &structure : nullptr}, d);
 }
 
 #if !defined(__CUDACC__)

@@ -11,7 +11,7 @@ extern __shared__ double shared[];
 
 // What the host passes by value; see call.hpp.
 struct DeviceCall {
-  std::int64_t sizes[16];
+  std::int64_t sizes[20];
   double options[4];
   unsigned long long arrays[40];  // addresses, 0 where None was given
   std::int64_t strides[40];
@@ -46,7 +46,7 @@ void each_element(const DeviceCall &given, F f) {
   const std::int64_t teams = blockDim.x / TEAM, count = gridDim.x * teams;
   std::int64_t element = blockIdx.x * teams + threadIdx.x / TEAM;
   const Sizes sizes = sizes_of(given.sizes);
-  const bool separable = given.sizes[6] != 0;
+  const bool separable = given.sizes[6] == DIAGONAL;
   Arena arena =
       memory_of_team(given, element, (long long)sizes.core * (separable ? 1 : sizes.core));
   Work work(arena, sizes);

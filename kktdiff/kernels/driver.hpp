@@ -40,9 +40,10 @@ struct Solver {
   T verdict;     // Status of those
   Trace trace;
 
-  Solver(Arena &a, Sizes z)
-      : problem(a, z), newton(a, z), residuals(a, z), loop(a, z), scaling(a, z), balance(a, z),
-        lowest(a, z), polished(a, z), start(a, z), solution(a, z), proof(a, z) {
+  Solver(Arena &a, Sizes z, const Entries *sparse = nullptr)
+      : problem(a, z, sparse), newton(a, z, sparse), residuals(a, z), loop(a, z), scaling(a, z),
+        balance(a, z), lowest(a, z), polished(a, z), start(a, z), solution(a, z),
+        proof(a, z, sparse) {
     shown = a.take<Mask<T>>(z.rows()), active = a.take<Mask<T>>(z.rows());
   }
 };
@@ -51,7 +52,7 @@ struct Solver {
 template <class T>
 void prepare(Solver<T> &s) {
   Problem<T> &q = s.problem;
-  find_lowest(q, s.newton.factors.L, s.newton.factors.work, s.lowest);
+  find_lowest(q, s.newton.factors, s.lowest);
   equilibrate(q, s.scaling, s.balance);
   drop_idle_rows(q);
   square_equalities(q, s.newton.factors.work);

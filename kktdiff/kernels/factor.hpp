@@ -5,7 +5,7 @@
 // B: A, then the rows of G of weight above STIFF. The places of these rows differ from lane to
 // lane; empty ones are rows of zeros, which change no bit of the others.
 #pragma once
-#include "factors.hpp"
+#include "sparse_system.hpp"
 
 namespace kktdiff {
 namespace {
@@ -172,9 +172,10 @@ template <class T>
 KKTDIFF_APART void choose_border(const Problem<T> &q, const Weights<T> &w, bool careful,
                                  Factors<T> &f) {
   eliminate_slacks(q, w, f);
+  if (q.sparse) take_out(q, w, f);
   Mask<T> stiff = mask<T>(false), some = mask<T>(false);
   for (int i : each_entry(q.size.m)) {
-    f.stiff[i] = (f.weight[i] > T(STIFF) * w.theta) & mask<T>(careful);
+    f.stiff[i] = (f.weight[i] > T(STIFF) * w.theta) & mask<T>(careful && !q.sparse);
     stiff = stiff | f.stiff[i];
     f.condensed[i] = select(f.stiff[i], w.theta, f.weight[i]);
   }
@@ -211,6 +212,7 @@ template <class T>
 KKTDIFF_APART void factor(const Problem<T> &q, const Weights<T> &w, bool careful, Factors<T> &f) {
   const int n = q.size.core;
   choose_border(q, w, careful, f);
+  if (q.sparse) return factor_sparse(q, w, f);
   q.separable ? factor_diagonal_H(q, w, f) : factor_H(q, w, f);
   fill_border(q, w, f);
   const int r = f.border;
@@ -226,10 +228,16 @@ KKTDIFF_APART void factor(const Problem<T> &q, const Weights<T> &w, bool careful
   f.pivots.ok = f.pivots.ok & f.border_pivots.ok;
 }
 
-// Have the factors of one problem in the memory of `derive`: L, V, S, then the range of H's pivots.
-inline void place_factors(double *memory, Sizes z, Factors<double> &f) {
+// Have the factors of one problem in the memory of `derive`: L, V, S or L, D of a sparse one, then
+// the range of H's pivots.
+inline void place_factors(double *memory, Sizes z, const Entries *sparse, Factors<double> &f) {
   const long long n = z.core, r = z.k + z.m;
-  f.L = memory, f.V = f.L + n * n, f.S = f.V + n * r, f.kept = f.S + r * r;
+  f.L = memory;
+  if (sparse) {
+    f.D = memory + sparse->L, f.kept = f.D + sparse->order;
+    return;
+  }
+  f.V = f.L + n * n, f.S = f.V + n * r, f.kept = f.S + r * r;
 }
 
 template <class T>
@@ -239,8 +247,9 @@ Mask<T> small_pivots(T low, T high) {
 
 // Where a pivot is no larger than what the proximal terms leave.
 template <class T>
-Mask<T> is_singular(const Problem<T> &q, const Factors<T> &f) {
+Mask<T> is_singular(const Problem<T> &q, T theta, Factors<T> &f) {
   const int k = q.size.k, r = f.border;
+  if (q.sparse) return is_singular_sparse(q, theta, f);
   T low = __builtin_inf(), high = 0.0;
   for (int i : each_share(r)) {
     const T pivot = T(1.0) / (f.S[i * r + i] * f.S[i * r + i]);

@@ -51,16 +51,23 @@ struct Factors {
   double *kept = nullptr;  // range of H's pivots, beside factors that are kept
   Work<T> work;            // panel: (n + m + k, PANEL), and a vector more
   T *moved, *shift, *g, *right, *c, *rows, *nu;  // workspace of a solve: (n) x 3, (r), (M) x 2, (k)
-  T *limit;  // (M) without slacks, (k): the limits of rows with slacks
+  T *limit;      // (M) without slacks, (k): the limits of rows with slacks
+  T *D, *K;      // of a sparse system: (order), inverse pivots; (given), its triangle
+  T *unknowns;   // (order)
+  Mask<T> *out;  // (order): unknowns that are taken out
 
-  Factors(Arena &a, Sizes z) {
-    const long long r = z.k + z.m;
-    L = a.take_square<T>((long long)z.core * z.core);
-    S = a.take_slow<T>(r * r), V = a.take_slow<T>(r * z.core);
+  Factors(Arena &a, Sizes z, const Entries *sparse = nullptr) {
+    const long long r = z.k + z.m, border = sparse ? 0 : r;
+    const Entries e = entries_of(z, sparse);
+    L = a.take_square<T>(e.L);
+    S = a.take_slow<T>(border * border), V = a.take_slow<T>(border * z.core);
+    D = a.take_slow<T>(e.order), K = a.take_slow<T>(e.given);
+    unknowns = a.take_slow<T>(e.order), out = a.take_slow<Mask<T>>(e.order);
     weight = a.take<T>(z.given()), slack_weight = a.take<T>(z.slacks());
     eq_weight = a.take<T>(z.k), eq_theta = a.take<T>(z.k), limit = a.take<T>(z.given() + z.k);
     condensed = a.take<T>(z.m), stretch = a.take<T>(r), stiff = a.take<Mask<T>>(z.m);
-    place = a.take<int>((long long)z.m * Lanes<T>::count), work = {a.take<T>(panel_entries(z))};
+    place = a.take<int>((long long)z.m * Lanes<T>::count),
+    work = {a.take<T>(sparse ? 0 : panel_entries(z))};
     moved = a.take<T>(z.n), shift = a.take<T>(z.n), g = a.take<T>(z.n), right = a.take<T>(r),
     c = a.take<T>(z.rows());
     rows = a.take<T>(z.rows()), nu = a.take<T>(z.k);

@@ -15,7 +15,8 @@ struct Form {
   Scaling<T> scaling;
   Balance<T> balance;
 
-  Form(Arena &a, Sizes z) : problem(a, z), scaling(a, z), balance(a, z) {}
+  Form(Arena &a, Sizes z, const Entries * = nullptr)
+      : problem(a, z), scaling(a, z), balance(a, z) {}
 };
 
 inline bool is_diagonal(int n, const double *Q) {  // (Q + Q')/2 is

@@ -7,11 +7,31 @@
 namespace kktdiff {
 namespace {
 
-// Sizes of a call: elements, n, m, k, rows of lower and of upper bounds, 1 if H is diagonal, the
-// soft sides, then what the kernel alone takes.
+enum { DENSE, DIAGONAL, SPARSE };  // forms
+
+// Sizes of a call: elements, n, m, k, rows of lower and of upper bounds, the form, the soft sides,
+// of a sparse problem entries of Q, G and A, of Q with both triangles, of L, of the system's
+// triangle, and of the structure, then what the kernel alone takes.
 inline Sizes sizes_of(const std::int64_t *s) {
   return with_slacks(int(s[1]), int(s[2]), int(s[3]), int(s[4]), int(s[5]), int(s[7]));
 }
+
+// The structure of a sparse call, array `which`.
+inline Structure structure_of(const Call &call, int which) {
+  return call.sizes[6] == SPARSE ? structure_of(array<const int>(call, which, 0)) : Structure{};
+}
+
+constexpr long long SPARSE_LANES = 1 << 15;  // entries of L and of the system's triangle
+constexpr int OWN_SIZES = 15;                // the first of those that the kernel alone takes
+
+// Entries of a sparse call.
+struct SparseEntries {
+  Entries own;
+  bool there;
+  explicit SparseEntries(const std::int64_t *s)
+      : own{s[11], s[9], s[10], s[12], s[13], int(s[1] + s[2] + s[3])}, there(s[6] == SPARSE) {}
+  const Entries *get() const { return there ? &own : nullptr; }
+};
 
 // The elements of one group: the last one again in lanes that have none.
 template <class T>
@@ -19,6 +39,7 @@ struct Group {
   static constexpr int lanes = Lanes<T>::count;
   const Call &call;
   std::int64_t first, last;
+  const Structure *sparse = nullptr;
 
   std::int64_t element(int lane) const { return first + lane < last ? first + lane : last - 1; }
   int count() const { return last - first < lanes ? int(last - first) : lanes; }
@@ -33,20 +54,36 @@ KKTDIFF_APART void load_array(const Group<T> &g, int which, int count, T *out) {
 
 // Load a matrix.
 template <class T>
-KKTDIFF_APART void load_matrix(const Group<T> &g, int which, int rows, int cols, T *out) {
+KKTDIFF_APART void load_matrix(const Group<T> &g, int which, const Matrix<T> &A) {
+  const int rows = A.rows, cols = A.cols;
+  if (A.pattern) return load_array(g, which, A.entries(), A.at);
   split(Work<T>{nullptr, g.call.team}, rows, is_large(rows, cols), 1, 1, [&](int i, int last, T *) {
     const double *from = array<const double>(g.call, which, g.first);
     for (int e : each_column(i * cols, last * cols))
-      out[e] = from ? load<T>(from + e, g.call.strides[which], g.count()) : T(0.0);
+      A.at[e] = from ? load<T>(from + e, g.call.strides[which], g.count()) : T(0.0);
   });
+}
+
+// Load (Q + Q')/2 of a sparse problem.
+template <class T>
+void load_sparse_Q(const Group<T> &g, int which, Problem<T> &q) {
+  const double *from = array<const double>(g.call, which, g.first);
+  const auto value = [&](int e) {
+    return e < 0 ? T(0.0) : load<T>(from + e, g.call.strides[which], g.count());
+  };
+  for (int e : each_entry(q.sparse->Q.entries)) {
+    const T a = value(q.sparse->first[e]), b = value(q.sparse->second[e]);
+    q.Q[e] = select(a == b, a, (a + b) / T(2.0));
+  }
 }
 
 // Load (Q + Q')/2, or its diagonal where H is one.
 template <class T>
 void load_Q(const Group<T> &g, int which, Problem<T> &q) {
   const int core = q.size.core;
+  if (q.sparse) return load_sparse_Q(g, which, q);
   if (!q.separable) {
-    load_matrix(g, which, core, core, q.Q);
+    load_matrix(g, which, q.of_Q());
     return symmetrize(core, g.call.team, q.Q);
   }
   const double *from = array<const double>(g.call, which, g.first);
@@ -89,7 +126,8 @@ enum SolveArray {
   OUT_STATUS,
   OUT_ITERATIONS,
   OUT_TRACE,
-  OUT_FACTORS
+  OUT_FACTORS,
+  IN_STRUCTURE
 };
 
 // The prices, of an equality for either slack.
@@ -107,9 +145,9 @@ void load_prices(const Group<T> &g, Problem<T> &q) {
 template <class T>
 KKTDIFF_APART Mask<T> load_problem(const Group<T> &g, Problem<T> &q, bool examined) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
-  load_Q(g, IN_Q, q), load_array(g, IN_P, core, q.p), load_matrix(g, IN_G, m, core, q.G);
+  load_Q(g, IN_Q, q), load_array(g, IN_P, core, q.p), load_matrix(g, IN_G, q.of_G());
   load_prices(g, q);
-  load_matrix(g, IN_A, k, core, q.A), load_array(g, IN_B, k, q.b);
+  load_matrix(g, IN_A, q.of_A()), load_array(g, IN_B, k, q.b);
   load_array(g, IN_H, m, q.d), load_array(g, IN_LB, lower, q.d + m),
       load_array(g, IN_UB, upper, q.d + m + lower);
   for (int j : each_entry(lower)) q.d[m + j] = -q.d[m + j];

@@ -112,7 +112,7 @@ void expand_slacks(const Problem<T> &q, const Weights<T> &w, const T *Gx, Factor
     f.g[j] = select(w.held[j], T(0.0), select(hard, excess, both));
   }
   if (!z.pairs()) return;
-  times(q.team, z.k, z.core, q.A, f.g, f.nu);
+  times(q.of_A(), f.g, f.nu);
   for (int i : each_entry(z.k)) {
     const int t = z.core + z.singles() + i, u = t + z.k;
     const T v = f.slack_weight[t - z.core], other = f.slack_weight[u - z.core];
@@ -138,9 +138,9 @@ void condense(const Problem<T> &q, const Weights<T> &w, const Rhs<T> &rhs, Facto
     f.rows[i] = select(f.weight[i] < infinite, f.weight[i], T(0.0)) * f.c[i];
   add_from_bounds(q, f.rows, f.g);
   for (int i : each_entry(m)) f.rows[i] = f.condensed[i] * f.c[i];
-  add_transposed(q.team, m, core, q.G, f.rows, f.g);
+  if (!q.sparse) add_transposed(q.of_G(), f.rows, f.g);
   for (int i : each_entry(k)) f.right[i] = f.eq_theta[i] * f.nu[i];
-  if (!q.separable) add_transposed(q.team, k, core, q.A, f.right, f.g);
+  if (!q.separable && !q.sparse) add_transposed(q.of_A(), f.right, f.g);
   for (int j : each_entry(core)) f.g[j] = select(w.held[j], T(0.0), f.g[j]);
 }
 
@@ -149,6 +149,7 @@ template <class T>
 void solve_blocks(const Problem<T> &q, Factors<T> &f) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   const int r = f.border;
+  if (q.sparse) return solve_sparse(q, f);
   half_solve(q, f, f.g);
   for (int i : each_entry(r)) f.right[i] = 0.0;
   add_transposed(q.team, core, r, f.V, f.g, f.right);
@@ -174,9 +175,10 @@ KKTDIFF_APART void solve_once(const Problem<T> &q, const Weights<T> &w, Factors<
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   condense(q, w, rhs, f);
   solve_blocks(q, f);
-  times(q.team, m, core, q.G, f.g, out.c);
+  times(q.of_G(), f.g, out.c);
   expand_slacks(q, w, out.c, f);
-  for (int i : each_entry(m)) {
+  for (int i : each_entry(q.sparse ? m : 0)) out.c[i] = f.right[k + i];
+  for (int i : each_entry(q.sparse ? 0 : m)) {
     out.c[i] = f.condensed[i] * (out.c[i] - f.c[i]);
     if (f.border > k && any(f.stiff[i]))
       for (int l = 0; l < Lanes<T>::count; l++)

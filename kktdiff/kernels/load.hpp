@@ -87,8 +87,9 @@ KKTDIFF_APART Mask<T> find_limits(Problem<T> &q) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   find_hard_rows(q);
   Mask<T> sound = is_below(q.entries_of_Q(), q.Q, __builtin_inf()) &
-                  is_below(n, q.p, __builtin_inf()) & is_below(m * core, q.G, __builtin_inf()) &
-                  is_below(k * core, q.A, __builtin_inf()) & is_below(k, q.b, INFINITE);
+                  is_below(n, q.p, __builtin_inf()) &
+                  is_below(q.of_G().entries(), q.G, __builtin_inf()) &
+                  is_below(q.of_A().entries(), q.A, __builtin_inf()) & is_below(k, q.b, INFINITE);
   sound = sound & find_fixed(q);
   for (int i : each_entry(q.size.given())) {
     sound = sound & (q.d[i] > -T(INFINITE));
@@ -114,8 +115,8 @@ template <class T>
 KKTDIFF_APART void clear(Problem<T> &q, Mask<T> where) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   if (!any(where)) return;
-  clear(q.entries_of_Q(), where, q.Q), clear(n, where, q.p), clear(m * core, where, q.G);
-  clear(k * core, where, q.A), clear(k, where, q.b), clear(q.size.rows(), where, q.d);
+  clear(q.entries_of_Q(), where, q.Q), clear(n, where, q.p), clear(q.of_G().entries(), where, q.G);
+  clear(q.of_A().entries(), where, q.A), clear(k, where, q.b), clear(q.size.rows(), where, q.d);
   clear(n, where, q.value);
   for (int i : each_entry(q.size.rows())) q.present[i] = q.present[i] & !where;
   for (int j : each_entry(core)) q.fixed[j] = q.fixed[j] & !where;

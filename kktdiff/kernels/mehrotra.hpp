@@ -23,8 +23,8 @@ struct Newton {  // one factored system and what solving it takes
   T *target;  // (M): aim of s_i lam_i
   Refinement<T> refinement;
 
-  Newton(Arena &a, Sizes z)
-      : weights(a, z), factors(a, z), rhs(a, z), out(a, z), predictor(a, z), trial(a, z),
+  Newton(Arena &a, Sizes z, const Entries *sparse = nullptr)
+      : weights(a, z), factors(a, z, sparse), rhs(a, z), out(a, z), predictor(a, z), trial(a, z),
         found(a, z), target(a.take<T>(z.rows())), refinement(a, z) {}
 };
 

@@ -93,6 +93,8 @@ def supports(data: Data) -> bool:
 
     Without inequalities the array code factors once what all elements share.
     """
+    if data.structure is not None:
+        return True
     if not fits(data):
         return False
     m = data.sizes[1]
@@ -175,8 +177,9 @@ def solve(
     )
     start = (None,) * 3 if warm is None else (warm.x, warm.lam, warm.nu)
     sizes = (batch, *form, STAGES, max_iter, int(examined))
-    operations = amounts.ITERATIONS * amounts.operations(n, m, k)
-    call("solve", sizes, (tol, barrier), (*data, *start), out, operations)
+    operations = amounts.ITERATIONS * _operations(data)
+    outputs = (*out, _array(data))
+    call("solve", sizes, (tol, barrier), (*data.arrays, *start), outputs, operations)
     return out
 
 
@@ -226,9 +229,10 @@ def derive(
     out = Rhs(*(xp.empty(v.shape) for v in rhs))
     error, singular = xp.empty(batch), xp.empty(batch, dtype=bool)
     given = (data.Q, data.G, data.A, kept, active, weights, factors, *rhs)
-    sizes = (batch, *sizes_of(data, separable=separable).of_kernels, columns)
-    operations = amounts.operations(*data.sizes) / (1 if factors is None else 4)
-    call("derive", sizes, (target,), given, (*out, error, singular), operations)
+    form = sizes_of(data, separable=separable).of_kernels
+    operations = _operations(data) / (1 if factors is None else 4)
+    outputs = (*out, error, singular)
+    call("derive", (batch, *form, columns), (target,), given, (*outputs, _array(data)), operations)
     return out, error, singular
 
 
@@ -266,16 +270,29 @@ def vjp(
     n, rows, _, form = sizes_of(data, separable=separable)
     adjoint = new((batch, n)), new((batch, rows)), new((batch, form[2]))
     inaccurate = new(batch, dtype=bool)
-    outputs = (*adjoint, inaccurate, *map(found.get, Data._fields))
+    outputs = (*adjoint, inaccurate, *map(found.get, Data._fields[:-1]))
     inputs = (data.Q, data.G, data.A, *system, factors, data.h, *cotangents)
-    operations = amounts.operations(*form[:3]) / (1 if factors is None else 4)
-    call("vjp", (batch, *form), accuracy, inputs, outputs, operations)
+    operations = _operations(data) / (1 if factors is None else 4)
+    call("vjp", (batch, *form), accuracy, inputs, (*outputs, _array(data)), operations)
     return Pulled(*adjoint, inaccurate, found)
+
+
+def _array(data: Data) -> Array | None:
+    """Return the structure of sparse matrices as the kernels take it, their last array."""
+    return None if data.structure is None else data.structure.array
+
+
+def _operations(data: Data) -> float:
+    """Return about how many operations it takes to factor one problem's system once."""
+    own = data.structure
+    return amounts.operations(*data.sizes) if own is None else own.operations
 
 
 def _factors_size(data: Data) -> int:
     """Return the number of entries that one problem's factors take."""
     n, m, k = data.sizes
+    if data.structure is not None:
+        return data.structure.entries[4] + n + m + k + 8
     return n * n + (m + k) * (n + m + k) + 8
 
 
@@ -284,5 +301,9 @@ def _keeps_factors(data: Data) -> bool:
 
     A gradient is the same to the bit either way.
     """
-    large = not amounts.in_lanes(*data.sizes)
+    if data.structure is None:
+        large = not amounts.in_lanes(*data.sizes)
+    else:
+        _, _, _, _, factor, system, _ = data.structure.entries
+        large = data.length == 1 or factor + system > amounts.SPARSE_LANES
     return large and 8 * data.length * _factors_size(data) <= _MOST_KEPT

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <memory>
 
+#include "analysis.hpp"
 #include "processor.hpp"
 #include "signatures.hpp"
 #include "threads.hpp"
@@ -33,14 +34,20 @@ struct Buffers {
 };
 
 const char *title(Type type) {
-  return type == Type::float64 ? "float64" : type == Type::int64 ? "int64" : "bool";
+  return type == Type::float64 ? "float64"
+         : type == Type::int64 ? "int64"
+         : type == Type::int32 ? "int32"
+                               : "bool";
 }
 
 bool holds(const Py_buffer &buffer, Type type) {
   const char *format = buffer.format ? buffer.format : "B";
   if (std::strlen(format) != 1) return false;
-  const Py_ssize_t size = type == Type::boolean ? 1 : 8;
-  const char *letters = type == Type::float64 ? "d" : type == Type::int64 ? "lq" : "?B";
+  const Py_ssize_t size = type == Type::boolean ? 1 : type == Type::int32 ? 4 : 8;
+  const char *letters = type == Type::float64 ? "d"
+                        : type == Type::int64 ? "lq"
+                        : type == Type::int32 ? "il"
+                                              : "?B";
   return buffer.itemsize == size && std::strchr(letters, *format);
 }
 
@@ -182,6 +189,20 @@ PyObject *call(PyObject *, PyObject *arguments) {
   return worked ? PyLong_FromLong(worked) : PyErr_NoMemory();
 }
 
+PyObject *flattened(const Analysis &of) {
+  const std::vector<std::int32_t> *parts[] = {&of.order, &of.start, &of.below,
+                                              &of.left,  &of.from,  &of.at};
+  Py_ssize_t count = 0;
+  for (const auto *part : parts) count += Py_ssize_t(part->size());
+  PyObject *bytes = PyBytes_FromStringAndSize(nullptr, 4 * count);
+  char *to = bytes ? PyBytes_AsString(bytes) : nullptr;
+  for (const auto *part : parts) {
+    if (!to) break;
+    std::memcpy(to, part->data(), 4 * part->size()), to += 4 * part->size();
+  }
+  return bytes;
+}
+
 PyObject *names(PyObject *, PyObject *) {
   PyObject *found = PyTuple_New(variants);
   for (int i = 0; found && i < variants; i++) {
@@ -189,6 +210,34 @@ PyObject *names(PyObject *, PyObject *) {
     if (!name || PyTuple_SetItem(found, i, name)) Py_CLEAR(found);
   }
   return found;
+}
+
+// The order in which a symmetric pattern is eliminated, and the pattern of its factor, as the parts
+// of `Analysis` in int32 after the size of L. start, (size + 1), and index: columns of both
+// triangles, without the diagonal.
+PyObject *analysed(PyObject *, PyObject *arguments) {
+  Py_buffer start, index;
+  if (!PyArg_ParseTuple(arguments, "y*y*:analyse", &start, &index)) return nullptr;
+  const Py_ssize_t size = start.len / 4 - 1;
+  const auto *first = static_cast<const std::int32_t *>(start.buf);
+  const auto *rows = static_cast<const std::int32_t *>(index.buf);
+  bool sound = size >= 0 && first[0] == 0 && first[size] == index.len / 4;
+  for (Py_ssize_t i = 0; sound && i < size; i++) sound = first[i] <= first[i + 1];
+  for (Py_ssize_t e = 0; sound && e < index.len / 4; e++) sound = rows[e] >= 0 && rows[e] < size;
+  std::unique_ptr<Analysis> found;
+  if (sound) {
+    Py_BEGIN_ALLOW_THREADS
+    try {
+      found.reset(new Analysis(analyse(int(size), first, rows)));
+    } catch (const std::bad_alloc &) {}
+    Py_END_ALLOW_THREADS
+  }
+  PyBuffer_Release(&start), PyBuffer_Release(&index);
+  if (!sound) {
+    PyErr_SetString(PyExc_ValueError, "analyse: expected the columns of a square pattern, int32");
+    return nullptr;
+  }
+  return found ? flattened(*found) : PyErr_NoMemory();
 }
 
 // The names of a kernel's arrays.
@@ -210,6 +259,7 @@ PyObject *custom_call(PyObject *, PyObject *) {
 }
 
 PyMethodDef methods[] = {
+    {"analyse", analysed, METH_VARARGS, "analyse(start, index) -> bytes: order, and pattern of L"},
     {"arrays", arrays, METH_VARARGS, "arrays(name) -> the names of a kernel's arrays"},
     {"call", call, METH_VARARGS,
      "call(variant, name, sizes, options, arrays, threads) -> threads that worked"},

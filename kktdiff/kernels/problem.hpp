@@ -12,7 +12,7 @@
 #pragma once
 #include "call.hpp"
 #include "loops.hpp"
-#include "shared.hpp"
+#include "matrix.hpp"
 
 namespace kktdiff {
 namespace {
@@ -89,6 +89,19 @@ inline Sizes with_slacks(int core, int m, int k, int lower, int upper, int soft)
   return {core + slacks, m, k, lower, upper, core, soft};
 }
 
+// Entries of the matrices and of their factor, and the order of the system where that is sparse.
+struct Entries {
+  long long Q, G, A, L;
+  long long given = 0;  // of the system's triangle, without its diagonal
+  int order = 0;        // 0: dense
+};
+
+// Those that are given, or those of dense matrices.
+inline Entries entries_of(Sizes z, const Entries *sparse) {
+  const long long core = z.core;
+  return sparse ? *sparse : Entries{core * core, z.m * core, z.k * core, core * core};
+}
+
 template <class T>
 struct Problem {
   Sizes size;
@@ -100,13 +113,22 @@ struct Problem {
   T *AA;                     // (core, core): A'A, the triangle that is factored
   bool separable;            // H is diagonal, and Q its own diagonal, clearly positive; no G
   Team *team = nullptr;      // threads that share products with its matrices
-  int entries_of_Q() const { return separable ? size.core : size.core * size.core; }
+  const Structure *sparse = nullptr;  // Q, G and A are entries of its patterns
 
-  Problem(Arena &a, Sizes z) : size(z) {
-    Q = a.take_slow<T>(z.core * z.core), p = a.take<T>(z.n), G = a.take_slow<T>(z.m * z.core);
-    A = a.take_slow<T>(z.k * z.core), b = a.take<T>(z.k), d = a.take<T>(z.rows());
+  Matrix<T> of_Q() const { return {size.core, size.core, Q, sparse ? &sparse->Q : nullptr, team}; }
+  Matrix<T> of_G() const { return {size.m, size.core, G, sparse ? &sparse->G : nullptr, team}; }
+  Matrix<T> of_A() const { return {size.k, size.core, A, sparse ? &sparse->A : nullptr, team}; }
+  int at_diagonal(int j) const {  // the place of Q_jj
+    return separable ? j : sparse ? sparse->diagonal[j] : j * (size.core + 1);
+  }
+  int entries_of_Q() const { return separable ? size.core : of_Q().entries(); }
+
+  Problem(Arena &a, Sizes z, const Entries *sparse_entries = nullptr) : size(z) {
+    const Entries e = entries_of(z, sparse_entries);
+    Q = a.take_slow<T>(e.Q), p = a.take<T>(z.n), G = a.take_slow<T>(e.G);
+    A = a.take_slow<T>(e.A), b = a.take<T>(z.k), d = a.take<T>(z.rows());
     value = a.take<T>(z.n), idle = a.take_slow<T>(z.m);
-    AA = a.take_slow<T>(z.k ? z.core * z.core : 0);
+    AA = a.take_slow<T>(z.k && !e.order ? e.Q : 0);
     present = a.take<Mask<T>>(z.rows()), fixed = a.take<Mask<T>>(z.n);
   }
 };
@@ -115,18 +137,9 @@ struct Problem {
 template <class T>
 void square_equalities(Problem<T> &q, Work<T> work) {
   const int core = q.size.core;
-  if (!q.size.k || q.separable) return;
+  if (!q.size.k || q.separable || q.sparse) return;
   for (int i : each_entry(core * core)) q.AA[i] = 0.0;
   add_gram(q.size.k, core, q.A, static_cast<T *>(nullptr), work, q.AA);
-}
-
-// out += |A'| |z|, A: (m, n)
-template <class T>
-KKTDIFF_APART void add_transposed_sizes(int m, int n, const T *A, const T *z, T *out) {
-  in_columns(n, [=](int first, int last) {
-    for (int i = 0; i < m; i++)
-      for (int j = first; j < last; j++) out[j] = fma(abs(A[i * n + j]), abs(z[i]), out[j]);
-  });
 }
 
 // out = Q x
@@ -134,14 +147,14 @@ template <class T>
 KKTDIFF_APART void times_Q(const Problem<T> &q, const T *x, T *out) {
   const int core = q.size.core;
   for (int j : each_entry(core, q.size.n)) out[j] = 0.0;
-  if (!q.separable) return times(q.team, core, core, q.Q, x, out);
+  if (!q.separable) return times(q.of_Q(), x, out);
   for (int j : each_entry(core)) out[j] = q.Q[j] * x[j];
 }
 
 // out = A x
 template <class T>
 KKTDIFF_APART void times_A(const Problem<T> &q, const T *x, T *out) {
-  times(q.team, q.size.k, q.size.core, q.A, x, out);
+  times(q.of_A(), x, out);
   const T *t = x + q.size.core + q.size.singles(), *u = t + q.size.pairs();
   for (int i : each_entry(q.size.pairs())) out[i] = out[i] - t[i] + u[i];
 }
@@ -149,7 +162,7 @@ KKTDIFF_APART void times_A(const Problem<T> &q, const T *x, T *out) {
 // out += A' nu
 template <class T>
 KKTDIFF_APART void add_columns_of_A(const Problem<T> &q, const T *nu, T *out) {
-  add_transposed(q.team, q.size.k, q.size.core, q.A, nu, out);
+  add_transposed(q.of_A(), nu, out);
   T *t = out + q.size.core + q.size.singles(), *u = t + q.size.pairs();
   for (int i : each_entry(q.size.pairs())) t[i] = t[i] - nu[i], u[i] = u[i] + nu[i];
 }
@@ -158,7 +171,7 @@ KKTDIFF_APART void add_columns_of_A(const Problem<T> &q, const T *nu, T *out) {
 template <class T>
 KKTDIFF_APART void rows_of(const Problem<T> &q, const T *x, T *out) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
-  times(q.team, m, core, q.G, x, out);
+  times(q.of_G(), x, out);
   for (int j : each_entry(lower)) out[m + j] = -x[j];
   for (int j : each_entry(upper)) out[m + lower + j] = x[j];
   for (int s : each_entry(q.size.singles())) {
@@ -188,7 +201,7 @@ KKTDIFF_APART void add_from_slacks(const Problem<T> &q, const T *z, T *out) {
 // out += C' z
 template <class T>
 KKTDIFF_APART void add_columns_of(const Problem<T> &q, const T *z, T *out) {
-  add_transposed(q.team, q.size.m, q.size.core, q.G, z, out);
+  add_transposed(q.of_G(), z, out);
   add_from_bounds(q, z, out);
   add_from_slacks(q, z, out);
 }

@@ -35,40 +35,9 @@ T row_weight(const Sizes &z, const Scaling<T> &s, int i) {
 }
 
 template <class T>
-KKTDIFF_APART T norm_rows(int rows, int n, const T *A, const T *D,
-                          T *out) {  // max_j |A_ij| D_j, and their max
-  T biggest = 0.0;
-  for (int i : each_row(rows)) {
-    T own = 0.0;
-    for (int j : each_column(n)) own = max(abs(A[i * n + j]) * D[j], own);
-    out[i] = own = max_of_row(own);
-    biggest = max(own, biggest);
-  }
-  return max_of_all(biggest);
-}
-
-template <class T>
-KKTDIFF_APART void norm_columns(int rows, int n, const T *A, const T *E,
-                                T *out) {  // max with E_i |A_ij|
-  in_columns(n, [=](int first, int last) {
-    for (int i = 0; i < rows; i++)
-      for (int j = first; j < last; j++) out[j] = max(abs(A[i * n + j]) * E[i], out[j]);
-  });
-}
-
-template <class T>
-KKTDIFF_APART void times_rows_and_columns(Team *team, int rows, int n, const T *E, const T *D,
-                                          T *A) {
-  split(Work<T>{nullptr, team}, rows, is_large(rows, n), 1, 1, [=](int i, int last, T *) {
-    for (; i < last; i++)
-      for (int j : each_column(n)) A[i * n + j] = E[i] * A[i * n + j] * D[j];
-  });
-}
-
-template <class T>
 void norm_rows_of_Q(const Problem<T> &q, const T *D, T *out) {
   if (!q.separable)
-    norm_rows(q.size.core, q.size.core, q.Q, D, out);
+    norm_rows(q.of_Q(), D, out);
   else
     for (int j : each_entry(q.size.core)) out[j] = abs(q.Q[j]) * D[j];
 }
@@ -76,7 +45,7 @@ void norm_rows_of_Q(const Problem<T> &q, const T *D, T *out) {
 template <class T>
 void scale_Q(const T *D, Problem<T> &q) {
   if (!q.separable)
-    times_rows_and_columns(q.team, q.size.core, q.size.core, D, D, q.Q);
+    times_rows_and_columns(q.of_Q(), D, D);
   else
     for (int j : each_entry(q.size.core)) q.Q[j] = D[j] * q.Q[j] * D[j];
 }
@@ -110,9 +79,9 @@ void balance(const Problem<T> &q, Scaling<T> &s, Balance<T> &norm) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   for (int pass = 0; pass < EQUILIBRATION_PASSES; pass++) {
     norm_rows_of_Q(q, s.cols, norm.Q);
-    norm_columns(m, core, q.G, s.rows, norm.Q);
-    norm_columns(k, core, q.A, s.eqs, norm.Q);
-    norm_rows(m, core, q.G, s.cols, norm.G), norm_rows(k, core, q.A, s.cols, norm.A);
+    norm_columns(q.of_G(), s.rows, norm.Q);
+    norm_columns(q.of_A(), s.eqs, norm.Q);
+    norm_rows(q.of_G(), s.cols, norm.G), norm_rows(q.of_A(), s.cols, norm.A);
     for (int j : each_entry(core)) norm.Q[j] = norm.Q[j] * s.cols[j];
     for (int i : each_entry(m)) norm.G[i] = norm.G[i] * s.rows[i];
     for (int i : each_entry(k)) norm.A[i] = norm.A[i] * s.eqs[i];
@@ -127,12 +96,12 @@ void balance(const Problem<T> &q, Scaling<T> &s, Balance<T> &norm) {
   for (int i : each_entry(k)) s.eqs[i] = power_of_two(positive(s.eqs[i]));
 }
 
-// Normalise each row of A, (rows, n), on its own; return its weights.
+// Normalise each row of A on its own; return its weights.
 template <class T>
-KKTDIFF_APART void normalise(Team *team, int rows, int n, const T *ones, T *A, T *weight) {
-  norm_rows(rows, n, A, ones, weight);
-  for (int i : each_entry(rows)) weight[i] = T(1.0) / power_of_two(positive(weight[i]));
-  times_rows_and_columns(team, rows, n, weight, ones, A);
+KKTDIFF_APART void normalise(const Matrix<T> &A, const T *ones, T *weight) {
+  norm_rows(A, ones, weight);
+  for (int i : each_entry(A.rows)) weight[i] = T(1.0) / power_of_two(positive(weight[i]));
+  times_rows_and_columns(A, weight, ones);
 }
 
 template <class T>
@@ -166,17 +135,17 @@ T box_sizes(const Problem<T> &q, const Scaling<T> &s, const Balance<T> &first, T
       const T below = lower ? abs(q.d[m + j]) : T(0.0),  // 0 where absent
           above = upper ? abs(q.d[m + lower + j]) : T(0.0);
       const T box = select(low & high, max(below, above), T(0.0)),
-              bend = q.separable ? abs(q.Q[j]) : abs(q.Q[j * core + j]);
+              bend = abs(q.Q[q.at_diagonal(j)]);
       T near = bend * inverse(abs(s.cost * q.p[j])), held = bend;
-      for (int i = 0; i < core && !q.separable; i++) held = max(abs(q.Q[i * core + j]), held);
-      for (int i = 0; i < m; i++) {
-        held = max(abs(q.G[i * core + j]), held);
-        near = max(abs(q.G[i * core + j]) * inverse(first.first_G[i] * abs(q.d[i])), near);
-      }
-      for (int i = 0; i < k; i++) {
-        held = max(abs(q.A[i * core + j]), held);
-        near = max(abs(q.A[i * core + j]) * inverse(first.first_A[i] * abs(q.b[i])), near);
-      }
+      if (!q.separable) in_column(q.of_Q(), j, [&](int, T own) { held = max(abs(own), held); });
+      in_column(q.of_G(), j, [&](int i, T own) {
+        held = max(abs(own), held);
+        near = max(abs(own) * inverse(first.first_G[i] * abs(q.d[i])), near);
+      });
+      in_column(q.of_A(), j, [&](int i, T own) {
+        held = max(abs(own), held);
+        near = max(abs(own) * inverse(first.first_A[i] * abs(q.b[i])), near);
+      });
       if (pass == 0) {
         const T nearest = max(near, max(inverse(below), inverse(above)));
         unit = max(inverse(select(near > 0.0, nearest, T(0.0))) / s.cols[j], unit);
@@ -193,10 +162,9 @@ T box_sizes(const Problem<T> &q, const Scaling<T> &s, const Balance<T> &first, T
 
 // Divide the weights of rows that are small now by their norms.
 template <class T>
-KKTDIFF_APART void lift_rows(int rows, int n, const T *A, const T *D, Mask<T> where, T *norm,
-                             T *weight) {
-  norm_rows(rows, n, A, D, norm);
-  for (int i : each_entry(rows)) {
+KKTDIFF_APART void lift_rows(const Matrix<T> &A, const T *D, Mask<T> where, T *norm, T *weight) {
+  norm_rows(A, D, norm);
+  for (int i : each_entry(A.rows)) {
     const T own = weight[i] * norm[i];
     weight[i] = select(where & (own < 0.25), weight[i] / power_of_two(positive(own)), weight[i]);
   }
@@ -215,8 +183,8 @@ void use_box_units(const Problem<T> &q, Scaling<T> &s, Balance<T> &work) {
   }
   some = any_of_all(some);
   if (!any(some)) return;
-  lift_rows(m, core, q.G, s.cols, some, work.G, s.rows),
-      lift_rows(k, core, q.A, s.cols, some, work.A, s.eqs);
+  lift_rows(q.of_G(), s.cols, some, work.G, s.rows);
+  lift_rows(q.of_A(), s.cols, some, work.A, s.eqs);
 }
 
 // Weights of the slacks: each in the unit of its row.
@@ -236,15 +204,14 @@ KKTDIFF_APART void equilibrate(Problem<T> &q, Scaling<T> &s, Balance<T> &work) {
   for (int j : each_entry(n)) work.ones[j] = s.cols[j] = 1.0;
   s.cost = T(1.0) / power_of_two(positive(norm_inf(q.entries_of_Q(), q.Q)));
   for (int i : each_entry(q.entries_of_Q())) q.Q[i] = s.cost * q.Q[i];
-  normalise(q.team, m, core, work.ones, q.G, work.first_G),
-      normalise(q.team, k, core, work.ones, q.A, work.first_A);
+  normalise(q.of_G(), work.ones, work.first_G), normalise(q.of_A(), work.ones, work.first_A);
   for (int i : each_entry(m)) s.rows[i] = 1.0;
   for (int i : each_entry(k)) s.eqs[i] = 1.0;
   balance(q, s, work);
   if (lower || upper) use_box_units(q, s, work);
   scale_Q(s.cols, q);
-  times_rows_and_columns(q.team, m, core, s.rows, s.cols, q.G);
-  times_rows_and_columns(q.team, k, core, s.eqs, s.cols, q.A);
+  times_rows_and_columns(q.of_G(), s.rows, s.cols);
+  times_rows_and_columns(q.of_A(), s.eqs, s.cols);
   for (int i : each_entry(m)) s.rows[i] = s.rows[i] * work.first_G[i];
   for (int i : each_entry(k)) s.eqs[i] = s.eqs[i] * work.first_A[i];
   scale_slacks(q.size, s);
@@ -256,6 +223,18 @@ KKTDIFF_APART void equilibrate(Problem<T> &q, Scaling<T> &s, Balance<T> &work) {
   scale_sides(q, s);
 }
 
+// Drop row i of G if it touches fixed variables only, as it does not where `touches`, and is met;
+// sum: its product with their values.
+template <class T>
+void drop_if_idle(Problem<T> &q, int i, Mask<T> touches, T sum) {
+  if (q.size.soft & SOFT_H) touches = touches | !q.fixed[q.size.core + i];
+  const T slack = q.d[i] - sum;
+  const Mask<T> drop = q.present[i] & !touches & (slack >= T(-ROUNDING) * (abs(q.d[i]) + abs(sum)));
+  q.idle[i] = select(drop, max(slack, T(0.0)), T(-1.0));
+  q.d[i] = select(drop, T(0.0), q.d[i]);
+  q.present[i] = q.present[i] & !drop;
+}
+
 // Drop the rows that touch fixed variables only and are met; q.idle keeps their slack, a constant.
 template <class T>
 void drop_idle_rows(Problem<T> &q) {
@@ -263,25 +242,26 @@ void drop_idle_rows(Problem<T> &q) {
   Mask<T> some = mask<T>(false);
   for (int j : each_entry(core)) some = some | q.fixed[j];
   some = any_of_all(some);
-  for (int i : each_row(m)) {
-    q.idle[i] = T(-1.0);
-    if (!any(some)) continue;
-    Mask<T> touches = !some;
-    T sum = 0.0;
-    for (int j : each_column(core)) {
-      const T own = q.G[i * core + j];
-      touches = touches | (!q.fixed[j] & ((own < 0.0) | (own > 0.0)));
-      sum = fma(own, q.value[j], sum);
+  for (int i : each_entry(m)) q.idle[i] = T(-1.0);
+  if (!any(some)) return;
+  Mask<T> touches;
+  T sum;
+  const auto add = [&](T own, int j) {
+    touches = touches | (!q.fixed[j] & ((own < 0.0) | (own > 0.0)));
+    sum = fma(own, q.value[j], sum);
+  };
+  if (q.sparse)
+    for (int i : each_entry(m)) {
+      touches = !some, sum = 0.0;
+      in_row(q.sparse->G, i, [&](int e, int j) { add(q.G[e], j); });
+      drop_if_idle(q, i, touches, sum);
     }
-    touches = any_of_row(touches), sum = sum_of_row(sum);
-    if (soft & SOFT_H) touches = touches | !q.fixed[core + i];
-    const T slack = q.d[i] - sum;
-    const Mask<T> drop =
-        q.present[i] & !touches & (slack >= T(-ROUNDING) * (abs(q.d[i]) + abs(sum)));
-    q.idle[i] = select(drop, max(slack, T(0.0)), T(-1.0));
-    q.d[i] = select(drop, T(0.0), q.d[i]);
-    q.present[i] = q.present[i] & !drop;
-  }
+  else
+    for (int i : each_row(m)) {
+      touches = !some, sum = 0.0;
+      for (int j : each_column(core)) add(q.G[i * core + j], j);
+      drop_if_idle(q, i, any_of_row(touches), sum_of_row(sum));
+    }
 }
 
 template <class T>

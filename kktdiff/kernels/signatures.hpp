@@ -4,7 +4,7 @@
 
 namespace kktdiff {
 
-enum class Type { float64, int64, boolean };
+enum class Type { float64, int64, int32, boolean };
 enum class Use { input, optional_input, output, optional_output };
 
 struct Array {
@@ -24,8 +24,10 @@ struct Signature {
 
 typedef const std::int64_t *SizeArray;
 inline std::int64_t one(SizeArray) { return 1; }
-// Sizes of `solve`, `derive` and `vjp`: count, n, m, k, rows of lower and of upper bounds, 1 if H
-// is diagonal, the soft sides (1: G, 2: lower bounds, 4: upper bounds, 8: equalities), then more.
+// Sizes of `solve`, `derive` and `vjp`: count, n, m, k, rows of lower and of upper bounds, the form
+// (0, 1 if H is diagonal, 2 if matrices are sparse), the soft sides (1: G, 2: lower bounds, 4:
+// upper bounds, 8: equalities), then of sparse matrices the entries of Q, G and A as given, of Q
+// with both triangles, of L, of the system's triangle, and of the structure; then more.
 inline std::int64_t n(SizeArray s) { return s[1]; }
 inline std::int64_t m(SizeArray s) { return s[2]; }
 inline std::int64_t k(SizeArray s) { return s[3]; }
@@ -39,29 +41,32 @@ inline std::int64_t slacks(SizeArray s) {
 inline std::int64_t given(SizeArray s) { return s[2] + s[4] + s[5]; }  // rows of C
 inline std::int64_t N(SizeArray s) { return n(s) + slacks(s); }
 inline std::int64_t M(SizeArray s) { return given(s) + slacks(s); }
-inline std::int64_t nn(SizeArray s) { return n(s) * n(s); }
-inline std::int64_t mn(SizeArray s) { return m(s) * n(s); }
-inline std::int64_t kn(SizeArray s) { return k(s) * n(s); }
-inline std::int64_t trace(SizeArray s) { return (s[9] + 24) * 8; }
+inline bool sparse(SizeArray s) { return s[6] == 2; }
+inline std::int64_t nn(SizeArray s) { return sparse(s) ? s[8] : n(s) * n(s); }
+inline std::int64_t mn(SizeArray s) { return sparse(s) ? s[9] : m(s) * n(s); }
+inline std::int64_t kn(SizeArray s) { return sparse(s) ? s[10] : k(s) * n(s); }
+inline std::int64_t structure(SizeArray s) { return s[14]; }
+inline std::int64_t trace(SizeArray s) { return (s[16] + 24) * 8; }
 inline std::int64_t four(SizeArray) { return 4; }
 // The scaling, then x, s, lam, nu and y.
 inline std::int64_t kept(SizeArray s) { return 3 * N(s) + m(s) + 2 * M(s) + 2 * k(s) + 2; }
-// L, V and S of factor.hpp, the range of pivots, and a vector beyond.
+// L, V and S of factor.hpp or L and D, the range of pivots, and a vector beyond.
 inline std::int64_t factors(SizeArray s) {
+  if (sparse(s)) return s[12] + s[1] + s[2] + s[3] + 8;
   return nn(s) + (s[2] + s[3]) * (s[1] + s[2] + s[3]) + 8;
 }
-inline std::int64_t n_columns(SizeArray s) { return N(s) * s[8]; }
-inline std::int64_t M_columns(SizeArray s) { return M(s) * s[8]; }
-inline std::int64_t k_columns(SizeArray s) { return k(s) * s[8]; }
+inline std::int64_t n_columns(SizeArray s) { return N(s) * s[15]; }
+inline std::int64_t M_columns(SizeArray s) { return M(s) * s[15]; }
+inline std::int64_t k_columns(SizeArray s) { return k(s) * s[15]; }
 
 const Signature signatures[] = {
     // sizes: ..., stages, iterations at most, 1 if the data are known to be sound; options:
     // tol, and s_i lam_i of the wanted point of the central path, or 0
     {"solve",
      &Table::solve,
-     11,
+     18,
      2,
-     33,
+     34,
      {{"Q", Type::float64, Use::input, nn},
       {"p", Type::float64, Use::input, n},
       {"G", Type::float64, Use::optional_input, mn},
@@ -94,14 +99,15 @@ const Signature signatures[] = {
       {"status", Type::int64, Use::output, one},
       {"iterations", Type::int64, Use::output, one},
       {"trace", Type::float64, Use::optional_output, trace},
-      {"factors", Type::float64, Use::optional_output, factors}},
+      {"factors", Type::float64, Use::optional_output, factors},
+      {"structure", Type::int32, Use::optional_input, structure}},
      &Table::solve_scratch},
     // sizes: ..., columns; options: relative residual aimed at
     {"derive",
      &Table::derive,
-     9,
+     16,
      1,
-     15,
+     16,
      {{"Q", Type::float64, Use::input, nn},
       {"G", Type::float64, Use::optional_input, mn},
       {"A", Type::float64, Use::optional_input, kn},
@@ -116,14 +122,15 @@ const Signature signatures[] = {
       {"c", Type::float64, Use::output, M_columns},
       {"nu", Type::float64, Use::output, k_columns},
       {"error", Type::float64, Use::output, one},
-      {"singular", Type::boolean, Use::output, one}},
+      {"singular", Type::boolean, Use::output, one},
+      {"structure", Type::int32, Use::optional_input, structure}},
      &Table::derive_scratch},
     // options: relative residual aimed at, and accepted
     {"vjp",
      &Table::vjp,
-     8,
+     15,
      2,
-     35,
+     36,
      {{"Q", Type::float64, Use::input, nn},
       {"G", Type::float64, Use::optional_input, mn},
       {"A", Type::float64, Use::optional_input, kn},
@@ -158,12 +165,13 @@ const Signature signatures[] = {
       {"gradient.soft_h", Type::float64, Use::optional_output, soft_h},
       {"gradient.soft_lb", Type::float64, Use::optional_output, soft_lb},
       {"gradient.soft_ub", Type::float64, Use::optional_output, soft_ub},
-      {"gradient.soft_b", Type::float64, Use::optional_output, soft_b}},
+      {"gradient.soft_b", Type::float64, Use::optional_output, soft_b},
+      {"structure", Type::int32, Use::optional_input, structure}},
      &Table::derive_scratch},
     // True where H is diagonal; without rows of G
     {"forms",
      &Table::forms,
-     8,
+     15,
      0,
      9,
      {{"Q", Type::float64, Use::input, nn},

@@ -4,13 +4,15 @@ from typing import NamedTuple
 
 from kktdiff._records import Data
 
+_DENSE = (0,) * 7  # entries of sparse matrices
+
 
 def slacks(data: Data) -> tuple[int, int, int, int]:
     """Return the numbers of slacks of "h", "lb", "ub" and "b", in the order of the kernels.
 
     They follow the variables x, those of "b" twice, and their bounds follow the rows.
     """
-    h, lb, ub, b = data[-4:]
+    h, lb, ub, b = data.soft_h, data.soft_lb, data.soft_ub, data.soft_b
     if h is lb is ub is b is None:
         return 0, 0, 0, 0
     n, m, k = data.sizes
@@ -38,5 +40,8 @@ def sizes_of(data: Data, *, separable: bool = False) -> Sizes:
     if any(soft):
         more = sum(soft) + soft[-1]
         sides = sum(1 << side for side, count in enumerate(soft) if count)
-    of_kernels = (n, m, k, lower, upper, int(separable), sides)
+    form, entries = (
+        (int(separable), _DENSE) if data.structure is None else (2, data.structure.entries)
+    )
+    of_kernels = (n, m, k, lower, upper, form, sides, *entries)
     return Sizes(n + more, m + lower + upper + more, soft, of_kernels)

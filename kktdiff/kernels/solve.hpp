@@ -134,7 +134,8 @@ void place_kept(const Group<T> &, int, Factors<T> &) {}
 template <>
 inline void place_kept(const Group<double> &g, int which, Factors<double> &f) {
   double *memory = array<double>(g.call, which, g.first);
-  if (memory) place_factors(memory, sizes_of(g.call.sizes), f);
+  const SparseEntries sparse(g.call.sizes);
+  if (memory) place_factors(memory, sizes_of(g.call.sizes), sparse.get(), f);
 }
 
 // Copy the factors to where derivatives look for them, if anywhere: a device has them in fast
@@ -188,15 +189,28 @@ KKTDIFF_APART void store_solution(const Group<T> &g, const Solver<T> &s, Mask<T>
   for (int i = 0; i < 4; i++) put(OUT_NUMBERS - SOLUTION, i, numbers[i]);
 }
 
+// Have the best points as the solutions of the lanes `left`, with the active sets that they show.
+template <class T>
+void take_best(Solver<T> &s, Mask<T> left) {
+  const Point<T> &at = s.loop.best;
+  assign(s.problem.size, left, at, s.solution);
+  for (int i : each_entry(s.problem.size.rows())) {
+    const Mask<T> shown = s.problem.present[i] & (at.lam[i] > s.unit.weight() * at.s[i]);
+    s.active[i] = (left & shown) | (!left & s.active[i]);
+  }
+  one_side(s.problem, s.solution.lam, s.active);
+}
+
 template <class T>
 void solve_group(const Group<T> &g, Solver<T> &s) {
-  const int stages = int(g.call.sizes[8]), max_iter = int(g.call.sizes[9]);
+  const std::int64_t *own = g.call.sizes + OWN_SIZES;
+  const int stages = int(own[0]), max_iter = int(own[1]);
   Problem<T> &q = s.problem;
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   const int M = q.size.rows();
-  q.separable = g.call.sizes[6] != 0;
+  q.separable = g.call.sizes[6] == DIAGONAL, q.sparse = g.sparse;
   q.team = s.newton.factors.work.team = g.call.team;
-  const Mask<T> sound = load_problem(g, q, g.call.sizes[10] != 0);
+  const Mask<T> sound = load_problem(g, q, own[2] != 0);
   if (!ON_DEVICE) place_kept(g, OUT_FACTORS, s.newton.factors);
   s.tol = g.call.options[0];
   for (int l = 0; l < g.lanes; l++) {  // none for lanes that repeat the last element
@@ -216,6 +230,8 @@ void solve_group(const Group<T> &g, Solver<T> &s) {
     follow_path(s, barrier, max_iter);
   else
     follow(s, stages, max_iter);
+  const Mask<T> left = mask<T>(q.sparse && !(barrier > 0.0)) & s.lowest.convex & !s.done;
+  if (any(left)) take_best(s, left);
   T out[4];
   numbers(q, s.scaling, s.solution, s.residuals, out);
   for (int j : each_entry(n))
@@ -232,7 +248,7 @@ void solve_group(const Group<T> &g, Solver<T> &s) {
   }
   const T status =
       select(sound, select(convex, s.verdict, T(double(NONCONVEX))), T(double(UNSOUND)));
-  store_solution(g, s, status == T(double(SOLVED)), out);
+  store_solution(g, s, (status == T(double(SOLVED))) | left, out);
   for (int l = 0; l < g.count(); l++) {
     const std::int64_t element = g.element(l);
     *array<std::int64_t>(g.call, OUT_STATUS, element) = std::int64_t(lane(status, l));
@@ -246,15 +262,19 @@ void solve_group(const Group<T> &g, Solver<T> &s) {
 template <class T>
 void solve_all(const Call &call, std::int64_t first, std::int64_t last) {
   Arena arena{reinterpret_cast<char *>(call.scratch)};
-  Solver<T> solver(arena, sizes_of(call.sizes));
-  for (; first < last; first += Lanes<T>::count) solve_group(Group<T>{call, first, last}, solver);
+  const SparseEntries sparse(call.sizes);
+  const Structure structure = structure_of(call, IN_STRUCTURE);
+  Solver<T> solver(arena, sizes_of(call.sizes), sparse.get());
+  for (; first < last; first += Lanes<T>::count)
+    solve_group(Group<T>{call, first, last, sparse.get() ? &structure : nullptr}, solver);
 }
 
 // Doubles that a solver takes, and one vector that is read beyond the end.
 template <class Work>
 std::int64_t doubles_of(const std::int64_t *sizes) {
   Arena counting;
-  const Work work(counting, sizes_of(sizes));
+  const SparseEntries sparse(sizes);
+  const Work work(counting, sizes_of(sizes), sparse.get());
   return counting.used / 8 + 8;
 }
 
@@ -265,6 +285,8 @@ constexpr long long LANES_BYTES = 1 << 20;  // of Q, G, A and H of a group
 // Problems go into lanes if the matrices of all of them fit into the cache together.
 inline bool in_lanes(const std::int64_t *sizes) {
   const Sizes z = sizes_of(sizes);
+  const SparseEntries sparse(sizes);
+  if (sparse.there) return sizes[0] > 1 && sparse.own.L + sparse.own.given <= SPARSE_LANES;
   return (2 * z.core + z.m + z.k) * (long long)z.core * LANES * 8 <= LANES_BYTES;
 }
 
@@ -274,7 +296,7 @@ void solve(const Call &call, std::int64_t first, std::int64_t last) {
 
 // Doubles that a thread needs to help with a problem; 0 for problems in lanes, which are too small.
 std::int64_t helper_doubles(const std::int64_t *sizes) {
-  return in_lanes(sizes) ? 0 : panel_entries(sizes_of(sizes));
+  return in_lanes(sizes) || sizes[6] == SPARSE ? 0 : panel_entries(sizes_of(sizes));
 }
 
 std::int64_t solve_doubles(const std::int64_t *sizes) {

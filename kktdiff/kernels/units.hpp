@@ -2,6 +2,7 @@
 // _interior_point/scaling.py, units.
 #pragma once
 #include "scaling.hpp"
+#include "sparse_system.hpp"
 
 namespace kktdiff {
 namespace {
@@ -14,7 +15,7 @@ struct Units {
 };
 
 // The minimiser x, (core), of the objective alone, before scaling; flat where p has a part without
-// curvature, convex where Q is so to rounding. H: (core, core) is overwritten.
+// curvature, convex where Q is so to rounding. f is overwritten.
 template <class T>
 struct Lowest {
   T *x;
@@ -25,8 +26,9 @@ struct Lowest {
 
 // x becomes (unit Q + shift)^-1 x; return where the matrix is positive definite.
 template <class T>
-Mask<T> divide_by_curvature(const Problem<T> &q, T unit, T shift, T *H, Work<T> work, T *x) {
+Mask<T> divide_by_curvature(const Problem<T> &q, T unit, T shift, Factors<T> &f, T *x) {
   const int n = q.size.core;
+  if (q.sparse) return divide_by_sparse(q, unit, shift, f, x);
   Mask<T> positive = mask<T>(true);
   if (q.separable) {
     for (int j : each_entry(n)) {
@@ -35,20 +37,21 @@ Mask<T> divide_by_curvature(const Problem<T> &q, T unit, T shift, T *H, Work<T> 
     }
     return all_of_all(positive);
   }
+  T *H = f.L;
   for (int i : each_entry(n * n)) H[i] = unit * q.Q[i];
   for (int j : each_entry(n)) H[j * n + j] = H[j * n + j] + shift;
-  positive = cholesky(n, H, work).ok;
+  positive = cholesky(n, H, f.work).ok;
   forward_one(n, H, x), backward(n, H, x);
   return positive;
 }
 
 template <class T>
-KKTDIFF_APART void find_lowest(const Problem<T> &q, T *H, Work<T> work, Lowest<T> &out) {
+KKTDIFF_APART void find_lowest(const Problem<T> &q, Factors<T> &f, Lowest<T> &out) {
   const int n = q.size.core;
   const T bend = norm_inf(q.entries_of_Q(), q.Q), unit = T(1.0) / power_of_two(positive(bend));
   const T shift = T(CURVATURE) * (unit * bend), linear = unit * norm_inf(n, q.p);
   for (int j : each_entry(n)) out.x[j] = unit * q.p[j];
-  out.convex = divide_by_curvature(q, unit, select(shift > 0.0, shift, T(1.0)), H, work, out.x);
+  out.convex = divide_by_curvature(q, unit, select(shift > 0.0, shift, T(1.0)), f, out.x);
   out.flat = !(bend > 0.0) | (norm_inf(n, out.x) * unit * bend > T(FLAT_DIRECTION) * linear);
 }
 

@@ -29,7 +29,8 @@ enum VjpArray {  // the first ones are those of `derive`
   GRAD_B,
   GRAD_LB,
   GRAD_UB,
-  GRAD_PRICES
+  GRAD_PRICES,
+  VJP_STRUCTURE = GRAD_PRICES + 4
 };
 
 // Cotangent `which` of row i, 0 where none was given.
@@ -102,6 +103,7 @@ struct Element {
   const Call &call;
   std::int64_t at;
   Sizes size;
+  const Structure *sparse;
   const double *value = array<const double>(call, OF_OBJECTIVE, at);
   const double *x = array<const double>(call, OF_KEPT, at) + size.n + size.m + size.k + 2;
   const double *lam = x + size.n + size.rows(), *nu = lam + size.rows(), *y = nu + size.k;
@@ -131,11 +133,33 @@ inline void gradient_row(const Element &e, double a, double c, double *__restric
   for (int j : each_column(e.size.core)) out[j] = a * u[j] + c * x[j];
 }
 
+// That of a matrix, on its pattern if it has one; a and c give the numbers of each row.
+template <class A, class C>
+void gradient_of_matrix(const Element &e, int rows, const Pattern *pattern, A a, C c, double *out) {
+  const double *u = e.vector(ADJOINT_X), *x = e.x;
+  if (!pattern) {
+    for (int i : each_row(rows)) gradient_row(e, a(i), c(i), out + i * e.size.core);
+    return;
+  }
+  for (int i : each_entry(rows)) {
+    const double left = a(i), right = c(i);
+    in_row(*pattern, i, [&](int at, int j) { out[at] = left * u[j] + right * x[j]; });
+  }
+}
+
 // The gradient of Q, symmetric to the bit: half x' + x half', half of u + x/2 where the objective
 // has a cotangent.
 inline void gradient_of_Q(const Element &e, double *__restrict out) {
   const double *__restrict u = e.vector(ADJOINT_X), *__restrict x = e.x;
   const int n = e.size.core;
+  if (e.sparse) {
+    const auto half = [&](int i) { return e.with_value(u[i], x[i], 0.5) / 2; };
+    for (int i : each_entry(n)) {
+      const double own = half(i);
+      in_row(e.sparse->given_Q, i, [&](int at, int j) { out[at] = own * x[j] + x[i] * half(j); });
+    }
+    return;
+  }
   for (int i : each_row(n)) {
     const double half = e.with_value(u[i], x[i], 0.5) / 2, own = x[i];
     double *row = out + i * n;
@@ -172,11 +196,15 @@ inline void store_gradients(const Element &e) {
   if (double *to = e.gradient(GRAD_P))
     for (int j : each_entry(core)) to[j] = e.with_value(u[j], x[j]);
   if (double *to = e.gradient(GRAD_G))
-    for (int i : each_row(m)) gradient_row(e, e.multiplier(i), e.row(i), to + i * core);
+    gradient_of_matrix(
+        e, m, e.sparse ? &e.sparse->G : nullptr, [&](int i) { return e.multiplier(i); },
+        [&](int i) { return e.row(i); }, to);
   if (double *to = e.gradient(GRAD_H))
     for (int i : each_entry(m)) to[i] = -e.row(i);
   if (double *to = e.gradient(GRAD_A))
-    for (int i : each_row(k)) gradient_row(e, e.nu[i], e.equality(i), to + i * core);
+    gradient_of_matrix(
+        e, k, e.sparse ? &e.sparse->A : nullptr, [&](int i) { return e.nu[i]; },
+        [&](int i) { return e.equality(i); }, to);
   if (double *to = e.gradient(GRAD_B))
     for (int i : each_entry(k)) to[i] = -e.equality(i);
   if (double *to = e.gradient(GRAD_LB))
@@ -190,19 +218,22 @@ template <class T>
 void vjp_group(const Group<T> &g, Derivation<T> &d) {
   prepare(g, d);
   const T error = solve_adjoint(g, g.call.options[0], d);
-  const Mask<T> bad = is_singular(d.problem, d.newton.factors) | !d.newton.factors.pivots.ok |
-                      !(error <= T(g.call.options[1]));
+  const Mask<T> bad = is_singular(d.problem, d.newton.weights.theta, d.newton.factors) |
+                      !d.newton.factors.pivots.ok | !(error <= T(g.call.options[1]));
   for (int l = 0; l < g.count(); l++) {
     *array<unsigned char>(g.call, INACCURATE, g.element(l)) = lane(bad, l);
-    store_gradients({g.call, g.element(l), d.problem.size});
+    store_gradients({g.call, g.element(l), d.problem.size, d.problem.sparse});
   }
 }
 
 template <class T>
 void vjp_all(const Call &call, std::int64_t first, std::int64_t last) {
   Arena arena{reinterpret_cast<char *>(call.scratch)};
-  Derivation<T> d(arena, sizes_of(call.sizes));
-  for (; first < last; first += Lanes<T>::count) vjp_group(Group<T>{call, first, last}, d);
+  const SparseEntries sparse(call.sizes);
+  const Structure structure = structure_of(call, VJP_STRUCTURE);
+  Derivation<T> d(arena, sizes_of(call.sizes), sparse.get());
+  for (; first < last; first += Lanes<T>::count)
+    vjp_group(Group<T>{call, first, last, sparse.get() ? &structure : nullptr}, d);
 }
 
 #if !defined(__CUDACC__)

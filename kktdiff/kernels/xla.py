@@ -89,7 +89,7 @@ def problem(
     bounds = tuple(n if name in shapes else 0 for name in ("lb", "ub"))
     if not m + sum(bounds) and {"Q", "A"} & shapes.keys() <= shared:
         return None  # the array code factors once what all elements share
-    how = (0, 0, method.STAGES, min(max_iter, method.MOST_ITERATIONS), 0)
+    how = (0, 0, *(0,) * 7, method.STAGES, min(max_iter, method.MOST_ITERATIONS), 0)
     tol = DEFAULT_TOL[dtype] if tol is None else float(tol)
     seconds = amounts.seconds(length, n, m, k)
     return Problem((length, n, m, k, *bounds, *how), tol, tuple(shapes), shared, seconds)

@@ -67,7 +67,7 @@ def statuses_of_kernels(solving):
     def recording(name, sizes, options, arrays, threads=1):
         worked = call(name, sizes, options, arrays, threads)
         if name == "solve":
-            found.append(arrays[len(arrays) - 4])
+            found.append(arrays[len(arrays) - 5])
         return worked
 
     with replaced(recording):

@@ -10,7 +10,7 @@ from kktdiff.kernels import amounts, device
 
 CALL = np.dtype(  # `DeviceCall` of kktdiff/kernels/device.cu
     [
-        ("sizes", "i8", 16),
+        ("sizes", "i8", 20),
         ("options", "f8", 4),
         ("arrays", "u8", 40),
         ("strides", "i8", 40),

@@ -1,0 +1,1 @@
+"""Sparse matrices: patterns, what the kernels need of them, and products."""

@@ -1,0 +1,127 @@
+"""What the kernels need of the patterns of Q, G and A: made once, and kept for later calls."""
+
+import functools
+import importlib
+from typing import NamedTuple
+
+import numpy as np
+
+from kktdiff._sparse.pattern import Pattern
+from kktdiff._typing import Array
+
+_KEPT = 32  # structures of patterns that were used last
+
+
+class Structure(NamedTuple):
+    """The patterns of a batch, and of the factor of its KKT system."""
+
+    Q: Pattern
+    G: Pattern
+    A: Pattern
+    array: Array  # (length,) int32: see `structure_of` in kernels/sparse.hpp
+    entries: tuple[int, ...]  # of Q, G, A, of Q with both triangles, of L, of the system; length
+    operations: float  # of a factorization, about
+
+    def pattern(self, name: str) -> Pattern:
+        """Return that of the matrix `name`."""
+        return {"Q": self.Q, "G": self.G, "A": self.A}[name]
+
+
+class _Key:
+    """Patterns, equal to others of the same places."""
+
+    def __init__(self, *patterns: Pattern) -> None:
+        self.patterns, self.key = patterns, tuple(own.key for own in patterns)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+def structure(Q: Pattern, G: Pattern, A: Pattern) -> Structure:
+    """Return the structure of problems with these patterns; G and A may have no rows."""
+    return _structure(_Key(Q, G, A))
+
+
+@functools.lru_cache(_KEPT)
+def _structure(key: _Key) -> Structure:
+    Q, G, A = key.patterns
+    n, m, k = Q.shape[0], G.shape[0], A.shape[0]
+    start, column, first, second, diagonal = _both_triangles(Q)
+    row = np.repeat(np.arange(n, dtype=np.int32), np.diff(start))
+    upper = np.flatnonzero(row < column)
+    one = np.concatenate([column[upper], A.column, G.column])
+    other = np.concatenate([row[upper], n + A.row, n + k + G.row])
+    source = np.concatenate(
+        [
+            upper,
+            column.size + np.arange(A.column.size),
+            column.size + A.column.size + np.arange(G.column.size),
+        ]
+    )
+    order, factor = _analyse(n + m + k, one, other)
+    place = np.empty_like(order)
+    place[order] = np.arange(order.size, dtype=np.int32)
+    low, high = np.minimum(place[one], place[other]), np.maximum(place[one], place[other])
+    by_columns = np.lexsort((low, high))
+    top = _starts(high, n + m + k)
+    entries = factor[1].size
+    counts = [n, m, k, column.size, G.column.size, A.column.size, Q.column.size, source.size]
+    parts = [[*counts, entries], start, column, first, second, diagonal, Q.start, Q.column]
+    parts += [*_by_rows_and_columns(G), *_by_rows_and_columns(A)]
+    parts += [v[by_columns] for v in (source, one, other)]
+    parts += [order, place, top, low[by_columns], *factor]
+    array = np.concatenate([np.asarray(v, dtype=np.int32) for v in parts])
+    sizes = (Q.column.size, G.column.size, A.column.size, column.size, entries, source.size)
+    operations = 1000 + float(np.sum(np.square(np.diff(factor[0]), dtype=float))) + 40 * entries
+    return Structure(Q, G, A, array, (*sizes, array.size), operations)
+
+
+def _both_triangles(Q: Pattern) -> tuple[Array, ...]:
+    """Return the pattern of Q + Q' + I by rows, the entries of Q that these are, and its diagonal.
+
+    Where an entry has none of its own in Q, -1 stands for it.
+    """
+    n, count = Q.shape[0], Q.column.size
+    row, column = Q.row.astype(np.int64), Q.column.astype(np.int64)
+    eye = np.arange(n)
+    flat = np.unique(np.concatenate([row * n + column, column * n + row, eye * (n + 1)]))
+    first, second = np.full(flat.size, -1), np.full(flat.size, -1)
+    first[np.searchsorted(flat, row * n + column)] = np.arange(count)
+    second[np.searchsorted(flat, column * n + row)] = np.arange(count)
+    rows, cols = np.divmod(flat, n)
+    return (
+        _starts(rows, n),
+        cols.astype(np.int32),
+        first,
+        second,
+        np.searchsorted(flat, eye * (n + 1)),
+    )
+
+
+def _starts(index: Array, size: int) -> Array:  # (size + 1,)
+    """Return where the entries of each of `size` rows begin."""
+    out = np.zeros(size + 1, dtype=np.int32)
+    np.cumsum(np.bincount(index, minlength=size), out=out[1:])
+    return out
+
+
+def _by_rows_and_columns(of: Pattern) -> list[Array]:
+    entry = np.argsort(of.column, kind="stable")
+    return [of.start, of.column, _starts(of.column, of.shape[1]), of.row[entry], entry]
+
+
+def _analyse(size: int, one: Array, other: Array) -> tuple[Array, list[Array]]:
+    """Return the order of elimination of a symmetric pattern, and the pattern of its factor."""
+    rows, cols = np.concatenate([one, other]), np.concatenate([other, one])
+    by_columns = np.lexsort((rows, cols))
+    start, index = _starts(cols, size), rows[by_columns].astype(np.int32)
+    native = importlib.import_module("kktdiff.kernels._native")
+    found = np.frombuffer(native.analyse(start.tobytes(), index.tobytes()), dtype=np.int32)
+    starts = found[size : 2 * size + 1]
+    count = int(starts[-1])
+    sizes = [size, size + 1, count, size + 1, count, count]
+    order, *factor = np.split(found, np.cumsum(sizes)[:-1])
+    return order, factor

@@ -1,0 +1,224 @@
+"""The caller's sparse matrices: checked, flattened, and their gradients in their own type."""
+
+import math
+import sys
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from kktdiff import kernels
+from kktdiff._sparse.pattern import Pattern, Sparse, canonical, dense
+from kktdiff._sparse.structure import Structure, structure
+from kktdiff._typing import Array
+from kktdiff.kernels import amounts
+
+MATRICES = ("Q", "G", "A")
+_SMALL = 64  # n + m + k up to which dense matrices are faster whatever the pattern
+_FASTER = 4.0  # operations on dense matrices in the time of one on sparse ones
+_MOST_DENSE = 1 << 32  # bytes of dense matrices that are made of sparse ones
+
+
+class Kind(NamedTuple):
+    """The type of a sparse input of `scipy.sparse`."""
+
+    format: str
+    matrix: bool  # not an array: `*` is the matrix product
+
+
+class SparseInputs(NamedTuple):
+    """Which inputs are sparse, and how the work is done."""
+
+    kinds: Mapping[str, Kind | None]  # by name; None: a `Sparse`
+    structure: Structure | None  # None: on dense copies, which are faster for these
+
+
+class Arguments(Protocol):
+    """The caller's arguments: `_inputs.Given`."""
+
+    @property
+    def arrays(self) -> dict[str, Any]:
+        """The arguments by name."""
+
+    @property
+    def sparse(self) -> SparseInputs | None:
+        """Which are sparse."""
+
+    def flat_array(self, array: Array, core: int) -> Array:
+        """Flatten the batch of an array with so many core dimensions."""
+
+    def fold_array(self, name: str, grad: Array, own: tuple[int, ...], core: int) -> Array:
+        """Sum a gradient to the shape `own`, with so many core dimensions."""
+
+
+def adopt(arrays: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Kind | None]]:
+    """Return the arrays with sparse ones as `Sparse`, and what these were by name.
+
+    Raises
+    ------
+    TypeError
+        Entries that are no real numbers, or not of NumPy.
+    ValueError
+        A sparse array that is no matrix.
+    """
+    out, kinds = dict(arrays), dict[str, Kind | None]()
+    for name in MATRICES:
+        value = arrays[name]
+        if isinstance(value, Sparse):
+            kinds[name] = None
+            if not isinstance(value.values, np.ndarray):
+                raise TypeError(
+                    f"{name}.values is a {type(value.values).__name__}: expected a NumPy array"
+                )
+        elif is_scipy(value):
+            kinds[name] = Kind(value.format, sys.modules["scipy.sparse"].isspmatrix(value))
+            out[name] = _from_scipy(name, value)
+        else:
+            continue
+        if out[name].dtype.kind not in "fiu":
+            raise TypeError(
+                f"{name} has dtype {out[name].dtype}: expected float64 or float32; "
+                f"{name}.astype(float) converts it, if it holds numbers"
+            )
+    return out, kinds
+
+
+def is_scipy(value: Any) -> bool:
+    """Return True for a matrix or array of `scipy.sparse`: whoever has one has imported it."""
+    module = sys.modules.get("scipy.sparse")
+    return module is not None and module.issparse(value)
+
+
+def _from_scipy(name: str, value: Any) -> Sparse:
+    if value.ndim != 2:
+        raise ValueError(f"{name} has shape {value.shape}: expected a sparse matrix")
+    own = canonical(value)
+    return Sparse(Pattern.of(own), own.data)
+
+
+def with_dtype(matrix: Sparse, dtype: str) -> Sparse:
+    """Return a matrix with values of another dtype."""
+    return Sparse(matrix.pattern, matrix.values.astype(dtype))
+
+
+def zero(n: int, dtype: str) -> Sparse:
+    """Return a Q without entries."""
+    return Sparse(Pattern((n, n), [], []), np.zeros(0, dtype=dtype))
+
+
+def choose(
+    arrays: Mapping[str, Any],
+    kinds: Mapping[str, Kind | None],
+    sizes: Mapping[str, int],
+    length: int,
+    dtype: str,
+    *,
+    for_kernels: bool,  # nothing asks for array code
+) -> SparseInputs:
+    """Decide whether work is done on sparse matrices, or on dense copies: what is faster.
+
+    Raises
+    ------
+    ValueError
+        If dense copies are needed and would be too large.
+    """
+    n, m, k = (sizes[letter] for letter in "nmk")
+    reason = kernels.available()
+    if reason is None and for_kernels and n + m + k > _SMALL:
+        rows = {"Q": n, "G": m, "A": k}
+        found = structure(*(_pattern(arrays.get(name), rows[name], n) for name in MATRICES))
+        if found.operations * _FASTER < amounts.operations(n, m, k):
+            return SparseInputs(kinds, found)
+    shapes = [arrays[name].shape[:-2] for name in kinds]
+    bytes_needed = 8 * sum(math.prod(lead) * n * max(n, m, k) for lead in shapes)
+    if bytes_needed > _MOST_DENSE:
+        why = "this call" if reason is None else f"without the compiled kernels ({reason}) it"
+        raise ValueError(
+            f"{why} works on dense matrices, and {', '.join(kinds)} would take "
+            f"{bytes_needed / 1e9:.1f} GB; see docs/sparse.md"
+        )
+    return SparseInputs(kinds, None)
+
+
+def _pattern(matrix: Any, rows: int, n: int) -> Pattern:
+    """Return the pattern of an input: of a dense one all places, of an absent one none."""
+    if isinstance(matrix, Sparse):
+        return matrix.pattern
+    if matrix is None:
+        return Pattern((rows, n), [], [])
+    return full(rows, n)
+
+
+def full(rows: int, cols: int) -> Pattern:
+    """Return the pattern of a dense matrix."""
+    return Pattern((rows, cols), *(v.ravel() for v in np.indices((rows, cols))))
+
+
+def flat(given: Arguments, name: str) -> Array | None:
+    """Return matrix `name` in float64 with one batch dimension: entries, or a dense copy."""
+    own, sparse = given.arrays[name], given.sparse
+    assert sparse is not None
+    if own is None:
+        return None
+    if not isinstance(own, Sparse):
+        out = given.flat_array(own, 2)  # of a full pattern, by rows
+        return out if sparse.structure is None else out.reshape(len(out), -1)
+    values = own.pattern.sort(given.flat_array(own.values, 1))
+    return values if sparse.structure is not None else dense(own.pattern, values)
+
+
+def fold(given: Arguments, name: str, grad: Array) -> Any:
+    """Sum a gradient, as `flat` gives the input, to the input's own shape, type and entries."""
+    own, sparse = given.arrays[name], given.sparse
+    assert sparse is not None
+    assert own is not None
+    if not isinstance(own, Sparse):
+        return given.fold_array(name, grad.reshape(len(grad), *own.shape[-2:]), own.shape, 2)
+    values = given.fold_array(name, in_entries(given, name, grad), own.values.shape, 1)
+    return in_own_type(own.pattern, values, sparse.kinds[name])
+
+
+def in_entries(given: Arguments, name: str, values: Array) -> Array:  # (B, ...) -> (B, nnz)
+    """Return what there is for each place of a matrix for the entries of a sparse input."""
+    own = given.arrays[name]
+    if not isinstance(own, Sparse):
+        return values
+    if values.ndim == 3:
+        values = values[:, own.pattern.row, own.pattern.column]
+    return own.pattern.unsort(values)
+
+
+def in_own_type(pattern: Pattern, values: Array, kind: Kind | None) -> Any:
+    """Return values as a matrix of the type of the input."""
+    if kind is None:
+        return Sparse(pattern, values)
+    sparse = sys.modules["scipy.sparse"]
+    make = sparse.csr_matrix if kind.matrix else sparse.csr_array
+    out = make((values, pattern.column, pattern.start), shape=pattern.shape)
+    return out.asformat(kind.format)
+
+
+def tangent(given: Arguments, name: str, array: Any) -> Sparse:
+    """Return the tangent of a sparse input, checked: on the same pattern.
+
+    Raises
+    ------
+    TypeError
+        Neither a matrix of `scipy.sparse` nor a `Sparse`.
+    ValueError
+        Another shape or pattern than that of the input.
+    """
+    own = given.arrays[name]
+    assert own is not None
+    found = _from_scipy(name, array) if is_scipy(array) else array
+    if not isinstance(found, Sparse):
+        raise TypeError(
+            f"the tangent of {name} is a {type(array).__name__}: expected a sparse matrix, as "
+            f"{name} is"
+        )
+    if found.shape != own.shape or found.pattern.key != own.pattern.key:
+        raise ValueError(
+            f"the tangent of {name} has shape {found.shape} and {found.pattern.nnz} entries: "
+            f"expected shape {own.shape}, and the {own.pattern.nnz} entries of {name}"
+        )
+    return found

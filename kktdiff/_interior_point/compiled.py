@@ -170,6 +170,7 @@ class CompiledKept:
 
 
 KeptGroup = Kept | CompiledKept
+_JUDGED = 1e-2  # of what array code accepts, which looks at points more closely
 
 
 Piece = tuple[Array, dict[str, Array]]  # places of some elements, and their fields, each (b, ...)
@@ -234,7 +235,7 @@ def judged(data: Data, out: method.Solved, settings: Settings) -> Array:  # (B,)
     good = largest(primal, dual, gap) <= settings.tol
     ended = out.iterations >= settings.max_iter
     status = xp.where(ended, int(Status.MAX_ITER), int(Status.NUMERICAL_ERROR))
-    status = xp.where(worst <= LOOSE, int(Status.ALMOST_SOLVED), status)
+    status = xp.where(worst <= _JUDGED * LOOSE, int(Status.ALMOST_SOLVED), status)
     status = xp.where(good & (worst <= LOOSE), int(Status.SOLVED), status)
     return xp.where(out.status == method.LEFT, status, out.status)
 

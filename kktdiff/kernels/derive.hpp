@@ -47,6 +47,7 @@ void factor_or_take(const Group<T> &g, const Problem<T> &q, Newton<T> &w) {
   Factors<T> &f = w.factors;
   place_kept(g, OF_FACTORS, f);
   if (!f.kept) return factor(q, w.weights, true, f);
+  if (q.sparse) f.proximal = f.kept[2];
   choose_border(q, w.weights, true, f);
   f.pivots = {mask<T>(true), T(f.kept[0]), T(f.kept[1])};
 }

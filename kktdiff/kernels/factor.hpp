@@ -234,7 +234,7 @@ inline void place_factors(double *memory, Sizes z, const Entries *sparse, Factor
   const long long n = z.core, r = z.k + z.m;
   f.L = memory;
   if (sparse) {
-    f.D = memory + sparse->L, f.kept = f.D + sparse->order;
+    f.D = memory + sparse->L, f.kept = f.D + sparse->order;  // and the proximal terms
     return;
   }
   f.V = f.L + n * n, f.S = f.V + n * r, f.kept = f.S + r * r;

@@ -55,6 +55,7 @@ struct Factors {
   T *D, *K;      // of a sparse system: (order), inverse pivots; (given), its triangle
   T *unknowns;   // (order)
   Mask<T> *out;  // (order): unknowns that are taken out
+  double proximal = SPARSE_PROXIMAL;  // of a sparse system, at least, rho and delta
 
   Factors(Arena &a, Sizes z, const Entries *sparse = nullptr) {
     const long long r = z.k + z.m, border = sparse ? 0 : r;

@@ -218,6 +218,7 @@ void solve_group(const Group<T> &g, Solver<T> &s) {
     s.trace.row[l] = wanted ? array<double>(g.call, OUT_TRACE, g.element(l)) : nullptr;
     s.trace.left[l] = wanted ? trace_rows(max_iter) : 0;
   }
+  s.newton.factors.proximal = SPARSE_PROXIMAL;
   prepare(s);
   const Mask<T> convex = s.lowest.convex;
   s.lowest.convex = convex & sound;
@@ -244,7 +245,7 @@ void solve_group(const Group<T> &g, Solver<T> &s) {
     store_factors(g, q, s.newton.factors);
   } else if (double *range = s.newton.factors.kept) {
     range[0] = lane(s.newton.factors.pivots.low, 0);
-    range[1] = lane(s.newton.factors.pivots.high, 0);
+    range[1] = lane(s.newton.factors.pivots.high, 0), range[2] = s.newton.factors.proximal;
   }
   const T status =
       select(sound, select(convex, s.verdict, T(double(NONCONVEX))), T(double(UNSOUND)));

@@ -12,8 +12,6 @@
 namespace kktdiff {
 namespace {
 
-constexpr double SPARSE_PROXIMAL = 1e-9;  // at least, of rho and delta
-
 // f.K: the triangle, Q times `unit`, without the unknowns that f.out takes out.
 template <class T>
 void fill_system(const Problem<T> &q, T unit, Factors<T> &f) {
@@ -40,8 +38,8 @@ template <class T>
 void factor_sparse(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   const int *place = q.sparse->ldl.place;
-  const T rho = max(w.rho, T(SPARSE_PROXIMAL)) * w.theta,
-          delta = max(w.delta, T(SPARSE_PROXIMAL)) / w.theta;
+  const T rho = max(w.rho, T(f.proximal)) * w.theta,
+          delta = max(w.delta, T(f.proximal)) / w.theta;
   for (int j : each_entry(core)) {
     T own = q.Q[q.at_diagonal(j)] + rho;
     if (lower) own = own + f.weight[m + j];
@@ -91,7 +89,7 @@ T stretch_sparse(const Problem<T> &q, T root, Factors<T> &f, T *v) {
 template <class T>
 Mask<T> is_singular_sparse(const Problem<T> &q, T theta, Factors<T> &f) {
   const int order = q.sparse->ldl.size;
-  const T root = sqrt(theta), most = T(1.0 / SPARSE_PROXIMAL), length = sqrt(T(double(order)));
+  const T root = sqrt(theta), most = T(1.0 / f.proximal), length = sqrt(T(double(order)));
   for (int i : each_entry(order)) f.unknowns[i] = (unsigned(i) * 2654435761u) >> 31 ? 1.0 : -1.0;
   const T first = stretch_sparse(q, root, f, f.unknowns) / length;
   if (!any(first * length > T(1e-3) * most)) return mask<T>(false);

@@ -13,7 +13,7 @@ from operator import add
 from kktdiff._arrays import namespace, spread, taken
 from kktdiff._interior_point.compiled import KeptGroup
 from kktdiff._interior_point.residuals import multipliers
-from kktdiff._layout import CORE
+from kktdiff._layout import CORE, DIMENSIONS
 from kktdiff._problem import Problem, at_work
 from kktdiff._records import Point
 from kktdiff._sensitivity import first_order, pullback, second_order
@@ -225,7 +225,7 @@ class Engine:
     def _total(self, name: str, pieces: Pieces) -> Array:
         """Assemble an input's gradient: the sum over the batch if it is shared, else (B, ...)."""
         structure = self.problem.data.structure
-        tail = self.shape(CORE[name])
+        tail = self.shape(DIMENSIONS[name])
         if structure is not None and name in MATRICES:
             tail = structure.pattern(name).column.shape
         if name not in self.problem.given.shared:

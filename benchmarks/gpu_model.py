@@ -24,9 +24,9 @@ class Machine(NamedTuple):
     used: float = 0.35  # of these, by tiles in registers: assumed
     l2: float = 5.5e12  # bytes per second: measured by others on an H100
     memory: float = 4.8e12  # the same: the data sheet
-    loop: float = 130.0  # clocks of a loop over a vector in shared memory, with its barrier: 30 to
+    loop: float = 150.0  # clocks of a loop over a vector in shared memory, with its barrier: 30 to
     # load, 16 for each product or sum, 40 to meet, as others measured on an H100; assumed
-    short_loop: float = 80.0  # the same of a warp, which meets in a few clocks
+    short_loop: float = 90.0  # the same of a warp, which meets in a few clocks
     launch: float = 6e-6  # seconds, with a wait for its end: usual
     python: float = 200e-6  # of the calls around it: as on a processor, and 20 calls of CuPy
 
@@ -47,17 +47,16 @@ ITERATIONS = 10  # of a solve
 def factorization(n: int, m: int, k: int) -> Work:
     """Return what it takes to form H and factor it, with the border of k equalities."""
     flops = n * n * (m + n / 3.0) + 2.0 * n * n * k + k * k * (n + k / 3.0)
-    return Work(flops, 8.0 * m * n, 0.0, 8 * ceil(n / 16) + 1.2 * m)
+    loops = 4 * ceil(n / 16) + m / 3 + (30 if k else 0)
+    return Work(flops, 8.0 * m * n, 0.0, loops)
 
 
 def forward(n: int, m: int, k: int) -> Work:
     """Return what a solve takes; the numbers were counted in the emulator, for W1, W2 and small."""
     one, entries = factorization(n, m, k), n * n + (m + k) * n
-    times, passes = (
-        ITERATIONS + 2,
-        32 + 2.8 * ITERATIONS,
-    )  # factorizations; of products over Q, G, A
-    loops = 500 + 230 * ITERATIONS + times * one.loops + (10 + 9 * ITERATIONS) * ceil(n / 16)
+    times = ITERATIONS + 2  # factorizations
+    passes = 32 + 2.8 * ITERATIONS  # of products with vectors over Q, G and A
+    loops = 120 + 90 * ITERATIONS + times * one.loops + (7 + 6 * ITERATIONS) * ceil(n / 16)
     memory = 8.0 * (2 * entries + 12 * (n + m + k))
     flops = times * one.flops + 2.0 * passes * entries
     return Work(flops, times * one.bytes_l2 + 8.0 * passes * entries, memory, loops)
@@ -66,7 +65,7 @@ def forward(n: int, m: int, k: int) -> Work:
 def backward(n: int, m: int, k: int) -> Work:
     """Return what a gradient takes, counted likewise; large problems have kept their factors."""
     entries = n * n + (m + k) * n
-    own = Work(12.0 * entries, 48.0 * entries, 16.0 * entries, 180 + 8 * ceil(n / 16))
+    own = Work(12.0 * entries, 48.0 * entries, 16.0 * entries, 100 + 4 * ceil(n / 16))
     if not amounts.in_lanes(n, m, k):
         return own
     one = factorization(n, m, k)

@@ -206,6 +206,13 @@ def check(arrays: dict[str, Any], backend: str | None, *, by_arrays: bool = Fals
     work = home if backend is None else backends.get(backend)
     sparse = None
     if kinds:
+        if work.host is not work:
+            first = next(iter(kinds))
+            raise TypeError(
+                f"{first} is sparse: backend={work.name!r} works on dense matrices; leave backend "
+                f"out, or pass {first}.toarray() if {first} is of scipy.sparse, {first}.to_dense() "
+                "if it is a kktdiff.Sparse"
+            )
         kernels = work is backends.NUMPY and not by_arrays
         sizes = found.sizes, found.length, found.dtype
         sparse = sparse_inputs.choose(arrays, kinds, *sizes, for_kernels=kernels)

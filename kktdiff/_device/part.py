@@ -7,6 +7,7 @@ from typing import NamedTuple
 from kktdiff._arrays import namespace, take_shared
 from kktdiff._inputs import Given, check
 from kktdiff._interior_point.compiled import CompiledKept
+from kktdiff._layout import PRICES
 from kktdiff._problem import NAMES, build
 from kktdiff._records import Data
 from kktdiff._results import Derivatives
@@ -44,6 +45,6 @@ def mirror(kept: CompiledKept) -> Part:
     numbers = namespace(own.index).arange(own.index.shape[0])
     given, groups = given_on_host(own.data), (replace(own, index=numbers),)
     problem = build(given)
-    if any(v is not None for v in own.data[len(NAMES) :]):
+    if any(getattr(own.data, name) is not None for name in PRICES):
         return Part(kept.index, given, SoftEngine(problem, groups, ()))
     return Part(kept.index, given, Engine(problem, 0 * numbers, groups, ()))

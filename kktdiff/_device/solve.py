@@ -9,7 +9,7 @@ from kktdiff._device.engine import DeviceEngine
 from kktdiff._device.part import Part, given_on_host, some_on_host
 from kktdiff._inputs import Given
 from kktdiff._interior_point.device import OnDevice, solve_on_device
-from kktdiff._layout import CORE
+from kktdiff._layout import CORE, PRICES
 from kktdiff._prices import check_prices
 from kktdiff._problem import NAMES, Problem, build
 from kktdiff._records import Data
@@ -62,7 +62,7 @@ def solve(
 
 
 def _is_soft(batch: Batch) -> bool:
-    return any(v is not None for v in batch.data[len(NAMES) :])
+    return any(getattr(batch.data, name) is not None for name in PRICES)
 
 
 def _no_shifts(batch: Batch) -> Values:

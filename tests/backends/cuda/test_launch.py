@@ -54,7 +54,7 @@ def test_arguments_are_packed_by_the_declaration():
     arrays = (shared, own, None, Device(np.zeros((5, 0))))
     scratch = Device(np.zeros(8))
     (one,) = pack(cuda, (5, 3, 9), (1e-8,), arrays, chosen, scratch)
-    assert one["sizes"].tolist() == [5, 3, 9] + 13 * [0]
+    assert one["sizes"].tolist() == [5, 3, 9] + 17 * [0]
     assert one["options"].tolist() == [1e-8, 0, 0, 0]
     addresses = [v._own.ctypes.data for v in (shared, own)]
     assert one["arrays"][:5].tolist() == [*addresses, 0, 0, 0]

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 import kktdiff
 from kktdiff import Status
@@ -258,3 +259,9 @@ def test_the_hosts_part_needs_no_kernels_there(emulated, monkeypatch, soft):
     ]
     for one, other in zip(mine, right, strict=True):
         assert_near(one, other, DENSE_REFERENCE)
+
+
+def test_sparse_matrices_are_refused(emulated):
+    data = known(np.random.default_rng(769), Sizes(n=3, m=4)).data
+    with pytest.raises(TypeError, match=r"G is sparse: backend='cupy' .* pass G.toarray\(\)"):
+        kktdiff.solve_qp(*data._replace(G=csr_array(data.G)), backend="cupy")

@@ -6,6 +6,8 @@
 namespace kktdiff {
 namespace {
 
+constexpr double SPARSE_PROXIMAL = 1e-9;  // of sparse systems, at a solution
+
 template <class T>
 struct Weights {
   T *w;           // (M): lam/s, 0 for a row that takes no part, inf for an equality

@@ -17,12 +17,13 @@ inline Sizes sizes_of(const std::int64_t *s) {
 }
 
 // The structure of a sparse call, array `which`.
-inline Structure structure_of(const Call &call, int which) {
+[[maybe_unused]] inline Structure structure_of(const Call &call, int which) {
   return call.sizes[6] == SPARSE ? structure_of(array<const int>(call, which, 0)) : Structure{};
 }
 
-constexpr long long SPARSE_LANES = 1 << 15;  // entries of L and of the system's triangle
-constexpr int OWN_SIZES = 15;                // the first of those that the kernel alone takes
+[[maybe_unused]] constexpr long long SPARSE_LANES =
+    1 << 15;                   // entries of L and of the system's triangle
+constexpr int OWN_SIZES = 15;  // the first of those that the kernel alone takes
 
 // Entries of a sparse call.
 struct SparseEntries {

@@ -49,7 +49,9 @@ void each_element(const DeviceCall &given, F f) {
   const bool separable = given.sizes[6] == DIAGONAL;
   Arena arena =
       memory_of_team(given, element, (long long)sizes.core * (separable ? 1 : sizes.core));
-  Work work(arena, sizes);
+  // One record for the team: of its own, each thread's would fill the cache.
+  Work &work = *new (arena.take<Work>(1)) Work(arena, sizes);
+  meet();
   for (; element < given.elements; element += count)
     f(Group<double>{call, element, element + 1}, work);
 }

@@ -15,6 +15,7 @@ STATIC = {32: 4 << 10, 128: 7 << 10, 256: 11 << 10}  # by team: bytes of shared 
 # that the kernels declare themselves
 RESERVED = 1024  # bytes of shared memory that the system takes of each block
 _INCLUDE = re.compile(r'^#include "(\w+\.hpp)"$', re.MULTILINE)
+RECORD = 1728  # bytes of what a kernel's record of a problem takes, at most
 BEYOND = 64  # bytes that are read beyond the last matrix
 
 
@@ -101,8 +102,9 @@ def memory(kernel: str, sizes: tuple[int, ...]) -> Memory:
     if kernel == "solve":
         squares.append(core * core)
     matrix = 0 if kernel == "forms" else _round(8 * (core if separable else core * core))
-    everything = vectors + sum(_round(8 * entries) for entries in squares) + BEYOND
-    return Memory(matrix, matrix + vectors + BEYOND, everything)
+    vectors += RECORD + BEYOND
+    everything = vectors + sum(_round(8 * entries) for entries in squares)
+    return Memory(matrix, matrix + vectors, everything)
 
 
 def _round(size: int) -> int:

@@ -81,6 +81,9 @@ KKTDIFF_INLINE double in_warp(double value, F f) {
   return value;
 }
 
+// The larger one, and the other where one is NaN: the same in both of two threads that compare.
+KKTDIFF_INLINE double larger(double a, double b) { return a > b || b != b ? a : b; }
+
 // A thread's own mark of which of two places the team's next shares go to: with two, one meeting
 // is enough. All begin with the same.
 KKTDIFF_INLINE unsigned char &place_of_shares() {
@@ -130,7 +133,7 @@ KKTDIFF_APART double sum_of_all(double share) {
 }
 KKTDIFF_APART double max_of_all(double share) {
   double shares[] = {share};
-  in_team(shares, [](double a, double b) { return max(a, b); });
+  in_team(shares, larger);
   return shares[0];
 }
 KKTDIFF_INLINE double min_of_all(double share) { return -max_of_all(-share); }
@@ -138,10 +141,11 @@ KKTDIFF_INLINE bool any_of_all(bool share) {
   return WARPS == 1 ? __any_sync(0xffffffffu, share) != 0 : __syncthreads_or(share) != 0;
 }
 KKTDIFF_INLINE bool all_of_all(bool share) { return !any_of_all(!share); }
+KKTDIFF_INLINE bool leads_row() { return lane_of_warp() == 0; }
 KKTDIFF_INLINE double sum_of_row(double share) {
   return in_warp(share, [](double a, double b) { return a + b; });
 }
 KKTDIFF_INLINE double max_of_row(double share) {
-  return in_warp(share, [](double a, double b) { return max(a, b); });
+  return in_warp(share, larger);
 }
 KKTDIFF_INLINE bool any_of_row(bool share) { return __any_sync(0xffffffffu, share) != 0; }

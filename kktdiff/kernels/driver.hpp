@@ -60,8 +60,9 @@ void prepare(Solver<T> &s) {
   drop_idle_rows(q);
   square_equalities(q, s.newton.factors.work);
   count_rows(q);
-  s.unit = units(q, size_of_lowest(q.size.core, s.lowest, s.scaling.cols));
-  if (!q.size.rows()) s.unit.x = s.unit.price = 1.0;  // nothing is natural but Q itself
+  Units<T> unit = units(q, size_of_lowest(q.size.core, s.lowest, s.scaling.cols));
+  if (!q.size.rows()) unit.x = unit.price = 1.0;  // nothing is natural but Q itself
+  s.unit = unit;
   s.linear = s.unit.bend == T(0.0);
   s.done = mask<T>(false), s.verdict = RUNNING;
   for (int i : each_entry(q.size.rows())) s.active[i] = mask<T>(false);
@@ -135,16 +136,17 @@ template <class T>
 KKTDIFF_APART void record(Solver<T> &s, double phase, const Point<T> &at, Mask<T> some,
                           Mask<T> running, T mu, T step) {
   if (!s.trace.row[0]) return;
+  const Trace before = s.trace;
   T out[4];
   numbers(s.problem, s.scaling, at, s.polished.trial_r, out);
   const T scaled_mu = mu / s.scaling.cost;
   for (int l = 0; l < Lanes<T>::count; l++) {
-    if (!lane(some, l) || s.trace.left[l]-- <= 0) continue;
-    double *to = s.trace.row[l];
+    if (!lane(some, l) || before.left[l] <= 0) continue;
+    double *to = before.row[l];
     *to++ = phase, *to++ = lane(s.loop.iterations, l), *to++ = lane(running, l);
     for (int i = 1; i < 4; i++) *to++ = lane(out[i], l);
     *to++ = lane(scaled_mu, l), *to++ = lane(step, l);
-    s.trace.row[l] = to;
+    s.trace.row[l] = to, s.trace.left[l] = before.left[l] - 1;
   }
 }
 

@@ -24,15 +24,15 @@ T diagonal_of_H(const Problem<T> &q, const Weights<T> &w, const Factors<T> &f, i
 template <class T>
 void factor_diagonal_H(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
   const int n = q.size.core;
-  f.pivots = {mask<T>(true), T(__builtin_inf()), T(0.0)};
+  Pivots<T> pivots{mask<T>(true), T(__builtin_inf()), T(0.0)};
   for (int j : each_share(n)) {
     const T pivot = diagonal_of_H(q, w, f, j, q.Q[j]);
-    f.pivots.ok = f.pivots.ok & (pivot > 0.0);
-    f.pivots.low = min(pivot, f.pivots.low), f.pivots.high = max(pivot, f.pivots.high);
+    pivots.ok = pivots.ok & (pivot > 0.0);
+    pivots.low = min(pivot, pivots.low), pivots.high = max(pivot, pivots.high);
     f.L[j] = T(1.0) / sqrt(pivot);
   }
-  f.pivots.ok = all_of_all(f.pivots.ok);
-  f.pivots.low = min_of_all(f.pivots.low), f.pivots.high = max_of_all(f.pivots.high);
+  f.pivots.ok = all_of_all(pivots.ok);
+  f.pivots.low = min_of_all(pivots.low), f.pivots.high = max_of_all(pivots.high);
 }
 
 // f.L = Q + theta A'A, without A where its rows have weights of their own; where the upper triangle

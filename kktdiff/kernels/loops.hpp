@@ -8,8 +8,12 @@
 // the loop: what one has written there the others see after it. So a pass of a loop may read what
 // other passes read, and write what no other pass touches; and a number that all passes change is,
 // after the loop, only this thread's share, until `sum_of_all` and the like put the shares
-// together. All threads take every branch outside of the loops alike. Loops are not nested, but for
-// each_column in each_row: of a matrix, a warp takes a row.
+// together. `each_share` is each_entry where such a sum comes next, which is a meeting of its own.
+//
+// All threads take every branch outside of the loops alike. They have one record of a problem in
+// common, where each writes the same numbers: none that one may have changed is read again before
+// they have met, and no share is kept there. Loops are not nested, but for each_column in each_row:
+// of a matrix, a warp takes a row.
 #pragma once
 #include "pack.hpp"
 
@@ -76,6 +80,9 @@ template <class M>
 KKTDIFF_INLINE M any_of_row(M share) {
   return share;
 }
+
+// True for one of the threads that share a row: who changes what the others have read.
+KKTDIFF_INLINE bool leads_row() { return true; }
 
 // Do f(first, last) for columns of a matrix: for all of them, or on a device for each by a thread
 // of its own. The rows are for f to go through.

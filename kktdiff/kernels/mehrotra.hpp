@@ -226,8 +226,8 @@ void move(const Problem<T> &q, Mask<T> linear, Mask<T> go, Steps<T> t, const Dir
 template <class T>
 void restart(const Problem<T> &q, const Units<T> &u, Mask<T> again, T *force, T *slack,
              Point<T> &trial, Loop<T> &loop) {
-  const T times_ten =
-      select(loop.restarts == T(0.0), T(1.0), select(loop.restarts == T(1.0), T(10.0), T(100.0)));
+  const T before = loop.restarts;
+  const T times_ten = select(before == T(0.0), T(1.0), select(before == T(1.0), T(10.0), T(100.0)));
   for (int i : each_entry(q.size.k)) trial.nu[i] = loop.point.nu[i];
   centre(q, u, loop.point.x, norm_inf(q.size.n, loop.point.x) * times_ten, force, slack, trial);
   assign(q.size, again, trial, loop.point);
@@ -235,7 +235,7 @@ void restart(const Problem<T> &q, const Units<T> &u, Mask<T> again, T *force, T 
   for (int i = 0; i < 4; i++) loop.least[i] = select(again, T(BIG), loop.least[i]);
   loop.progress = select(again, loop.iterations, loop.progress);
   loop.short_steps = select(again, T(0.0), loop.short_steps);
-  loop.restarts = select(again, loop.restarts + T(1.0), loop.restarts);
+  loop.restarts = select(again, before + T(1.0), before);
 }
 
 // Take one guarded step of every running lane.
@@ -245,6 +245,7 @@ KKTDIFF_APART void advance(const Problem<T> &q, const Units<T> &u, Mask<T> linea
                            Newton<T> &w, Point<T> &trial, Mask<T> *shown, Loop<T> &loop) {
   const Sizes z = q.size;
   const Mask<T> running = loop.status == T(RUNNING);
+  const T iterations = loop.iterations, boost = loop.boost;
   weigh(q, u, r, e, loop, w.weights);
   factor(q, w.weights, stage.careful, w.factors);
   const Steps<T> t =
@@ -258,12 +259,12 @@ KKTDIFF_APART void advance(const Problem<T> &q, const Units<T> &u, Mask<T> linea
   assign(z, running, loop.point, loop.before);
   move(q, linear, go, t, w.found, trial, loop.point);
   for (int i : each_entry(z.rows())) loop.active[i] = (go & shown[i]) | (!go & loop.active[i]);
-  loop.iterations = select(running, loop.iterations + T(1.0), loop.iterations);
+  loop.iterations = select(running, iterations + T(1.0), iterations);
   loop.short_steps = count, loop.step = select(go, length, T(0.0));
   loop.expected[0] =
       select(go & !again, (T(1.0) - t.primal / T(2.0)) * norm_inf(z.k, r.nu), T(BIG));
   loop.expected[1] = select(go & !again, (T(1.0) - t.dual / T(2.0)) * r.dual, T(BIG));
-  loop.boost = select(good, max(loop.boost / T(10.0), T(1.0)), T(100.0) * loop.boost);
+  loop.boost = select(good, max(boost / T(10.0), T(1.0)), T(100.0) * boost);
   if (any(again & go)) restart(q, u, again & go, w.rhs.x, w.rhs.c, trial, loop);
 }
 

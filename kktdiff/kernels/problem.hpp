@@ -278,16 +278,16 @@ void stationarity(const Problem<T> &q, const Point<T> &at, Residuals<T> &r) {
     r.force[j] = forces[j], forces[j] = 0.0;
   }
   add_columns_of_A(q, at.nu, forces);
-  r.dual = 0.0;
+  T dual = 0.0;
   for (int j : each_share(n)) {
     biggest = max(abs(forces[j]), biggest);
     const T all = r.x[j] + forces[j];
     r.force[j] = r.force[j] + forces[j];
     r.y[j] = select(q.fixed[j], -all, T(0.0));
     r.x[j] = select(q.fixed[j], T(0.0), all);
-    r.dual = max(abs(r.x[j]), r.dual);
+    dual = max(abs(r.x[j]), dual);
   }
-  r.dual = max_of_all(r.dual), r.size[1] = max_of_all(biggest);
+  r.dual = max_of_all(dual), r.size[1] = max_of_all(biggest);
 }
 
 template <class T>

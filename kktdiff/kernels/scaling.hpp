@@ -215,11 +215,12 @@ KKTDIFF_APART void equilibrate(Problem<T> &q, Scaling<T> &s, Balance<T> &work) {
   for (int i : each_entry(m)) s.rows[i] = s.rows[i] * work.first_G[i];
   for (int i : each_entry(k)) s.eqs[i] = s.eqs[i] * work.first_A[i];
   scale_slacks(q.size, s);
+  const T cost = s.cost;
   T size = norm_inf(q.entries_of_Q(), q.Q), linear = 0.0;
   for (int j : each_entry(n)) linear = max(abs(q.p[j] * s.cols[j]), linear);
   const T last = power_of_two(positive(select(size > 0.0, size, max_of_all(linear))));
   for (int i : each_entry(q.entries_of_Q())) q.Q[i] = q.Q[i] / last;
-  s.cost = s.cost / last;
+  s.cost = cost / last;
   scale_sides(q, s);
 }
 
@@ -260,7 +261,8 @@ void drop_idle_rows(Problem<T> &q) {
     for (int i : each_row(m)) {
       touches = !some, sum = 0.0;
       for (int j : each_column(core)) add(q.G[i * core + j], j);
-      drop_if_idle(q, i, any_of_row(touches), sum_of_row(sum));
+      touches = any_of_row(touches), sum = sum_of_row(sum);
+      if (leads_row()) drop_if_idle(q, i, touches, sum);
     }
 }
 

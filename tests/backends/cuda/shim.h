@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <new>
 #include <numeric>
 #include <random>
 #include <string>
@@ -76,7 +77,7 @@ struct Thread {
   State state;
   int line;   // of the barrier that it waits at
   int swaps;  // how many values it has given to its warp
-  int votes;  // and to `any`
+  int votes[2];  // and to `any`
 };
 constexpr size_t STACK = 128 * 1024, STACK_END = 4096;  // bytes; what must not be touched of them
 constexpr unsigned long long SHARED_POISON = 0x7ff8dead5ead0001, STACK_MARK = 0x7ff8dead5ead0002;
@@ -130,12 +131,12 @@ static inline int lane() { return threadIdx.x % 32; }
 
 // True if `value` is of any thread that meets at this barrier.
 static bool any(State kind, bool value, int line) {
-  static bool votes[2][1024];
-  bool *own = votes[current->votes++ % 2];
+  static bool votes[2][2][1024];  // of the block and of warps, which may vote more often
+  const bool block = kind == AT_BLOCK_BARRIER;
+  bool *own = votes[block][current->votes[block]++ % 2];
   own[threadIdx.x] = value;
   wait(kind, line);
-  const int first = kind == AT_BLOCK_BARRIER ? 0 : threadIdx.x / 32 * 32;
-  const int count = kind == AT_BLOCK_BARRIER ? blockDim.x : 32;
+  const int first = block ? 0 : threadIdx.x / 32 * 32, count = block ? blockDim.x : 32;
   return std::any_of(own + first, own + first + count, [](bool vote) { return vote; });
 }
 
@@ -198,7 +199,7 @@ static void prepare_block() {
   ASAN_POISON_MEMORY_REGION(shared + shared_doubles, GUARD * sizeof(double));
   for (size_t i = 0; i < threads.size(); ++i) {
     threads[i].state = READY;
-    threads[i].line = threads[i].swaps = threads[i].votes = 0;
+    threads[i].line = threads[i].swaps = threads[i].votes[0] = threads[i].votes[1] = 0;
     auto end = reinterpret_cast<unsigned long long *>(stacks[i]);
     std::fill_n(end, STACK_END / sizeof *end, STACK_MARK);
     prepare(threads[i].context, stacks[i], STACK, begin);

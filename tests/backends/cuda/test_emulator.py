@@ -132,6 +132,13 @@ def test_shuffles(toys):
         np.testing.assert_array_equal(b, [*rows, (lane + 1) % 32])
 
 
+def test_votes_of_warps_and_of_the_block(toys):
+    for order in ORDERS:
+        out = np.zeros((96, 3), np.int64)
+        toys.launch("votes", 1, 96, out, order=order)
+        assert (out == [1, 1, 0]).all()
+
+
 def test_order_of_blocks(toys):
     for order, expected in (("forward", 5 * 64 - 1), ("reverse", 0)):
         last = np.zeros(1, np.int32)

@@ -98,6 +98,17 @@ extern "C" __global__ void shuffles(double *a, int *b) {  // (3, 32), (3, 32)
   b[64 + i] = __shfl_sync(0xffffffffu, i, i + 33);
 }
 
+// warps vote as often as their number says before the block does
+extern "C" __global__ void votes(long long *out) {  // (threads, 3)
+  int i = threadIdx.x;
+  bool some = true, more = true;
+  for (int k = 0; k < i / 32; ++k) some = some && __any_sync(0xffffffffu, i % 32 == k);
+  for (int k = 0; k < 2; ++k) more = more && __syncthreads_or(i == 40 + k);
+  out[3 * i] = some;
+  out[3 * i + 1] = more;
+  out[3 * i + 2] = __syncthreads_or(i > 1000) || __any_sync(0xffffffffu, i > 1000);
+}
+
 extern "C" __global__ void last_block(int *last) {
   *last = blockIdx.x * blockDim.x + threadIdx.x;
 }

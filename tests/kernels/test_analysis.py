@@ -10,7 +10,9 @@ PATTERNS = {
     "diagonal": scipy.sparse.eye_array(5),
     "arrow": scipy.sparse.coo_array(np.eye(400) + np.eye(400)[:, :1] + np.eye(400)[:1]),
     "chain": scipy.sparse.diags_array([1.0, 1.0], offsets=[0, 1], shape=(60, 60)),
-    "grid": scipy.sparse.kronsum(*2 * [scipy.sparse.diags_array([1.0], offsets=[1], shape=(15, 15))]),
+    "grid": scipy.sparse.kronsum(
+        *2 * [scipy.sparse.diags_array([1.0], offsets=[1], shape=(15, 15))]
+    ),
     "full": scipy.sparse.coo_array(np.ones((12, 12))),
     **{
         f"random {density}": scipy.sparse.random_array((150, 150), density=density, rng=1)
@@ -73,7 +75,8 @@ def test_order_fills_little(native, name):
 
 
 @pytest.mark.parametrize(
-    ("start", "index"), [([0, 1], [1]), ([0, 1], [-1]), ([0, 2], [0]), ([1, 1], [0]), ([0, 1, 0], [])]
+    ("start", "index"),
+    [([0, 1], [1]), ([0, 1], [-1]), ([0, 2], [0]), ([1, 1], [0]), ([0, 1, 0], [])],
 )
 def test_what_is_no_pattern_is_refused(native, start, index):
     given = (np.array(v, dtype=np.int32).tobytes() for v in (start, index))

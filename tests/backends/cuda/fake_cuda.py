@@ -15,9 +15,7 @@ from kktdiff.kernels import device
 from tests.backends.cuda.guard import EVENTS, NAMESPACE, Device
 
 _SIGNATURES = Path(kktdiff.kernels.__file__).with_name("signatures.hpp")
-_TYPES = {
-    "float64": np.float64, "int64": np.int64, "int32": np.int32, "boolean": np.bool_
-}
+_TYPES = {"float64": np.float64, "int64": np.int64, "int32": np.int32, "boolean": np.bool_}
 H200 = Properties(0, 132, 232448, 233472)
 
 

@@ -65,8 +65,13 @@ class Pattern:
         Pattern((3, 3), nnz=3)
         """
         own = canonical(matrix)
-        rows = np.repeat(np.arange(own.shape[0]), np.diff(own.indptr))
-        return cls(own.shape, rows, own.indices)
+        out = object.__new__(cls)  # there is nothing to check
+        out.shape = (int(own.shape[0]), int(own.shape[1]))
+        out.rows = np.repeat(np.arange(own.shape[0]), np.diff(own.indptr))
+        out.cols = own.indices.astype(np.int64)
+        start, column = (v.astype(np.int32) for v in (own.indptr, own.indices))
+        vars(out)["_sorted"] = start, column, None
+        return out
 
     @property
     def nnz(self) -> int:

@@ -10,9 +10,6 @@ constexpr Stage STAGES[] = {{1e-6, false, 2, 1e-4, false},
                             {1e-9, true, 2, 0, false},
                             {1e-15, true, 2, 0, false}};
 constexpr Stage PATH_STAGES[] = {{1e-9, false, 0, 0, true}, {1e-9, true, 0, 0, true}};
-// Proximal terms of sparse systems: small ones bend a well-posed problem less, large ones keep the
-// pivots of a degenerate one away from rounding.
-constexpr double SPARSE_PROXIMALS[] = {SPARSE_PROXIMAL, 1e-8, 1e-9, 1e-10, 1e-8};
 constexpr int CORRECTIONS = 2, WARM_CORRECTIONS = 4, ACTIVE_SET_CHANGE_DIVISOR = 4;
 
 // Records of what each lane went through, where the caller wants them: rows of phase, iteration,

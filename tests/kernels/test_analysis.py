@@ -5,6 +5,7 @@ import pytest
 import scipy.sparse
 from scipy.sparse import linalg
 
+STEP = scipy.sparse.diags_array([1.0], offsets=[1], shape=(15, 15))
 PATTERNS = {
     "nothing": scipy.sparse.coo_array((0, 0)),
     "diagonal": scipy.sparse.eye_array(5),

@@ -1,7 +1,5 @@
 """The kernels compile for the GPUs that there are, with nothing to warn of, in registers."""
 
-import time
-
 import pytest
 
 from kktdiff.kernels import device
@@ -34,11 +32,9 @@ extern "C" __global__ void small(double *a) { a[threadIdx.x] += 1.0; }
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_kernels(architecture, team):
     """512 threads of a multiprocessor, 2 blocks at n = m = 100, have 128 registers each."""
-    before = time.process_time()
     compiled = nvrtc.compile_source(
         device.source(), architecture, *device.OPTIONS, *device.QUICKLY, f"-DTEAM={team}"
     )
-    assert time.process_time() - before < 20  # 6 on the machine that this was written on
     assert compiled.cubin[:4] == b"\x7fELF"
     assert compiled.warnings == []
     assert set(compiled.kernels) == {"solve", "derive", "vjp", "forms"}

@@ -45,6 +45,7 @@ void forms_group(const Group<T> &g, Form<T> &work) {
   }
 }
 
+#if !defined(__CUDACC__)
 template <class T>
 void forms_all(const Call &call, std::int64_t first, std::int64_t last) {
   Arena arena{reinterpret_cast<char *>(call.scratch)};
@@ -52,7 +53,6 @@ void forms_all(const Call &call, std::int64_t first, std::int64_t last) {
   for (; first < last; first += Lanes<T>::count) forms_group(Group<T>{call, first, last}, work);
 }
 
-#if !defined(__CUDACC__)
 void forms(const Call &call, std::int64_t first, std::int64_t last) {
   in_lanes(call.sizes) ? forms_all<Pack>(call, first, last) : forms_all<double>(call, first, last);
 }

@@ -44,7 +44,7 @@ def test_kernels(architecture, team):
     assert set(compiled.kernels) == {"solve", "derive", "vjp", "forms"}
     for usage in compiled.kernels.values():
         assert usage.registers <= 128
-        assert usage.spilled <= 400  # bytes, of functions that are called once or twice
+        assert usage.spilled <= 600  # bytes, of functions that are called once or twice
         assert usage.shared <= device.STATIC[team]
         assert usage.stack <= 2 << 10
 

@@ -11,7 +11,7 @@ from kktdiff._sparse.matrix import SparseMatrix
 from kktdiff._sparse.structure import Structure
 from kktdiff._typing import Array
 
-MOST_DENSE = 3500  # n + m + k of sparse problems up to which rare questions go to dense matrices
+MOST_DENSE = 2000  # n + m + k of sparse problems up to which rare questions go to dense matrices
 
 
 class Data(NamedTuple):

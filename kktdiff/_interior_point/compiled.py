@@ -17,7 +17,7 @@ from kktdiff._interior_point.program import Program, program, without_noise
 from kktdiff._interior_point.reports import report_trace
 from kktdiff._kkt import Factors, Weights
 from kktdiff._problem import assemble
-from kktdiff._records import QP, Data, Point, Rhs
+from kktdiff._records import QP, Data, Point, Rhs, Scaling
 from kktdiff._settings import CURVATURE, INFINITE, LOOSE, Settings
 from kktdiff._status import Status
 from kktdiff._typing import Array
@@ -102,6 +102,21 @@ class CompiledKept:
             kernel_factors=None,
             backend=backend.host,
         )
+
+    @property
+    def scaling(self) -> Scaling:
+        """Weights of variables and rows."""
+        n, m, k = self.data.sizes
+        own = method.kept_parts(self.data, self.kept).scaling
+        cols, rows = own[:, :n], own[:, n : n + m]
+        sides = [1 / cols for count in self.data.bounds if count]
+        eqs = own[:, n + m : n + m + k]
+        return Scaling(cols, namespace(own).concat([rows, *sides], axis=1), eqs, own[:, -2])
+
+    @property
+    def is_large(self) -> bool:
+        """True if matrices are sparse, and too large for array code."""
+        return self.data.is_large
 
     def on_dense(self) -> Self:
         """Return the elements with dense matrices, for array code.

@@ -73,6 +73,16 @@ class Kept(NamedTuple):
         """The natural size of the weights."""
         return self.factors.weights.theta
 
+    @property
+    def scaling(self) -> Scaling:
+        """Weights of variables and rows."""
+        return self.program.scaling
+
+    @property
+    def is_large(self) -> bool:
+        """False: array code works on dense matrices."""
+        return False
+
     def on_dense(self) -> "Kept":
         """Return the elements: their matrices are dense."""
         return self

@@ -4,10 +4,11 @@ With dependent active rows the multipliers are not unique, with a flat objective
 the minimum-norm solution is one element of what the derivative may be, and finite.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from kktdiff._arrays import concat, diagonal, namespace
+from kktdiff._arrays import concat, diagonal, namespace, take_shared
 from kktdiff._records import QP, Rhs
+from kktdiff._sparse import whole
 from kktdiff._typing import Array
 from kktdiff.backends import LinearAlgebra
 
@@ -68,6 +69,34 @@ def solve_least_squares(qp: QP, rows: Activity, rhs: Rhs) -> Rhs:
     keep = size > RANK * xp.max(size, axis=-1, keepdims=True)
     inverse = xp.where(keep, 1 / xp.where(keep, values, 1.0), 0.0)
     return _blocks(qp, rows, vectors @ (inverse[..., None] * (vectors.mT @ _flat(rows, rhs))))
+
+
+def sparse_matrix(qp: QP, rows: Activity, element: Array) -> Any:
+    """Return the KKT matrix of one element of a sparse `qp`, element: (1,)."""
+    own = qp.take(element)
+    a, unit = (take_shared(v, element)[0, :] for v in rows)
+    return whole.system(own.Q, own.G, own.A, qp.bounds, a, unit)
+
+
+def solve_sparse_least_squares(qp: QP, rows: Activity, rhs: Rhs) -> Rhs:
+    """Find the minimum-norm least-squares solution for sparse matrices, element by element."""
+    flat, xp = _flat(rows, rhs), namespace(rhs.x)
+    elements = [xp.arange(i, i + 1) for i in range(flat.shape[0])]
+    parts = [
+        whole.least_squares(sparse_matrix(qp, rows, i), flat[int(i[0]), ...]) for i in elements
+    ]
+    return _blocks(qp, rows, xp.stack(parts))
+
+
+def sparse_conditions(qp: QP, rows: Activity, balance: Array) -> Array:  # (B,)
+    """Return condition numbers of KKT matrices of sparse problems times weights, (B, N)."""
+    xp = namespace(balance)
+    found = []
+    for i in range(balance.shape[0]):
+        K = sparse_matrix(qp, rows, xp.arange(i, i + 1))
+        top, bottom = whole.extreme_sizes(whole.balanced(K, balance[i, :]))
+        found.append(top / bottom if bottom > RANK * top else xp.inf)
+    return xp.asarray(found)
 
 
 def _flat(rows: Activity, rhs: Rhs) -> Array:  # (B, N, r)

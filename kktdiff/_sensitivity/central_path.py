@@ -25,7 +25,9 @@ def on_central_path(group: KeptGroup, barrier: float) -> list[KeptGroup]:
     if not isinstance(group, CompiledKept) or not group.backend.compiled:
         return _by_arrays(group, barrier)
     found, left = by_kernels(group, barrier)
-    return [found] if left is None else [found, *_by_arrays(group.take(left), barrier)]
+    if left is None or group.is_large:
+        return [found]
+    return [found, *_by_arrays(group.take(left), barrier)]
 
 
 def by_kernels(group: CompiledKept, barrier: float) -> tuple[CompiledKept, Array | None]:

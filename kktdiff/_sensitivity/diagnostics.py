@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from kktdiff._arrays import concat, namespace, spread
 from kktdiff._interior_point.compiled import KeptGroup
 from kktdiff._interior_point.residuals import multipliers
-from kktdiff._kkt.whole import RANK, activity, matrix
+from kktdiff._kkt.whole import RANK, activity, matrix, sparse_conditions
 from kktdiff._problem import Problem
 from kktdiff._records import Point
+from kktdiff._sensitivity.first_order import row_activity
 from kktdiff._status import Status
 from kktdiff._typing import Array
 
@@ -56,6 +57,8 @@ def diagnose(group: KeptGroup) -> dict[str, Array]:
 
     "decided" is True where the active set is definite. All in the scaled problem's units, (B,).
     """
+    if group.is_large:
+        return _diagnose_large(group)
     group = group.on_dense()
     program, w, theta = group.program, group.w, group.theta
     qp, units, scaling = group.qp, program.units, program.scaling
@@ -80,4 +83,27 @@ def diagnose(group: KeptGroup) -> dict[str, Array]:
         "weakly_active": xp.sum(xp.astype(larger < WEAK, xp.int64), axis=1),
         "condition": xp.broadcast_to(condition, larger.shape[:1]),
         "decided": xp.broadcast_to(known, larger.shape[:1]),
+    }
+
+
+def _diagnose_large(group: KeptGroup) -> dict[str, Array]:
+    """Find the same for sparse matrices: sizes relative to x, and the condition by iteration."""
+    qp, scaling, theta, w = group.qp, group.scaling, group.theta, group.w
+    xp = namespace(w)
+    size = xp.max(xp.abs(group.point.x) / scaling.cols, axis=1)[:, None]
+    size = xp.where(size > 0, size, 1.0)
+    cost = scaling.cost[:, None]
+    s = group.point.s * scaling.rows / size
+    lam = multipliers(qp, group.point) * cost / scaling.rows / (size * theta[:, None])
+    larger = xp.where(qp.present, xp.maximum(s, lam), xp.inf)
+    infinite = xp.full((larger.shape[0], 1), xp.inf, dtype=s.dtype)
+    root, half = xp.sqrt(theta)[:, None], xp.sqrt(cost)
+    balance = concat(
+        [scaling.cols * half / root, scaling.eqs * root / half, scaling.rows * root / half], axis=1
+    )
+    return {
+        "margin": xp.min(xp.concat([larger, infinite], axis=1), axis=1),
+        "weakly_active": xp.sum(xp.astype(larger < WEAK, xp.int64), axis=1),
+        "condition": sparse_conditions(qp, row_activity(group), balance),
+        "decided": xp.all((w == 0) | (w == xp.inf), axis=1),
     }

@@ -41,7 +41,13 @@ from kktdiff._arrays import dot, mv, namespace, pick_all, placed_all, take_share
 from kktdiff._interior_point.compiled import KeptGroup
 from kktdiff._interior_point.parts import Kept, scaled_rhs
 from kktdiff._kkt import relative_residual
-from kktdiff._kkt.whole import Activity, activity, solve_least_squares, solve_lu
+from kktdiff._kkt.whole import (
+    Activity,
+    activity,
+    solve_least_squares,
+    solve_lu,
+    solve_sparse_least_squares,
+)
 from kktdiff._records import QP, Data, Point, Rhs, Scaling
 from kktdiff._settings import CONVERGED, REFINED
 from kktdiff._sparse.matrix import products as on_pattern
@@ -110,20 +116,22 @@ def _on_host(kept: KeptGroup, rhs: Rhs, work: Callable[[KeptGroup, Rhs], Rhs]) -
     return Rhs(*(backend.receive(v, None, kept.index) for v in out))
 
 
-def _activity(kept: KeptGroup) -> Activity:
+def row_activity(kept: KeptGroup) -> Activity:
     """Return the rows' activities in the caller's units."""
-    scaling, theta = kept.program.scaling, kept.program.units.weight
+    scaling, theta = kept.scaling, kept.theta
     unit = scaling.cost[:, None] / scaling.rows**2 / theta[:, None]
     return activity(kept.w * (scaling.rows**2 / scaling.cost[:, None]), unit)
 
 
 def _hard(kept: KeptGroup, rhs: Rhs, singular: Array) -> Rhs:
     """Solve by LU, or in the least-squares sense, where the kept factors are not accurate."""
+    if kept.is_large:
+        return _least_squares(kept, rhs)
     kept = kept.on_dense()
     least = _least_squares(kept, rhs)
     if bool(namespace(singular).all(singular)):
         return least
-    scaling, rows = kept.program.scaling, _activity(kept)
+    scaling, rows = kept.program.scaling, row_activity(kept)
     found = solve_lu(kept.qp, rows, rhs, kept.backend.host)
     error = relative_residual(
         kept.program.qp, kept.factors, scaled_rhs(scaling, rhs), _scaled_solution(scaling, found)
@@ -133,12 +141,14 @@ def _hard(kept: KeptGroup, rhs: Rhs, singular: Array) -> Rhs:
 
 def _least_squares(kept: KeptGroup, rhs: Rhs) -> Rhs:
     """Solve in the least-squares sense; the scaled program is not needed for rows on or off."""
-    kept = kept.on_dense()
+    kept = kept if kept.is_large else kept.on_dense()
     w, xp = kept.w, namespace(kept.w)
     if bool(xp.all((w == 0.0) | (w == xp.inf))):  # idle rows are zero, and have no unit then
         rows = Activity(xp.astype(w > 0.0, w.dtype), xp.zeros_like(w))
     else:
-        rows = _activity(kept)
+        rows = row_activity(kept)
+    if kept.is_large:
+        return solve_sparse_least_squares(kept.qp, rows, rhs)
     return solve_least_squares(kept.qp, rows, rhs)
 
 

@@ -36,7 +36,7 @@ class SparseMatrix:
         if self.symmetric:
             one = replace(self, symmetric=False)
             return (one @ x + one.mT @ x) / 2
-        matrix = self._block_diagonal(len(x))
+        matrix = self._block_diagonal()
         rows, (batch, _, columns) = self.shape[1], x.shape
         if len(self.values) == 1:  # one product for all
             out = matrix @ x.transpose(1, 0, 2).reshape(x.shape[1], -1)
@@ -53,13 +53,18 @@ class SparseMatrix:
         shared = len(self.values) == 1
         return self if shared else replace(self, values=self.values[index])
 
+    def first(self) -> Any:
+        """Return the first of the matrices, as one of `scipy.sparse`."""
+        own = replace(self, values=self.values[:1], symmetric=False)._block_diagonal()
+        return (own + own.T) / 2 if self.symmetric else own
+
     def to_dense(self) -> Array:  # (B, rows, columns)
         """Return dense matrices."""
         own = dense(self.pattern, self.values)
         own = own.transpose(0, 2, 1) if self.transposed else own
         return (own + own.transpose(0, 2, 1)) / 2 if self.symmetric else own
 
-    def _block_diagonal(self, length: int) -> Any:
+    def _block_diagonal(self) -> Any:
         """Return one matrix of `scipy.sparse`, an element after the other."""
         from scipy import sparse  # late: it takes as long as all other imports together
 

@@ -65,13 +65,28 @@ class Pattern:
         Pattern((3, 3), nnz=3)
         """
         own = canonical(matrix)
-        rows = np.repeat(np.arange(own.shape[0]), np.diff(own.indptr))
-        return cls(own.shape, rows, own.indices)
+        out = object.__new__(cls)  # there is nothing to check
+        out.shape = (int(own.shape[0]), int(own.shape[1]))
+        out.rows = np.repeat(np.arange(own.shape[0]), np.diff(own.indptr))
+        out.cols = own.indices.astype(np.int64)
+        start, column = (v.astype(np.int32) for v in (own.indptr, own.indices))
+        vars(out)["_sorted"] = start, column, None
+        return out
 
     @property
     def nnz(self) -> int:
         """Number of entries."""
         return int(self.rows.size)
+
+    def __eq__(self, other: object) -> bool:
+        """Return True for the same places in the same order."""
+        if self is other or not isinstance(other, Pattern):
+            return self is other
+        same = self.shape == other.shape and np.array_equal(self.rows, other.rows)
+        return same and np.array_equal(self.cols, other.cols)
+
+    def __hash__(self) -> int:
+        return hash(self.key)
 
     def __repr__(self) -> str:
         return f"Pattern({self.shape}, nnz={self.nnz})"

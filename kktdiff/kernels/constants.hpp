@@ -11,7 +11,6 @@ constexpr double MAX_REGULARISATION = 1e-8, MIN_REGULARISATION = 1e-15;
 constexpr int STALL = 6;
 constexpr double STIFF = 1e6;       // _kkt/system.py
 constexpr double SINGULAR = 1e-10;  // _kkt/factors.py
-constexpr double SPARSE_PROXIMAL = 1e-9;  // where the kernels alone are
 constexpr double STEP_FRACTION = 0.995, STEP_FRACTION_SHORT = 0.9, SHORT_STEP = 0.8;  // mehrotra.py
 constexpr double SHORT_FOR_RESTART = 0.1, LEAST_PRODUCT = 1e-2, MIN_STEP = 0.05;
 constexpr double CENTRING_LOW = 0.3, CENTRING_HIGH = 0.7;

@@ -10,9 +10,6 @@ constexpr Stage STAGES[] = {{1e-6, false, 2, 1e-4, false},
                             {1e-9, true, 2, 0, false},
                             {1e-15, true, 2, 0, false}};
 constexpr Stage PATH_STAGES[] = {{1e-9, false, 0, 0, true}, {1e-9, true, 0, 0, true}};
-// Proximal terms of sparse systems: small ones bend a well-posed problem less, large ones keep the
-// pivots of a degenerate one away from rounding.
-constexpr double SPARSE_PROXIMALS[] = {SPARSE_PROXIMAL, 1e-8, 1e-9, 1e-10};
 constexpr int CORRECTIONS = 2, WARM_CORRECTIONS = 4, ACTIVE_SET_CHANGE_DIVISOR = 4;
 
 // Records of what each lane went through, where the caller wants them: rows of phase, iteration,
@@ -241,13 +238,14 @@ Mask<T> near_solution(Solver<T> &s) {
 // Follow the first stages from a cold start; s.done says which lanes are solved or proven.
 template <class T>
 KKTDIFF_APART void follow(Solver<T> &s, int stages, int max_iter) {
+  const int last = int(sizeof STAGES / sizeof *STAGES) - 1;  // again where there are more
   Mask<T> todo = s.lowest.convex & !s.done;
   s.loop.iterations = s.loop.aim = 0.0;
   if (any(todo)) find_start(s);
   for (int i = 0; i < stages && any(todo); i++) {
     s.newton.factors.proximal = SPARSE_PROXIMALS[i];
     begin(s.problem.size, i ? s.loop.best : s.start, s.loop);
-    const Mask<T> hopeless = run(s, STAGES[i], max_iter, todo);
+    const Mask<T> hopeless = run(s, STAGES[i < last ? i : last], max_iter, todo);
     const T status = s.loop.status;
     const Mask<T> proven =
         todo & ((status == T(PRIMAL_INFEASIBLE)) | (status == T(DUAL_INFEASIBLE)));

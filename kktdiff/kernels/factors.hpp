@@ -6,6 +6,11 @@
 namespace kktdiff {
 namespace {
 
+constexpr double SPARSE_PROXIMAL = 1e-9;  // of sparse systems, at a solution
+// Those of each stage: small ones bend a well-posed problem less, large ones keep the pivots of a
+// degenerate one away from rounding.
+constexpr double SPARSE_PROXIMALS[] = {SPARSE_PROXIMAL, 1e-8, 1e-9, 1e-10, 1e-8};
+
 template <class T>
 struct Weights {
   T *w;           // (M): lam/s, 0 for a row that takes no part, inf for an equality

@@ -17,6 +17,7 @@ VIOLATIONS = ("violation_h", "violation_lb", "violation_ub", "violation_b")  # a
 _HARD = (None,) * len(VIOLATIONS)  # no row is soft
 _TRACE_ROWS = 24  # of stages and polishing, beside iterations
 STAGES = 4  # of the driver, in the array code and here
+_SPARSE_STAGES = 5  # the last one again, with other proximal terms
 MOST_ITERATIONS = 1000  # an element that needs more is left to the array code
 _MOST_KEPT = 1 << 28  # bytes of factors that a batch keeps for its derivatives
 _LARGEST = 2400  # n + m + k: beyond it LAPACK is faster
@@ -176,7 +177,8 @@ def solve(
         new((batch, _factors_size(data))) if _keeps_factors(data) and not barrier else None,
     )
     start = (None,) * 3 if warm is None else (warm.x, warm.lam, warm.nu)
-    sizes = (batch, *form, STAGES, max_iter, int(examined))
+    stages = STAGES if data.structure is None else _SPARSE_STAGES
+    sizes = (batch, *form, stages, max_iter, int(examined))
     operations = amounts.ITERATIONS * _operations(data)
     outputs = (*out, _array(data))
     call("solve", sizes, (tol, barrier), (*data.arrays, *start), outputs, operations)

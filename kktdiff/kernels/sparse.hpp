@@ -94,6 +94,7 @@ struct Structure {
   const int *source, *one, *other;
 };
 
+#if !defined(__CUDACC__)
 // Read a pattern; return what follows it.
 inline const int *read_pattern(int rows, int cols, int entries, bool columns, const int *from,
                                Pattern &out) {
@@ -122,6 +123,7 @@ inline Structure structure_of(const int *from) {
   s.ldl.left = take(size + 1), s.ldl.from = take(entries), s.ldl.at = take(entries);
   return s;
 }
+#endif
 
 }  // namespace
 }  // namespace kktdiff

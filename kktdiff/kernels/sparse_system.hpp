@@ -38,8 +38,7 @@ template <class T>
 void factor_sparse(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   const int *place = q.sparse->ldl.place;
-  const T rho = max(w.rho, T(f.proximal)) * w.theta,
-          delta = max(w.delta, T(f.proximal)) / w.theta;
+  const T rho = max(w.rho, T(f.proximal)) * w.theta, delta = max(w.delta, T(f.proximal)) / w.theta;
   for (int j : each_entry(core)) {
     T own = q.Q[q.at_diagonal(j)] + rho;
     if (lower) own = own + f.weight[m + j];

@@ -22,7 +22,7 @@ def way(request, monkeypatch):
         if kernels.available() is not None:
             pytest.skip("no kernels")
         monkeypatch.setattr(inputs, "_SMALL", 0)
-        monkeypatch.setattr(inputs, "_FASTER", 0.0)
+        monkeypatch.setattr(inputs, "_FASTER", (0.0, 0.0))
     else:
         monkeypatch.setattr(inputs, "_SMALL", 10**9)
     return request.param
@@ -384,17 +384,51 @@ def test_wrong_calls_say_what_to_do(case):
         assert part in str(caught.value)
 
 
-def test_what_needs_dense_matrices_says_so_when_they_are_too_large(monkeypatch):
-    if kernels.available() is not None:
-        pytest.skip("no kernels")
-    problem = sparse_problem(np.random.default_rng(14), 200, 100, 0)
-    solution = kktdiff.solve_qp(**problem.sparse())
-    monkeypatch.setattr("kktdiff._records.MOST_DENSE", 299)
-    with pytest.raises(ValueError, match=r"n \+ m \+ k = 300: .*up to 299"):
-        solution.vjp(x=np.ones(200), gradient="least_squares")
+def test_dense_copies_that_are_too_large_are_refused(monkeypatch):
     monkeypatch.setattr(inputs, "_MOST_DENSE", 1000)
+    problem = sparse_problem(np.random.default_rng(14), 200, 100, 0)
     with pytest.raises(ValueError, match="works on dense matrices, and Q, G would take"):
         kktdiff.solve_qp(**problem.sparse(), infeasible="closest")
+    monkeypatch.setattr(kernels, "available", lambda: "off")
+    with pytest.raises(ValueError, match=r"without the compiled kernels \(off\) it works on dense"):
+        kktdiff.solve_qp(**problem.sparse())
+
+
+@pytest.mark.parametrize("dependent", [False, True])
+def test_large_problems_have_all_derivatives_without_dense_matrices(monkeypatch, dependent):
+    """What small ones ask of dense matrices, held against it."""
+    if kernels.available() is not None:
+        pytest.skip("no kernels")
+    rng = np.random.default_rng(16)
+    problem = sparse_problem(rng, 120, 80, 20, (2,))
+    matrices, vectors = problem
+    if dependent:
+        A = matrices["A"]
+        rows = np.r_[A.pattern.rows, A.pattern.rows + 20]
+        twice = kktdiff.Pattern((40, 120), rows, np.tile(A.pattern.cols, 2))
+        matrices = matrices | {"A": kktdiff.Sparse(twice, np.tile(A.values, (1, 2)))}
+        vectors = vectors | {"b": np.tile(vectors["b"], (1, 2))}
+    small = kktdiff.solve_qp(**matrices, **vectors)
+    shapes = small.x.shape, small.nu.shape
+    cotangents = {k: rng.normal(size=v) for k, v in zip(("x", "nu"), shapes, strict=True)}
+    modes = ("exact", "least_squares", "smoothed")
+    gradients = [small.vjp(**cotangents, gradient=mode) for mode in modes]
+    known = small.diagnostics()
+
+    monkeypatch.setattr("kktdiff._records.MOST_DENSE", 10)
+    monkeypatch.setattr("kktdiff._records.Data.on_dense", None)
+    large = kktdiff.solve_qp(**matrices, **vectors)
+    for mode, expected in zip(modes, gradients, strict=True):
+        found = large.vjp(**cotangents, gradient=mode)
+        for name in VECTORS:
+            assert_close(getattr(found, name), getattr(expected, name), DENSE_REFERENCE)
+        for name in matrices:
+            own, other = getattr(found, name), getattr(expected, name)
+            assert_close(own.values, other.values, DENSE_REFERENCE)
+    diagnosed = large.diagnostics()
+    np.testing.assert_array_equal(diagnosed.trustworthy, known.trustworthy)
+    np.testing.assert_array_equal(diagnosed.weakly_active, known.weakly_active)
+    np.testing.assert_allclose(diagnosed.condition, known.condition, rtol=0.1)
 
 
 def test_patterns():

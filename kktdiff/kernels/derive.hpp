@@ -136,6 +136,7 @@ void derive_group(const Group<T> &g, Derivation<T> &d) {
     *array<unsigned char>(g.call, SINGULAR_ELEMENT, g.element(l)) = lane(bad, l);
 }
 
+#if !defined(__CUDACC__)
 template <class T>
 void derive_all(const Call &call, std::int64_t first, std::int64_t last) {
   Arena arena{reinterpret_cast<char *>(call.scratch)};
@@ -146,7 +147,6 @@ void derive_all(const Call &call, std::int64_t first, std::int64_t last) {
     derive_group(Group<T>{call, first, last, sparse.get() ? &structure : nullptr}, d);
 }
 
-#if !defined(__CUDACC__)
 void derive(const Call &call, std::int64_t first, std::int64_t last) {
   in_lanes(call.sizes) ? derive_all<Pack>(call, first, last)
                        : derive_all<double>(call, first, last);

@@ -258,6 +258,7 @@ void solve_group(const Group<T> &g, Solver<T> &s) {
   }
 }
 
+#if !defined(__CUDACC__)
 // Solve elements first to last - 1; status -1 where neither a solution nor a proof was found, and
 // -2 where the data are not sound.
 template <class T>
@@ -279,7 +280,6 @@ std::int64_t doubles_of(const std::int64_t *sizes) {
   return counting.used / 8 + 8;
 }
 
-#if !defined(__CUDACC__)
 
 constexpr long long LANES_BYTES = 1 << 20;  // of Q, G, A and H of a group
 

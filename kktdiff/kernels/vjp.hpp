@@ -226,6 +226,7 @@ void vjp_group(const Group<T> &g, Derivation<T> &d) {
   }
 }
 
+#if !defined(__CUDACC__)
 template <class T>
 void vjp_all(const Call &call, std::int64_t first, std::int64_t last) {
   Arena arena{reinterpret_cast<char *>(call.scratch)};
@@ -236,7 +237,6 @@ void vjp_all(const Call &call, std::int64_t first, std::int64_t last) {
     vjp_group(Group<T>{call, first, last, sparse.get() ? &structure : nullptr}, d);
 }
 
-#if !defined(__CUDACC__)
 void vjp(const Call &call, std::int64_t first, std::int64_t last) {
   in_lanes(call.sizes) ? vjp_all<Pack>(call, first, last) : vjp_all<double>(call, first, last);
 }

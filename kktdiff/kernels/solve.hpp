@@ -280,7 +280,6 @@ std::int64_t doubles_of(const std::int64_t *sizes) {
   return counting.used / 8 + 8;
 }
 
-
 constexpr long long LANES_BYTES = 1 << 20;  // of Q, G, A and H of a group
 
 // Problems go into lanes if the matrices of all of them fit into the cache together.

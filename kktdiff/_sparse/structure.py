@@ -9,7 +9,7 @@ import numpy as np
 from kktdiff._sparse.pattern import Pattern
 from kktdiff._typing import Array
 
-_KEPT = 32  # structures of patterns that were used last
+_KEPT = 8  # structures of patterns that were used last; of large ones each takes many megabytes
 
 
 class Structure(NamedTuple):

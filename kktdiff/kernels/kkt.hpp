@@ -175,7 +175,7 @@ KKTDIFF_APART void solve_once(const Problem<T> &q, const Weights<T> &w, Factors<
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   condense(q, w, rhs, f);
   solve_blocks(q, f);
-  times(q.of_G(), f.g, out.c);
+  if (!q.sparse || n > core) times(q.of_G(), f.g, out.c);
   expand_slacks(q, w, out.c, f);
   for (int i : each_entry(q.sparse ? m : 0)) out.c[i] = f.right[k + i];
   for (int i : each_entry(q.sparse ? 0 : m)) {

@@ -171,7 +171,8 @@ def framework(arrays: dict[str, Any]) -> str | None:
     """
     if backends.USUAL.issuperset(map(type, arrays.values())):
         return None
-    return next((found for found in map(backends.framework, arrays.values()) if found), None)
+    parts = [v.values if isinstance(v, Sparse) else v for v in arrays.values()]
+    return next((found for found in map(backends.framework, parts) if found), None)
 
 
 def check(arrays: dict[str, Any], backend: str | None, *, by_arrays: bool = False) -> Given:

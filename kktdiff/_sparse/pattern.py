@@ -73,6 +73,16 @@ class Pattern:
         """Number of entries."""
         return int(self.rows.size)
 
+    def __eq__(self, other: object) -> bool:
+        """Return True for the same places in the same order."""
+        if self is other or not isinstance(other, Pattern):
+            return self is other
+        same = self.shape == other.shape and np.array_equal(self.rows, other.rows)
+        return same and np.array_equal(self.cols, other.cols)
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
     def __repr__(self) -> str:
         return f"Pattern({self.shape}, nnz={self.nnz})"
 

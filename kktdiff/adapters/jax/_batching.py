@@ -8,23 +8,24 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from kktdiff.adapters._fields import CORE
-from kktdiff.adapters.jax._kept import Names
+from kktdiff.adapters._fields import core
+from kktdiff.adapters.jax._kept import Call, Names
 
 
 def solve_rule(
-    primitive: Any, arrays: Any, dims: Any, *, names: Names, call: Any, keep: Names
+    primitive: Any, arrays: Any, dims: Any, *, names: Names, call: Call, keep: Names
 ) -> Any:
     """One call for the larger batch; the number stays one."""
     size = _size(arrays, dims)
-    inputs = _physical(arrays, dims, names, keep, size)
+    inputs = _physical(arrays, dims, names, call, keep, size)
     out = primitive.bind(*inputs, names=names, call=call, keep=keep)
     return out, [*[0] * (len(out) - 1), None]
 
 
 def report_rule(primitive: Any, arrays: Any, dims: Any, **how: Any) -> Any:
     """One call for the larger batch."""
-    inputs = _physical(arrays, dims, how["names"], (), _size(arrays, dims))
+    size = _size(arrays, dims)
+    inputs = _physical(arrays, dims, how["names"], how["call"], (), size)
     out = primitive.bind(*inputs, **how)
     return out, [0] * len(out)
 
@@ -41,7 +42,7 @@ def form_rule(primitive: Any, arrays: Any, dims: Any, **how: Any) -> Any:
         lead = [_mapped(v, dim, size, 0) for v, dim in zip(given, dims[count:], strict=True)]
         out = primitive.bind(number, state, *inputs, *lead, **how | {"rows": rows + 1})
         return out, [0] * len(out)
-    physical = _physical(inputs, own, names, how["keep"], size)
+    physical = _physical(inputs, own, names, how["call"], how["keep"], size)
     shapes = {name: v.shape for name, v in zip(names, physical, strict=True)}
     flat = [(kind, name) for kind, part in how["spaces"] for name in part]
     moved = []
@@ -60,18 +61,21 @@ def form_rule(primitive: Any, arrays: Any, dims: Any, **how: Any) -> Any:
     return out, [rows] * len(out)
 
 
-def _physical(inputs: Any, dims: Any, names: Names, keep: Names, size: int) -> list[Any]:
+def _physical(
+    inputs: Any, dims: Any, names: Names, call: Call, keep: Names, size: int
+) -> list[Any]:
     """Inputs with the mapped dimension before all other batch dimensions."""
+    own = core(dict(call.patterns))
     batch = [
-        len(_logical(v, dim)) - CORE[name] for name, v, dim in zip(names, inputs, dims, strict=True)
+        len(_logical(v, dim)) - own[name] for name, v, dim in zip(names, inputs, dims, strict=True)
     ]
     out = []
-    for name, v, dim, own in zip(names, inputs, dims, batch, strict=True):
+    for name, v, dim, rank in zip(names, inputs, dims, batch, strict=True):
         if dim is None and name not in keep:
             out.append(v)
             continue
         v = _mapped(v, dim, size, 0)
-        out.append(v.reshape(size, *(1,) * (max(batch) - own), *v.shape[1:]))
+        out.append(v.reshape(size, *(1,) * (max(batch) - rank), *v.shape[1:]))
     return out
 
 

@@ -4,17 +4,18 @@ from typing import Any
 
 from jax import Array
 
+import kktdiff
 from kktdiff.adapters.jax._primitives import report_p
 from kktdiff.adapters.jax._solution import Diagnostics
 from kktdiff.adapters.jax._solve import checked
 
 
 def diagnostics(
-    Q: Array | None = None,  # (..., n, n)
+    Q: Array | kktdiff.Sparse | None = None,  # (..., n, n)
     p: Array | None = None,  # (..., n)
-    G: Array | None = None,  # (..., m, n)
+    G: Array | kktdiff.Sparse | None = None,  # (..., m, n)
     h: Array | None = None,  # (..., m)
-    A: Array | None = None,  # (..., k, n)
+    A: Array | kktdiff.Sparse | None = None,  # (..., k, n)
     b: Array | None = None,  # (..., k)
     lb: Array | None = None,  # (..., n)
     ub: Array | None = None,  # (..., n)

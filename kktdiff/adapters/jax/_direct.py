@@ -58,6 +58,8 @@ def pullback(
 
 def _problem(inputs: Any, names: Names, call: Call, moved: Names) -> xla.Problem | None:
     """Return the form of problems with derivatives in `moved`, if the custom call is for it."""
+    if call.patterns:  # sparse matrices
+        return None
     shapes = {name: v.shape for name, v in zip(names, inputs, strict=True)}
     problem = xla.problem(shapes, str(inputs[0].dtype), **dict(call.options))
     is_for_it = problem is not None and (not moved or problem.can_keep(moved))

@@ -18,7 +18,8 @@ import numpy as np
 import kktdiff
 from kktdiff import backends
 from kktdiff._typing import Array
-from kktdiff.adapters._fields import arguments
+from kktdiff.adapters._fields import arguments, in_array
+from kktdiff.adapters.jax._sparse import Patterns
 
 DIAGNOSTICS = tuple(field.name for field in dataclasses.fields(kktdiff.Diagnostics))
 REPORTS = ("status", "solved", "iterations", "primal_residual", "dual_residual", "duality_gap")
@@ -27,6 +28,8 @@ KEPT = 64  # solutions that wait for their derivatives, at the most
 KEPT_BYTES = 2**30  # and what they take, estimated; the newest is kept whatever it takes
 _SMALL_BYTES = 2**14  # up to which a copy costs less than the calls that do without
 USED_BYTES = 2**27  # of those that had a derivative: most need no other, and new memory is slow
+
+_FILL = 10  # entries of a sparse factor for each of its matrix
 
 Names = tuple[str, ...]
 Arrays = dict[str, Any]
@@ -39,6 +42,7 @@ class Call:
     options: tuple[tuple[str, Any], ...]  # of kktdiff.solve_qp
     gradient: str = "exact"
     smoothing: float | None = None
+    patterns: Patterns = ()  # of inputs that are values alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +54,7 @@ class Weights:
 
 @dataclass(eq=False)
 class _Kept:
-    options: tuple[tuple[str, Any], ...]
+    call: Call
     inputs: Arrays
     solution: kktdiff.Solution
     used: bool = False  # by a derivative
@@ -58,7 +62,12 @@ class _Kept:
 
     def __post_init__(self) -> None:
         x, lam, nu = self.solution.x, self.solution.lam, self.solution.nu
-        factors = 8 * self.solution.status.size * (x.shape[-1] + lam.shape[-1] + nu.shape[-1]) ** 2
+        size = x.shape[-1] + lam.shape[-1] + nu.shape[-1]
+        entries = size**2
+        if self.call.patterns:
+            nnz = sum(pattern.nnz for _, pattern in self.call.patterns)
+            entries = min(entries, _FILL * (nnz + size))
+        factors = 8 * self.solution.status.size * entries
         self.size = int(factors + sum([v.nbytes for v in self.inputs.values()]))
 
 
@@ -74,7 +83,7 @@ def solve(call: Call, inputs: Arrays, *, keep: bool) -> tuple[kktdiff.Solution, 
     inputs = {name: array.copy() for name, array in inputs.items()}
     number = next(_numbers) % 2**31  # as an int32
     solution = _solved(call, inputs)
-    _keep(number, _Kept(call.options, inputs, solution))
+    _keep(number, _Kept(call, inputs, solution))
     return solution, number
 
 
@@ -90,12 +99,12 @@ def derivative(
     solution = _find(call, number, inputs)
     if not rows:
         found = _derivative(call, solution, given, wanted)
-        return [getattr(found, name) for name in wanted]
+        return [in_array(getattr(found, name)) for name in wanted]
     columns = []
     for row in np.ndindex(*rows):
         one = [(kind, {name: v[row] for name, v in part.items()}) for kind, part in given]
         found = _derivative(call, solution, one, wanted)
-        columns.append([getattr(found, name) for name in wanted])
+        columns.append([in_array(getattr(found, name)) for name in wanted])
     xp = backends.for_array(inputs["Q"]).xp
     stacks = [xp.stack([xp.asarray(v) for v in c]) for c in zip(*columns, strict=True)]
     return [xp.reshape(v, (*rows, *v.shape[1:])) for v in stacks]
@@ -105,12 +114,12 @@ def _derivative(
     call: Call, solution: kktdiff.Solution, given: list[tuple[str, Arrays]], wanted: Names
 ) -> Any:
     g: Any = next((part for kind, part in given if kind == "out"), None)
-    d: Any = [part for kind, part in given if kind == "in"]
+    d: Any = [arguments(part, dict(call.patterns)) for kind, part in given if kind == "in"]
     how: Any = {"gradient": call.gradient}
     if len(given) == 1:
         how["smoothing"] = call.smoothing
         if g is None:
-            return solution.jvp(**arguments(d[0]), **how)
+            return solution.jvp(**d[0], **how)
         return solution.vjp(**g, **how, wrt=wanted)
     return solution.second_jvp(*d, **how) if g is None else solution.hvp(g, *d, **how, wrt=wanted)
 
@@ -121,21 +130,21 @@ def _find(call: Call, number: int, inputs: Arrays) -> kktdiff.Solution:
         if kept is not None:
             _solutions.move_to_end(number)
             kept.used = True
-    if kept is not None and _belongs(kept, inputs):
+    if kept is not None and _belongs(kept, call, inputs):
         return kept.solution
     inputs = {name: array.copy() for name, array in inputs.items()}
     solution = _again(call, inputs)
     if kept is None and number >= 0:
-        _keep(number, _Kept(call.options, inputs, solution, used=True))
+        _keep(number, _Kept(call, inputs, solution, used=True))
     return solution
 
 
 def diagnostics(call: Call, inputs: Arrays) -> kktdiff.Diagnostics:
     """Return the diagnostics of the kept solution of the same problem, or else of a new one."""
     with _lock:
-        alike = [kept for kept in _solutions.values() if kept.options == call.options]
+        alike = [kept for kept in _solutions.values() if kept.call.options == call.options]
     for kept in reversed(alike):
-        if _belongs(kept, inputs):
+        if _belongs(kept, call, inputs):
             return kept.solution.diagnostics()
     return _again(call, inputs).diagnostics()
 
@@ -157,7 +166,7 @@ def _solved(call: Call, inputs: Arrays) -> kktdiff.Solution:
         weights, Q = options["shift_weights"].arrays, inputs["Q"]
         receive = backends.for_array(Q).receive  # to where the inputs are
         options["shift_weights"] = {k: receive(v, v.dtype, Q) for k, v in weights.items()}
-    return kktdiff.solve_qp(**arguments(inputs), **options)
+    return kktdiff.solve_qp(**arguments(inputs, dict(call.patterns)), **options)
 
 
 def _keep(number: int, new: _Kept) -> None:
@@ -179,10 +188,10 @@ def _keep(number: int, new: _Kept) -> None:
             count, total, of_used = count + 1, total + kept.size, of_used + taken
 
 
-def _belongs(kept: _Kept, inputs: Arrays) -> bool:
-    return kept.inputs.keys() == inputs.keys() and all(
-        _same(kept.inputs[name], v) for name, v in inputs.items()
-    )
+def _belongs(kept: _Kept, call: Call, inputs: Arrays) -> bool:
+    """Return True if a solution is that of the same arrays, in the same places of matrices."""
+    alike = kept.call.patterns == call.patterns and kept.inputs.keys() == inputs.keys()
+    return alike and all(_same(kept.inputs[name], v) for name, v in inputs.items())
 
 
 def _same(left: Array, right: Array) -> bool:

@@ -26,7 +26,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching
 
 from kktdiff import backends
-from kktdiff.adapters._fields import CORE, floats
+from kktdiff.adapters._fields import CORE, core, floats
 from kktdiff.adapters.jax import _direct as direct
 from kktdiff.adapters.jax import _kept as kept
 from kktdiff.adapters.jax._batching import form_rule, report_rule, solve_rule
@@ -76,12 +76,12 @@ def _report(*arrays: Any, names: Names, call: Call) -> list[Any]:
 
 def _report_shapes(*inputs: Any, names: Names, call: Call) -> list[Any]:
     kinds = (inputs[0].dtype, jax.dtypes.canonicalize_dtype(np.int64), inputs[0].dtype, bool)
-    shape = output_shapes(inputs, names)["status"]
+    shape = output_shapes(inputs, names, call)["status"]
     return [_aval(shape, np.dtype(kind), like=inputs) for kind in kinds]
 
 
 def _solve_shapes(*inputs: Any, names: Names, call: Call, keep: Names) -> list[Any]:
-    shapes = output_shapes(inputs, names)
+    shapes = output_shapes(inputs, names, call)
     dtype, integer = inputs[0].dtype, jax.dtypes.canonicalize_dtype(np.int64)
     kinds = {"status": integer, "solved": np.dtype(bool), "iterations": integer}
     make = partial(_aval, like=inputs)
@@ -93,12 +93,18 @@ def _solve_shapes(*inputs: Any, names: Names, call: Call, keep: Names) -> list[A
 
 
 def _form_shapes(
-    *arrays: Any, names: Names, spaces: tuple[Space, ...], result: Space, rows: int, **_: Any
+    *arrays: Any,
+    names: Names,
+    call: Call,
+    spaces: tuple[Space, ...],
+    result: Space,
+    rows: int,
+    **_: Any,
 ) -> list[Any]:
     _, inputs, groups = split(arrays, names, spaces)
     kind, wanted = result
     own = {name: v.shape for name, v in zip(names, inputs, strict=True)}
-    shapes = own if kind == "in" else output_shapes(inputs, names)
+    shapes = own if kind == "in" else output_shapes(inputs, names, call)
     lead = groups[0][0].shape[:rows]
     return [_aval((*lead, *shapes[name]), inputs[0].dtype, like=arrays) for name in wanted]
 
@@ -203,10 +209,11 @@ def fields_of(names: Names, call: Call) -> Names:
     return (*floats(names), *REPORTS, *shifts)
 
 
-def output_shapes(inputs: Any, names: Names) -> dict[str, tuple[int, ...]]:
+def output_shapes(inputs: Any, names: Names, call: Call) -> dict[str, tuple[int, ...]]:
     """Return the shape of every field, by name."""
     shapes = {name: v.shape for name, v in zip(names, inputs, strict=True)}
-    batch = np.broadcast_shapes(*(s[: len(s) - CORE[name]] for name, s in shapes.items()))
+    own = core(dict(call.patterns))
+    batch = np.broadcast_shapes(*(s[: len(s) - own[name]] for name, s in shapes.items()))
     n, m, k = (shapes.get(name, (0,))[-1] for name in ("p", "h", "b"))
     tails: dict[str, tuple[int, ...]] = {"x": (n,), "s": (m,), "lam": (m,), "nu": (k,)}
     tails |= {"lam_lb": (n,), "lam_ub": (n,)} | dict.fromkeys(("objective", *REPORTS), ())

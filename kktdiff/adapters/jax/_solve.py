@@ -13,18 +13,19 @@ from jax.core import Tracer
 import kktdiff
 from kktdiff import backends
 from kktdiff._typing import Gradient
-from kktdiff.adapters._fields import CORE, arguments, prices, to_fill
+from kktdiff.adapters._fields import CORE, arguments, core, prices, to_fill
 from kktdiff.adapters.jax._kept import Call, Weights
 from kktdiff.adapters.jax._primitives import fields_of, solve_p
 from kktdiff.adapters.jax._solution import Solution, solved
+from kktdiff.adapters.jax._sparse import Patterns, in_values
 
 
 def solve_qp(
-    Q: Array | None = None,  # (..., n, n)
+    Q: Array | kktdiff.Sparse | None = None,  # (..., n, n)
     p: Array | None = None,  # (..., n)
-    G: Array | None = None,  # (..., m, n)
+    G: Array | kktdiff.Sparse | None = None,  # (..., m, n)
     h: Array | None = None,  # (..., m)
-    A: Array | None = None,  # (..., k, n)
+    A: Array | kktdiff.Sparse | None = None,  # (..., k, n)
     b: Array | None = None,  # (..., k)
     lb: Array | None = None,  # (..., n)
     ub: Array | None = None,  # (..., n)
@@ -50,7 +51,8 @@ def solve_qp(
         As in `kktdiff.solve_qp`, on JAX arrays of one dtype; NumPy arrays are taken as
         `jax.numpy.asarray` has them, float32 unless ``jax_enable_x64`` is set; integers, lists and
         numbers take the dtype of the others. float32 is solved in float64 and comes back as
-        float32. The options are constants in compiled code.
+        float32. The options are constants in compiled code. Q, G and A may be `kktdiff.Sparse` with
+        an array of values, which is a pytree, or `BCOO` and `BCSR` with constant indices.
     gradient : {"exact", "smoothed", "least_squares"}
         What to differentiate, as in `kktdiff.Solution.vjp`.
     smoothing : float, optional
@@ -74,10 +76,11 @@ def solve_qp(
     Raises
     ------
     TypeError
-        Not an array, mixed dtypes, a dtype that is not float32 or float64; an option that is
-        traced, or does not exist.
+        Not an array, mixed dtypes, a dtype that is not float32 or float64; a sparse matrix whose
+        indices are traced; an option that is traced, or does not exist.
     ValueError
-        As in `kktdiff.solve_qp`, in compiled code while it is traced.
+        As in `kktdiff.solve_qp`, in compiled code while it is traced; a batch of sparse matrices
+        with entries in different places.
     kktdiff.SolveError
         With ``on_failure="raise"``; in compiled code as the cause of a ``jax.errors`` exception.
 
@@ -111,21 +114,23 @@ def checked(
     options = {k: _constant(k, v) for k, v in options.items()}
     _check_gradient(_constant("gradient", gradient), _constant("smoothing", smoothing))
     warm_start, weights = options.pop("warm_start", None), options.pop("shift_weights", None)
+    given, patterns = in_values(given)
     arrays = _arrays({name: value for name, value in given.items() if value is not None})
     if not arrays:
         kktdiff.solve_qp(**options)  # an argument of another name, or none at all
-    arrays = _filled(arrays)
+    arrays, patterns = _filled(arrays, patterns)
     shapes = tuple((name, v.shape, np.dtype(v.dtype)) for name, v in arrays.items())
     static = tuple((k, v) for k, v in options.items() if k != "verbose")
     if weights is not None:
         static += (("shift_weights", {} if isinstance(weights, Mapping) else weights),)
     has_hash = all(isinstance(v, Hashable) for _, v in static)
-    (_check if has_hash else _check.__wrapped__)(shapes, static)
+    check = _check_sparse if patterns else _check
+    (check if has_hash else check.__wrapped__)(shapes, patterns, static)
     if warm_start is not None:
         options["warm_start"] = _on_host(warm_start)
     if weights is not None:
         options["shift_weights"] = Weights({name: np.asarray(v) for name, v in weights.items()})
-    return arrays, Call(tuple(options.items()), gradient, smoothing)
+    return arrays, Call(tuple(options.items()), gradient, smoothing, patterns)
 
 
 def _constant(name: str, value: Any) -> Any:
@@ -178,12 +183,13 @@ def _numbers(name: str, value: Any) -> Any:
     return array
 
 
-def _filled(arrays: dict[str, Any]) -> dict[str, Any]:
+def _filled(arrays: dict[str, Any], patterns: Patterns) -> tuple[dict[str, Any], Patterns]:
     """Return the arrays in their order, with Q and p, and full sides where one number was given."""
-    shapes = to_fill({name: v.shape for name, v in arrays.items()})
+    shapes, own = to_fill({name: v.shape for name, v in arrays.items()}, dict(patterns))
     zero = jnp.zeros((), next(iter(arrays.values())).dtype) if shapes else None
     made = {k: jnp.broadcast_to(arrays.get(k, zero), shape) for k, shape in shapes.items()}
-    return {name: made.get(name, arrays.get(name)) for name in CORE if name in {*made, *arrays}}
+    there = {k: made.get(k, arrays.get(k)) for k in CORE if k in {*made, *arrays}}
+    return there, tuple(own.items())
 
 
 def _on_host(warm_start: Any) -> Any:
@@ -195,12 +201,16 @@ def _on_host(warm_start: Any) -> Any:
 
 
 @lru_cache(maxsize=1024)
-def _check(shapes: tuple[tuple[str, tuple[int, ...], Any], ...], options: Any) -> None:
+def _check(
+    shapes: tuple[tuple[str, tuple[int, ...], Any], ...], patterns: Patterns, options: Any
+) -> None:
     """Raise the errors of `kktdiff.solve_qp` for arrays of these shapes, at tracing time.
 
     One element is enough, unless the batch shapes are what is wrong.
     """
-    leads = [shape[: max(0, len(shape) - CORE[name])] for name, shape, _ in shapes]
+    sparse = dict(patterns)
+    own = core(sparse)
+    leads = [shape[: max(0, len(shape) - own[name])] for name, shape, _ in shapes]
     try:
         np.broadcast_shapes(*leads)
     except ValueError:
@@ -209,7 +219,11 @@ def _check(shapes: tuple[tuple[str, tuple[int, ...], Any], ...], options: Any) -
     for (name, shape, dtype), lead in zip(shapes, leads, strict=True):
         value = np.array(np.nan if dtype.kind == "f" else 0).astype(dtype)
         data[name] = np.broadcast_to(value, shape[len(lead) :])
-    kktdiff.solve_qp(**arguments(data), **dict(options) | {"on_failure": _how(options)})
+    how = dict(options) | {"on_failure": _how(options)}
+    kktdiff.solve_qp(**arguments(data, sparse), **how)
+
+
+_check_sparse = lru_cache(maxsize=32)(_check.__wrapped__)  # patterns may be large
 
 
 def _how(options: Any) -> Any:

@@ -100,7 +100,7 @@ def _(
 def _solved(inputs: list[Tensor], names: str, options: str) -> kktdiff.Solution:
     how = {k: v for k, v in _read(options).items() if k not in ("gradient", "smoothing")}
     arrays: dict[str, Any] = dict(zip(names.split(), map(to_array, inputs), strict=True))
-    return kktdiff.solve_qp(**arguments(arrays), **how)
+    return kktdiff.solve_qp(**arguments(arrays, {}), **how)
 
 
 def _read(options: str) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from torch import Tensor
 from kktdiff import backends
 from kktdiff._typing import Array
 from kktdiff.adapters import _streams
-from kktdiff.adapters._fields import to_fill
+from kktdiff.adapters._fields import Patterns, to_fill
+from kktdiff.adapters.torch import _sparse as sparse
 
 _LOW = (torch.float16, torch.bfloat16)
 _FLOATS = {torch.float32, torch.float64}
@@ -62,15 +63,22 @@ def on_stream(tensors: Sequence[Tensor | None]) -> contextlib.AbstractContextMan
     return _streams.on(device.index, torch.cuda.current_stream(device).cuda_stream)
 
 
-def checked(arguments: dict[str, Any]) -> list[Tensor | None]:
+def checked(arguments: dict[str, Any]) -> tuple[list[Tensor | None], Patterns]:
     """Return the tensors in their order, in one dtype; Q, p and sides of one number filled in.
+
+    Of sparse matrices these are the values; their patterns come beside.
 
     Raises
     ------
     TypeError
-        Something that is not a tensor, nor a list or a number; a sparse or nested tensor; tensors
-        on several devices.
+        Something that is not a tensor, nor a list or a number; a sparse vector, a nested tensor;
+        tensors on several devices.
+    ValueError
+        A batch of sparse tensors with several patterns.
     """
+    patterns: Patterns = {}
+    if not sparse.are_dense(arguments):
+        arguments, patterns = sparse.in_values(arguments)
     given = {name: value for name, value in arguments.items() if value is not None}
     tensors = {name: value for name, value in given.items() if isinstance(value, Tensor)}
     if not tensors:
@@ -85,12 +93,13 @@ def checked(arguments: dict[str, Any]) -> list[Tensor | None]:
     if device.type not in ("cpu", "cuda"):
         raise TypeError(f"{first} is on {device}: expected a tensor on the CPU or on CUDA")
     tensors = _common(given, tensors, device)
-    for name, shape in to_fill({name: v.shape for name, v in tensors.items()}).items():
+    shapes, patterns = to_fill({name: v.shape for name, v in tensors.items()}, patterns)
+    for name, shape in shapes.items():
         if name in tensors:
             tensors[name] = tensors[name].expand(shape)
         else:
             tensors[name] = torch.zeros(shape, dtype=tensors[first].dtype, device=device)
-    return [tensors.get(name) for name in arguments]
+    return [tensors.get(name) for name in arguments], patterns
 
 
 def _misplaced(name: str, value: Tensor, first: str, device: torch.device) -> TypeError:

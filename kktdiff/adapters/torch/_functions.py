@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 import kktdiff
-from kktdiff.adapters._fields import INPUTS, arguments
+from kktdiff.adapters._fields import INPUTS, Patterns, arguments, in_array
 from kktdiff.adapters.torch._exchange import Tensors, on_stream, to_array, to_tensor
 from kktdiff.adapters.torch._vmap import derivative_rule, solve_rule
 
@@ -38,6 +38,7 @@ class Call:
     floats: Names  # the outputs with derivatives
     gradient: str = "exact"
     smoothing: float | None = None
+    patterns: Patterns = field(default_factory=dict)  # of inputs that are values alone
     solution: Any = field(default=None, repr=False)  # the kktdiff.Solution, once it is there
 
 
@@ -66,7 +67,7 @@ class Solve(torch.autograd.Function):
     @_signed
     def forward(call: Call, *inputs: Tensor | None) -> tuple[Tensor, ...]:
         with on_stream(inputs):
-            solution = kktdiff.solve_qp(**arguments(_named(INPUTS, inputs)), **call.options)
+            solution = kktdiff.solve_qp(**_inputs(call, inputs), **call.options)
             call.solution = solution
             fields = [getattr(solution, name) for name in (*call.floats, *REPORTS, *SHIFTS)]
             return tuple(to_tensor(v) for v in fields if v is not None)
@@ -119,7 +120,7 @@ class Vjp(_Derivative):
                 smoothing=call.smoothing,
                 wrt=wanted,
             )
-            return tuple(to_tensor(getattr(grads, name)) for name in wanted)
+            return tuple(to_tensor(in_array(getattr(grads, name))) for name in wanted)
 
     @staticmethod
     def backward(ctx: Any, *c: Tensor | None) -> Any:
@@ -158,7 +159,7 @@ class Jvp(_Derivative):
     @_signed
     def forward(call: Call, solution: Any, _: Names, *t: Tensor | None) -> Any:
         with on_stream(t):
-            d = arguments(_named(INPUTS, t[N:]))
+            d = _inputs(call, t[N:])
             moved = solution.jvp(**d, gradient=call.gradient, smoothing=call.smoothing)
             return tuple(to_tensor(getattr(moved, name)) for name in call.floats)
 
@@ -212,9 +213,9 @@ class Hvp(_Last):
     def forward(call: Call, solution: Any, wanted: Names, *t: Tensor | None) -> Any:
         with on_stream(t):
             end = N + len(call.floats)
-            g, d = _named(call.floats, t[N:end]), _named(INPUTS, t[end:])
+            g, d = _named(call.floats, t[N:end]), _inputs(call, t[end:])
             grads = solution.hvp(g, d, gradient=_second_mode(call), wrt=wanted)
-            return tuple(to_tensor(getattr(grads, name)) for name in wanted)
+            return tuple(to_tensor(in_array(getattr(grads, name))) for name in wanted)
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, *arguments: Any) -> Any:
@@ -228,7 +229,7 @@ class Second(_Last):
     @_signed
     def forward(call: Call, solution: Any, _: Names, *t: Tensor | None) -> Any:
         with on_stream(t):
-            d, e = _named(INPUTS, t[N : 2 * N]), _named(INPUTS, t[2 * N :])
+            d, e = _inputs(call, t[N : 2 * N]), _inputs(call, t[2 * N :])
             moved = solution.second_jvp(d, e, gradient=_second_mode(call))
             return tuple(to_tensor(getattr(moved, name)) for name in call.floats)
 
@@ -254,6 +255,11 @@ def _keep(ctx: Any, tensors: Any) -> None:
 def _named(names: Names, tensors: Tensors) -> dict[str, Any]:
     pairs = zip(names, tensors, strict=True)
     return {name: to_array(t) for name, t in pairs if t is not None}
+
+
+def _inputs(call: Call, tensors: Tensors) -> dict[str, Any]:
+    """Return inputs, or tangents of them, as the methods of the core take them."""
+    return arguments(_named(INPUTS, tensors), call.patterns)
 
 
 def _asked(names: Names, need: Any) -> Names:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kktdiff import Sparse
 from kktdiff.adapters.torch._solve import Solution, solve_qp
 
 
@@ -35,11 +36,11 @@ class QPLayer(torch.nn.Module):
 
     def forward(
         self,
-        Q: Tensor,  # (..., n, n)
+        Q: Tensor | Sparse,  # (..., n, n)
         p: Tensor,  # (..., n)
-        G: Tensor | None = None,  # (..., m, n)
+        G: Tensor | Sparse | None = None,  # (..., m, n)
         h: Tensor | None = None,  # (..., m)
-        A: Tensor | None = None,  # (..., k, n)
+        A: Tensor | Sparse | None = None,  # (..., k, n)
         b: Tensor | None = None,  # (..., k)
         lb: Tensor | None = None,  # (..., n)
         ub: Tensor | None = None,  # (..., n)

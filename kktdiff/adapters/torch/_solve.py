@@ -12,6 +12,7 @@ from kktdiff.adapters._fields import PRICES, floats, prices
 from kktdiff.adapters.torch import _compiled
 from kktdiff.adapters.torch._exchange import checked, on_stream, to_array, to_tensor
 from kktdiff.adapters.torch._functions import REPORTS, SHIFTS, Call, Solve, apply
+from kktdiff.adapters.torch._sparse import are_dense
 
 _GRADIENTS = ("exact", "smoothed", "least_squares")
 
@@ -74,11 +75,11 @@ class Solution(NamedTuple):
 
 
 def solve_qp(
-    Q: Tensor | None = None,  # (..., n, n)
+    Q: Tensor | kktdiff.Sparse | None = None,  # (..., n, n)
     p: Tensor | None = None,  # (..., n)
-    G: Tensor | None = None,  # (..., m, n)
+    G: Tensor | kktdiff.Sparse | None = None,  # (..., m, n)
     h: Tensor | None = None,  # (..., m)
-    A: Tensor | None = None,  # (..., k, n)
+    A: Tensor | kktdiff.Sparse | None = None,  # (..., k, n)
     b: Tensor | None = None,  # (..., k)
     lb: Tensor | None = None,  # (..., n)
     ub: Tensor | None = None,  # (..., n)
@@ -101,7 +102,9 @@ def solve_qp(
         As in `kktdiff.solve_qp`, on tensors of one dtype and one device, at least one of them a
         tensor; lists and numbers become tensors. They are read without a copy, as NumPy arrays on
         the CPU and as CuPy arrays on CUDA; float32 is solved in float64 and returned as float32.
-        Under autocast, half precision is converted to float32.
+        Under autocast, half precision is converted to float32. Q, G and A may be sparse tensors
+        on the CPU (COO, CSR, CSC; a batch with one pattern), whose gradients are sparse, or
+        `kktdiff.Sparse` with a tensor of values.
     gradient : {"exact", "smoothed", "least_squares"}
         What to differentiate, as in `kktdiff.Solution.vjp`.
     smoothing : float, optional
@@ -122,10 +125,11 @@ def solve_qp(
     Raises
     ------
     TypeError
-        Not a tensor, or a sparse or nested one; mixed devices or dtypes, a dtype that is not
-        float32 or float64; an option that does not exist.
+        Not a tensor, or a nested one; a sparse p, h, b, lb or ub, or a sparse tensor of another
+        layout or on CUDA; mixed devices or dtypes, a dtype that is not float32 or float64; an
+        option that does not exist.
     ValueError, kktdiff.SolveError
-        As in `kktdiff.solve_qp`.
+        As in `kktdiff.solve_qp`; a batch of sparse tensors with entries in different places.
 
     Examples
     --------
@@ -138,8 +142,23 @@ def solve_qp(
     given = {"Q": Q, "p": p, "G": G, "h": h, "A": A, "b": b, "lb": lb, "ub": ub}
     if all(value is None for value in given.values()):
         kktdiff.solve_qp(**options)  # an argument of another name, or none at all
+    how = {"gradient": gradient, "smoothing": smoothing, "soft": soft, "warm_start": warm_start}
+    call = _solved if are_dense(given) else _outside_compiled_code
+    return call(given, options, shift_weights=shift_weights, **how)
+
+
+def _solved(
+    given: dict[str, Any],
+    options: dict[str, Any],
+    *,
+    gradient: Gradient,
+    smoothing: float | None,
+    soft: Any,
+    warm_start: Any,
+    shift_weights: Any,
+) -> Solution:
     given |= dict.fromkeys(PRICES) | prices(soft, given)
-    inputs = checked(given)
+    inputs, patterns = checked(given)
     outputs = floats(name for name, tensor in given.items() if tensor is not None)
     _check_gradient(gradient, smoothing)
     if torch.compiler.is_compiling():
@@ -154,10 +173,15 @@ def solve_qp(
         with on_stream(inputs):
             options["shift_weights"] = _weights(shift_weights)
     options["warm_start"] = warm_start
-    call = Call(options, outputs, gradient, smoothing)
+    call = Call(options, outputs, gradient, smoothing, patterns)
     fields = apply(Solve, call, *inputs)
     names = (*outputs, *REPORTS, *(name for name in SHIFTS if given.get(name[6:]) is not None))
     return Solution(**dict(zip(names, fields, strict=False)), core=call.solution)
+
+
+_outside_compiled_code = torch.compiler.disable(
+    _solved, reason="solve_qp with sparse matrices is no part of compiled graphs"
+)
 
 
 def _check_gradient(gradient: str, smoothing: float | None) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kktdiff.adapters._fields import CORE, INPUTS
+from kktdiff.adapters._fields import INPUTS, Patterns, core
 from kktdiff.adapters.torch._exchange import Tensors
 
 N = len(INPUTS)
@@ -19,7 +19,9 @@ Apply = Callable[..., tuple[Tensor, ...]]
 
 def solve_rule(apply: Apply, info: Any, in_dims: Any, call: Any, inputs: Tensors) -> Any:
     """Apply vmap to `Solve`."""
-    out = apply(call, *_physical(inputs, in_dims[1:], info.batch_size, _rank(inputs, in_dims[1:])))
+    dims = in_dims[1:]
+    rank = _rank(inputs, dims, call.patterns)
+    out = apply(call, *_physical(inputs, dims, info.batch_size, rank, call.patterns))
     return out, (0,) * len(out)
 
 
@@ -39,14 +41,15 @@ def derivative_rule(
         ]
         out = tuple(torch.stack(column) for column in zip(*rows, strict=True))
         return out, (0,) * len(out)
-    rank = _rank(tensors[:N], dims[:N])
-    physical = _physical(tensors[:N], dims[:N], info.batch_size, rank)
+    patterns = head[0].patterns
+    rank = _rank(tensors[:N], dims[:N], patterns)
+    physical = _physical(tensors[:N], dims[:N], info.batch_size, rank, patterns)
     at = N
     for group in groups:
         count = N if group == "inputs" else len(head[0].floats)
         part, own = tensors[at : at + count], dims[at : at + count]
         if group == "inputs":
-            physical += _physical(part, own, info.batch_size, rank)
+            physical += _physical(part, own, info.batch_size, rank, patterns)
         else:
             pairs = zip(part, own, strict=True)
             physical += [_mapped(t, dim, info.batch_size) for t, dim in pairs]
@@ -55,13 +58,15 @@ def derivative_rule(
     return out, (0,) * len(out)
 
 
-def _physical(tensors: Tensors, dims: Any, size: int, rank: int) -> list[Tensor | None]:
+def _physical(
+    tensors: Tensors, dims: Any, size: int, rank: int, patterns: Patterns
+) -> list[Tensor | None]:
     """Inputs with the mapped dimension before `rank` batch dimensions."""
     out: list[Tensor | None] = []
-    for core, tensor, dim in zip(CORE.values(), tensors, dims, strict=True):
+    for own, tensor, dim in zip(core(patterns).values(), tensors, dims, strict=True):
         t = _mapped(tensor, dim, size)
         if t is not None:
-            missing = rank - (t.ndim - 1 - core)
+            missing = rank - (t.ndim - 1 - own)
             t = t.reshape(size, *(1,) * missing, *t.shape[1:])
         out.append(t)
     return out
@@ -77,11 +82,11 @@ def _select(tensor: Tensor | None, dim: int | None, i: int) -> Tensor | None:
     return tensor if tensor is None or dim is None else tensor.select(dim, i)
 
 
-def _rank(inputs: Tensors, dims: Any) -> int:
+def _rank(inputs: Tensors, dims: Any, patterns: Patterns) -> int:
     """Batch dimensions without the mapped one."""
     ranks = [
-        t.ndim - core - (dim is not None)
-        for core, t, dim in zip(CORE.values(), inputs, dims, strict=True)
+        t.ndim - own - (dim is not None)
+        for own, t, dim in zip(core(patterns).values(), inputs, dims, strict=True)
         if t is not None
     ]
     return max(ranks)

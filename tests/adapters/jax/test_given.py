@@ -93,11 +93,11 @@ def test_what_is_no_array_is_refused_by_name(value, words):
         solve_qp(Q, value)
 
 
-def test_a_sparse_array_of_jax_is_refused_by_name():
+def test_a_sparse_vector_of_jax_is_refused_by_name():
     from jax.experimental.sparse import BCOO
 
-    with pytest.raises(TypeError, match=r"Q is sparse, a BCOO: .*Q.todense\(\)"):
-        solve_qp(BCOO.fromdense(Q), p)
+    with pytest.raises(TypeError, match=r"p is sparse, a BCOO: .*p.todense\(\)"):
+        solve_qp(Q, BCOO.fromdense(p))
 
 
 # ------------------------------------------------------------------------- what is shown

@@ -34,7 +34,7 @@ def solve_problem(problem: Problem, **options: Any) -> Solution:
     Parameters
     ----------
     problem : qpsolvers.Problem
-        Its matrices dense or sparse: sparse ones are made dense. The arithmetic is float64.
+        Its matrices dense or sparse, as in `kktdiff.solve_qp`. The arithmetic is float64.
     **options
         As in `kktdiff.solve_qp`, for example ``tol``, ``max_iter``, ``verbose``.
 
@@ -125,28 +125,27 @@ def solve_qp(
 
 
 def _arrays(problem: Problem) -> dict[str, Any]:
-    """Return the arguments of kktdiff.solve_qp, dense and in float64."""
-    dense = {name: _dense(getattr(problem, name)) for name in _NAMES}
-    if dense["P"] is None or dense["q"] is None:
+    """Return the arguments of kktdiff.solve_qp in float64."""
+    given = {name: _in_float64(getattr(problem, name)) for name in _NAMES}
+    if given["P"] is None or given["q"] is None:
         raise ProblemError("P and q are required: one of them is None")
     for matrix, side in (("G", "h"), ("A", "b")):
-        if (dense[matrix] is None) != (dense[side] is None):
+        if (given[matrix] is None) != (given[side] is None):
             raise ProblemError(f"{matrix} and {side}: give both or neither")
-    n = dense["q"].size
-    for name, array in dense.items():
+    n = given["q"].size
+    for name, array in given.items():
         if array is None:
             continue
-        rows = dense["h" if name in "Gh" else "b"].size if name in ("G", "h", "A", "b") else n
+        rows = given["h" if name in "Gh" else "b"].size if name in ("G", "h", "A", "b") else n
         expected = (rows, n) if name in _MATRICES else (rows,)
         if array.shape != expected:  # kktdiff would take more dimensions for a batch
             raise ProblemError(f"{name} has shape {array.shape}: expected {expected}")
-    return {_NAMES[name]: array for name, array in dense.items()}
+    return {_NAMES[name]: array for name, array in given.items()}
 
 
-def _dense(array: Any) -> Any:
-    if array is None:
-        return None
-    array = array.toarray() if scipy.sparse.issparse(array) else array
+def _in_float64(array: Any) -> Any:
+    if array is None or scipy.sparse.issparse(array):
+        return array if array is None else array.astype(np.float64)
     return np.asarray(array, dtype=np.float64)
 
 

@@ -1,5 +1,7 @@
 """The qpsolvers adapter, judged by qpsolvers' own residuals and by another of its solvers."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -71,6 +73,28 @@ def test_sparse_matrices_change_no_bit(form, name):
     arrays, _ = drawn(902)
     expected = solve_qp(**arrays)
     np.testing.assert_array_equal(solve_qp(**arrays | {name: form(arrays[name])}), expected)
+
+
+def test_large_sparse_problems_stay_sparse():
+    """Least squares on differences: dense matrices of this size would take 2 GB."""
+    n = 10_000
+    rng = np.random.default_rng(906)
+    D = sp.diags_array([np.ones(n - 1), -np.ones(n - 1)], offsets=[0, 1], shape=(n - 1, n))
+    P, q = sp.csc_matrix(sp.eye_array(n) + D.T @ D), rng.normal(size=n)
+    problem = qpsolvers.Problem(
+        P, q, sp.coo_matrix(D), np.full(n - 1, 0.01), sp.csr_matrix(np.ones((1, n))), np.zeros(1)
+    )
+    tracemalloc.start()
+    solution = solve_problem(problem)
+    grads = solution.extras["solution"].vjp(x=rng.normal(size=n))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert_optimal(solution)
+    assert peak < 4 * n * n
+    for name, own in (("Q", P), ("G", problem.G), ("A", problem.A)):
+        grad = getattr(grads, name)
+        assert (type(grad), grad.nnz) == (type(own), own.nnz)
+        assert np.all(np.isfinite(grad.data))
 
 
 def test_a_bound_may_be_infinite_and_two_may_be_equal():

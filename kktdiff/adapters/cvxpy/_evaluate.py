@@ -42,7 +42,7 @@ def filled(
 
 def _block(framework: Framework, block: tuple[Any, Any], flat: list[Any]) -> Any:
     """Evaluate a block: its constant part plus the part linear in each parameter."""
-    constant, maps = block
+    constant, maps, *_ = block
     value, shape = framework.array(constant), constant.shape
     for which, matrix in maps.items():
         added = framework.multiply(matrix, flat[which])

@@ -1,4 +1,6 @@
-"""The blocks of `kktdiff.solve_qp` as affine maps of the parameters, dense and by parameter.
+"""The blocks of `kktdiff.solve_qp` as affine maps of the parameters, by parameter.
+
+Matrices are dense or, for large problems with few entries, values on a pattern.
 
 Where equalities define y = t - M x, there are blocks `M` and `t`, and those of y in the objective:
 `p_y`, and `Q_yy` or, if that is diagonal, its diagonal `d_y`.
@@ -10,6 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from cvxpy.reductions.cvx_attr2constr import recover_value_for_leaf
 
+from kktdiff import Pattern
 from kktdiff.adapters.cvxpy._presolve import Smaller
 from kktdiff.adapters.cvxpy._program import Entries, Program, constants, infinite
 
@@ -17,8 +20,9 @@ from kktdiff.adapters.cvxpy._program import Entries, Program, constants, infinit
 class Block(NamedTuple):
     """One argument of `kktdiff.solve_qp`."""
 
-    constant: Any  # of the block's shape
+    constant: Any  # of the block's shape; of a sparse one (nnz,)
     maps: dict[int, Any]  # by a parameter's place: sparse, from its entries to the block's
+    pattern: Pattern | None = None  # of a sparse one
 
 
 class Read(NamedTuple):
@@ -79,15 +83,16 @@ def blocks(smaller: Smaller, layout: Layout, sizes: list[int]) -> dict[str, Bloc
     x, offset = np.append(layout.x, -1)[column], np.where(column == n, 0, -1)
     equal, unequal = (np.where(side, layout.row[row], -1) for side in (row < k, row >= k))
     P, q = program.P, program.q
+    make = _sparse_block if smaller.sparse else _block
     out = {
-        "Q": _block(_at(layout.x[P.row], layout.x[P.column], nx), P.map, (nx, nx), ends),
+        "Q": make(_at(layout.x[P.row], layout.x[P.column], nx), P.map, (nx, nx), ends),
         "p": _block(layout.x[q.row], q.map, (nx,), ends),
     }
     if m:  # rows x + offset >= 0 are -rows x <= offset
-        out["G"] = _block(_at(unequal, x, nx), -matrix, (m, nx), ends)
+        out["G"] = make(_at(unequal, x, nx), -matrix, (m, nx), ends)
         out["h"] = _block(_at(unequal, offset, 1), matrix, (m,), ends)
     if equalities:
-        out["A"] = _block(_at(equal, x, nx), matrix, (equalities, nx), ends)
+        out["A"] = make(_at(equal, x, nx), matrix, (equalities, nx), ends)
         out["b"] = _block(_at(equal, offset, 1), -matrix, (equalities,), ends)
     for name, own, sign in (("lb", program.lower, 1.0), ("ub", program.upper, -1.0)):
         bound = _bound(program, own, layout, sign, ends)
@@ -147,16 +152,14 @@ def _bounds_among(program: Program) -> Moved:
     entry = np.flatnonzero((row >= k) & (column < n))
     slope, varies = constants(matrix)
     alone = np.bincount(row[entry], minlength=k + m) == 1
-    entry = entry[alone[row[entry]] & ~varies[entry]]
+    entry = entry[alone[row[entry]] & ~varies[entry] & (slope[entry] != 0)]
     entry = entry[np.argsort(row[entry], kind="stable")]
-    free = {1.0: infinite(program.lower, n), -1.0: infinite(program.upper, n)}
-    taken = []
-    for e in entry:
-        side = free[np.sign(slope[e])]
-        if side[column[e]]:
-            side[column[e]] = False
-            taken.append(e)
-    chosen = np.array(taken, dtype=int)
+    lower = slope[entry] > 0
+    free = np.where(
+        lower, *(infinite(side, n)[column[entry]] for side in (program.lower, program.upper))
+    )
+    entry, side = entry[free], 2 * column[entry[free]] + lower[free]
+    chosen = entry[np.sort(np.unique(side, return_index=True)[1])]
     return Moved(row[chosen], column[chosen], slope[chosen])
 
 
@@ -200,6 +203,16 @@ def _block(place: Any, matrix: Any, shape: tuple[int, ...], ends: Any) -> Block:
         width = ends[which + 1] - ends[which]
         maps[int(which)] = sp.coo_array((entries.data[mine], pair), shape=(size, width)).tocsr()
     return Block(constant, maps)
+
+
+def _sparse_block(place: Any, matrix: Any, shape: tuple[int, int], ends: Any) -> Block:
+    """Entries at flat places of a sparse block, or at -1, as in `_block`."""
+    inside = place >= 0
+    flat, index = np.unique(place[inside], return_inverse=True)
+    within = np.full(place.size, -1)
+    within[inside] = index
+    block = _block(within, matrix, (flat.size,), ends)
+    return block._replace(pattern=Pattern(shape, *np.divmod(flat, shape[1])))
 
 
 def read_variable(program: Program, layout: Layout, variable: Any) -> Read:

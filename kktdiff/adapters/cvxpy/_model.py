@@ -7,6 +7,7 @@ from typing import Any
 import cvxpy as cp
 import numpy as np
 
+from kktdiff import Sparse
 from kktdiff.adapters.cvxpy._maps import (
     Block,
     Read,
@@ -85,6 +86,8 @@ class Model:
         The inner parameters: two factors (Block), and a sparse matrix from their products.
     blocks : dict of str to Block
         By the names of `kktdiff.solve_qp`'s arguments, and of `_evaluate`.
+    patterns : dict of str to kktdiff.Pattern
+        Those of the blocks that are sparse.
     reads : list of Read
         In the order of the variables.
 
@@ -114,6 +117,9 @@ class Model:
         sizes = [p.size for p in parameters]
         self.products = products(smaller, sizes)
         self.blocks = blocks(smaller, layout, sizes)
+        self.patterns = {
+            name: block.pattern for name, block in self.blocks.items() if block.pattern is not None
+        }
         self.reads = [_read(program, layout, variable, duals) for variable in variables]
         if not any("fixed" in read.fields for read in self.reads):
             del self.blocks["fixed"]
@@ -133,6 +139,11 @@ class Model:
 
         inner = [(converted(a), converted(b), matrix(sums)) for a, b, sums in self.products]
         return inner, {name: converted(block) for name, block in self.blocks.items()}
+
+    def with_patterns(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of `solve_qp`, sparse matrices on their patterns."""
+        own = self.patterns
+        return {name: Sparse(own[name], v) if name in own else v for name, v in data.items()}
 
     def flat(self, values: Sequence[Any], kind: Any, kind_name: str, maker: str) -> list[Any]:
         """Return the parameters' values, each (..., entries in C order); `maker` makes arrays.

@@ -10,7 +10,8 @@ go and leave the rest as it is:
 - t, where `t >= each of some f(x)`, `t <= c` and nothing else: each `f(x) <= c` says the same. That
   is `abs(x) <= c`, `max(x) <= c`, `norm_inf(x) <= c`.
 
-`_slacks` saves a row for others, and equalities that others imply go, too.
+`_slacks` saves a row for others, and equalities that others imply go, too. Of a large program with
+few entries y stays where it would add many: `_sparsity`.
 """
 
 from typing import Any, NamedTuple
@@ -22,9 +23,11 @@ from scipy.linalg import qr
 from kktdiff.adapters.cvxpy._fixed import Fixed, fixed
 from kktdiff.adapters.cvxpy._program import Entries, Program, bounded, constants
 from kktdiff.adapters.cvxpy._slacks import with_slacks
+from kktdiff.adapters.cvxpy._sparsity import is_sparse, without_defined
 
 RANK = 1e-12  # relative: what is left of a row that others imply
 MOST = 500  # constant equalities that are compared: a dense factorization, when the layer is made
+ENTRIES = 1_000_000  # the most that they may have, zeros included
 
 
 class Defined(NamedTuple):
@@ -43,6 +46,7 @@ class Smaller(NamedTuple):
     rows: Any  # bool: `t <= c`
     fixed: Fixed
     defined: Defined
+    sparse: bool  # the QP's matrices
 
 
 def presolved(program: Program, wanted: list[Any], *, eliminate: bool) -> Smaller:
@@ -52,7 +56,8 @@ def presolved(program: Program, wanted: list[Any], *, eliminate: bool) -> Smalle
         nothing = np.zeros(0, dtype=int)
         none = np.zeros(n, dtype=bool), np.zeros(k + m, dtype=bool)
         nobody = Fixed(program, nothing, nothing, program.rows.map[:0], [])
-        return Smaller(program, *none, nobody, Defined(nothing, nothing, np.zeros(0)))
+        nowhere = Defined(nothing, nothing, np.zeros(0))
+        return Smaller(program, *none, nobody, nowhere, is_sparse(program, n, k + m))
     kept = np.isin(np.arange(k + m), np.concatenate([np.zeros(0, dtype=int), *wanted]))
     columns, rows = np.zeros(n, dtype=bool), np.zeros(k + m, dtype=bool)
     known = fixed(program, kept)
@@ -63,7 +68,14 @@ def presolved(program: Program, wanted: list[Any], *, eliminate: bool) -> Smalle
         program = _without(program, ends)
     rows |= _dependent(program, kept)
     program = with_slacks(program)
-    return Smaller(program, columns, rows, known, _defined(program, columns, kept | rows))
+    defined = _defined(program, columns, kept | rows)
+    left = (int(np.sum(~gone)) - defined.row.size for gone in (columns, rows))
+    sparse = is_sparse(program, *left)
+    if sparse:
+        program, *gone = without_defined(program, *defined)
+        columns[gone[0]] = rows[gone[1]] = True
+        defined = Defined(*(part[:0] for part in defined))
+    return Smaller(program, columns, rows, known, defined, sparse)
 
 
 def _limits(program: Program, kept: Any) -> Any:
@@ -116,7 +128,8 @@ def _dependent(program: Program, kept: Any) -> Any:
     fit = np.bincount(row[varies], minlength=k + m)[:k] == 0
     fit &= np.bincount(row[column < n], minlength=k + m)[:k] > 0
     out, place = np.zeros(k + m, dtype=bool), np.flatnonzero(fit)
-    if kept[:k].any() or not 2 <= place.size <= MOST:  # their multipliers are shared
+    few = 2 <= place.size <= MOST and place.size * (n + 1) <= ENTRIES
+    if kept[:k].any() or not few:  # their multipliers are shared
         return out
     own = np.isin(row, place)
     pairs = (value[own], (row[own], column[own]))

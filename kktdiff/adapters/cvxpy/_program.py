@@ -200,3 +200,13 @@ def infinite(bound: Entries | None, n: int) -> Any:
         return np.ones(n, dtype=bool)
     value, varies = constants(bound.map)
     return ~varies & np.isinf(value)
+
+
+def pairs(left: Any, right: Any) -> tuple[Any, Any]:
+    """Return the places of all equal pairs of integers from 0."""
+    size = max(left.max(initial=-1), right.max(initial=-1)) + 1
+    one, other = (
+        sp.coo_array((np.ones(v.size), (np.arange(v.size), v)), shape=(v.size, size)).tocsr()
+        for v in (left, right)
+    )
+    return (one @ other.T).nonzero()

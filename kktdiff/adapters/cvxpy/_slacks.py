@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from kktdiff.adapters.cvxpy._program import Entries, Program, bounded, constants
+from kktdiff.adapters.cvxpy._program import Entries, Program, bounded, constants, pairs
 
 
 def with_slacks(program: Program) -> Program:
@@ -25,7 +25,7 @@ def with_slacks(program: Program) -> Program:
     owner, first = of_column[column], of_row[row]
     inner = np.flatnonzero((first >= 0) & (owner < 0))  # the entries of -e, in units of its row
     starts = np.flatnonzero((owner >= 0) & (first < 0))  # t elsewhere
-    start, place = _pairs(owner[starts], first[inner])
+    start, place = pairs(owner[starts], first[inner])
     start, place = starts[start], inner[place]
     weight = -slope[start] / slope[entry][owner[start]]
     stays = (owner >= 0) | (first < 0)
@@ -36,7 +36,7 @@ def with_slacks(program: Program) -> Program:
     )
     q, inside = program.q, inner[column[inner] < n]
     starts = np.flatnonzero(of_column[q.row] >= 0)
-    start, place = _pairs(of_column[q.row[starts]], first[inside])
+    start, place = pairs(of_column[q.row[starts]], first[inside])
     start, place = starts[start], inside[place]
     weight = -slope[place] / slope[entry][first[place]]
     added = sp.diags_array(weight) @ q.map[start]
@@ -72,13 +72,3 @@ def _first_rows(program: Program) -> Any:
     entry = entry[others[row[entry]] == 1]  # no t in the e of another
     _, alone = np.unique(row[entry], return_index=True)
     return entry[alone]
-
-
-def _pairs(left: Any, right: Any) -> tuple[Any, Any]:
-    """Return the places of all equal pairs."""
-    size = max(left.max(initial=-1), right.max(initial=-1)) + 1
-    one, other = (
-        sp.coo_array((np.ones(v.size), (np.arange(v.size), v)), shape=(v.size, size)).tocsr()
-        for v in (left, right)
-    )
-    return (one @ other.T).nonzero()

@@ -118,7 +118,7 @@ class CvxpyLayer(Layer):
         arrays = [jnp.asarray(v) if isinstance(v, np.ndarray) else v for v in parameters]
         flat = self._model.flat(arrays, Array, "jax.Array", "jax.numpy.asarray")
         data, results = _filled(_as_enabled(self._plan), flat)
-        solution = solve_qp(**data, **self._solver_options(solver_args))
+        solution = solve_qp(**self._model.with_patterns(data), **self._solver_options(solver_args))
         out = []
         for fields, *places in self._model.reads:
             found = _found(_as_enabled(places), solution, results, fields)

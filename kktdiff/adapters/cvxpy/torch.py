@@ -138,7 +138,7 @@ class CvxpyLayer(Layer, torch.nn.Module):
         tensors = self._model.flat(parameters, Tensor, "torch.Tensor", "torch.as_tensor")
         dtype, tensors = tensors[0].dtype, [value.double() for value in tensors]
         data, results = filled(_framework(tensors[0].device), self._plan, tensors)
-        solution = solve_qp(**data, **self._solver_options(solver_args))
+        solution = solve_qp(**self._model.with_patterns(data), **self._solver_options(solver_args))
         self.last = Solution(*(v.detach() if isinstance(v, Tensor) else v for v in solution))
         reads = self._model.reads
         pools = {fields: pool(torch, solution, results, fields) for fields, *_ in reads}

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 
 from kktdiff.adapters.cvxpy import CvxpyLayer as TorchLayer
 from kktdiff.adapters.cvxpy.jax import CvxpyLayer
+from tests.adapters.cvxpy.large_models import control, smooth
 from tests.adapters.cvxpy.models import MODELS, REWRITTEN, isotonic, lasso, portfolio
 
 pytestmark = pytest.mark.slow
@@ -60,6 +61,27 @@ def test_results_and_gradients_are_those_of_torch(model, compiled):
         assert_near(left, right.detach(), SHARED, "result")
     for left, leaf in zip(pull(tuple(map(jnp.asarray, cotangents))), leaves, strict=True):
         assert_near(left, leaf.grad, SHARED, "gradient")
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "jit"])
+@pytest.mark.parametrize("make", [control, smooth], ids=lambda make: make.__name__)
+def test_sparse_problems(make, compiled):
+    model = make(80)
+    layer, own = CvxpyLayer(*model[:3]), TorchLayer(*model[:3])
+    assert layer._model.patterns
+    first, *others = values_of(model, 969)
+    values = [np.stack([first, first / 2]), *others]
+    leaves = [torch.tensor(v, requires_grad=True) for v in values]
+    expected = own(*leaves)
+    torch.autograd.backward(expected, [out.detach().cos() for out in expected])
+    found, pull = jax.vjp(wrapped(compiled)(layer), *map(jnp.asarray, values))
+    for left, right in zip(found, expected, strict=True):
+        assert_near(left, right.detach(), SHARED, "result")
+    for left, leaf in zip(pull(tuple(map(jnp.cos, found))), leaves, strict=True):
+        assert_near(left, leaf.grad, SHARED, "gradient")
+    one = jax.vmap(layer, in_axes=(0, *(None for _ in others)))(*map(jnp.asarray, values))
+    for left, right in zip(one, found, strict=True):
+        assert_near(left, right, SHARED, "vmap")
 
 
 def test_batched_and_shared_parameters():

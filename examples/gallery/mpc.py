@@ -3,36 +3,37 @@
 # Model predictive control with a warm start
 
 At each step a controller plans ahead within its limits, and applies the first move of the plan.
-For anyone in control: you learn to run several controllers as one batch, to start each plan
-from the last one, and to read from the multipliers what a stronger motor would be worth.
+For anyone in control: you learn to run several controllers as one batch, with sparse matrices,
+and to read from the multipliers what a stronger motor would be worth.
 """
 
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
+from scipy import sparse
 
 import kktdiff
 
 # %% [markdown]
-# A cart of 1 kg is brought to position 0. The plan is 20 forces, at most 1 N, and the velocity
-# stays below 0.8 m/s. Positions and velocities are linear in the forces, so that the forces are
-# the only variables.
+# A cart of 1 kg is brought to position 0 by 50 forces of at most 1 N. The variables are these, and
+# the positions and velocities (at most 0.8 m/s) after each. A step depends on the one before
+# alone: the matrices are sparse, and their entries grow with the steps, not with their square.
 
 # %%
-step, ahead, fastest = 0.2, 20, 0.8  # s, steps, m/s
-steps = np.arange(ahead)
-since = steps[:, None] - steps  # steps from each force to the end of each step, but one
-velocity = step * (since >= 0)  # what a force adds to the velocity after each step
-position = step**2 * (since + 0.5) * (since >= 0)
-Q = 2 * (3 * position.T @ position + velocity.T @ velocity + 0.5 * np.eye(ahead))
+step, ahead, fastest = 0.2, 50, 0.8  # s, steps, m/s
+A, B = np.array([[1, step], [0, 1]]), np.array([step**2 / 2, step])
+here, before = sparse.eye_array(ahead), sparse.eye_array(ahead, k=-1)
+after = sparse.kron(before, A) - sparse.kron(here, np.eye(2))
+moves = sparse.hstack([sparse.kron(here, B[:, None]), after], "csr")  # B u + A x - next x = 0
+Q = sparse.diags_array(2 * np.r_[np.full(ahead, 0.5), np.tile([3.0, 1.0], ahead)])
+limits = np.r_[np.ones(ahead), np.tile([np.inf, fastest], ahead)]
 
 
 def plan(state, last=None):
-    """The best forces from states (6, 2), as a solution."""
-    x, v = state[:, :1], state[:, 1:]
-    p = 2 * (3 * (x + v * step * (steps + 1)) @ position + (v + 0 * steps) @ velocity)
-    h = np.repeat(np.concatenate([fastest - v, fastest + v], -1), ahead, -1)
-    return kktdiff.solve_qp(Q, p, np.vstack([velocity, -velocity]), h, lb=-1, ub=1, warm_start=last)
+    """The best plans from states (6, 2), as a solution."""
+    b = np.zeros((6, 2 * ahead))
+    b[:, :2] = -state @ A.T
+    return kktdiff.solve_qp(Q, A=moves, b=b, lb=-limits, ub=limits, warm_start=last)
 
 
 # %% [markdown]
@@ -47,8 +48,7 @@ def drive(warm):
     for _ in range(35):
         states.append(state)
         plans.append(plan(state, plans[-1] if warm else None))
-        force = plans[-1].x[:, :1]
-        state = state @ [[1, 0], [step, 1]] + force * [step**2 / 2, step]
+        state = state @ A.T + plans[-1].x[:, :1] * B
     return np.array(states), plans[1:]
 
 
@@ -63,7 +63,7 @@ for name, solutions in (("from nothing", cold), ("from the last plan", plans)):
 # force is the sum of their multipliers.
 
 # %%
-price = np.array([(sol.lam_lb + sol.lam_ub).sum(-1) for sol in plans])  # (35, 6)
+price = np.array([(sol.lam_lb + sol.lam_ub)[:, :ahead].sum(-1) for sol in plans])  # (35, 6)
 print("cost saved per N of a stronger motor, at the start:", price[0].round(1) + 0.0)
 
 # %%

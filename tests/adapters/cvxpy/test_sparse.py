@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 cp = pytest.importorskip("cvxpy")
 from kktdiff.adapters.cvxpy import CvxpyLayer, _model, _presolve, _sparsity
 from kktdiff.adapters.cvxpy._program import constants
-from tests.adapters.cvxpy.test_presolve import PARAMETER, N, drawn_program, entries
+from tests.adapters.cvxpy.test_programs import PARAMETER, N, drawn_program, entries
 
 LARGER = [
     pytest.param(control(12), id="control"),

@@ -12,5 +12,5 @@ def way(request, monkeypatch):
     if request.param == "kernels" and kernels.available() is not None:
         pytest.skip("no kernels")
     monkeypatch.setattr(inputs, "_SMALL", 0 if request.param == "kernels" else 10**9)
-    monkeypatch.setattr(inputs, "_FASTER", 0.0)
+    monkeypatch.setattr(inputs, "_FASTER", (0.0, 0.0))
     return request.param

@@ -22,7 +22,7 @@ def way(request, monkeypatch):
         if kernels.available() is not None:
             pytest.skip("no kernels")
         monkeypatch.setattr(inputs, "_SMALL", 0)
-        monkeypatch.setattr(inputs, "_FASTER", (0.0, 0.0))
+        monkeypatch.setattr(inputs, "_FASTER", 0.0)
     else:
         monkeypatch.setattr(inputs, "_SMALL", 10**9)
     return request.param

@@ -9,6 +9,7 @@ from kktdiff import _sparse_inputs as sparse_inputs
 from kktdiff import backends
 from kktdiff._arrays import namespace, reshaped
 from kktdiff._layout import CORE, DIMENSIONS, LOOSE, SIDES, Layout, Shape, check_real, layout
+from kktdiff._records import MOST_DENSE
 from kktdiff._sparse.pattern import Pattern, Sparse, dense
 from kktdiff._sparse_inputs import MATRICES, SparseInputs
 from kktdiff._typing import Array
@@ -175,13 +176,21 @@ def framework(arrays: dict[str, Any]) -> str | None:
     return next((found for found in map(backends.framework, parts) if found), None)
 
 
-def check(arrays: dict[str, Any], backend: str | None, *, by_arrays: bool = False) -> Given:
+def check(
+    arrays: dict[str, Any],
+    backend: str | None,
+    *,
+    by_arrays: bool = False,
+    soft: bool = False,
+) -> Given:
     """Check the caller's arrays against each other; errors name the array.
 
     Parameters
     ----------
     by_arrays
         Array code is to do the work, which takes dense matrices.
+    soft
+        There are prices, most of whose derivatives array code finds.
 
     Raises
     ------
@@ -214,7 +223,8 @@ def check(arrays: dict[str, Any], backend: str | None, *, by_arrays: bool = Fals
                 f"out, or pass {first}.toarray() if {first} is of scipy.sparse, {first}.to_dense() "
                 "if it is a kktdiff.Sparse"
             )
-        kernels = work is backends.NUMPY and not by_arrays
+        small = soft and sum(found.sizes.values()) <= MOST_DENSE
+        kernels = work is backends.NUMPY and not (by_arrays or small)
         sizes = found.sizes, found.length, found.dtype
         sparse = sparse_inputs.choose(arrays, kinds, *sizes, for_kernels=kernels)
     return Given(arrays, *found[:5], home, work, found.stands_for, sparse)

@@ -168,7 +168,7 @@ def solve_qp(
     one_of("infeasible", infeasible, ("report", "closest"))
     one_of("on_failure", on_failure, ("warn", "raise", "ignore"))
     prices = price_arguments(soft, arrays)
-    given = check(arrays | prices, backend, by_arrays=infeasible == "closest")
+    given = check(arrays | prices, backend, by_arrays=infeasible == "closest", soft=bool(prices))
     if not (isinstance(verbose, bool) or callable(verbose)):
         raise TypeError(f"verbose={verbose!r}: expected True, False or a callable")
     if warm_start is not None and not isinstance(warm_start, Solution):

@@ -15,9 +15,8 @@ from kktdiff.kernels import amounts
 
 MATRICES = ("Q", "G", "A")
 _SMALL = 32  # n + m + k up to which dense matrices are faster whatever the pattern
-_FASTER = 5.0  # operations on dense matrices in the time of one on sparse ones: between what
-# single problems and batches take
-_IN_LANES = 0.4  # of that on dense problems that always go into lanes
+_FASTER = (2.0, 5.0)  # operations on dense matrices in the time of one on sparse ones: on those
+# that always go into lanes, and on others, between what single problems and batches take
 _MOST_DENSE = 1 << 32  # bytes of dense matrices that are made of sparse ones
 
 
@@ -129,7 +128,7 @@ def choose(
     if reason is None and for_kernels and n + m + k > _SMALL:
         rows = {"Q": n, "G": m, "A": k}
         found = structure(*(_pattern(arrays.get(name), rows[name], n) for name in MATRICES))
-        faster = _FASTER * (_IN_LANES if amounts.in_lanes(n, m, k) else 1)
+        faster = _FASTER[0 if amounts.in_lanes(n, m, k) else 1]
         if found.operations * faster < amounts.operations(n, m, k):
             return SparseInputs(kinds, found)
     shapes = [arrays[name].shape[:-2] for name in kinds]

@@ -215,8 +215,12 @@ class SoftEngine:
         return namespace(value).sum(value, axis=0, keepdims=True)
 
     def _folded(self, name: str, pieces: Pieces) -> Array:
-        if len(pieces) == 1 or name in self.given.shared:
+        if pieces and name in self.given.shared:
             return self.given.fold(name, reduce(add, (value for _, value in pieces)))
+        if not pieces:
+            shape = self.given.length, *self._shape(DIMENSIONS[name])
+            p = self.problem.data.p
+            return self.given.fold(name, namespace(p).zeros(shape, dtype=p.dtype, device=p.device))
         return self.given.fold(name, joined(pieces, self.given.length))
 
     def _joined(self, pieces: Pieces) -> Array:

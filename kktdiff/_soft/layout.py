@@ -90,7 +90,17 @@ def parts(given: Given, places: Array | None = None) -> Iterator[Part]:
     """Split the batch, or its elements at `places`, by the form of the problem with slacks.
 
     The form that an element is solved in depends on itself alone, never on its batch.
+
+    Raises
+    ------
+    ValueError
+        If matrices are sparse: too large for dense copies.
     """
+    if given.works_sparse:
+        raise ValueError(
+            f"n + m + k = {sum(given.sizes.values())}: of large sparse problems with soft rows "
+            "there is vjp with an exact gradient, and no other derivative; see docs/sparse.md"
+        )
     data = {name: given.flat(name) for name in DIMENSIONS if name in given.arrays}
     masks = [_soft_entries(data, side) for side in SIDES if data.get(f"soft_{side}") is not None]
     mask = concat(masks, axis=1)

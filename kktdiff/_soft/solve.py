@@ -45,6 +45,9 @@ def solve_soft(
     found, left = run_soft(problem, problem.data._replace(**prices), warm, settings)
     pieces = [(one.piece[0], _by_kernels(given, one.piece[1], weights)) for one in found]
     others, every = [], True
+    if problem.data.structure is not None and left.shape[0]:
+        pieces.append((left, _unsolved(pieces, left)))
+        left, every = left[:0], False
     for part in parts(given, left) if left.shape[0] or not found else ():
         own, near_own = with_slacks(part), None
         if point is not None:
@@ -59,6 +62,15 @@ def solve_soft(
         fields = {v: joined([(i, own[v]) for i, own in pieces], given.length) for v in fields}
     kept = tuple(one.kept for one in found if one.kept.index.shape[0])
     return fields, SoftEngine(problem, kept, tuple(others)), every
+
+
+def _unsolved(pieces: list[tuple[Array, Values]], left: Array) -> Values:
+    """Return fields of large sparse problems that the kernels leave: no more is known of them."""
+    xp = namespace(left)
+    like = pieces[0][1]
+    nan = {k: xp.full((left.shape[0], *v.shape[1:]), xp.nan) for k, v in like.items()}
+    failed = int(Status.NUMERICAL_ERROR) + 0 * left
+    return nan | {"status": failed, "iterations": 0 * left, "solved": failed < 0}
 
 
 def _by_kernels(given: Given, found: Values, weights: Values | None) -> Values:

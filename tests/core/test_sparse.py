@@ -22,7 +22,7 @@ def way(request, monkeypatch):
         if kernels.available() is not None:
             pytest.skip("no kernels")
         monkeypatch.setattr(inputs, "_SMALL", 0)
-        monkeypatch.setattr(inputs, "_FASTER", 0.0)
+        monkeypatch.setattr(inputs, "_FASTER", (0.0, 0.0))
     else:
         monkeypatch.setattr(inputs, "_SMALL", 10**9)
     return request.param
@@ -231,19 +231,57 @@ def test_dependent_rows_have_the_gradient_of_least_squares(way):
     assert not sparse.diagnostics().trustworthy
 
 
-def test_soft_rows_and_warm_starts(way):
-    rng = np.random.default_rng(10)
-    problem = sparse_problem(rng, 20, 15, 4, (3,))
+def soft_problem(batch):
+    problem = sparse_problem(np.random.default_rng(10), 20, 15, 4, batch)
     vectors = problem.vectors | {"b": problem.vectors["b"] + 0.5}
-    soft = {"h": 0.3, "b": 0.5, "ub": 0.2}
-    sparse, dense = solve(SparseProblem(problem.matrices, vectors), way, soft=soft)
+    return SparseProblem(problem.matrices, vectors), {"h": 0.3, "b": 0.5, "ub": 0.2}
+
+
+@pytest.mark.parametrize("most", [0, 10**6], ids=["large", "small"])
+def test_soft_rows(way, monkeypatch, most):
+    problem, soft = soft_problem((3,))
+    monkeypatch.setattr("kktdiff._inputs.MOST_DENSE", most)
+    sparse = kktdiff.solve_qp(**problem.sparse(), soft=soft)
+    dense = kktdiff.solve_qp(**problem.dense(), soft=soft)
     assert_close(sparse.x, dense.x)
     assert_close(sparse.violation_h, dense.violation_h)
-    g = rng.normal(size=(3, 20))
+    g = np.random.default_rng(1).normal(size=(3, 20))
     found, expected = sparse.vjp(x=g), dense.vjp(x=g)
     assert_close(found.G.values, at_entries(problem.matrices["G"], expected.G))
     assert_close(found.soft_h, expected.soft_h)
+    if way == "kernels" and not most:
+        with pytest.raises(ValueError, match="n \\+ m \\+ k = 39: of large sparse problems"):
+            sparse.jvp(p=g)
+        return
+    assert_close(sparse.jvp(p=g).x, dense.jvp(p=g).x, DENSE_REFERENCE)
+    assert_close(sparse.diagnostics().margin, dense.diagnostics().margin, DENSE_REFERENCE)
+
+
+def test_soft_rows_that_the_kernels_leave(way, monkeypatch):
+    if way != "kernels":
+        pytest.skip("array code solves them")
+    problem, soft = soft_problem((3,))
+    monkeypatch.setattr("kktdiff._inputs.MOST_DENSE", 0)
+    p = problem.vectors["p"].copy()
+    p[1] = np.nan
+    with pytest.warns(kktdiff.SolveWarning):
+        found = kktdiff.solve_qp(**problem.sparse() | {"p": p}, soft=soft)
+    good = kktdiff.solve_qp(**problem.sparse(), soft=soft)
+    np.testing.assert_array_equal(found.solved, [True, False, True])
+    np.testing.assert_array_equal(found.x[[0, 2]], good.x[[0, 2]])
+    assert np.all(np.isnan(found.x[1]))
+    gradient = found.vjp(x=np.ones((3, 20)))
+    assert not gradient.G.values[1].any()
+    assert gradient.G.values[0].any()
+    with pytest.warns(kktdiff.SolveWarning):
+        nothing = kktdiff.solve_qp(**problem.sparse() | {"p": p + np.nan}, soft=soft)
+    assert not nothing.vjp(x=np.ones((3, 20))).G.values.any()
+
+
+def test_warm_starts(way):
+    problem = sparse_problem(np.random.default_rng(10), 20, 15, 4, (3,))
     cold = kktdiff.solve_qp(**problem.sparse())
+    assert on_kernels(cold) == (way == "kernels")
     warm = kktdiff.solve_qp(**problem.sparse(), warm_start=cold)
     assert_close(warm.x, cold.x)
     assert np.all(warm.iterations == 0)

@@ -11,7 +11,7 @@ from kktdiff import backends
 from kktdiff._arrays import namespace, norm_inf, take, take_shared
 from kktdiff._display import listed
 from kktdiff._errors import SolveError, SolveWarning
-from kktdiff._inputs import Given
+from kktdiff._given import Given
 from kktdiff._layout import CORE
 from kktdiff._records import MOST_DENSE
 from kktdiff._results import Derivatives

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kktdiff._arrays import namespace
-from kktdiff._inputs import Given
+from kktdiff._given import Given
 from kktdiff._layout import PRICES
 from kktdiff._typing import Array
 

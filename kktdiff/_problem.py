@@ -10,7 +10,7 @@ from functools import cached_property, wraps
 from typing import Any, NamedTuple, TypeVar
 
 from kktdiff._arrays import broadcast, concat, mv, namespace
-from kktdiff._inputs import Given
+from kktdiff._given import Given
 from kktdiff._records import QP, Data
 from kktdiff._settings import CONTRADICTION, INFINITE, ROUNDING
 from kktdiff._sparse.matrix import entries, symmetric_part

@@ -11,11 +11,12 @@ from kktdiff._arrays import namespace, placed, take
 from kktdiff._device.solve import solve as solve_on_device
 from kktdiff._errors import unknown_names
 from kktdiff._failures import report_failures
+from kktdiff._given import Given
 from kktdiff._infeasibility.classify import classify
 from kktdiff._infeasibility.closest import elements
 from kktdiff._infeasibility.closest_derivatives import ClosestEngine
 from kktdiff._infeasibility.repair import Known, nearly_feasible_elements, repaired_elements
-from kktdiff._inputs import Given, check, check_weights, framework
+from kktdiff._inputs import check, check_weights, framework
 from kktdiff._interior_point.batching import BatchResult, run
 from kktdiff._interior_point.gather import without_points
 from kktdiff._interior_point.reports import Table

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from kktdiff._arrays import concat
-from kktdiff._inputs import Given
+from kktdiff._given import Given
 from kktdiff._problem import Problem
 from kktdiff._records import Point
 from kktdiff._solution import Solution

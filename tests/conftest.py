@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from kktdiff import _cli, backends, kernels, sudoku
+from kktdiff import _sparse_inputs as inputs
 from tests.backends.cuda.fixtures import compiler, cuda, device, emulated, fake
 from tests.namespaces import NAMESPACES
 
@@ -178,3 +179,13 @@ def pytest_collection_modifyitems(items):
             item.add_marker("slow")
         if "gpu" in getattr(item, "fixturenames", ()):
             item.add_marker("gpu")
+
+
+@pytest.fixture(params=["kernels", "dense copies"])
+def way(request, monkeypatch):
+    """Each of the ways in which sparse matrices are worked on."""
+    if request.param == "kernels" and kernels.available() is not None:
+        pytest.skip("no kernels")
+    monkeypatch.setattr(inputs, "_SMALL", 0 if request.param == "kernels" else 10**9)
+    monkeypatch.setattr(inputs, "_FASTER", (0.0, 0.0))
+    return request.param

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 import kktdiff
+from tests.tolerances import TIGHT_ANSWER
 
 
 class SparseProblem(NamedTuple):
@@ -57,3 +58,19 @@ def sparse_problem(rng, n, m, k, batch=(), *, bounds=True):
 def at_entries(of, values):
     """What a dense gradient has in the places of a sparse matrix."""
     return values[..., of.pattern.rows, of.pattern.cols]
+
+
+def on_kernels(solution):
+    return solution._engine.problem.data.structure is not None
+
+
+def solve(problem, way, **options):
+    """The solutions of a problem as sparse and as dense."""
+    sparse = kktdiff.solve_qp(**problem.sparse(), **options)
+    assert on_kernels(sparse) == (way == "kernels")
+    return sparse, kktdiff.solve_qp(**problem.dense(), **options)
+
+
+def assert_close(found, expected, tolerance=TIGHT_ANSWER):
+    scale = max(1.0, np.abs(expected).max(initial=0.0))
+    assert np.abs(found - expected).max(initial=0.0) <= tolerance * scale

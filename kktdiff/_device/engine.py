@@ -10,8 +10,8 @@ from typing import Any
 
 from kktdiff._arrays import namespace, pick, placed, take
 from kktdiff._device.part import Part, mirror, some_on_host
-from kktdiff._inputs import Given
-from kktdiff._interior_point.compiled import CompiledKept
+from kktdiff._given import Given
+from kktdiff._interior_point.compiled_kept import CompiledKept
 from kktdiff._layout import DIMENSIONS, PRICES, VIOLATIONS
 from kktdiff._problem import Problem, at_work
 from kktdiff._sensitivity.arguments import OUTPUTS, flat_cotangents, flat_tangents

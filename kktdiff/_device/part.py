@@ -5,8 +5,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from kktdiff._arrays import namespace, take_shared
-from kktdiff._inputs import Given, check
-from kktdiff._interior_point.compiled import CompiledKept
+from kktdiff._given import Given
+from kktdiff._inputs import check
+from kktdiff._interior_point.compiled_kept import CompiledKept
 from kktdiff._layout import PRICES
 from kktdiff._problem import NAMES, build
 from kktdiff._records import Data

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from kktdiff._arrays import namespace
 from kktdiff._device.engine import DeviceEngine
 from kktdiff._device.part import Part, given_on_host, some_on_host
-from kktdiff._inputs import Given
+from kktdiff._given import Given
 from kktdiff._interior_point.device import OnDevice, solve_on_device
 from kktdiff._layout import CORE, PRICES
 from kktdiff._prices import check_prices

@@ -15,7 +15,7 @@ from kktdiff._infeasibility.closest import (
     unweighted_shifts,
 )
 from kktdiff._infeasibility.closest_derivatives import ClosestEngine, as_given
-from kktdiff._interior_point.compiled import KeptGroup
+from kktdiff._interior_point.compiled_kept import KeptGroup
 from kktdiff._problem import Problem
 from kktdiff._sensitivity.derivatives import Engine
 from kktdiff._settings import ROUNDING, Settings

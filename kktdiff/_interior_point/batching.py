@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import NamedTuple, TypeVar
 
 from kktdiff._arrays import broadcast, namespace, take, take_shared
-from kktdiff._interior_point.compiled import Compiled, KeptGroup, solve_compiled, solve_soft
+from kktdiff._interior_point.compiled import Compiled, solve_compiled, solve_soft
+from kktdiff._interior_point.compiled_kept import KeptGroup
 from kktdiff._interior_point.driver import solve_chunk
 from kktdiff._interior_point.gather import Proofs, collect
 from kktdiff._interior_point.parts import Part

@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 from kktdiff._arrays import namespace
-from kktdiff._interior_point.compiled import CompiledKept, Proof, keep, run_kernel
+from kktdiff._interior_point.compiled import Proof, keep, run_kernel
+from kktdiff._interior_point.compiled_kept import CompiledKept
 from kktdiff._records import Data, Point
 from kktdiff._settings import Settings
 from kktdiff._status import Status

@@ -6,7 +6,8 @@ from typing import Any
 
 from kktdiff import _sparse_inputs as sparse_inputs
 from kktdiff._arrays import namespace
-from kktdiff._inputs import Given, like_given
+from kktdiff._given import Given
+from kktdiff._inputs import like_given
 from kktdiff._layout import DIMENSIONS
 from kktdiff._settings import one_of
 from kktdiff._sparse.matrix import SparseMatrix

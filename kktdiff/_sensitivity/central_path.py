@@ -4,7 +4,8 @@ There ``lam_i s_i = mu`` for every inequality, so no constraint is either active
 and the solution depends smoothly on the data; as mu goes to 0 it goes to the solution.
 """
 
-from kktdiff._interior_point.compiled import CompiledKept, KeptGroup, follow_path
+from kktdiff._interior_point.compiled import follow_path
+from kktdiff._interior_point.compiled_kept import CompiledKept, KeptGroup
 from kktdiff._interior_point.loop import run
 from kktdiff._interior_point.mehrotra import Stage
 from kktdiff._interior_point.parts import Part, keep_interior

@@ -11,7 +11,7 @@ from functools import reduce
 from operator import add
 
 from kktdiff._arrays import namespace, spread, taken
-from kktdiff._interior_point.compiled import KeptGroup
+from kktdiff._interior_point.compiled_kept import KeptGroup
 from kktdiff._interior_point.residuals import multipliers
 from kktdiff._layout import CORE, DIMENSIONS
 from kktdiff._problem import Problem, at_work
@@ -20,7 +20,8 @@ from kktdiff._sensitivity import first_order, pullback, second_order
 from kktdiff._sensitivity.arguments import OUTPUTS, flat_cotangents, flat_tangents, wanted_inputs
 from kktdiff._sensitivity.central_path import on_central_path
 from kktdiff._sensitivity.diagnostics import certificate, diagnostics
-from kktdiff._sensitivity.first_order import Adjoint, Cotangents, Tangent
+from kktdiff._sensitivity.first_order import Adjoint, Cotangents
+from kktdiff._sensitivity.tangent import Tangent, tangent
 from kktdiff._settings import one_of
 from kktdiff._sparse_inputs import MATRICES
 from kktdiff._typing import Array
@@ -187,7 +188,7 @@ class Engine:
 
     def _tangent(self, group: KeptGroup, d: dict[str, Array], mode: str) -> Tangent:
         lam = multipliers(group.qp, group.point)
-        return first_order.tangent(group, lam, d, least_squares=mode == "least_squares")
+        return tangent(group, lam, d, least_squares=mode == "least_squares")
 
     def _at_solution(self, mode: str) -> Iterator[KeptGroup]:
         """Return the groups of kept factors at the solution, for second derivatives."""

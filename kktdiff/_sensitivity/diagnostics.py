@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from kktdiff._arrays import concat, namespace, spread
-from kktdiff._interior_point.compiled import KeptGroup
+from kktdiff._interior_point.compiled_kept import KeptGroup
 from kktdiff._interior_point.residuals import multipliers
 from kktdiff._kkt.whole import RANK, activity, matrix, sparse_conditions
 from kktdiff._problem import Problem

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from kktdiff._arrays import namespace, placed_all
-from kktdiff._interior_point.compiled import CompiledKept, KeptGroup
+from kktdiff._interior_point.compiled_kept import CompiledKept, KeptGroup
 from kktdiff._interior_point.residuals import multipliers
 from kktdiff._records import Rhs
 from kktdiff._sensitivity.first_order import Adjoint, Cotangents, adjoint, gradients

@@ -19,17 +19,10 @@ The gradient of ``g'y`` in the data is bilinear in y and in the solution u of ``
 from functools import partial
 
 from kktdiff._arrays import dot, mv, namespace
-from kktdiff._interior_point.compiled import KeptGroup
+from kktdiff._interior_point.compiled_kept import KeptGroup
 from kktdiff._records import QP, Point, Rhs
-from kktdiff._sensitivity.first_order import (
-    Adjoint,
-    Direction,
-    Product,
-    Tangent,
-    product,
-    products,
-    solve,
-)
+from kktdiff._sensitivity.first_order import Adjoint, products, solve
+from kktdiff._sensitivity.tangent import Direction, Product, Tangent, product
 from kktdiff._sparse.structure import Structure
 from kktdiff._sparse_inputs import MATRICES
 from kktdiff._typing import Array

@@ -8,8 +8,8 @@ from operator import add
 from typing import Any
 
 from kktdiff._arrays import namespace, reshaped, spread, take, take_shared
-from kktdiff._inputs import Given
-from kktdiff._interior_point.compiled import CompiledKept
+from kktdiff._given import Given
+from kktdiff._interior_point.compiled_kept import CompiledKept
 from kktdiff._layout import CORE, DIMENSIONS, VIOLATIONS
 from kktdiff._problem import Problem, at_work
 from kktdiff._sensitivity.arguments import OUTPUTS, flat_cotangents, flat_tangents, wanted_inputs

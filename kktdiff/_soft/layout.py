@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from kktdiff._arrays import concat, namespace, take, take_shared, taken
-from kktdiff._inputs import Given
+from kktdiff._given import Given
 from kktdiff._layout import DIMENSIONS, PRICES
 from kktdiff._settings import INFINITE
 from kktdiff._typing import Array

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from kktdiff._arrays import concat, mv, namespace, take, take_shared
-from kktdiff._inputs import Given
+from kktdiff._given import Given
 from kktdiff._interior_point.batching import run_soft
 from kktdiff._layout import CORE, SIDES, VIOLATIONS
 from kktdiff._prices import check_prices

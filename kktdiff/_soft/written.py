@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from kktdiff._arrays import concat, namespace, take
-from kktdiff._inputs import Given, check
-from kktdiff._interior_point.compiled import CompiledKept
+from kktdiff._given import Given
+from kktdiff._inputs import check
+from kktdiff._interior_point.compiled_kept import CompiledKept
 from kktdiff._problem import Problem, build
 from kktdiff._records import Rhs
 from kktdiff._results import Derivatives

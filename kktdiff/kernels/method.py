@@ -1,14 +1,16 @@
 """The kernels on flat batches of arrays: NumPy's, or those of a device by its `Call`."""
 
-from typing import Any, NamedTuple
-
 import numpy as np
 
-from kktdiff._arrays import namespace
 from kktdiff._records import Data, Point, Rhs
 from kktdiff._settings import DEFAULT_TOL
 from kktdiff._typing import Array
 from kktdiff.kernels import amounts
+from kktdiff.kernels.results import Kept as Kept
+from kktdiff.kernels.results import Pulled as Pulled
+from kktdiff.kernels.results import Solved as Solved
+from kktdiff.kernels.results import kept_parts as kept_parts
+from kktdiff.kernels.results import library
 from kktdiff.kernels.running import Call, on_processor
 from kktdiff.kernels.sizes import sizes_of
 
@@ -21,67 +23,6 @@ _SPARSE_STAGES = 5  # the last one again, with other proximal terms
 MOST_ITERATIONS = 1000  # an element that needs more is left to the array code
 _MOST_KEPT = 1 << 28  # bytes of factors that a batch keeps for its derivatives
 _LARGEST = 2400  # n + m + k: beyond it LAPACK is faster
-
-
-class Solved(NamedTuple):
-    """What the kernel `solve` returns, in the caller's units.
-
-    Where `status` says that there is no solution, the kept x, lam and nu are the proof.
-    """
-
-    kept: Array  # (B, ...): what derivatives need beside `active`; see `Kept`
-    active: Array  # (B, M) bool: rows that hold as equalities, fixed variables' among them
-    weights: Array | None  # (B, M): lam/s of the other rows on the central path, scaled
-    x: Array  # the fields of a `Solution`, with NaN for elements that are not solved
-    s: Array
-    lam: Array
-    nu: Array
-    lam_lb: Array
-    lam_ub: Array
-    violation_h: Array | None  # of the sides that have prices
-    violation_lb: Array | None
-    violation_ub: Array | None
-    violation_b: Array | None
-    numbers: Array  # (B, 4): objective, primal residual, dual residual, duality gap
-    status: Array  # (B,): a Status, LEFT for what the array code is to decide, or UNSOUND
-    iterations: Array  # (B,)
-    trace: Array | None  # (B, rows, 8): phase, iteration, running, primal, dual, gap, mu, step
-    factors: Array | None  # (B, ...): of the active sets' systems; None: not kept
-
-    @property
-    def failures(self) -> int:
-        """How many elements are not solved; a device is waited for."""
-        return int(_library(self.status).count_nonzero(self.status))
-
-    def take(self, index: Array) -> "Solved":
-        """Return the elements `index` of the batch, without their factors."""
-        return Solved._make([None if v is None else v[index] for v in self[:-1]] + [None])
-
-
-class Kept(NamedTuple):
-    """The parts of what the kernel keeps of its solutions."""
-
-    scaling: Array  # (B, n + m + k + 2): D, E, F, c and theta
-    x: Array  # (B, n)
-    s: Array  # (B, M), 1 for absent rows
-    lam: Array  # (B, M), 0 for absent rows and for the bounds of fixed variables
-    nu: Array  # (B, k)
-    y: Array  # (B, n): multiplier of each fixed variable's equality, 0 elsewhere
-
-
-def kept_parts(data: Data, kept: Array) -> Kept:
-    """Split what the kernel keeps."""
-    (_, m, k), (n, rows, *_) = data.sizes, sizes_of(data)
-    parts, at = [], 0
-    for size in (n + m + k + 2, n, rows, rows, k, n):
-        parts.append(kept[:, at : at + size])
-        at += size
-    return Kept(*parts)
-
-
-def _library(array: Array) -> Any:
-    """Return the namespace of an array; NumPy itself, whose functions are faster unwrapped."""
-    return np if type(array) is np.ndarray else namespace(array)
 
 
 def fits(data: Data) -> bool:
@@ -153,7 +94,7 @@ def solve(
     n, m, k = data.sizes
     batch = data.length
     every, rows, soft, form = sizes_of(data, separable=separable)
-    xp = _library(data.p)
+    xp = library(data.p)
     max_iter, new = min(max_iter, MOST_ITERATIONS), xp.empty
     h, lb, ub, b = _HARD if not any(soft) else (new((batch, v)) if v else None for v in soft)
     out = Solved(
@@ -227,7 +168,7 @@ def derive(
         The solution, its relative residual, and True where the system is singular.
     """
     batch, _, columns = rhs.x.shape
-    xp = _library(rhs.x)
+    xp = library(rhs.x)
     out = Rhs(*(xp.empty(v.shape) for v in rhs))
     error, singular = xp.empty(batch), xp.empty(batch, dtype=bool)
     given = (data.Q, data.G, data.A, kept, active, weights, factors, *rhs)
@@ -236,16 +177,6 @@ def derive(
     outputs = (*out, error, singular)
     call("derive", (batch, *form, columns), (target,), given, (*outputs, _array(data)), operations)
     return out, error, singular
-
-
-class Pulled(NamedTuple):
-    """What the kernel `vjp` returns."""
-
-    x: Array  # (B, n), with the slacks: the adjoint
-    c: Array  # (B, M)
-    nu: Array  # (B, k)
-    inaccurate: Array  # (B,) bool: the system is singular, or refinement has not converged
-    gradients: dict[str, Array]  # (B, ...), by name
 
 
 def vjp(
@@ -266,7 +197,7 @@ def vjp(
     accuracy
         Relative residual of the adjoint that is aimed at, and what is accepted.
     """
-    xp = _library(system[0])
+    xp = library(system[0])
     batch, new = len(system[0]), xp.empty
     found = {name: new((batch, *getattr(data, name).shape[1:])) for name in names}
     n, rows, _, form = sizes_of(data, separable=separable)

@@ -9,7 +9,7 @@ import pytest
 import kktdiff
 from kktdiff import kernels
 from kktdiff._records import Rhs
-from kktdiff.kernels import method
+from kktdiff.kernels import method, running
 from tests.checks import assert_same_bits
 from tests.kernels.calls import LANES, flat, rows_of, using
 from tests.problems import Sizes, known
@@ -17,7 +17,7 @@ from tests.problems import Sizes, known
 # Each product, factorization and pass that threads share is large enough for it.
 SIZES = Sizes(n=300, m=260, k=40, lower=True)
 BATCH = 3
-SHARED = method._SHARED
+SHARED = running._SHARED
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def threads(monkeypatch):
         monkeypatch.setattr(kernels, "threads", lambda seconds: count)
         worked.clear()
 
-    monkeypatch.setattr(method, "_SHARED", 1.0)
+    monkeypatch.setattr(running, "_SHARED", 1.0)
     monkeypatch.setattr(kernels, "call", lambda *args: worked.append(call(*args)))
     use.worked = worked
     return use
@@ -100,7 +100,7 @@ def test_a_batch_of_large_problems(qp, threads, count):
 
 @pytest.mark.usefixtures("native")
 def test_only_large_problems_are_shared(threads, monkeypatch):
-    monkeypatch.setattr(method, "_SHARED", SHARED)
+    monkeypatch.setattr(running, "_SHARED", SHARED)
     threads(4)
     for n, worked in ((3, {1}), (40, {1}), (150, {1}), (450, {1, 4})):
         data = known(np.random.default_rng(n), Sizes(n, n, 0)).data
@@ -113,7 +113,7 @@ def solved(count):
     """Solve one large problem in so many threads."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kernels, "threads", lambda seconds: count)
-        patch.setattr(method, "_SHARED", 1.0)
+        patch.setattr(running, "_SHARED", 1.0)
         return kktdiff.solve_qp(*known(np.random.default_rng(72), SIZES).data).x
 
 

@@ -46,7 +46,7 @@ CALLS = {
     "convert all arrays to one dtype": lambda: solve(EYE.astype(np.float32), ONES),
     "expected float64 or float32": lambda: solve(EYE.astype(complex), ONES),
     "nothing tells the number of variables": lambda: solve(lb=0),
-    "is sparse": lambda: solve(scipy.sparse.eye_array(2), ONES),
+    "is sparse": lambda: solve(np.eye(2), scipy.sparse.eye_array(2)),
     "has no argument": lambda: solve(P=EYE, q=ONES),
     "expected a torch.Tensor": lambda: solve(tensor(EYE), ONES),
     "there is no such backend": lambda: solve(EYE, ONES, backend="gpu"),

@@ -94,6 +94,17 @@ def install(
     return cupy
 
 
+class _WithoutCupy:
+    """A finder of modules that finds all but CuPy."""
+
+    def __init__(self, finder):
+        self._finder = finder
+
+    def find_spec(self, name, *where):
+        return None if name == "cupy" else self._finder.find_spec(name, *where)
+
+
 def uninstall(monkeypatch):
-    """No CuPy, whether there is one or not."""
-    monkeypatch.setitem(sys.modules, "cupy", None)
+    """No CuPy, whether there is one or not; None in `sys.modules` would be taken for one."""
+    monkeypatch.delitem(sys.modules, "cupy", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [_WithoutCupy(finder) for finder in sys.meta_path])

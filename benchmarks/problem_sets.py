@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import sparse
 
 from tests.problems import Data
 from tests.robustness.datasets import load
@@ -47,8 +48,13 @@ class Quality(NamedTuple):
         return max(r / (1 + size) for r, size in zip(self[:3], self.sizes, strict=True))
 
 
-def problems(folder: Path, name: str, most: int | None = None) -> Iterator[Problem]:
-    """The problems of a set, of Maros-Meszaros the dense subset, with at most `most` unknowns."""
+def problems(
+    folder: Path, name: str, most: int | None = None, *, whole: bool = False
+) -> Iterator[Problem]:
+    """The problems of a set, with at most `most` unknowns.
+
+    Of Maros-Meszaros the dense subset, or if `whole` all, on sparse matrices as the other sets.
+    """
     with (folder / "reference.csv").open() as file:
         best = {(row["set"], row["name"]): row["f_ref"] for row in csv.DictReader(file)}
     with (folder / "index.csv").open() as file:
@@ -56,17 +62,18 @@ def problems(folder: Path, name: str, most: int | None = None) -> Iterator[Probl
     for row in rows:
         path = folder / row["file"]
         small = most is None or int(row["n"]) + int(row["m"]) <= most
-        dense = name != "maros_meszaros" or row["dense_subset"] == "True"
+        dense = whole or name != "maros_meszaros" or row["dense_subset"] == "True"
         if path.exists() and small and dense:
             with np.load(path, allow_pickle=False) as file:
                 constant = float(file["r"])
             optimum = best.get((name, row["name"])) or "nan"
-            yield Problem(row["name"], load(path), constant, float(optimum))
+            yield Problem(row["name"], load(path, sparse=whole), constant, float(optimum))
 
 
 def rows_of(data: Data, point: Any) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, bool]]:
     """(C, d, multipliers, is an equality) for the finite rows of each block, bounds as rows."""
-    eye = np.eye(len(data.p))
+    n = len(data.p)
+    eye = sparse.eye_array(n, format="csr") if sparse.issparse(data.Q) else np.eye(n)
     blocks = (
         (data.G, data.h, point.lam, False),
         (-eye, None if data.lb is None else -data.lb, point.lam_lb, False),
@@ -111,7 +118,7 @@ def farkas_error(data: Data, proof: Any) -> float:
         if not equal and np.min(multipliers, initial=0.0) < 0:
             raise ValueError("a multiplier of an inequality is negative")
         left = left + C.T @ multipliers
-        size = max(size, _top(np.abs(C.T) @ np.abs(multipliers)))
+        size = max(size, _top(abs(C.T) @ np.abs(multipliers)))
         proven -= multipliers @ d
     if not abs(proven - 1) < 1e-6:
         raise ValueError(f"the multipliers prove {proven}, not 1")

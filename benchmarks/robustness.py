@@ -1,11 +1,13 @@
 """How robust: each problem of the public sets, solved by kktdiff and by its peers.
 
     python -m benchmarks.robustness [--data DIR] [--most N] [--json FILE] [--markdown FILE]
+    python -m benchmarks.robustness --sparse --sets maros_meszaros netlib_lp netlib_infeas
 
 Every answer is judged from the problem's data alone, in its own units. All solvers are asked for
 1e-9, absolute, within 200 iterations; PIQP and Clarabel run where they are installed. PIQP gets
 each problem as its set has it, with a lower and an upper limit for each row and each variable;
-kktdiff and Clarabel get each limit of a row as a row of its own.
+kktdiff and Clarabel get each limit of a row as a row of its own. With `--sparse` all problems of
+Maros and Meszaros are solved, not the small ones alone, on sparse matrices, by kktdiff and PIQP.
 """
 
 import argparse
@@ -28,6 +30,7 @@ import kktdiff
 from benchmarks import robustness_report as report
 from benchmarks.problem_sets import SETS, Problem, farkas_error, problems, quality
 from tests.problems import Data
+from tests.robustness.datasets import matrix
 
 TOL, MAX_ITER = 1e-9, 200
 Answer = tuple[str, int, Any]  # status, iterations, point
@@ -36,7 +39,7 @@ Answer = tuple[str, int, Any]  # status, iterations, point
 class Rows(NamedTuple):
     """The rows ``l <= Ax <= u`` of a problem as its set has them, equalities included."""
 
-    A: np.ndarray
+    A: Any
     l: np.ndarray
     u: np.ndarray
 
@@ -49,11 +52,9 @@ def files(folder: Path, name: str) -> dict[str, Path]:
 
 
 def rows_in(path: Path) -> Rows:
-    """Read the rows of a problem from its file."""
+    """Read the rows of a problem from its file, a sparse matrix and its limits."""
     with np.load(path, allow_pickle=False) as file:
-        parts = tuple(file[f"A_{part}"] for part in ("data", "indices", "indptr"))
-        A = sparse.csc_matrix(parts, shape=tuple(file["shape"])).toarray()
-        return Rows(A, file["l"], file["u"])
+        return Rows(matrix(file, "A", file["shape"]), file["l"], file["u"])
 
 
 def ours(data: Data) -> Answer:
@@ -63,17 +64,20 @@ def ours(data: Data) -> Answer:
 
 
 def piqp(data: Data, rows: Rows) -> Answer:
-    """PIQP with its dense solver; rows have both of their limits, fixed variables are bounds."""
+    """PIQP with the solver for the data's form; rows have both limits, fixed ones are bounds."""
     import piqp
 
-    solver = piqp.DenseSolver()
+    is_sparse = sparse.issparse(data.Q)
+    solver = piqp.SparseSolver() if is_sparse else piqp.DenseSolver()
     s = solver.settings
     s.eps_abs, s.eps_rel, s.max_iter = TOL, 0.0, MAX_ITER
     s.check_duality_gap, s.eps_duality_gap_abs, s.eps_duality_gap_rel = True, TOL, 0.0
     equal = rows.l == rows.u
     A, b = (rows.A[equal], rows.u[equal]) if equal.any() else (None, None)
     G, l, u = [None] * 3 if equal.all() else [v[~equal] for v in rows]
-    Q, A, G = (None if M is None else np.asfortranarray(M) for M in (data.Q, A, G))
+    A, G = (None if M is None else M if is_sparse else M.toarray() for M in (A, G))
+    form = sparse.csc_matrix if is_sparse else np.asfortranarray
+    Q, A, G = (None if M is None else form(M) for M in (data.Q, A, G))
     solver.setup(Q, data.p, A, b, G, l, u, data.lb, data.ub)
     status, r = solver.solve(), solver.result
     lower = [] if l is None else r.z_l[np.isfinite(l)]  # data.G: upper limits, then lower ones
@@ -114,10 +118,12 @@ def clarabel(data: Data, _: Rows) -> Answer:
 PEERS: dict[str, Callable[[Data, Rows], Answer]] = {"piqp": piqp, "clarabel": clarabel}
 
 
-def rows(folder: Path, name: str, most: int | None, peers: list[str]) -> Iterator[dict[str, Any]]:
+def rows(options: argparse.Namespace, name: str, peers: list[str]) -> Iterator[dict[str, Any]]:
     """One record per problem of a set: what each solver said, and what its answer is worth."""
-    places = files(folder, name)
-    for problem in problems(folder, name, most):
+    places = files(options.data, name)
+    for problem in problems(options.data, name, options.most, whole=options.sparse):
+        if problem.name in options.without:
+            continue
         print(f"{name}/{problem.name}", file=sys.stderr)
         status, iterations, solution = ours(problem.data)
         row = {"name": problem.name, "n": len(problem.data.p), "rows": count(problem.data)}
@@ -165,19 +171,20 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(place), help="folder of the sets")
     parser.add_argument("--sets", nargs="+", default=SETS, choices=SETS)
     parser.add_argument("--most", type=int, help="leave out problems with more unknowns and rows")
+    parser.add_argument("--sparse", action="store_true", help="all problems, on sparse matrices")
+    parser.add_argument("--without", nargs="+", default=(), help="names of problems to leave out")
     parser.add_argument("--json", type=Path, help="write all records to this file")
     parser.add_argument("--markdown", type=Path, help="write the tables to this file")
     options = parser.parse_args()
     if not (options.data / "index.csv").exists():
         parser.error(f"no problem sets in {options.data}: name their folder with --data")
-    peers = [peer for peer in PEERS if installed(peer)]
+    peers = [v for v in PEERS if installed(v) and not (options.sparse and v == "clarabel")]
     packages = {name: installed(name) for name in ("numpy", "scipy", *peers)}
     machine = {"python": platform.python_version(), "processor": platform.machine()}
     found: dict[str, Any] = {"versions": {"kktdiff": kktdiff.__version__} | packages | machine}
     warnings.simplefilter("ignore")
-    found["sets"] = {
-        name: list(rows(options.data, name, options.most, peers)) for name in options.sets
-    }
+    found["sets"] = {name: list(rows(options, name, peers)) for name in options.sets}
+    found["sparse"] = options.sparse
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")
     text = report.markdown(found)

@@ -11,6 +11,7 @@ TITLES = {
 }
 NAMES = {"kktdiff": "kktdiff", "piqp": "PIQP", "clarabel": "Clarabel"}
 MARK, OBJECTIVE = 1e-9, 1e-6
+WHOLE = {"maros_meszaros": "Maros-Meszaros"}  # on sparse matrices
 FORMS = (
     "PIQP got both limits of each row and variable as the sets have them, kktdiff each limit of a "
     "row as a row of G, and Clarabel bounds as rows too."
@@ -43,14 +44,15 @@ def markdown(found: Record) -> str:
     """The summary, and a table for each set."""
     sets = {name: rows for name, rows in found["sets"].items() if rows}
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-    parts = [f"Measured with {versions}. {FORMS}", summary(sets)]
+    titles = TITLES | WHOLE if found.get("sparse") else TITLES
+    parts = [f"Measured with {versions}. {FORMS}", summary(sets, titles)]
     for name, rows in sets.items():
         table = proofs if name == "netlib_infeas" else answers
-        parts.append(f"### {TITLES[name]}\n\n{table(rows)}")
+        parts.append(f"### {titles[name]}\n\n{table(rows)}")
     return "\n\n".join(parts) + "\n"
 
 
-def summary(sets: dict[str, list[Record]]) -> str:
+def summary(sets: dict[str, list[Record]], titles: dict[str, str]) -> str:
     """How many of each set each solver has solved."""
     solvers = [s for s in NAMES if any(s in row for rows in sets.values() for row in rows)]
     lines = [["share", *(NAMES[s] for s in solvers)]]
@@ -60,11 +62,10 @@ def summary(sets: dict[str, list[Record]]) -> str:
         ("called infeasible or unbounded", refused),
     )
     for name, rows in sets.items():
-        if name == "netlib_infeas":
-            kinds = (("recognised", infeasible),)
-        for title, test in kinds:
+        own = (("recognised", infeasible),) if name == "netlib_infeas" else kinds
+        for title, test in own:
             shares = [f"{sum(test(row[s]) for row in rows)} of {len(rows)}" for s in solvers]
-            lines.append([f"{TITLES[name]}: {title}", *shares])
+            lines.append([f"{titles[name]}: {title}", *shares])
     return table(lines)
 
 

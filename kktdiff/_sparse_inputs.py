@@ -3,6 +3,7 @@
 import math
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -151,6 +152,7 @@ def _pattern(matrix: Any, rows: int, n: int) -> Pattern:
     return full(rows, n)
 
 
+@lru_cache(8)  # a dense matrix beside sparse ones has it in each call
 def full(rows: int, cols: int) -> Pattern:
     """Return the pattern of a dense matrix."""
     return Pattern((rows, cols), *(v.ravel() for v in np.indices((rows, cols))))

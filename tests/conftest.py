@@ -181,6 +181,14 @@ def pytest_collection_modifyitems(items):
             item.add_marker("gpu")
 
 
+@pytest.fixture(autouse=True)
+def default_floats():
+    """JAX's default, float32, after each test: a script that a test runs may have changed it."""
+    yield
+    if "jax" in sys.modules:
+        sys.modules["jax"].config.update("jax_enable_x64", False)
+
+
 @pytest.fixture(params=["kernels", "dense copies"])
 def way(request, monkeypatch):
     """Each of the ways in which sparse matrices are worked on."""

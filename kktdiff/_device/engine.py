@@ -12,9 +12,9 @@ from kktdiff._arrays import namespace, pick, placed, take
 from kktdiff._device.part import Part, mirror, some_on_host
 from kktdiff._given import Given
 from kktdiff._interior_point.compiled_kept import CompiledKept
-from kktdiff._layout import DIMENSIONS, PRICES, VIOLATIONS
+from kktdiff._layout import DIMENSIONS, PRICES
 from kktdiff._problem import Problem, at_work
-from kktdiff._sensitivity.arguments import OUTPUTS, flat_cotangents, flat_tangents
+from kktdiff._sensitivity.arguments import flat_cotangents, flat_tangents, outputs_of
 from kktdiff._sensitivity.central_path import by_kernels
 from kktdiff._sensitivity.derivatives import SMOOTHING, Engine, Pieces, check_mode
 from kktdiff._sensitivity.first_order import Cotangents
@@ -52,8 +52,7 @@ class DeviceEngine:
     @property
     def outputs(self) -> dict[str, str]:
         """The core dimensions of each output, by name."""
-        prices = self.given.arrays
-        return OUTPUTS | {v: size for v, size in VIOLATIONS.items() if f"soft_{v[10:]}" in prices}
+        return outputs_of(self.given)
 
     @at_work
     def vjp(

@@ -16,6 +16,7 @@ from kktdiff._status import Status
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
 from kktdiff.kernels import method
+from kktdiff.kernels.results import Solved, kept_parts
 
 _JUDGED = 1e-2  # of what array code accepts, which looks at points more closely
 
@@ -65,13 +66,13 @@ def solve_compiled(
     kept = keep(
         data.take(solved), take(index, solved), out.take(solved), backend, separable=separable
     )
-    parts = method.kept_parts(data, out.kept)
+    parts = kept_parts(data, out.kept)
     proof = take(index, without), Point(parts.x, parts.s, parts.lam, parts.nu).take(without)
     left, unsound = (_places(index, out.status == v) for v in (method.LEFT, method.UNSOUND))
     return Compiled(piece, kept, proof, left, unsound)
 
 
-def judged(data: Data, out: method.Solved, settings: Settings) -> Array:  # (B,)
+def judged(data: Data, out: Solved, settings: Settings) -> Array:  # (B,)
     """Return the status with that of points that were not polished, by their residuals."""
     xp = namespace(out.status)
     value, primal, dual, gap = (out.numbers[:, i] for i in range(4))
@@ -121,8 +122,8 @@ def solve_soft(
 
 
 def _split(
-    data: Data, index: Array, out: method.Solved, backend: Backend, *, separable: bool
-) -> tuple[CompiledKept, method.Solved, Array | None]:
+    data: Data, index: Array, out: Solved, backend: Backend, *, separable: bool
+) -> tuple[CompiledKept, Solved, Array | None]:
     """Return the solved elements, twice, and the positions of the others; None: there are none."""
     if not out.failures:
         return keep(data, index, out, backend, separable=separable), out, None
@@ -141,7 +142,7 @@ def run_kernel(
     separable: bool,
     *,
     examined: bool,
-) -> tuple[Data, method.Solved]:
+) -> tuple[Data, Solved]:
     """Run the kernel; return the data without noise in Q, too."""
     most = CURVATURE["float64"]
     if settings.curvature > most and data.structure is None and backend.host is backend:
@@ -169,7 +170,7 @@ def _places(index: Array, mask: Array) -> Array | None:
 
 
 def keep(
-    data: Data, index: Array, out: method.Solved, backend: Backend, *, separable: bool
+    data: Data, index: Array, out: Solved, backend: Backend, *, separable: bool
 ) -> CompiledKept:
     system = out.kept, out.active, out.weights, out.factors
     return CompiledKept(index, data, *system, separable, backend)

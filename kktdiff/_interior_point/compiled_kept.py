@@ -17,6 +17,7 @@ from kktdiff._settings import CURVATURE
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
 from kktdiff.kernels import method
+from kktdiff.kernels.results import Pulled, kept_parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,19 +48,19 @@ class CompiledKept:
     @property
     def theta(self) -> Array:  # (B,)
         """The natural size of the weights."""
-        return method.kept_parts(self.data, self.kept).scaling[:, -1]
+        return kept_parts(self.data, self.kept).scaling[:, -1]
 
     @cached_property
     def point(self) -> Point:
         """The solutions, in the caller's units."""
-        parts, n = method.kept_parts(self.data, self.kept), self.data.sizes[0]
+        parts, n = kept_parts(self.data, self.kept), self.data.sizes[0]
         rows = self.data.sizes[1] + sum(self.data.bounds)  # without the slacks of soft rows
         return Point(parts.x[:, :n], parts.s[:, :rows], parts.lam[:, :rows], parts.nu)
 
     @property
     def multipliers(self) -> Array:  # (B, M)
         """lam with each fixed variable's multiplier placed on the bound of its sign."""
-        parts = method.kept_parts(self.data, self.kept)
+        parts = kept_parts(self.data, self.kept)
         if 0 in self.data.bounds:
             return parts.lam
         xp, (rows, lower, upper) = namespace(parts.lam), self.data.split(parts.lam)
@@ -101,7 +102,7 @@ class CompiledKept:
     def scaling(self) -> Scaling:
         """Weights of variables and rows."""
         n, m, k = self.data.sizes
-        own = method.kept_parts(self.data, self.kept).scaling
+        own = kept_parts(self.data, self.kept).scaling
         cols, rows = own[:, :n], own[:, n : n + m]
         sides = [1 / cols for count in self.data.bounds if count]
         eqs = own[:, n + m : n + m + k]
@@ -142,7 +143,7 @@ class CompiledKept:
 
     def pull(
         self, cotangents: tuple[Array | None, ...], names: list[str], accuracy: tuple[float, float]
-    ) -> tuple[method.Pulled, Array | None]:
+    ) -> tuple[Pulled, Array | None]:
         """Pull cotangents back to gradients, each (B, ...); return where they are not accurate.
 
         That is a mask, (B,), or None: nowhere, as far as can be known without a wait.

@@ -11,6 +11,7 @@ from kktdiff._status import Status
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
 from kktdiff.kernels import method
+from kktdiff.kernels.results import kept_parts
 
 
 class OnDevice(NamedTuple):
@@ -43,7 +44,7 @@ def solve_on_device(
         backend.receive(namespace(codes).nonzero(mask)[0], None, index)
         for mask in (codes == int(Status.SOLVED), infeasible)
     )
-    parts = method.kept_parts(data, out.kept)
+    parts = kept_parts(data, out.kept)
     proof = without, Point(parts.x, parts.s, parts.lam, parts.nu).take(without)
     proofs = (proof,) if without.shape[0] else ()
     return OnDevice(fields, whole.take(solved) if solved.shape[0] else None, proofs, codes)

@@ -8,7 +8,7 @@ from kktdiff import _sparse_inputs as sparse_inputs
 from kktdiff._arrays import namespace
 from kktdiff._given import Given
 from kktdiff._inputs import like_given
-from kktdiff._layout import DIMENSIONS
+from kktdiff._layout import DIMENSIONS, VIOLATIONS
 from kktdiff._settings import one_of
 from kktdiff._sparse.matrix import SparseMatrix
 from kktdiff._sparse.pattern import Sparse
@@ -52,6 +52,11 @@ def flat_tangents(given: Given, tangents: Mapping[str, Array | None]) -> dict[st
         array = namespace(array).broadcast_to(array, own) if number else array
         flat[name] = given._replace(arrays=given.arrays | {name: array}).flat(name)
     return flat
+
+
+def outputs_of(given: Given) -> dict[str, str]:
+    """Return the core dimensions of each output, by name; violations are those of soft rows."""
+    return OUTPUTS | {v: size for v, size in VIOLATIONS.items() if f"soft_{v[10:]}" in given.arrays}
 
 
 def wanted_inputs(given: Given, wrt: tuple[str, ...] | None) -> tuple[str, ...]:

@@ -10,9 +10,15 @@ from typing import Any
 from kktdiff._arrays import namespace, reshaped, spread, take, take_shared
 from kktdiff._given import Given
 from kktdiff._interior_point.compiled_kept import CompiledKept
-from kktdiff._layout import CORE, DIMENSIONS, VIOLATIONS
+from kktdiff._layout import CORE, DIMENSIONS
 from kktdiff._problem import Problem, at_work
-from kktdiff._sensitivity.arguments import OUTPUTS, flat_cotangents, flat_tangents, wanted_inputs
+from kktdiff._sensitivity.arguments import (
+    OUTPUTS,
+    flat_cotangents,
+    flat_tangents,
+    outputs_of,
+    wanted_inputs,
+)
 from kktdiff._sensitivity.first_order import Cotangents
 from kktdiff._sensitivity.pullback import pull
 from kktdiff._settings import one_of
@@ -136,8 +142,7 @@ class SoftEngine:
     @property
     def outputs(self) -> dict[str, str]:
         """The core dimensions of each output, by name."""
-        prices = self.given.arrays
-        return OUTPUTS | {v: size for v, size in VIOLATIONS.items() if f"soft_{v[10:]}" in prices}
+        return outputs_of(self.given)
 
     def _reverse(
         self,

@@ -20,7 +20,7 @@ from kktdiff._soft.arguments import arguments
 from kktdiff._soft.layout import Layout, Part, parts
 from kktdiff._status import Status
 from kktdiff._typing import Array
-from kktdiff.kernels import method
+from kktdiff.kernels.results import kept_parts
 from kktdiff.kernels.sizes import slacks
 
 
@@ -53,7 +53,7 @@ class WrittenKept(CompiledKept):
         """Solve in the caller's units; return the relative residual and what is singular, (B,)."""
         if not self.backend.compiled:
             return super().refine(rhs, target)
-        xp, parts = namespace(rhs.x), method.kept_parts(self.source.data, self.source.kept)
+        xp, parts = namespace(rhs.x), kept_parts(self.source.data, self.source.kept)
         there = xp.nonzero(self.rows >= 0)[0]
         places = take(self.rows, there)
         x, c = (xp.zeros((*v.shape, rhs.x.shape[2])) for v in (parts.x, parts.lam))
@@ -81,7 +81,7 @@ def written(given: Given, kept: CompiledKept) -> Iterator[Solved]:
 
 def _kept(part: Part, problem: Problem, source: CompiledKept, numbers: Array) -> WrittenKept:
     """Bring what the kernels keep into the order of the problem with slacks."""
-    layout, old = part.layout, method.kept_parts(source.data, source.kept)
+    layout, old = part.layout, kept_parts(source.data, source.kept)
     (n, m, _), every, xp = layout.sizes, old.x.shape[1], namespace(old.x)
     columns = _columns(layout, source, xp.arange(every, device=old.x.device))
     rows = _rows(layout, source, xp.arange(old.lam.shape[1], device=old.x.device), problem)

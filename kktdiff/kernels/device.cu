@@ -3,7 +3,6 @@
 // A team of TEAM threads works on a problem: a warp, several of which are a block, or a block. It
 // takes elements until none is left, so a grid need not be larger than what runs at a time.
 #include "derive.hpp"
-#include "forms.hpp"
 #include "solve.hpp"
 #include "vjp.hpp"
 
@@ -75,10 +74,4 @@ extern "C" __global__ void __launch_bounds__(kktdiff::THREADS, kktdiff::BLOCKS)
     vjp(const __grid_constant__ DeviceCall call) {
   using namespace kktdiff;
   each_element<Derivation<double>>(call, [](const auto &g, auto &work) { vjp_group(g, work); });
-}
-
-extern "C" __global__ void __launch_bounds__(kktdiff::THREADS, kktdiff::BLOCKS)
-    forms(const __grid_constant__ DeviceCall call) {
-  using namespace kktdiff;
-  each_element<Form<double>>(call, [](const auto &g, auto &work) { forms_group(g, work); });
 }

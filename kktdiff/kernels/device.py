@@ -81,7 +81,7 @@ _SOLVER = _sum(
     (1, _PROOF),
     (1, Counter(mask_M=5, core=1, all=1)),
 )
-_WORK = {"solve": _SOLVER, "derive": _DERIVATION, "vjp": _DERIVATION, "forms": _FORM}
+_WORK = {"solve": _SOLVER, "derive": _DERIVATION, "vjp": _DERIVATION}
 
 
 def memory(kernel: str, sizes: tuple[int, ...]) -> Memory:
@@ -97,11 +97,10 @@ def memory(kernel: str, sizes: tuple[int, ...]) -> Memory:
     bytes_of["int_m"] = _round(4 * m)
     vectors = sum(count * bytes_of[name] for name, count in _WORK[kernel].items())
     squares = [core * core, m * core, k * core, m, core * core if k else 0]
-    if kernel != "forms":
-        squares += [core * core, r * r, r * core]
+    squares += [core * core, r * r, r * core]
     if kernel == "solve":
         squares.append(core * core)
-    matrix = 0 if kernel == "forms" else _round(8 * (core if separable else core * core))
+    matrix = _round(8 * (core if separable else core * core))
     vectors += RECORD + BEYOND
     everything = vectors + sum(_round(8 * entries) for entries in squares)
     return Memory(matrix, matrix + vectors, everything)

@@ -1,4 +1,5 @@
-// The kernel `forms`: where H is diagonal in any scaling (see is_separable of _kkt/system.py).
+// The kernel `forms`: where H is diagonal in any scaling (see is_separable of _kkt/system.py). A
+// device has none: there H is dense.
 #pragma once
 #include "solve.hpp"
 
@@ -20,13 +21,12 @@ struct Form {
 };
 
 inline bool is_diagonal(int n, const double *Q) {  // (Q + Q')/2 is
-  bool zero = true;
-  for (int i : each_row(n))
-    for (int j : each_column(zero ? i : 0)) {
+  for (int i = 0; i < n; i++)
+    for (int j = 0; j < i; j++) {
       const double a = Q[i * n + j], b = Q[j * n + i];
-      zero = zero && (a == b ? a : (a + b) / 2.0) == 0.0;
+      if (!((a == b ? a : (a + b) / 2.0) == 0.0)) return false;
     }
-  return all_of_all(zero);
+  return true;
 }
 
 template <class T>
@@ -36,8 +36,7 @@ void forms_group(const Group<T> &g, Form<T> &work) {
   load_problem(g, q, true);
   equilibrate(q, work.scaling, work.balance);
   T low = q.Q[0], high = q.Q[0];
-  for (int j : each_entry(1, q.size.core)) low = min(q.Q[j], low), high = max(q.Q[j], high);
-  low = min_of_all(low), high = max_of_all(high);
+  for (int j = 1; j < q.size.core; j++) low = min(q.Q[j], low), high = max(q.Q[j], high);
   const Mask<T> clear = low > T(FLATTEST) * high;
   for (int l = 0; l < g.count(); l++) {
     const bool diagonal = is_diagonal(q.size.core, array<const double>(g.call, IN_Q, g.element(l)));
@@ -45,7 +44,6 @@ void forms_group(const Group<T> &g, Form<T> &work) {
   }
 }
 
-#if !defined(__CUDACC__)
 template <class T>
 void forms_all(const Call &call, std::int64_t first, std::int64_t last) {
   Arena arena{reinterpret_cast<char *>(call.scratch)};
@@ -60,7 +58,6 @@ void forms(const Call &call, std::int64_t first, std::int64_t last) {
 std::int64_t forms_doubles(const std::int64_t *sizes) {
   return in_lanes(sizes) ? doubles_of<Form<Pack>>(sizes) : doubles_of<Form<double>>(sizes);
 }
-#endif
 
 }  // namespace
 }  // namespace kktdiff

@@ -6,11 +6,7 @@ from kktdiff._records import Data, Point, Rhs
 from kktdiff._settings import DEFAULT_TOL
 from kktdiff._typing import Array
 from kktdiff.kernels import amounts
-from kktdiff.kernels.results import Kept as Kept
-from kktdiff.kernels.results import Pulled as Pulled
-from kktdiff.kernels.results import Solved as Solved
-from kktdiff.kernels.results import kept_parts as kept_parts
-from kktdiff.kernels.results import library
+from kktdiff.kernels.results import Pulled, Solved, library
 from kktdiff.kernels.running import Call, on_processor
 from kktdiff.kernels.sizes import sizes_of
 

@@ -9,7 +9,7 @@ from kktdiff import kernels
 from kktdiff._inputs import check
 from kktdiff._problem import build
 from kktdiff._records import Point
-from kktdiff.kernels import method
+from kktdiff.kernels.results import kept_parts
 from tests.backends.cuda import emulator
 from tests.problems import Data
 from tests.robustness.soft_kinds import Soft
@@ -64,7 +64,7 @@ def problem_of(data):
 
 def point_of(qp, out):
     """Return the point that the kernel `solve` keeps."""
-    parts = method.kept_parts(qp, out.kept)
+    parts = kept_parts(qp, out.kept)
     return Point(parts.x, parts.s, parts.lam, parts.nu)
 
 

@@ -8,6 +8,7 @@ import pytest
 import kktdiff
 from kktdiff import kernels
 from kktdiff.kernels import method
+from kktdiff.kernels.results import kept_parts
 from tests.checks import assert_answer, assert_near, assert_same_bits
 from tests.kernels.calls import flat, point_of, problem_of, replaced, using
 from tests.problems import FULL, Answer, Data, Sizes, known, workload
@@ -278,7 +279,7 @@ def test_what_is_returned_where_solved():
         qp = problem_of(problem.data).qp
         data = flat(problem.data)
         out = method.solve(data, None, 100)
-        kept = method.kept_parts(data, out.kept)
+        kept = kept_parts(data, out.kept)
         assert not out.status.any()
         room = qp.d - qp.C(kept.x[..., None])[..., 0]
         assert_near(kept.s, np.maximum(room, 0), TIGHT_ANSWER)

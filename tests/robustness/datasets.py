@@ -8,11 +8,12 @@ import scipy.sparse
 from tests.problems import Data
 
 
-def load(path):
+def load(path, *, sparse=False):
     """The rows of minimise 1/2 x'Px + q'x + r, l <= Ax <= u, lb <= x <= ub, as solve_qp's data."""
     with np.load(path, allow_pickle=False) as file:
         rows, n = file["shape"]
-        P, A = (_matrix(file, name, shape) for name, shape in (("P", (n, n)), ("A", (rows, n))))
+        P, A = (matrix(file, name, shape) for name, shape in (("P", (n, n)), ("A", (rows, n))))
+        P, A = (P, A) if sparse else (P.toarray(), A.toarray())
         return two_sided(P, *(file[name] for name in ("q",)), A, *_limits(file))
 
 
@@ -20,7 +21,8 @@ def two_sided(P, q, A, l, u, lb=None, ub=None):
     """Rows with l == u go to A and b, the others to G and h, each side with a limit its own row."""
     equal = l == u
     above, below = ~equal & (u > -np.inf), ~equal & np.isfinite(l)
-    G, h = np.vstack([A[above], -A[below]]), np.concatenate([u[above], -l[below]])
+    stack = scipy.sparse.vstack if scipy.sparse.issparse(A) else np.vstack
+    G, h = stack([A[above], -A[below]]), np.concatenate([u[above], -l[below]])
     blocks = (G, h) if len(h) else (None, None)
     blocks += (A[equal], u[equal]) if equal.any() else (None, None)
     return Data(P, q, *blocks, lb, ub)
@@ -54,9 +56,10 @@ def _array(values):
     return None if values is None else np.array(values, dtype=object).astype(float)
 
 
-def _matrix(file, name, shape):
+def matrix(file, name, shape):
+    """A matrix of a file, by rows."""
     parts = (file[f"{name}_data"], file[f"{name}_indices"], file[f"{name}_indptr"])
-    return scipy.sparse.csc_matrix(parts, shape=tuple(shape)).toarray()
+    return scipy.sparse.csc_array(parts, shape=tuple(shape)).tocsr()
 
 
 def _limits(file):

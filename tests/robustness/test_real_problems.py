@@ -5,7 +5,7 @@ import pytest
 
 import kktdiff
 from benchmarks.problem_sets import farkas_error, problems, quality, rows_of
-from kktdiff import Status
+from kktdiff import Status, kernels
 from tests.checks import assert_near
 from tests.robustness.datasets import load
 from tests.tolerances import (
@@ -19,6 +19,7 @@ from tests.tolerances import (
 pytestmark = [pytest.mark.data, pytest.mark.slow]
 
 NONCONVEX = "VALUES"  # its Q has an eigenvalue of -1.3e-5
+UNSOLVED = {NONCONVEX, "QPILOTNO", "YAO"}  # of those with up to 6000 unknowns and rows
 SMALL = 700  # unknowns and rows of the problems that are solved in well under a second
 INFEASIBLE = {"bgdbg1", "box1", "ex73a", "galenet", "itest2", "klein1", "qual", "woodinfe"}
 
@@ -37,6 +38,19 @@ def test_every_problem_is_solved_to_high_accuracy_with_the_known_objective(data_
         found = quality(problem, solution)
         assert found.relative <= HIGH_ACCURACY, (problem.name, found)
         assert found.objective_error <= DATA_OBJECTIVE, (problem.name, found)
+
+
+@pytest.mark.skipif(kernels.available() is not None, reason="dense copies would take minutes")
+@pytest.mark.parametrize(("name", "most"), [("maros_meszaros", 6000), ("netlib_lp", None)])
+def test_so_it_is_at_full_size_on_sparse_matrices(data_folder, name, most):
+    found = [p for p in problems(data_folder, name, most, whole=True) if p.name not in UNSOLVED]
+    assert len(found) > 20
+    for problem in found:
+        solution = solved(problem)
+        assert solution.status == Status.SOLVED, problem.name
+        own = quality(problem, solution)
+        assert own.relative <= HIGH_ACCURACY, (problem.name, own)
+        assert own.objective_error <= DATA_OBJECTIVE, (problem.name, own)
 
 
 def test_the_problem_that_is_not_convex_is_not_called_solved(data_folder):

@@ -217,9 +217,7 @@ def _check(
         leads = [()] * len(leads)
     data: dict[str, Any] = dict.fromkeys(("Q", "p"))
     for (name, shape, dtype), lead in zip(shapes, leads, strict=True):
-        # data that is solved at once; not NaN, which soft rows beside sparse matrices do not take
-        empty = float(name.startswith("soft_")) if patterns else np.nan
-        value = np.array(empty if dtype.kind == "f" else 0).astype(dtype)
+        value = np.array(np.nan if dtype.kind == "f" else 0).astype(dtype)
         data[name] = np.broadcast_to(value, shape[len(lead) :])
     how = dict(options) | {"on_failure": _how(options)}
     kktdiff.solve_qp(**arguments(data, sparse), **how)

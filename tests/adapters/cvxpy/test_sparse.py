@@ -6,6 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from kktdiff import kernels
 from tests.adapters.cvxpy.large_models import control, factors, simplex, smooth
 from tests.adapters.cvxpy.models import MODELS, REWRITTEN, Model
 from tests.checks import assert_near
@@ -160,6 +161,7 @@ def test_the_objective_without_a_variable_differs_by_a_constant(monkeypatch):
     assert count > 40
 
 
+@pytest.mark.skipif(kernels.available() is not None, reason="dense copies would not fit")
 @pytest.mark.parametrize("make", [simplex, smooth], ids=lambda make: make.__name__)
 def test_ten_thousand_variables(monkeypatch, make):
     """In a small part of the memory of one dense matrix; gradients beside differences."""

@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.skipif(kernels.available() is not None, reason=str(kernels.available())),
 ]
 
-INPUTS = {"solve": 15, "derive": 10, "vjp": 19, "forms": 8, "outer": None}
+INPUTS = {"solve": 15, "derive": 10, "vjp": 19, "forms": None, "outer": None}
 STATUS, TRACE, FACTORS = 29, 31, 32  # of `solve`; the device has factors in a form of its own
 ROUNDING = 1e-12
 B = 3
@@ -161,7 +161,7 @@ def test_linear_and_diagonal_programs(monkeypatch):
     with_derivatives(data)
     diagonal = known(np.random.default_rng(9), Given(6, 0, 2, True, True), (B,)).data
     with_derivatives(diagonal._replace(Q=diagonal.Q * np.eye(6)))
-    both.assert_near("solve", "forms")
+    both.assert_near("solve")
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
@@ -187,28 +187,27 @@ using namespace kktdiff;
 extern "C" __global__ void count(const long long *sizes, long long *out) {
   const Sizes z = with_slacks(int(sizes[0]), int(sizes[1]), int(sizes[2]), int(sizes[3]),
                               int(sizes[4]), int(sizes[6]));
-  Arena solver, derivation, form;
-  Solver<double>(solver, z), Derivation<double>(derivation, z), Form<double>(form, z);
-  out[0] = solver.used, out[1] = derivation.used, out[2] = form.used;
-  out[3] = sizeof(Solver<double>), out[4] = sizeof(Derivation<double>);
+  Arena solver, derivation;
+  Solver<double>(solver, z), Derivation<double>(derivation, z);
+  out[0] = solver.used, out[1] = derivation.used;
+  out[2] = sizeof(Solver<double>), out[3] = sizeof(Derivation<double>);
 }
 // What goes to fast memory that is large enough, with the matrix that is factored.
 extern "C" __global__ void count_fast(const long long *sizes, long long *out) {
   const Sizes z = with_slacks(int(sizes[0]), int(sizes[1]), int(sizes[2]), int(sizes[3]),
                               int(sizes[4]), int(sizes[6]));
   const long long much = 1ll << 40;
-  Arena solver, derivation, form;
-  solver.fast_left = derivation.fast_left = form.fast_left = much;
-  Solver<double>(solver, z), Derivation<double>(derivation, z), Form<double>(form, z);
+  Arena solver, derivation;
+  solver.fast_left = derivation.fast_left = much;
+  Solver<double>(solver, z), Derivation<double>(derivation, z);
   out[0] = much - solver.fast_left, out[1] = much - derivation.fast_left;
-  out[2] = much - form.fast_left;
 }
 """
 
 
 @pytest.fixture(scope="module")
 def counting():
-    return Emulator(device.source("forms.hpp", "derive.hpp") + MEMORY, options=("-DTEAM=32",))
+    return Emulator(device.source("derive.hpp") + MEMORY, options=("-DTEAM=32",))
 
 
 @pytest.mark.parametrize("sides", [0, 1, 4, 15])
@@ -216,14 +215,14 @@ def counting():
 def test_memory_is_what_the_kernels_take(counting, sizes, sides):
     for separable in (0, 1):
         sizes_of_call = (*sizes, separable, sides)
-        out, fast = np.zeros(5, np.int64), np.zeros(3, np.int64)
+        out, fast = np.zeros(4, np.int64), np.zeros(2, np.int64)
         counting.launch("count", 1, 32, np.array(sizes_of_call), out)
         counting.launch("count_fast", 1, 32, np.array(sizes_of_call), fast)
-        need = [device.memory(name, sizes_of_call) for name in ("solve", "derive", "forms")]
+        need = [device.memory(name, sizes_of_call) for name in ("solve", "derive")]
         more = device.RECORD + device.BEYOND
-        assert [v.all - more for v in need] == out[:3].tolist()
+        assert [v.all - more for v in need] == out[:2].tolist()
         assert [v.fast - v.matrix - more for v in need] == fast.tolist()
-        assert device.RECORD - 256 < out[3:].max() <= device.RECORD
+        assert device.RECORD - 256 < out[2:].max() <= device.RECORD
     assert device.memory("vjp", sizes_of_call) == need[1]
 
 

@@ -59,8 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     prepare()
+    options = argparse.Namespace(name="")
     try:
-        options = argparse.Namespace(name="")
         _parser().parse_args(arguments, options)
         solved = options.command(options)
     except UsageError as error:

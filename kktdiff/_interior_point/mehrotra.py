@@ -26,7 +26,7 @@ from kktdiff._interior_point.residuals import Residuals
 from kktdiff._interior_point.start import centred
 from kktdiff._interior_point.termination import RUNNING, Loop, linear
 from kktdiff._records import Point
-from kktdiff._settings import BIG, MAX_REGULARISATION, MIN_REGULARISATION
+from kktdiff._settings import BIG, MAX_REGULARISATION, MIN_REGULARISATION, STALL
 from kktdiff._typing import Array
 from kktdiff.backends import LinearAlgebra
 
@@ -34,6 +34,8 @@ STEP_FRACTION = 0.995  # of the step to the boundary,
 STEP_FRACTION_SHORT = 0.9  # of a step below SHORT_STEP: closer, and the next one is blocked
 SHORT_STEP = 0.8
 SHORT_FOR_RESTART = 0.1
+ALMOST_FEASIBLE = 1e-2  # errors below which a restart raises multipliers,
+MOST_PRICE = 1e6  # to this at most, in their unit
 LEAST_PRODUCT = 1e-2  # of lam_i s_i, relative to their mean
 CENTRING = 0.3, 0.7  # sigma of a step without corrector
 MIN_STEP = 0.05  # a shorter one is tried again with less of the corrector
@@ -86,18 +88,27 @@ def advance(
         step=xp.where(go, length, 0.0),
         iterations=xp.where(running, loop.iterations + 1, loop.iterations),
     )
-    # short steps in a row show that mu is too small for how far x has to go
-    blocked = (short >= 3) & (worst > max(stage.tol, stage.near))
-    again = go & blocked & (loop.restarts < stage.restarts)
-    return _restarted(program, loop, again) if bool(xp.any(again)) else loop
+    blocked, near = running & (short >= 3), worst <= stage.near
+    again = go & blocked & ~near & (worst > stage.tol) & (loop.restarts < stage.restarts)
+    progress = xp.where(blocked & near, loop.iterations - STALL, loop.progress)
+    loop = loop._replace(progress=progress)  # to be polished
+    almost = largest(error[:, 0], error[:, 1]) < ALMOST_FEASIBLE
+    wanted = xp.where(almost, norm_inf(dlam), 0.0)
+    return _restarted(program, loop, again, wanted) if bool(xp.any(again)) else loop
 
 
-def _restarted(program: Program, loop: Loop, again: Array) -> Loop:
-    """Centre the elements `again`, (B,), anew, at x; what they had reached counts no more."""
+def _restarted(program: Program, loop: Loop, again: Array, wanted: Array) -> Loop:
+    """Centre the elements `again`, (B,), anew, at x; what they had reached counts no more.
+
+    Short steps in a row show that mu is too small: for how far x has to go, or, where it is almost
+    feasible, for the multipliers, which begin as large as the last direction takes them: `wanted`.
+    """
     xp, (x, _, _, nu) = namespace(loop.step), loop.point
     scale = norm_inf(x) * 10.0 ** xp.astype(loop.restarts, x.dtype)
+    unit = program.units.price
+    price = xp.minimum(xp.maximum(wanted, unit), MOST_PRICE * unit)
     return loop._replace(
-        point=pick_all(again, centred(program, x, nu, scale), loop.point),
+        point=pick_all(again, centred(program, x, nu, scale, price), loop.point),
         best_error=xp.where(again, BIG, loop.best_error),
         least=pick(again, BIG + 0 * loop.least, loop.least),
         expected=pick(again, BIG + 0 * loop.expected, loop.expected),

@@ -43,16 +43,20 @@ def start(program: Program, backend: LinearAlgebra) -> Point:
         qp, f, Rhs(-r.r_x[..., None], towards[..., None], -r.r_nu[..., None]), backend
     )
     x, nu = zero.x + out.x[..., 0], out.nu[..., 0]
-    return centred(program, x, nu, size.x)
+    return centred(program, x, nu, size.x, size.price)
 
 
-def centred(program: Program, x: Array, nu: Array, scale: Array) -> Point:
-    """Return a centred point at x; slacks are at least the worst violation and `scale`/10."""
-    qp, size = program.qp, program.units
+def centred(program: Program, x: Array, nu: Array, scale: Array, price: Array) -> Point:
+    """Return a centred point at x; scale, price: (B,).
+
+    Slacks are at least the worst violation and `scale`/10, multipliers about `price` or the largest
+    force.
+    """
+    qp = program.qp
     xp = namespace(x)
     slack = xp.where(qp.present, qp.d - qp.C(x[..., None])[..., 0], 0.0)
     short = xp.maximum(top(xp.where(slack < 0, -slack, 0.0)), 1e-1 * scale)
-    force = largest(norm_inf((qp.Q @ x[..., None])[..., 0] + qp.p), size.price)
+    force = largest(norm_inf((qp.Q @ x[..., None])[..., 0] + qp.p), price)
     s = xp.maximum(slack, short[:, None] + 0 * slack)
     lam = force[:, None] * xp.minimum(short[:, None] / s, 1 + 0 * s)
     return Point(x, xp.where(qp.present, s, 1.0), xp.where(qp.present, lam, 0.0), nu)

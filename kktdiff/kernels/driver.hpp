@@ -87,7 +87,7 @@ KKTDIFF_APART void find_start(Solver<T> &s) {
   solve_once(q, w.weights, w.factors, w.rhs, w.out);
   for (int j : each_entry(z.n)) w.predictor.x[j] = s.start.x[j] + w.out.x[j];
   for (int i : each_entry(z.k)) s.start.nu[i] = w.out.nu[i];
-  centre(q, s.unit, w.predictor.x, s.unit.x, w.rhs.x, w.rhs.c, s.start);
+  centre(q, w.predictor.x, s.unit.x, s.unit.price, w.rhs.x, w.rhs.c, s.start);
 }
 
 template <class T>

@@ -151,10 +151,11 @@ Steps<T> find_direction(const Problem<T> &q, Mask<T> linear, const Point<T> &at,
   return taken;
 }
 
-// A centred point at x; slacks are at least the worst violation and scale/10. work: (n) and (M)
+// A centred point at x; slacks are at least the worst violation and scale/10, multipliers about
+// `price` or the largest force. force: (n), slack: (M), workspace
 template <class T>
-KKTDIFF_APART void centre(const Problem<T> &q, const Units<T> &u, const T *x, T scale, T *force,
-                          T *slack, Point<T> &out) {
+KKTDIFF_APART void centre(const Problem<T> &q, const T *x, T scale, T price, T *force, T *slack,
+                          Point<T> &out) {
   const int n = q.size.n, M = q.size.rows();
   T worst = 0.0;
   rows_of(q, x, slack);
@@ -164,7 +165,6 @@ KKTDIFF_APART void centre(const Problem<T> &q, const Units<T> &u, const T *x, T 
   }
   const T least = max(max_of_all(worst), T(1e-1) * scale);
   times_Q(q, x, force);
-  T price = u.price;
   for (int j : each_entry(n)) price = max(abs(force[j] + q.p[j]), price), out.x[j] = x[j];
   price = max_of_all(price);
   for (int i : each_entry(M)) {
@@ -222,14 +222,18 @@ void move(const Problem<T> &q, Mask<T> linear, Mask<T> go, Steps<T> t, const Dir
   assign(z, go, trial, at);
 }
 
-// Centre anew where short steps in a row show that mu is too small for how far x has to go.
+// Centre anew where short steps in a row show that mu is too small: for how far x has to go, or,
+// where it is almost feasible, for the multipliers, which begin as large as d, (M), takes them.
 template <class T>
-void restart(const Problem<T> &q, const Units<T> &u, Mask<T> again, T *force, T *slack,
-             Point<T> &trial, Loop<T> &loop) {
+void restart(const Problem<T> &q, const Units<T> &u, const Errors<T> &e, Mask<T> again, const T *d,
+             T *force, T *slack, Point<T> &trial, Loop<T> &loop) {
   const T before = loop.restarts;
   const T times_ten = select(before == T(0.0), T(1.0), select(before == T(1.0), T(10.0), T(100.0)));
   for (int i : each_entry(q.size.k)) trial.nu[i] = loop.point.nu[i];
-  centre(q, u, loop.point.x, norm_inf(q.size.n, loop.point.x) * times_ten, force, slack, trial);
+  const Mask<T> almost = max(e.primal, e.dual) < T(ALMOST_FEASIBLE);
+  const T wanted = select(almost, norm_inf(q.size.rows(), d), u.price);
+  const T price = min(max(wanted, u.price), T(MOST_PRICE) * u.price);
+  centre(q, loop.point.x, norm_inf(q.size.n, loop.point.x) * times_ten, price, force, slack, trial);
   assign(q.size, again, trial, loop.point);
   loop.best_error = select(again, T(BIG), loop.best_error);
   for (int i = 0; i < 4; i++) loop.least[i] = select(again, T(BIG), loop.least[i]);
@@ -253,9 +257,9 @@ KKTDIFF_APART void advance(const Problem<T> &q, const Units<T> &u, Mask<T> linea
   const Mask<T> good = w.factors.pivots.ok & finite(z, w.found), go = good & running;
   const T length = min(t.primal, t.dual);
   const T count = select(length < SHORT_FOR_RESTART, loop.short_steps + T(1.0), T(0.0));
-  const Mask<T> again = running & (count >= 3.0) &
-                        (e.worst() > T(stage.tol > stage.near ? stage.tol : stage.near)) &
-                        (loop.restarts < T(stage.restarts));
+  const Mask<T> blocked = running & (count >= 3.0), near = e.worst() <= T(stage.near);
+  const Mask<T> again =
+      blocked & !near & (e.worst() > T(stage.tol)) & (loop.restarts < T(stage.restarts));
   assign(z, running, loop.point, loop.before);
   move(q, linear, go, t, w.found, trial, loop.point);
   for (int i : each_entry(z.rows())) loop.active[i] = (go & shown[i]) | (!go & loop.active[i]);
@@ -265,7 +269,8 @@ KKTDIFF_APART void advance(const Problem<T> &q, const Units<T> &u, Mask<T> linea
       select(go & !again, (T(1.0) - t.primal / T(2.0)) * norm_inf(z.k, r.nu), T(BIG));
   loop.expected[1] = select(go & !again, (T(1.0) - t.dual / T(2.0)) * r.dual, T(BIG));
   loop.boost = select(good, max(boost / T(10.0), T(1.0)), T(100.0) * boost);
-  if (any(again & go)) restart(q, u, again & go, w.rhs.x, w.rhs.c, trial, loop);
+  loop.progress = select(blocked & near, iterations - T(STALL), loop.progress);  // to be polished
+  if (any(again & go)) restart(q, u, e, again & go, w.found.lam, w.rhs.x, w.rhs.c, trial, loop);
 }
 
 }  // namespace

@@ -183,3 +183,20 @@ def test_large_problems_have_all_derivatives_without_dense_matrices(monkeypatch,
     np.testing.assert_array_equal(diagnosed.trustworthy, known.trustworthy)
     np.testing.assert_array_equal(diagnosed.weakly_active, known.weakly_active)
     np.testing.assert_allclose(diagnosed.condition, known.condition, rtol=0.1)
+
+
+@pytest.mark.skipif(kernels.available() is not None, reason="a long way for array code")
+@pytest.mark.parametrize("seed", range(3))
+def test_a_convex_curve_whose_prices_grow_far_beyond_their_unit(seed):
+    """Multipliers of second differences grow with the fourth power of the length."""
+    n = 800
+    rng = np.random.default_rng(seed)
+    y = np.sin(np.linspace(0, rng.uniform(1, 4), n)) + 0.1 * np.sin(np.arange(n) + seed)
+    G = scipy.sparse.diags_array([-1.0, 2.0, -1.0], offsets=[0, 1, 2], shape=(n - 2, n))
+    found = kktdiff.solve_qp(scipy.sparse.eye_array(n), -y, G.tocsr(), np.zeros(n - 2))
+    assert found.solved
+    assert np.abs(found.x - y + G.T @ found.lam).max() < 1e-9
+    assert (G @ found.x).max() < 1e-12
+    assert found.lam.min() >= 0
+    assert np.abs(found.lam @ (G @ found.x)) < 1e-9
+    assert found.lam.max() > 1e3

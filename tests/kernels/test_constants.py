@@ -35,6 +35,8 @@ CONSTANTS = {
         "STEP_FRACTION_SHORT": mehrotra.STEP_FRACTION_SHORT,
         "SHORT_STEP": mehrotra.SHORT_STEP,
         "SHORT_FOR_RESTART": mehrotra.SHORT_FOR_RESTART,
+        "ALMOST_FEASIBLE": mehrotra.ALMOST_FEASIBLE,
+        "MOST_PRICE": mehrotra.MOST_PRICE,
         "LEAST_PRODUCT": mehrotra.LEAST_PRODUCT,
         "MIN_STEP": mehrotra.MIN_STEP,
         "CENTRING_LOW": mehrotra.CENTRING[0],

@@ -15,7 +15,7 @@ SCRIPTS = ROOT / "examples" / "gallery"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}  # Jupyter's own
 INTRO = """# Gallery
 
-Ten short scripts, a lesson each. A page shows the script, what it prints and its figure; each is
+Eleven short scripts, a lesson each. A page shows the script, what it prints and its figure; each is
 also a notebook to download. The [experiments](../experiments.md) are larger.
 
 ```console

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import sparse
+from benchmarks import sparse, sparse_growth
 from benchmarks.sparse_libraries import LIBRARIES
 from tests.tolerances import DENSE_REFERENCE
 
@@ -57,3 +57,14 @@ def test_a_library_that_is_not_known_is_named(capsys):
     with pytest.raises(SystemExit):
         sparse.main(["--libraries", "kktdiff;nobody"])
     assert "nobody: known are kktdiff; " in capsys.readouterr().err
+
+
+def test_growth_has_a_row_for_each_size(monkeypatch, tmp_path):
+    sizes = {"steps, batch of 16": [(2, 3), (2, 6)], "batch, 20 steps": [(1, 4), (3, 4)]}
+    monkeypatch.setattr(sparse_growth, "SIZES", sizes)
+    found = sparse_growth.main(["--repeats", "1", "--out", str(tmp_path)])
+    assert all(ms > 0 for series in found.values() for ms in series)
+    page = (tmp_path / "sparse-growth.md").read_text()
+    first = [line.split(" | ")[0] for line in page.splitlines() if line.startswith("|")]
+    assert first[:4] == ["| steps, batch of 16", "| ---", "| 3", "| 6"]
+    assert first[4:] == ["| batch, 20 steps", "| ---", "| 1", "| 3"]

@@ -40,13 +40,16 @@ class _Key:
         return hash(self.key)
 
 
-def structure(Q: Pattern, G: Pattern, A: Pattern) -> Structure:
-    """Return the structure of problems with these patterns; G and A may have no rows."""
-    return _structure(_Key(Q, G, A))
+def structure(Q: Pattern, G: Pattern, A: Pattern, *, panels: bool = True) -> Structure:
+    """Return the structure of problems with these patterns; G and A may have no rows.
+
+    A factor that fills up is in panels if `panels` is true; a device has no code for these.
+    """
+    return _structure(_Key(Q, G, A), panels)
 
 
 @functools.lru_cache(_KEPT)
-def _structure(key: _Key) -> Structure:
+def _structure(key: _Key, panels: bool) -> Structure:
     Q, G, A = key.patterns
     n, m, k = Q.shape[0], G.shape[0], A.shape[0]
     start, column, first, second, diagonal = _both_triangles(Q)
@@ -61,21 +64,27 @@ def _structure(key: _Key) -> Structure:
             column.size + A.column.size + np.arange(G.column.size),
         ]
     )
-    order, factor = _analyse(n + m + k, one, other)
-    place = np.empty_like(order)
-    place[order] = np.arange(order.size, dtype=np.int32)
+    factor = _analyse(n + m + k, one, other, panels)
+    place = np.empty_like(factor.order)
+    place[factor.order] = np.arange(place.size, dtype=np.int32)
     low, high = np.minimum(place[one], place[other]), np.maximum(place[one], place[other])
-    by_columns = np.lexsort((low, high))
-    top = _starts(high, n + m + k)
-    entries = factor[1].size
+    if factor.first.size:
+        by_columns = np.lexsort((high, low))
+        top = np.searchsorted(low[by_columns], factor.first)
+        row = factor.places(low[by_columns], high[by_columns])
+    else:
+        by_columns = np.lexsort((low, high))
+        top, row = _starts(high, n + m + k), low[by_columns]
+    entries = int((factor.entry if factor.first.size else factor.start)[-1])
     counts = [n, m, k, column.size, G.column.size, A.column.size, Q.column.size, source.size]
-    parts = [[*counts, entries], start, column, first, second, diagonal, Q.start, Q.column]
+    counts += [entries, max(factor.first.size - 1, 0), factor.below.size, factor.at.size]
+    parts = [counts, start, column, first, second, diagonal, Q.start, Q.column]
     parts += [*_by_rows_and_columns(G), *_by_rows_and_columns(A)]
     parts += [v[by_columns] for v in (source, one, other)]
-    parts += [order, place, top, low[by_columns], *factor]
+    parts += [top, row, place, *factor]
     array = np.concatenate([np.asarray(v, dtype=np.int32) for v in parts])
     sizes = (Q.column.size, G.column.size, A.column.size, column.size, entries, source.size)
-    operations = 1000 + float(np.sum(np.square(np.diff(factor[0]), dtype=float))) + 40 * entries
+    operations = 1000 + factor.operations() + 40 * entries
     return Structure(Q, G, A, array, (*sizes, array.size), operations)
 
 
@@ -113,15 +122,49 @@ def _by_rows_and_columns(of: Pattern) -> list[Array]:
     return [of.start, of.column, _starts(of.column, of.shape[1]), of.row[entry], entry]
 
 
-def _analyse(size: int, one: Array, other: Array) -> tuple[Array, list[Array]]:
-    """Return the order of elimination of a symmetric pattern, and the pattern of its factor."""
+class _Factor(NamedTuple):
+    """The pattern of a factor, as `Analysis` in kernels/analysis.hpp has it."""
+
+    order: Array  # (size,)
+    first: Array  # (panels + 1,), or empty where each column is on its own
+    entry: Array  # (panels + 1,), or empty
+    start: Array  # (panels + 1,), or of columns
+    below: Array  # (rows,)
+    left: Array  # (panels + 1,), or of columns
+    origin: Array  # (pairs,)
+    at: Array  # (pairs,)
+
+    def places(self, low: Array, high: Array) -> Array:  # (count,) x 2 -> (count,)
+        """Return where the entries of columns `low` and rows `high` stand in the panels."""
+        size, columns = self.order.size, np.diff(self.first)
+        panel = np.repeat(np.arange(columns.size), columns)
+        rows = np.repeat(np.arange(columns.size), np.diff(self.start)) * size + self.below
+        of = panel[low]
+        below = columns[of] + np.searchsorted(rows, of * size + high) - self.start[of]
+        within = high < self.first[of + 1]
+        length = columns + np.diff(self.start)
+        own = self.entry[of] + (low - self.first[of]) * length[of].astype(np.int64)
+        return own + np.where(within, high - self.first[of], below)
+
+    def operations(self) -> float:
+        """Return the number of operations of a factorization: of each column its length squared."""
+        length = np.diff(self.start).astype(float)
+        columns = np.diff(self.first).astype(float) if self.first.size else np.ones(length.size)
+        length += columns if self.first.size else 0.0
+        less = columns * (columns - 1)  # column q of a panel is shorter by q
+        return float(np.sum(columns * length**2 - length * less + less * (2 * columns - 1) / 6))
+
+
+def _analyse(size: int, one: Array, other: Array, panels: bool) -> _Factor:
+    """Return the order of elimination of a symmetric pattern, and that of its factor."""
     rows, cols = np.concatenate([one, other]), np.concatenate([other, one])
     by_columns = np.lexsort((rows, cols))
     start, index = _starts(cols, size), rows[by_columns].astype(np.int32)
     native = importlib.import_module("kktdiff.kernels._native")
-    found = np.frombuffer(native.analyse(start.tobytes(), index.tobytes()), dtype=np.int32)
-    starts = found[size : 2 * size + 1]
-    count = int(starts[-1])
-    sizes = [size, size + 1, count, size + 1, count, count]
-    order, *factor = np.split(found, np.cumsum(sizes)[:-1])
-    return order, factor
+    data = native.analyse(start.tobytes(), index.tobytes(), panels)
+    found = np.frombuffer(data, dtype=np.int32)
+    count, below, pairs = map(int, found[:3])
+    first = count + 1 if count else 0
+    starts = first if count else size + 1
+    sizes = [size, first, first, starts, below, starts, pairs, pairs]
+    return _Factor(*np.split(found[3:], np.cumsum(sizes)[:-1]))

@@ -54,7 +54,7 @@ struct Factors {
   Pivots<T> border_pivots;
   T places;                // of stiff rows, in each lane
   double *kept = nullptr;  // range of H's pivots, beside factors that are kept
-  Work<T> work;            // panel: (n + m + k, PANEL), and a vector more
+  Work<T> work;            // panel: (n + m + k, PANEL), and a vector more; see factor_ldl
   T *moved, *shift, *g, *right, *c, *rows, *nu;  // workspace of a solve: (n) x 3, (r), (M) x 2, (k)
   T *limit;      // (M) without slacks, (k): the limits of rows with slacks
   T *D, *K;      // of a sparse system: (order), inverse pivots; (given), its triangle
@@ -73,7 +73,7 @@ struct Factors {
     eq_weight = a.take<T>(z.k), eq_theta = a.take<T>(z.k), limit = a.take<T>(z.given() + z.k);
     condensed = a.take<T>(z.m), stretch = a.take<T>(r), stiff = a.take<Mask<T>>(z.m);
     place = a.take<int>((long long)z.m * Lanes<T>::count),
-    work = {a.take<T>(sparse ? 0 : panel_entries(z))};
+    work = {a.take<T>(panel_entries(z) + (sparse ? LDL_COLUMNS * PANEL : 0))};
     moved = a.take<T>(z.n), shift = a.take<T>(z.n), g = a.take<T>(z.n), right = a.take<T>(r),
     c = a.take<T>(z.rows());
     rows = a.take<T>(z.rows()), nu = a.take<T>(z.k);

@@ -1,28 +1,51 @@
 // L D L' of a symmetric matrix whose pivots have known signs, on a pattern found before.
 //
 // Such a matrix, quasi-definite, has this factorization in any order (Vanderbei 1995): the order
-// is chosen for the sake of few entries, once for a pattern.
+// is chosen for the sake of few entries, once for a pattern. Where the factor fills up all the
+// same, it is computed by panels of columns: on a processor alone.
 #pragma once
+#include "dense.hpp"
 #include "loops.hpp"
-#include "pack.hpp"
 
 namespace kktdiff {
 namespace {
 
+constexpr int LDL_COLUMNS = 96;  // of a panel, at most: see analysis.cpp
+
 struct LdlPattern {
-  int size, given, entries;     // rows; entries of the upper triangle, of L, without diagonals
-  const int *order, *place;     // (size): rows in the order of elimination, and their places
-  const int *top, *row;         // (size + 1), (given): the upper triangle by columns, permuted
-  const int *start, *below;     // (size + 1), (entries): L by columns
-  const int *left, *from, *at;  // (size + 1), (entries) x 2: L by rows; where they stand in columns
+  int size, given, entries;  // rows; entries of the upper triangle, without the diagonal; of L
+  int panels;                // 0: each column is one of its own, and `first` and `entry` are null
+  const int *order, *place;  // (size): rows in the order of elimination, and their places
+  const int *top, *row;      // (size + 1), (given): the upper triangle by columns, permuted; or
+                             // (panels + 1), (given): the triangle by panels, and its places in L
+  // (panels + 1): the columns of each panel; its entries in L
+  const int *first, *entry;
+  // (size or panels + 1), (rows): the rows below each column or panel
+  const int *start, *below;
+  // (size or panels + 1): the columns or panels with rows among those of each one
+  const int *left;
+  const int *from, *at;  // (pairs) x 2: these, and their first such row in `below`
 };
+
+}  // namespace
+}  // namespace kktdiff
+
+#if !defined(__CUDACC__)
+#include "ldl_panels.hpp"
+#endif
+
+namespace kktdiff {
+namespace {
 
 // Factor row by row; return where each pivot has its sign, + for the first `positive` rows: where
 // it has not, it becomes `least` of that sign. K: (given); pivot: (size), the diagonal, becomes
-// 1/D; L: (entries); work: (size)
+// 1/D; L: (entries); work: (size); panel: (size + LDL_COLUMNS, PANEL), and a vector more
 template <class T>
-Mask<T> factor_ldl(const LdlPattern &s, int positive, T least, const T *K, T *pivot, T *L,
-                   T *work) {
+Mask<T> factor_ldl(const LdlPattern &s, int positive, T least, const T *K, T *pivot, T *L, T *work,
+                   [[maybe_unused]] T *panel) {
+#if !defined(__CUDACC__)
+  if (s.panels) return factor_panels(s, positive, least, K, pivot, L, work, panel);
+#endif
   for (int i : each_entry(s.size)) work[i] = 0.0;
   Mask<T> ok = mask<T>(true);
   for (int k = 0; k < s.size; k++) {
@@ -47,9 +70,12 @@ Mask<T> factor_ldl(const LdlPattern &s, int positive, T least, const T *K, T *pi
   return ok;
 }
 
-// v, (size), in the order of elimination, becomes (L D L')^-1 v.
+// v, (size), in the order of elimination, becomes (L D L')^-1 v. panel: as in factor_ldl
 template <class T>
-void solve_ldl(const LdlPattern &s, const T *pivot, const T *L, T *v) {
+void solve_ldl(const LdlPattern &s, const T *pivot, const T *L, [[maybe_unused]] T *panel, T *v) {
+#if !defined(__CUDACC__)
+  if (s.panels) return solve_panels(s, pivot, L, panel, v);
+#endif
   for (int i = 0; i < s.size; i++) {
     const T own = v[i];
     const int first = s.start[i];

@@ -190,8 +190,10 @@ PyObject *call(PyObject *, PyObject *arguments) {
 }
 
 PyObject *flattened(const Analysis &of) {
-  const std::vector<std::int32_t> *parts[] = {&of.order, &of.start, &of.below,
-                                              &of.left,  &of.from,  &of.at};
+  const int panels = of.first.empty() ? 0 : int(of.first.size()) - 1;
+  const std::vector<std::int32_t> sizes = {panels, int(of.below.size()), int(of.from.size())};
+  const std::vector<std::int32_t> *parts[] = {&sizes,    &of.order, &of.first, &of.entry, &of.start,
+                                              &of.below, &of.left,  &of.from,  &of.at};
   Py_ssize_t count = 0;
   for (const auto *part : parts) count += Py_ssize_t(part->size());
   PyObject *bytes = PyBytes_FromStringAndSize(nullptr, 4 * count);
@@ -212,12 +214,13 @@ PyObject *names(PyObject *, PyObject *) {
   return found;
 }
 
-// The order in which a symmetric pattern is eliminated, and the pattern of its factor, as the parts
-// of `Analysis` in int32 after the size of L. start, (size + 1), and index: columns of both
-// triangles, without the diagonal.
+// The order in which a symmetric pattern is eliminated, and the panels of its factor: the numbers
+// of panels, of rows and of pairs, then the parts of `Analysis`, in int32. start, (size + 1), and
+// index: columns of both triangles, without the diagonal.
 PyObject *analysed(PyObject *, PyObject *arguments) {
   Py_buffer start, index;
-  if (!PyArg_ParseTuple(arguments, "y*y*:analyse", &start, &index)) return nullptr;
+  int panels;
+  if (!PyArg_ParseTuple(arguments, "y*y*p:analyse", &start, &index, &panels)) return nullptr;
   const Py_ssize_t size = start.len / 4 - 1;
   const auto *first = static_cast<const std::int32_t *>(start.buf);
   const auto *rows = static_cast<const std::int32_t *>(index.buf);
@@ -228,7 +231,7 @@ PyObject *analysed(PyObject *, PyObject *arguments) {
   if (sound) {
     Py_BEGIN_ALLOW_THREADS
     try {
-      found.reset(new Analysis(analyse(int(size), first, rows)));
+      found.reset(new Analysis(analyse(int(size), first, rows, panels != 0)));
     } catch (const std::bad_alloc &) {}
     Py_END_ALLOW_THREADS
   }
@@ -259,7 +262,8 @@ PyObject *custom_call(PyObject *, PyObject *) {
 }
 
 PyMethodDef methods[] = {
-    {"analyse", analysed, METH_VARARGS, "analyse(start, index) -> bytes: order, and pattern of L"},
+    {"analyse", analysed, METH_VARARGS,
+     "analyse(start, index, panels) -> bytes: order, and pattern of L"},
     {"arrays", arrays, METH_VARARGS, "arrays(name) -> the names of a kernel's arrays"},
     {"call", call, METH_VARARGS,
      "call(variant, name, sizes, options, arrays, threads) -> threads that worked"},

@@ -50,7 +50,7 @@ void factor_sparse(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
     f.D[place[core + i]] = select(f.out[core + i], T(-1.0), -(T(1.0) / weight + delta));
   }
   fill_system(q, T(1.0), f);
-  factor_ldl(q.sparse->ldl, core, max(rho, T(1.0)), f.K, f.D, f.L, f.unknowns);
+  factor_ldl(q.sparse->ldl, core, max(rho, T(1.0)), f.K, f.D, f.L, f.unknowns, f.work.panel);
   f.pivots = {mask<T>(true), T(1.0), T(1.0)};
 }
 
@@ -62,7 +62,7 @@ void solve_sparse(const Problem<T> &q, Factors<T> &f) {
   for (int j : each_entry(core)) f.unknowns[place[j]] = f.g[j];
   for (int i : each_entry(k)) f.unknowns[place[core + i]] = f.nu[i];
   for (int i : each_entry(m)) f.unknowns[place[core + k + i]] = f.c[i];
-  solve_ldl(q.sparse->ldl, f.D, f.L, f.unknowns);
+  solve_ldl(q.sparse->ldl, f.D, f.L, f.work.panel, f.unknowns);
   for (int j : each_entry(core)) f.g[j] = f.unknowns[place[j]];
   for (int i : each_entry(k + m))
     f.right[i] = select(f.out[core + i], T(0.0), f.unknowns[place[core + i]]);
@@ -76,7 +76,7 @@ T stretch_sparse(const Problem<T> &q, T root, Factors<T> &f, T *v) {
   const int *of = q.sparse->ldl.order;
   for (int i : each_entry(order))
     v[i] = select(f.out[of[i]], T(0.0), of[i] < core ? v[i] * root : v[i] / root);
-  solve_ldl(q.sparse->ldl, f.D, f.L, v);
+  solve_ldl(q.sparse->ldl, f.D, f.L, f.work.panel, v);
   for (int i : each_entry(order)) v[i] = of[i] < core ? v[i] * root : v[i] / root;
   const T length = sqrt(dot(order, v, v));
   for (int i : each_entry(order)) v[i] = v[i] / length;
@@ -107,10 +107,11 @@ Mask<T> divide_by_sparse(const Problem<T> &q, T unit, T shift, Factors<T> &f, T 
   }
   for (int i : each_entry(rows)) f.out[core + i] = mask<T>(true), f.D[place[core + i]] = -1.0;
   fill_system(q, unit, f);
-  const Mask<T> positive = factor_ldl(q.sparse->ldl, core, T(1.0), f.K, f.D, f.L, f.unknowns);
+  const Mask<T> positive =
+      factor_ldl(q.sparse->ldl, core, T(1.0), f.K, f.D, f.L, f.unknowns, f.work.panel);
   for (int j : each_entry(core)) f.unknowns[place[j]] = x[j];
   for (int i : each_entry(rows)) f.unknowns[place[core + i]] = 0.0;
-  solve_ldl(q.sparse->ldl, f.D, f.L, f.unknowns);
+  solve_ldl(q.sparse->ldl, f.D, f.L, f.work.panel, f.unknowns);
   for (int j : each_entry(core)) x[j] = f.unknowns[place[j]];
   return positive;
 }

@@ -31,14 +31,15 @@ def both_triangles(pattern):
     return own, size
 
 
-def analyse(native, pattern):
+def analyse(native, pattern, panels=False):
     own, size = both_triangles(pattern)
     start, index = own.indptr.astype(np.int32), own.indices.astype(np.int32)
-    found = np.frombuffer(native.analyse(start.tobytes(), index.tobytes()), dtype=np.int32)
-    entries = int(found[2 * size])
-    parts = [size, size + 1, entries, size + 1, entries, entries]
-    assert found.size == sum(parts)
-    return own, np.split(found, np.cumsum(parts)[:-1])
+    found = np.frombuffer(native.analyse(start.tobytes(), index.tobytes(), panels), dtype=np.int32)
+    count, below, pairs = found[:3]
+    first, starts = (count + 1, count + 1) if count else (0, size + 1)
+    parts = [size, first, first, starts, below, starts, pairs, pairs]
+    assert found.size == 3 + sum(parts)
+    return own, np.split(found[3:], np.cumsum(parts)[:-1])
 
 
 def eliminated(pattern, order):
@@ -52,7 +53,7 @@ def eliminated(pattern, order):
 
 @pytest.mark.parametrize("name", PATTERNS)
 def test_factor_has_the_entries_that_elimination_fills(native, name):
-    own, (order, start, below, left, columns, at) = analyse(native, PATTERNS[name])
+    own, (order, _, _, start, below, left, columns, at) = analyse(native, PATTERNS[name])
     size = own.shape[0]
     np.testing.assert_array_equal(np.sort(order), np.arange(size))
     expected = scipy.sparse.csc_array(eliminated(own, order))
@@ -65,10 +66,34 @@ def test_factor_has_the_entries_that_elimination_fills(native, name):
     assert np.all((at >= start[columns]) & (at < start[columns + 1]))
 
 
+@pytest.mark.parametrize("name", ["random 0.05", "wide"])
+def test_panels_hold_what_elimination_fills_and_few_zeros(native, name):
+    pattern = PATTERNS.get(name, scipy.sparse.coo_array(np.ones((210, 210))))
+    own, (order, first, entry, start, below, left, origin, at) = analyse(native, pattern, True)
+    size, panels = own.shape[0], len(first) - 1
+    panel = np.repeat(np.arange(panels), np.diff(first))
+    held = np.zeros((size, size), bool)
+    for p in range(panels):
+        held[below[start[p] : start[p + 1]], first[p] : first[p + 1]] = True
+    assert np.diff(first).max() <= 96
+    assert first[-1] == size
+    held |= np.tril(panel[:, None] == panel, -1)
+    expected = eliminated(own, order)
+    assert np.all(held[expected])
+    assert held.sum() <= 1.3 * expected.sum()
+    columns = np.diff(first)
+    np.testing.assert_array_equal(np.diff(entry), columns * (columns + np.diff(start)))
+    pairs = {(panel[i], p) for p in range(panels) for i in below[start[p] : start[p + 1]]}
+    to = np.repeat(np.arange(panels), np.diff(left))
+    assert sorted(pairs) == sorted(zip(to, origin, strict=True))
+    np.testing.assert_array_equal(panel[below[at]], to)
+    assert np.all((at == start[origin]) | (panel[below[at - 1]] != to))
+
+
 @pytest.mark.parametrize("name", [v for v in PATTERNS if v != "nothing"])
 def test_order_fills_little(native, name):
     """Not much more than that of SuperLU, which counts degrees exactly."""
-    own, (_, _, below, *_) = analyse(native, PATTERNS[name])
+    own, (_, _, _, _, below, *_) = analyse(native, PATTERNS[name])
     system = scipy.sparse.csc_matrix(own + 1e3 * scipy.sparse.eye_array(own.shape[0]))
     how = {"permc_spec": "MMD_AT_PLUS_A", "diag_pivot_thresh": 0.0}
     other = linalg.splu(system, options={"SymmetricMode": True}, **how)
@@ -82,4 +107,4 @@ def test_order_fills_little(native, name):
 def test_what_is_no_pattern_is_refused(native, start, index):
     given = (np.array(v, dtype=np.int32).tobytes() for v in (start, index))
     with pytest.raises(ValueError, match="columns of a square pattern"):
-        native.analyse(*given)
+        native.analyse(*given, True)

@@ -6,7 +6,7 @@ never changed; `take` gives the same record of some elements.
 
 from typing import NamedTuple
 
-from kktdiff._arrays import common, concat, taken
+from kktdiff._arrays import common, concat, is_sparse, taken
 from kktdiff._sparse.matrix import SparseMatrix
 from kktdiff._sparse.structure import Structure
 from kktdiff._typing import Array
@@ -92,6 +92,12 @@ class Data(NamedTuple):
         A = None if self.A is None else own.A.to_dense()  # type: ignore[union-attr]
         return self._replace(Q=own.Q.to_dense(), G=G, A=A, structure=None)
 
+    def for_arrays(self) -> "Data":
+        """Return data as array code takes them: with dense copies of sparse matrices, if small."""
+        if self.is_large or (self.structure is not None and self.structure.array is None):
+            return self
+        return self.on_dense()
+
     def take(self, index: Array) -> "Data":
         """Return the elements `index` of the batch."""
         return Data._make([*taken(self.arrays, index, shared=True), self.structure])
@@ -137,6 +143,17 @@ class QP(NamedTuple):
     def length(self) -> int:
         """Number of elements."""
         return common([v.shape[0] for v in self[:-1] if v is not None])
+
+    @property
+    def is_large(self) -> bool:
+        """True if matrices are sparse, and too large for dense linear algebra."""
+        return is_sparse(self.Q) and sum(self.sizes) > MOST_DENSE
+
+    def on_dense(self) -> "QP":
+        """Return the QPs with dense copies of sparse matrices."""
+        if not is_sparse(self.Q):
+            return self
+        return self._replace(Q=self.Q.to_dense(), G=self.G.to_dense(), A=self.A.to_dense())
 
     def take(self, index: Array) -> "QP":
         """Return the elements `index` of the batch."""

@@ -10,15 +10,16 @@ from kktdiff._sparse.pattern import Pattern
 from kktdiff._typing import Array
 
 _KEPT = 8  # structures of patterns that were used last; of large ones each takes many megabytes
+_OF_ARRAYS = 4e3  # operations on dense matrices in the time that array code takes for an entry
 
 
 class Structure(NamedTuple):
-    """The patterns of a batch, and of the factor of its KKT system."""
+    """The patterns of a batch, and of the factor of its KKT system, if kernels are to use it."""
 
     Q: Pattern
     G: Pattern
     A: Pattern
-    array: Array  # (length,) int32: see `structure_of` in kernels/sparse.hpp
+    array: Array | None  # (length,) int32: see `structure_of` in kernels/sparse.hpp
     entries: tuple[int, ...]  # of Q, G, A, of Q with both triangles, of L, of the system; length
     operations: float  # of a factorization, about
 
@@ -43,6 +44,12 @@ class _Key:
 def structure(Q: Pattern, G: Pattern, A: Pattern) -> Structure:
     """Return the structure of problems with these patterns; G and A may have no rows."""
     return _structure(_Key(Q, G, A))
+
+
+def without_factor(Q: Pattern, G: Pattern, A: Pattern) -> Structure:
+    """Return the patterns alone, for array code."""
+    entries = Q.column.size + G.column.size + A.column.size
+    return Structure(Q, G, A, None, (), _OF_ARRAYS * entries)
 
 
 @functools.lru_cache(_KEPT)

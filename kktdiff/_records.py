@@ -12,6 +12,7 @@ from kktdiff._sparse.structure import Structure
 from kktdiff._typing import Array
 
 MOST_DENSE = 2000  # n + m + k of sparse problems up to which rare questions go to dense matrices
+MOST_OPERATIONS = 1e8  # of a factorization, in problems that get a second look by array code
 
 
 class Data(NamedTuple):
@@ -60,6 +61,12 @@ class Data(NamedTuple):
     def is_large(self) -> bool:
         """True if matrices are sparse, and too large for dense linear algebra."""
         return self.structure is not None and sum(self.sizes) > MOST_DENSE
+
+    @property
+    def is_hard(self) -> bool:
+        """True if the array code would take minutes for a problem that the kernels leave."""
+        own = self.structure
+        return self.is_large and own is not None and own.operations > MOST_OPERATIONS
 
     def with_matrices(self) -> "Data":
         """Return data with sparse matrices in the place of their entries; G and A may be empty."""

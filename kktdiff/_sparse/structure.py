@@ -10,7 +10,7 @@ from kktdiff._sparse.pattern import Pattern
 from kktdiff._typing import Array
 
 _KEPT = 8  # structures of patterns that were used last; of large ones each takes many megabytes
-_OF_ARRAYS = 4e3  # operations on dense matrices in the time that array code takes for an entry
+_OF_ARRAYS = 2e3  # operations on dense matrices in the time that array code takes for an entry
 
 
 class Structure(NamedTuple):

@@ -7,6 +7,8 @@ import scipy.sparse as sp
 import kktdiff
 from kktdiff import Status, kernels
 from kktdiff import _sparse_inputs as inputs
+from kktdiff._interior_point.parts import Kept
+from kktdiff.kernels import method
 from tests.sparse import assert_close, on_sparse, sparse_problem
 
 MATRICES = ("Q", "G", "A")
@@ -153,3 +155,31 @@ def test_large_problems_are_those_of_the_kernels(case, monkeypatch):
         if sp.issparse(value):
             own, other = own.tocsr().data, other.tocsr().data
         assert_close(own, other, 1e-8)
+
+
+def test_large_problems_that_the_kernels_leave_get_a_second_look(monkeypatch):
+    if kernels.available() is not None:
+        pytest.skip("no kernels")
+    problem = sparse_problem(np.random.default_rng(3), 120, 80, 20, (3,))
+    expected = kktdiff.solve_qp(**problem.sparse())
+    solve = method.solve
+
+    def leaves(*arguments, **options):
+        out = solve(*arguments, **options)
+        status = np.where(np.arange(3) == 1, method.LEFT, out.status)
+        return out._replace(status=status)
+
+    monkeypatch.setattr("kktdiff._records.MOST_DENSE", 10)
+    monkeypatch.setattr("kktdiff._records.Data.on_dense", None)
+    monkeypatch.setattr(method, "solve", leaves)
+    found = kktdiff.solve_qp(**problem.sparse())
+    g = np.ones((3, 120))
+    gradient, wanted = found.vjp(x=g), expected.vjp(x=g)
+    assert np.all(found.status == Status.SOLVED)
+    assert_close(found.x, expected.x)
+    assert_close(gradient.G.values, wanted.G.values)
+    np.testing.assert_array_equal(found.x[[0, 2]], expected.x[[0, 2]])
+    assert [one.index.tolist() for one in found._engine.kept if isinstance(one, Kept)] == [[1]]
+    monkeypatch.setattr("kktdiff._records.MOST_OPERATIONS", 0.0)
+    unlooked = kktdiff.solve_qp(**problem.sparse(), on_failure="ignore")
+    assert not any(isinstance(one, Kept) for one in unlooked._engine.kept)

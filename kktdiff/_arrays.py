@@ -32,6 +32,11 @@ def mv(matrix: Array, vector: Array) -> Array:  # (B or 1, r, c), (B, c) -> (B, 
     return (matrix @ vector[..., None])[..., 0]
 
 
+def is_sparse(matrix: Any) -> bool:
+    """Return True for a `SparseMatrix`, which has the operations of arrays that matrices need."""
+    return hasattr(matrix, "pattern")
+
+
 def dot(a: Array, b: Array) -> Array:  # (B, n), (B, n) -> (B,)
     """Return the inner product over the last axis."""
     return namespace(a).sum(a * b, axis=-1)
@@ -54,6 +59,8 @@ def norms_inf(*arrays: Array) -> Array:  # (B, n) each -> (B,)
 
 def top(a: Array, axis: int = -1) -> Array:
     """Return the largest entry of a nonnegative array along `axis`, 0 where the axis is empty."""
+    if is_sparse(a):
+        return a.top(axis)
     xp = namespace(a)
     return xp.max(a, axis=axis) if a.shape[axis] else xp.sum(a, axis=axis)
 
@@ -94,7 +101,7 @@ def taken(values: Iterable[Any], index: Array, *, shared: bool = False) -> list[
     for v in values:
         if isinstance(v, tuple):
             out.append(type(v)(*taken(v, index, shared=shared)))
-        elif hasattr(v, "pattern"):  # a sparse matrix
+        elif is_sparse(v):
             out.append(v.take(index))
         else:
             out.append(None if v is None else one(v, index))
@@ -117,6 +124,11 @@ def diagonal(vector: Array) -> Array:  # (B, n) -> (B, n, n)
     xp = namespace(vector)
     eye = xp.eye(vector.shape[-1], dtype=vector.dtype, device=vector.device)
     return vector[..., None] * eye
+
+
+def diagonal_of(matrix: Array) -> Array:  # (B, n, n) -> (B, n)
+    """Return the diagonals of dense or sparse matrices."""
+    return matrix.diagonal() if is_sparse(matrix) else namespace(matrix).linalg.diagonal(matrix)
 
 
 def plus_diagonal(matrix: Array, vector: Array) -> Array:  # (B or 1, n, n), (B, n) -> (B, n, n)

@@ -74,10 +74,10 @@ def check(
                 f"out, or pass {first}.toarray() if {first} is of scipy.sparse, {first}.to_dense() "
                 "if it is a kktdiff.Sparse"
             )
-        small = soft and sum(found.sizes.values()) <= MOST_DENSE
-        kernels = work is backends.NUMPY and not (by_arrays or small)
+        small = sum(found.sizes.values()) <= MOST_DENSE or not work.compiled
+        on_dense = work is not backends.NUMPY or by_arrays or (soft and small)
         sizes = found.sizes, found.length, found.dtype
-        sparse = sparse_inputs.choose(arrays, kinds, *sizes, for_kernels=kernels)
+        sparse = sparse_inputs.choose(arrays, kinds, *sizes, on_dense=on_dense)
     return Given(arrays, *found[:5], home, work, found.stands_for, sparse)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property, wraps
 from typing import Any, NamedTuple, TypeVar
 
-from kktdiff._arrays import broadcast, concat, mv, namespace
+from kktdiff._arrays import broadcast, concat, is_sparse, mv, namespace
 from kktdiff._given import Given
 from kktdiff._records import QP, Data
 from kktdiff._settings import CONTRADICTION, INFINITE, ROUNDING
@@ -110,6 +110,12 @@ def assemble(
         own = concat(rows, axis=1) if rows else None
         qp = qp._replace(compliance=own, compliance_nu=compliance.get("b"))
     return qp, Limits(d, crossing)
+
+
+def for_arrays(data: Data, backend: Backend) -> QP:
+    """Build the QP as the array code factors it: sparse matrices have both triangles."""
+    qp, _ = assemble(data, backend)
+    return qp._replace(Q=qp.Q.merged()) if is_sparse(qp.Q) else qp
 
 
 def _rows(data: Data, matrix: Array | None, limits: Array | None) -> tuple[Array, Array]:

@@ -6,12 +6,13 @@ never changed; `take` gives the same record of some elements.
 
 from typing import NamedTuple
 
-from kktdiff._arrays import common, concat, taken
+from kktdiff._arrays import common, concat, is_sparse, taken
 from kktdiff._sparse.matrix import SparseMatrix
 from kktdiff._sparse.structure import Structure
 from kktdiff._typing import Array
 
 MOST_DENSE = 2000  # n + m + k of sparse problems up to which rare questions go to dense matrices
+MOST_OPERATIONS = 1e8  # of a factorization, in problems that get a second look by array code
 
 
 class Data(NamedTuple):
@@ -61,6 +62,12 @@ class Data(NamedTuple):
         """True if matrices are sparse, and too large for dense linear algebra."""
         return self.structure is not None and sum(self.sizes) > MOST_DENSE
 
+    @property
+    def is_hard(self) -> bool:
+        """True if the array code would take minutes for a problem that the kernels leave."""
+        own = self.structure
+        return self.is_large and own is not None and own.operations > MOST_OPERATIONS
+
     def with_matrices(self) -> "Data":
         """Return data with sparse matrices in the place of their entries; G and A may be empty."""
         structure, none = self.structure, self.p[:1, :0]
@@ -91,6 +98,12 @@ class Data(NamedTuple):
         G = None if self.G is None else own.G.to_dense()  # type: ignore[union-attr]
         A = None if self.A is None else own.A.to_dense()  # type: ignore[union-attr]
         return self._replace(Q=own.Q.to_dense(), G=G, A=A, structure=None)
+
+    def for_arrays(self) -> "Data":
+        """Return data as array code takes them: with dense copies of sparse matrices, if small."""
+        if self.is_large or (self.structure is not None and self.structure.array is None):
+            return self
+        return self.on_dense()
 
     def take(self, index: Array) -> "Data":
         """Return the elements `index` of the batch."""
@@ -137,6 +150,17 @@ class QP(NamedTuple):
     def length(self) -> int:
         """Number of elements."""
         return common([v.shape[0] for v in self[:-1] if v is not None])
+
+    @property
+    def is_large(self) -> bool:
+        """True if matrices are sparse, and too large for dense linear algebra."""
+        return is_sparse(self.Q) and sum(self.sizes) > MOST_DENSE
+
+    def on_dense(self) -> "QP":
+        """Return the QPs with dense copies of sparse matrices."""
+        if not is_sparse(self.Q):
+            return self
+        return self._replace(Q=self.Q.to_dense(), G=self.G.to_dense(), A=self.A.to_dense())
 
     def take(self, index: Array) -> "QP":
         """Return the elements `index` of the batch."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from kktdiff import kernels
 from kktdiff._sparse.pattern import Pattern, Sparse, canonical, dense
-from kktdiff._sparse.structure import Structure, structure
+from kktdiff._sparse.structure import Structure, structure, without_factor
 from kktdiff._typing import Array
 from kktdiff.kernels import amounts
 
@@ -115,7 +115,7 @@ def choose(
     length: int,
     dtype: str,
     *,
-    for_kernels: bool,  # nothing asks for array code
+    on_dense: bool,  # what is asked for needs dense matrices
 ) -> SparseInputs:
     """Decide whether work is done on sparse matrices, or on dense copies: what is faster.
 
@@ -125,19 +125,18 @@ def choose(
         If dense copies are needed and would be too large.
     """
     n, m, k = (sizes[letter] for letter in "nmk")
-    reason = kernels.available()
-    if reason is None and for_kernels and n + m + k > _SMALL:
-        rows = {"Q": n, "G": m, "A": k}
-        found = structure(*(_pattern(arrays.get(name), rows[name], n) for name in MATRICES))
-        faster = _FASTER[0 if amounts.in_lanes(n, m, k) else 1]
-        if found.operations * faster < amounts.operations(n, m, k):
-            return SparseInputs(kinds, found)
     shapes = [arrays[name].shape[:-2] for name in kinds]
     bytes_needed = 8 * sum(math.prod(lead) * n * max(n, m, k) for lead in shapes)
+    if not on_dense and n + m + k > _SMALL:
+        rows = {"Q": n, "G": m, "A": k}
+        patterns = (_pattern(arrays.get(name), rows[name], n) for name in MATRICES)
+        found = (structure if kernels.available() is None else without_factor)(*patterns)
+        faster = found.operations * _FASTER[0 if amounts.in_lanes(n, m, k) else 1]
+        if faster < amounts.operations(n, m, k) or bytes_needed > _MOST_DENSE:
+            return SparseInputs(kinds, found)
     if bytes_needed > _MOST_DENSE:
-        why = "this call" if reason is None else f"without the compiled kernels ({reason}) it"
         raise ValueError(
-            f"{why} works on dense matrices, and {', '.join(kinds)} would take "
+            f"this call works on dense matrices, and {', '.join(kinds)} would take "
             f"{bytes_needed / 1e9:.1f} GB; see docs/sparse.md"
         )
     return SparseInputs(kinds, None)

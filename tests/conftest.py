@@ -189,11 +189,13 @@ def default_floats():
         sys.modules["jax"].config.update("jax_enable_x64", False)
 
 
-@pytest.fixture(params=["kernels", "dense copies"])
+@pytest.fixture(params=["kernels", "array code", "dense copies"])
 def way(request, monkeypatch):
     """Each of the ways in which sparse matrices are worked on."""
     if request.param == "kernels" and kernels.available() is not None:
         pytest.skip("no kernels")
-    monkeypatch.setattr(inputs, "_SMALL", 0 if request.param == "kernels" else 10**9)
+    if request.param == "array code":
+        monkeypatch.setattr(kernels, "available", lambda: "off")
+    monkeypatch.setattr(inputs, "_SMALL", 10**9 if request.param == "dense copies" else 0)
     monkeypatch.setattr(inputs, "_FASTER", (0.0, 0.0))
     return request.param

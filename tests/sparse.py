@@ -60,14 +60,14 @@ def at_entries(of, values):
     return values[..., of.pattern.rows, of.pattern.cols]
 
 
-def on_kernels(solution):
+def on_sparse(solution):
     return solution._engine.problem.data.structure is not None
 
 
 def solve(problem, way, **options):
     """The solutions of a problem as sparse and as dense."""
     sparse = kktdiff.solve_qp(**problem.sparse(), **options)
-    assert on_kernels(sparse) == (way == "kernels")
+    assert on_sparse(sparse) == (way != "dense copies")
     return sparse, kktdiff.solve_qp(**problem.dense(), **options)
 
 

@@ -12,7 +12,7 @@ from kktdiff._arrays import namespace, norm_inf, norms_inf, pick_all, placed
 from kktdiff._interior_point.program import Program
 from kktdiff._interior_point.residuals import Residuals, evaluate, with_full_sizes
 from kktdiff._interior_point.scaling import Units
-from kktdiff._kkt import Factors, Weights
+from kktdiff._kkt import AnyFactors, Weights
 from kktdiff._records import QP, Point, Rhs
 from kktdiff._settings import BIG, ROUNDING
 from kktdiff._typing import Array
@@ -29,7 +29,7 @@ class PolishResult(NamedTuple):
     """The polished point where it is optimal, else the given one; the active set's factors."""
 
     point: Point
-    factors: Factors
+    factors: AnyFactors
     clean: Array  # (B,) bool: optimal to rounding for this active set
     signed: Array  # (B,) bool: no multiplier is below zero by more than its own rounding
     wanted: Array  # (B, M) bool: the active set that the signs found ask for
@@ -108,7 +108,7 @@ def polish(
 
 
 def _solution(
-    program: Program, factors: Factors, point: Point, active: Array, backend: LinearAlgebra
+    program: Program, factors: AnyFactors, point: Point, active: Array, backend: LinearAlgebra
 ) -> Point:
     """Solve the linear equations of the active set by Newton steps with refinement."""
     qp, units = program.qp, program.units

@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from typing import NamedTuple, TypeVar
 
-from kktdiff._arrays import broadcast, namespace, take, take_shared
+from kktdiff._arrays import broadcast, is_sparse, namespace, take, take_shared
 from kktdiff._interior_point.compiled import Compiled, solve_compiled, solve_soft
 from kktdiff._interior_point.compiled_kept import KeptGroup
 from kktdiff._interior_point.driver import solve_chunk
 from kktdiff._interior_point.gather import Proofs, collect
 from kktdiff._interior_point.parts import Part
 from kktdiff._interior_point.program import separable_elements
-from kktdiff._problem import Faults, Problem, assemble
+from kktdiff._problem import Faults, Problem, for_arrays
 from kktdiff._records import QP, Data, Point
 from kktdiff._settings import INFINITE, Settings
 from kktdiff._status import Status
@@ -19,6 +19,8 @@ from kktdiff.backends import LinearAlgebra
 from kktdiff.kernels import method
 
 Elements = TypeVar("Elements", Data, QP)
+
+_SPARSE_COPIES = 50  # of the entries of sparse matrices: their factors, and vectors
 
 
 class BatchResult(NamedTuple):
@@ -133,11 +135,11 @@ def _elements(
 
 
 def _for_arrays(problem: Problem, warm: Point | None, index: Array) -> tuple[QP, Point | None]:
-    """Return some elements for the array code, whose matrices are dense."""
+    """Return some elements for the array code; sparse matrices of small ones are dense there."""
     if problem.data.structure is None:
         return _elements(problem.qp, problem, warm, index)
-    own = problem.data.take(index).on_dense()
-    return assemble(own, problem.given.backend)[0], None if warm is None else warm.take(index)
+    own = problem.data.take(index).for_arrays()
+    return for_arrays(own, problem.given.backend), None if warm is None else warm.take(index)
 
 
 def _forms(problem: Problem, places: Array) -> Iterator[tuple[Array, bool]]:
@@ -177,5 +179,8 @@ def _chunks(problem: Problem, places: Array) -> Iterator[Array]:
 def chunk_size(qp: QP, backend: LinearAlgebra) -> int:
     """Return the number of elements to solve at once within the backend's workspace."""
     n, m, k = qp.sizes
+    if is_sparse(qp.Q):
+        entries = sum(v.pattern.column.size for v in (qp.Q, qp.G, qp.A))
+        return max(1, backend.workspace // (8 * _SPARSE_COPIES * (entries + n + m + k)))
     doubles = (n + m + k) ** 2 * 3 + (m + k) * n * 2 + n * n
     return max(1, backend.workspace // (8 * doubles))

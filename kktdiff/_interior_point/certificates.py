@@ -94,8 +94,8 @@ def primal_infeasible(
 def _balanced(qp: QP, units: Units, point: Point, backend: LinearAlgebra) -> tuple[Array, Array]:
     """Project the multipliers onto ``C'lam + A'nu = 0``, in the metric s/lam."""
     xp = namespace(point.x)
-    flat = qp._replace(Q=xp.zeros_like(qp.Q))
     theta = units.weight
+    flat = qp._replace(Q=qp.Q * xp.zeros_like(theta)[:1, None, None])
     reg = 1e-12 + 0 * theta
     held = None if qp.fixed is None else xp.broadcast_to(qp.fixed, point.x.shape)
     w = xp.where(qp.present, point.lam / point.s, 0.0)
@@ -163,7 +163,7 @@ def _contradiction(qp: QP, units: Units, lam: Array, nu: Array, x: Array) -> _Co
     terms = [to_low * low, -to_high * high, -lam * qp.d, -nu * qp.b]
     proof = sum(xp.sum(term, axis=-1) for term in terms)
     terms_size = sum(xp.sum(xp.abs(term), axis=-1) for term in terms)
-    e_size = mv(xp.abs(qp.G).mT, qp.split(lam)[0]) + mv(xp.abs(qp.A).mT, xp.abs(nu))
+    e_size = mv(abs(qp.G).mT, qp.split(lam)[0]) + mv(abs(qp.A).mT, xp.abs(nu))
     sizes = norm_inf(x), norm_inf(xp.where(lam > 0, qp.d, 0.0)), norm_inf(qp.b)
     reach = units.x + largest(*sizes)
     left, rough = (norm_inf(v) * reach for v in (e - to_low + to_high, e_size))

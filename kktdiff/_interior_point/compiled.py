@@ -47,7 +47,7 @@ def solve_compiled(
 ) -> Compiled:
     """Solve what the kernels can; `examined`: the data are known to have no faults."""
     data, out = run_kernel(data, warm, settings, backend, separable, examined=examined)
-    if data.is_large and bool(namespace(index).any(out.status == method.LEFT)):
+    if data.is_hard and bool(namespace(index).any(out.status == method.LEFT)):
         out = out._replace(status=judged(data, out, settings))
     if not out.failures:
         kept = keep(data, index, out, backend, separable=separable)

@@ -10,7 +10,7 @@ from kktdiff._interior_point.active_set import PROXIMAL, held_variables
 from kktdiff._interior_point.newton import border_groups
 from kktdiff._interior_point.parts import Kept, refine
 from kktdiff._interior_point.program import Program, program
-from kktdiff._kkt import Factors, Weights
+from kktdiff._kkt import AnyFactors, Weights
 from kktdiff._problem import assemble
 from kktdiff._records import QP, Data, Point, Rhs, Scaling
 from kktdiff._settings import CURVATURE
@@ -170,7 +170,7 @@ class CompiledKept:
         return program(qp, CURVATURE["float64"], algebra, separable=self.separable)[0]
 
     @cached_property
-    def factors(self) -> Factors:
+    def factors(self) -> AnyFactors:
         """The factors of the array code, for the few elements that need more than `refine`."""
         qp, theta = self.program.qp, self.program.units.weight
         small = PROXIMAL + 0 * theta

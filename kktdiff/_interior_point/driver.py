@@ -35,6 +35,7 @@ _STAGES = (
 _CORRECTIONS = 2  # of the active set, per element and stage
 _WARM_CORRECTIONS = 4  # of a nearby problem's active set, which may differ in more
 _ACTIVE_SET_CHANGE_DIVISOR = 4  # with more than 4 and M by this wrong signs it is another set
+_LARGE = 1e-3  # of that accuracy, in large sparse problems: LISWET's are far from optimal at it
 
 
 Outcome = tuple[list[Part], list[Kept]]
@@ -132,7 +133,8 @@ def _judge(part: Part, settings: Settings, backend: LinearAlgebra) -> Outcome:
     given = part.program.given
     point = to_given(given, part.program.scaling, part.point)
     r = with_full_sizes(given, point, evaluate(given, point))
-    status = xp.where(error <= LOOSE, int(Status.ALMOST_SOLVED), part.status)
+    almost = LOOSE * (_LARGE if qp.is_large else 1.0)
+    status = xp.where(error <= almost, int(Status.ALMOST_SOLVED), part.status)
     good = (error <= LOOSE) & r.within(settings.tol)
     status = xp.where(good, int(Status.SOLVED), status)
     stuck = (status == int(Status.SOLVED)) & ~good

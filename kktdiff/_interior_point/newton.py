@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from kktdiff import _kkt as kkt
 from kktdiff._arrays import namespace, spread, taken
-from kktdiff._kkt import STIFF, Factors, Weights
+from kktdiff._kkt import STIFF, AnyFactors, Weights
 from kktdiff._records import QP, Point, Rhs
 from kktdiff._typing import Array
 from kktdiff.backends import LinearAlgebra
@@ -77,7 +77,7 @@ def _sizes(m: int) -> list[int]:
 
 
 def _solver(
-    groups: list[tuple[Array | None, QP, Factors]], backend: LinearAlgebra, *, refined: bool
+    groups: list[tuple[Array | None, QP, AnyFactors]], backend: LinearAlgebra, *, refined: bool
 ) -> Solve:
     def solve(r_x: Array, r_c: Array, r_nu: Array) -> tuple[Array, Array, Array]:
         rhs = Rhs(r_x[..., None], r_c[..., None], r_nu[..., None])

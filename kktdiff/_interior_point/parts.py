@@ -8,7 +8,7 @@ from kktdiff._interior_point.active_set import PROXIMAL, held_variables, with_fi
 from kktdiff._interior_point.newton import border_groups, weights_at
 from kktdiff._interior_point.program import Program, point_in_given
 from kktdiff._interior_point.residuals import evaluate
-from kktdiff._kkt import Factors, Weights
+from kktdiff._kkt import AnyFactors, Weights
 from kktdiff._records import QP, Point, Rhs, Scaling
 from kktdiff._status import Status
 from kktdiff._typing import Array
@@ -55,7 +55,7 @@ class Kept(NamedTuple):
     index: Array  # (B,): each element's place in the caller's flat batch
     program: Program
     point: Point  # in the caller's units
-    factors: Factors  # of the scaled problem
+    factors: AnyFactors  # of the scaled problem
     backend: LinearAlgebra
 
     @property
@@ -80,12 +80,14 @@ class Kept(NamedTuple):
 
     @property
     def is_large(self) -> bool:
-        """False: array code works on dense matrices."""
-        return False
+        """True if matrices are sparse, and too large for dense linear algebra."""
+        return self.qp.is_large
 
     def on_dense(self) -> "Kept":
-        """Return the elements: their matrices are dense."""
-        return self
+        """Return the elements with dense copies of sparse matrices."""
+        own = self.program
+        dense = own._replace(given=own.given.on_dense(), qp=own.qp.on_dense())
+        return self._replace(program=dense)
 
     def take(self, index: Array) -> "Kept":
         """Return the elements `index` of the batch."""
@@ -98,7 +100,7 @@ class Kept(NamedTuple):
         return refine(self.program, self.factors, rhs, target, self.backend)
 
 
-def kept_at(part: Part, factors: Factors, backend: LinearAlgebra) -> Kept:
+def kept_at(part: Part, factors: AnyFactors, backend: LinearAlgebra) -> Kept:
     """Keep the factors at the elements' points."""
     point = point_in_given(part.program, part.point)
     return Kept(part.index, part.program, point, factors, backend)
@@ -136,7 +138,7 @@ def _keep(part: Part, w: Array, backend: LinearAlgebra) -> list[Kept]:
 
 
 def refine(
-    program: Program, factors: Factors, rhs: Rhs, target: float, backend: LinearAlgebra
+    program: Program, factors: AnyFactors, rhs: Rhs, target: float, backend: LinearAlgebra
 ) -> tuple[Rhs, Array, Array]:
     """Solve in the caller's units; return the relative residual and what is singular, (B,)."""
     scaling = program.scaling

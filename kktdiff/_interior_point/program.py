@@ -5,6 +5,7 @@ from typing import NamedTuple
 from kktdiff._arrays import (
     concat,
     dot,
+    is_sparse,
     mv,
     namespace,
     norm_inf,
@@ -13,6 +14,7 @@ from kktdiff._arrays import (
     plus_diagonal,
     take,
     taken,
+    top,
 )
 from kktdiff._interior_point.scaling import (
     Units,
@@ -22,7 +24,7 @@ from kktdiff._interior_point.scaling import (
     to_given,
     units,
 )
-from kktdiff._kkt import cho_solve, has_diagonal_form, is_separable
+from kktdiff._kkt import cho_solve, divide_sparse, has_diagonal_form, is_separable
 from kktdiff._records import QP, Point, Scaling
 from kktdiff._settings import CURVATURE, ROUNDING
 from kktdiff._typing import Array
@@ -61,11 +63,11 @@ def program(
     Q counts as convex if it has no negative eigenvalue beyond `rounding`, relative to its largest
     entry.
     """
-    if rounding > CURVATURE["float64"]:
+    if rounding > CURVATURE["float64"] and not is_sparse(given.Q):
         given = given._replace(Q=without_noise(given.Q, rounding, backend))
     scaling = equilibrate(given)
     qp = without_idle_rows(scaled(given, scaling))
-    if qp.A.shape[-2] and not separable:
+    if qp.A.shape[-2] and not (separable or is_sparse(qp.A)):
         qp = qp._replace(AA=qp.A.mT @ qp.A)
     xp = namespace(qp.p)
     convex, free = _lowest(given, backend, separable=separable)
@@ -75,7 +77,7 @@ def program(
         size = Units(one, one, size.bend, size.far)
     rows = xp.sum(xp.astype(qp.present, qp.p.dtype), axis=1)
     rows = xp.where(rows > 0, rows, 1.0)
-    linear = xp.all(qp.Q == 0, axis=(1, 2)) & (qp.compliance is None)
+    linear = (norm_inf(norm_inf(qp.Q)) == 0) & (qp.compliance is None)
     whole = Program(given, scaling, qp, size, rows, linear, separable)
     return whole, xp.broadcast_to(convex, (qp.length,))
 
@@ -94,6 +96,8 @@ def _lowest(qp: QP, backend: LinearAlgebra, *, separable: bool) -> tuple[Array, 
     if separable:
         diagonal = xp.linalg.diagonal(Q) + shift
         convex, lowest = xp.all(diagonal >= 0, axis=1), p / diagonal
+    elif is_sparse(Q):
+        convex, lowest = divide_sparse(Q, shift, p)
     else:
         factor = backend.cholesky(plus_diagonal(Q, shift + xp.zeros_like(Q[:, 0, :])))
         convex, lowest = factor.ok, cho_solve(factor, p[..., None], backend)[..., 0]
@@ -121,7 +125,7 @@ def without_idle_rows(qp: QP) -> QP:
     if qp.fixed is None or not qp.G.shape[-2]:
         return qp
     xp = namespace(qp.p)
-    touches = xp.any((qp.G != 0) & ~qp.fixed[:, None, :], axis=2)
+    touches = top(abs(qp.G) * xp.astype(~qp.fixed, qp.p.dtype)[:, None, :]) > 0
     G_x, (d, *_) = mv(qp.G, qp.value), qp.split(qp.d)
     idle = ~touches & (d - G_x >= -ROUNDING * (xp.abs(d) + xp.abs(G_x)))
     rows, lower, upper = qp.split(qp.present)

@@ -96,7 +96,7 @@ def with_full_sizes(qp: QP, point: Point, r: Residuals) -> Residuals:
     """
     xp = namespace(point.x)
     x, lam, nu, y = (xp.abs(v) for v in (point.x, point.lam, point.nu, r.y))
-    Q, G, A = xp.abs(qp.Q), xp.abs(qp.G), xp.abs(qp.A)
+    Q, G, A = abs(qp.Q), abs(qp.G), abs(qp.A)
     rows, *sides = qp.split(lam)
     stationary = mv(Q, x) + xp.abs(qp.p) + mv(G.mT, rows) + mv(A.mT, nu) + y
     stationary = stationary + sum(side for side in sides if side.shape[1])

@@ -10,7 +10,7 @@ nothing of its size. All weights are powers of two: to scale and to scale back r
 
 from typing import Any, NamedTuple
 
-from kktdiff._arrays import broadcast, concat, largest, namespace, norm_inf, top
+from kktdiff._arrays import broadcast, concat, diagonal_of, largest, namespace, norm_inf, top
 from kktdiff._records import QP, Point, Scaling
 from kktdiff._typing import Array
 
@@ -50,11 +50,11 @@ def power_of_two(v: Array) -> Array:
 def equilibrate(qp: QP) -> Scaling:
     """Weights, all powers of two, under which the rows of the KKT matrix are of size about one."""
     xp = namespace(qp.p)
-    Q, G, A = xp.abs(qp.Q), xp.abs(qp.G), xp.abs(qp.A)
+    Q, G, A = abs(qp.Q), abs(qp.G), abs(qp.A)
     cost = 1 / power_of_two(norm_inf(norm_inf(Q)))
     E, F = (1 / power_of_two(top(M)) for M in (G, A))
     Q, G, A = cost[:, None, None] * Q, E[..., None] * G, F[..., None] * A
-    D, rows, eqs = (power_of_two(v) for v in _ruiz(Q, G, A))
+    D, rows, eqs = (power_of_two(v) for v in _ruiz(Q, G, A, qp.p))
     if any(qp.bounds):
         D, rows, eqs = _in_box_units(qp, (Q, G, A), (D, rows, eqs))
     size = norm_inf(norm_inf(Q * D[:, None, :]) * D)
@@ -65,13 +65,13 @@ def equilibrate(qp: QP) -> Scaling:
     return Scaling(D, rows, F * eqs, cost)
 
 
-def _ruiz(Q: Array, G: Array, A: Array) -> tuple[Array, Array, Array]:
+def _ruiz(Q: Array, G: Array, A: Array, like: Array) -> tuple[Array, Array, Array]:
     """Find weights of the columns and of the rows of G and A that balance the KKT matrix."""
-    xp = namespace(Q)
+    xp = namespace(like)
     batch = max(Q.shape[0], G.shape[0], A.shape[0])
 
     def ones(size: int) -> Array:
-        return xp.ones((batch, size), dtype=Q.dtype, device=Q.device)
+        return xp.ones((batch, size), dtype=like.dtype, device=like.device)
 
     D, E, F = ones(Q.shape[1]), ones(G.shape[1]), ones(A.shape[1])
     low, high = _BALANCED
@@ -134,9 +134,9 @@ def _boxes(qp: QP, D: Array, empty: Array) -> tuple[Array, Array]:  # (B, n), (B
         _, has_lower, has_upper = qp.split(qp.present)
         box = xp.where(has_lower & has_upper, xp.maximum(lower, upper), 0.0)
     near = largest(
-        top(xp.abs(qp.G) * _inverse(h)[..., None], axis=1),
-        top(xp.abs(qp.A) * _inverse(xp.abs(qp.b))[..., None], axis=1),
-        xp.linalg.diagonal(xp.abs(qp.Q)) * _inverse(xp.abs(qp.p)),
+        top(abs(qp.G) * _inverse(h)[..., None], axis=1),
+        top(abs(qp.A) * _inverse(xp.abs(qp.b))[..., None], axis=1),
+        xp.abs(diagonal_of(qp.Q)) * _inverse(xp.abs(qp.p)),
     )
     nearest = largest(near, _inverse(lower), _inverse(upper))
     sizes = _inverse(xp.where(near > 0, nearest, 0.0)) / D

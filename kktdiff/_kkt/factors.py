@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from kktdiff._arrays import namespace, taken
+from kktdiff._records import QP
 from kktdiff._typing import Array
 from kktdiff.backends import Cholesky
 
@@ -57,3 +58,14 @@ class Factors(NamedTuple):
     def take(self, index: Array) -> "Factors":
         """Return the factors of the elements `index`."""
         return Factors(*taken(self, index, shared=True))
+
+
+def bound_weights(qp: QP, weights: Weights) -> tuple[Array, Array | None]:  # (B, M) each
+    """Return the weights of bounds that hold no variable, and where a bound does; None: nowhere."""
+    xp, w = namespace(weights.w), weights.w
+    bound = xp.arange(w.shape[1], device=w.device)[None, :] >= qp.G.shape[-2]
+    sides = xp.where(bound & (w < xp.inf), w, 0.0)
+    if weights.held is None:
+        return sides, None
+    holds = bound & (w == xp.inf)
+    return sides, holds if bool(xp.any(holds)) else None

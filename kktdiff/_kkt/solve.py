@@ -5,41 +5,55 @@ from operator import or_
 
 from kktdiff._arrays import broadcast, concat, namespace, norm_inf, norms_inf, pick_all
 from kktdiff._kkt.factors import Factors
+from kktdiff._kkt.sparse import SparseFactors, solve_sparse
 from kktdiff._records import QP, Rhs
 from kktdiff._typing import Array
 from kktdiff.backends import Cholesky, LinearAlgebra
+
+AnyFactors = Factors | SparseFactors
 
 _REFINEMENTS = 10  # at most; it stops where the residual no longer halves
 _ROUNDING = 1e-16  # relative residual below which there is nothing to refine
 
 
-def solve_once(qp: QP, f: Factors, rhs: Rhs, backend: LinearAlgebra) -> Rhs:
+def solve_once(qp: QP, f: AnyFactors, rhs: Rhs, backend: LinearAlgebra) -> Rhs:
     """Solve the regularised system with the kept factors."""
-    xp, k, held = namespace(rhs.x), qp.A.shape[-2], f.weights.held
+    xp = namespace(rhs.x)
     move, x, c, nu = None, rhs.x, rhs.c, rhs.nu
     if f.held is not None:
         move = _from_bounds(qp, xp.where(f.held[..., None], c, 0.0))
         x, c, nu = x - qp.Q @ move, c - qp.C(move), nu - qp.A @ move
-    c_G = qp.split(c)[0]
-    g = x
-    if c_G.shape[1]:
-        g = g + qp.G.mT @ (f.condensed[..., None] * c_G)
-    if k:
-        g = g + qp.A.mT @ (f.augmented[..., None] * nu)
-    if any(qp.bounds):
-        g = g + _from_bounds(qp, f.sides[..., None] * c)
-    if held is not None:
-        g = xp.where(held[..., None], 0.0, g)
-    dx, own = _solve_blocks(f, g, c_G, nu, backend)
-    rows = f.condensed[..., None] * (qp.G @ dx - c_G)
-    if f.border is not None and f.border.place is not None and f.border.stiff is not None:
-        placed = xp.take_along_axis(own[:, k:, :], f.border.place[..., None], axis=1)
-        rows = xp.where(f.border.stiff[..., None], placed, rows)
-    dnu = own[:, :k, :]
+    side = _from_bounds(qp, f.sides[..., None] * c) if any(qp.bounds) else None
+    if isinstance(f, SparseFactors):
+        dx, rows, dnu = solve_sparse(f, x if side is None else x + side, qp.split(c)[0], nu)
+    else:
+        dx, rows, dnu = _solve_condensed(qp, f, Rhs(x, qp.split(c)[0], nu), side, backend)
     if move is not None:
         dx = dx + move
     sides = _bound_multipliers(qp, f, rhs, dx, rows, dnu)
     return Rhs(dx, concat([rows, *sides], axis=1), dnu)
+
+
+def _solve_condensed(
+    qp: QP, f: Factors, rhs: Rhs, side: Array | None, backend: LinearAlgebra
+) -> tuple[Array, Array, Array]:
+    """Solve with H and S for dx and the multipliers of G and A; rhs.c: (B, m, r), of G alone."""
+    xp, k, held = namespace(rhs.x), qp.A.shape[-2], f.weights.held
+    g, c, nu = rhs
+    if c.shape[1]:
+        g = g + qp.G.mT @ (f.condensed[..., None] * c)
+    if k:
+        g = g + qp.A.mT @ (f.augmented[..., None] * nu)
+    if side is not None:
+        g = g + side
+    if held is not None:
+        g = xp.where(held[..., None], 0.0, g)
+    dx, own = _solve_blocks(f, g, c, nu, backend)
+    rows = f.condensed[..., None] * (qp.G @ dx - c)
+    if f.border is not None and f.border.place is not None and f.border.stiff is not None:
+        placed = xp.take_along_axis(own[:, k:, :], f.border.place[..., None], axis=1)
+        rows = xp.where(f.border.stiff[..., None], placed, rows)
+    return dx, rows, own[:, :k, :]
 
 
 def _solve_blocks(
@@ -77,7 +91,7 @@ def _from_bounds(qp: QP, c: Array) -> Array:  # (B, M, r) -> (B, n, r)
 
 
 def _bound_multipliers(
-    qp: QP, f: Factors, rhs: Rhs, dx: Array, rows: Array, dnu: Array
+    qp: QP, f: AnyFactors, rhs: Rhs, dx: Array, rows: Array, dnu: Array
 ) -> list[Array]:
     """Find the bounds' multipliers: by their own row or, where held, by stationarity."""
     if not any(qp.bounds):
@@ -91,7 +105,7 @@ def _bound_multipliers(
     return [xp.where(h[..., None], by_row, o) for h, o, by_row in sides if o.shape[1]]
 
 
-def residual(qp: QP, f: Factors, rhs: Rhs, out: Rhs) -> Rhs:
+def residual(qp: QP, f: AnyFactors, rhs: Rhs, out: Rhs) -> Rhs:
     """Return the residual of `out` in the system without proximal terms."""
     xp, w = namespace(rhs.x), f.weights.w
     x = rhs.x - qp.Q @ out.x - qp.Ct(out.c) - qp.A.mT @ out.nu
@@ -105,21 +119,21 @@ def residual(qp: QP, f: Factors, rhs: Rhs, out: Rhs) -> Rhs:
     return Rhs(x, xp.where(w[..., None] > 0, c, 0.0), nu)
 
 
-def _fixed(qp: QP, f: Factors) -> Array:  # (B, n) bool
+def _fixed(qp: QP, f: AnyFactors) -> Array:  # (B, n) bool
     """Return True for variables that are held by no bound in the system."""
     if f.held is None:
         return f.weights.held
     return f.weights.held & ~reduce(or_, [side for side in qp.split(f.held)[1:] if side.shape[1]])
 
 
-def _size(f: Factors, r: Rhs) -> Array:  # (B,)
+def _size(f: AnyFactors, r: Rhs) -> Array:  # (B,)
     """Return the infinity norm in the units of the first row."""
     xp, theta = namespace(r.x), f.weights.theta[:, None]
     w = xp.where(f.weights.w < theta, f.weights.w, theta)
     return norms_inf(norm_inf(r.x), w * norm_inf(r.c), theta * norm_inf(r.nu))
 
 
-def relative_residual(qp: QP, f: Factors, rhs: Rhs, out: Rhs) -> Array:  # (B,)
+def relative_residual(qp: QP, f: AnyFactors, rhs: Rhs, out: Rhs) -> Array:  # (B,)
     """Return the norm of the residual of `out`, relative to the right-hand side."""
     xp, size = namespace(rhs.x), _size(f, rhs)
     error = _size(f, residual(qp, f, rhs, out))
@@ -127,7 +141,7 @@ def relative_residual(qp: QP, f: Factors, rhs: Rhs, out: Rhs) -> Array:  # (B,)
 
 
 def refine(
-    qp: QP, f: Factors, rhs: Rhs, backend: LinearAlgebra, target: float = _ROUNDING
+    qp: QP, f: AnyFactors, rhs: Rhs, backend: LinearAlgebra, target: float = _ROUNDING
 ) -> tuple[Rhs, Array]:
     """Solve without proximal terms; return the solution and its relative residual, (B,)."""
     xp = namespace(rhs.x)

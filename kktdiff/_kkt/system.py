@@ -20,9 +20,10 @@ The proximal terms rho and delta keep both factorizations from breaking down whe
 or rows are dependent; refinement against the system above, which has none, takes them out again.
 """
 
-from kktdiff._arrays import common, concat, namespace
-from kktdiff._kkt.factors import Border, Factors, Weights
-from kktdiff._kkt.solve import half_solve
+from kktdiff._arrays import common, concat, is_sparse, namespace
+from kktdiff._kkt.factors import Border, Factors, Weights, bound_weights
+from kktdiff._kkt.solve import AnyFactors, half_solve
+from kktdiff._kkt.sparse import factor_sparse
 from kktdiff._records import QP
 from kktdiff._typing import Array
 from kktdiff.backends import LinearAlgebra
@@ -51,12 +52,14 @@ def factor(
     *,
     separable: bool = False,
     border: int = 0,  # places for rows of G in the border
-) -> Factors:
-    """Assemble (1) for a scaled `qp`, and factor it.
+) -> AnyFactors:
+    """Assemble (1) for a scaled `qp`, and factor it; of sparse matrices the whole system.
 
     Shared factors stay shared: without inequalities, elements with the same matrices have the
     same factors.
     """
+    if is_sparse(qp.Q):
+        return factor_sparse(qp, weights)
     w, held, unit, _, delta = weights
     xp, k, theta = namespace(w), qp.A.shape[-2], unit[:, None]
     w_G = qp.split(w)[0]
@@ -72,7 +75,7 @@ def factor(
     h = h if held is None else xp.where(held, 1.0, h)
     H = None if separable else backend.condensed_cholesky(Q, D, G, condensed)
     ok = xp.all(h > 0, axis=1) if H is None else H.ok
-    f = Factors(weights, H, h, None, condensed, augmented, *_bounds(qp, weights), ok)
+    f = Factors(weights, H, h, None, condensed, augmented, *bound_weights(qp, weights), ok)
     if not (k or border):
         return f
     gives = delta[:, None] / theta
@@ -97,17 +100,6 @@ def _free(
     free = xp.astype(~held, D.dtype)
     Q = Q if separable else Q * free[:, :, None] * free[:, None, :]
     return Q, G * free[:, None, :], A * free[:, None, :], xp.where(held, 1.0, D)
-
-
-def _bounds(qp: QP, weights: Weights) -> tuple[Array, Array | None]:  # (B, M) each
-    """Return the weights of bounds that hold no variable, and where a bound does; None: nowhere."""
-    xp, w = namespace(weights.w), weights.w
-    bound = xp.arange(w.shape[1], device=w.device)[None, :] >= qp.G.shape[-2]
-    sides = xp.where(bound & (w < xp.inf), w, 0.0)
-    if weights.held is None:
-        return sides, None
-    holds = bound & (w == xp.inf)
-    return sides, holds if bool(xp.any(holds)) else None
 
 
 def _border(

@@ -1,6 +1,7 @@
 """Sparse matrices of a flat batch, with the operations of arrays that the core asks of matrices."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ class SparseMatrix:
     transposed: bool = False
     symmetric: bool = False  # it stands for the mean of itself and its transpose
 
+    __array_ufunc__ = None  # an array times this is `__rmul__`
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """Length, rows and columns."""
@@ -37,16 +40,53 @@ class SparseMatrix:
             one = replace(self, symmetric=False)
             return (one @ x + one.mT @ x) / 2
         matrix = self._block_diagonal()
-        rows, (batch, _, columns) = self.shape[1], x.shape
-        if len(self.values) == 1:  # one product for all
-            out = matrix @ x.transpose(1, 0, 2).reshape(x.shape[1], -1)
+        (length, rows, _), (batch, size, columns) = self.shape, x.shape
+        if length == 1:  # one product for all
+            out = matrix @ x.transpose(1, 0, 2).reshape(size, batch * columns)
             return out.reshape(rows, batch, columns).transpose(1, 0, 2)
         if batch == 1:
-            x = np.broadcast_to(x, (len(self.values), *x.shape[1:]))
-        return (matrix @ x.reshape(-1, columns)).reshape(-1, rows, columns)
+            x = np.broadcast_to(x, (length, size, columns))
+        return (matrix @ x.reshape(length * size, columns)).reshape(length, rows, columns)
 
     def __abs__(self) -> "SparseMatrix":
-        return replace(self, values=np.abs(self.values))
+        own = self.merged()
+        return replace(own, values=np.abs(own.values))
+
+    def __mul__(self, weights: Array) -> "SparseMatrix":  # (B, rows or 1, columns or 1)
+        own, (rows, cols) = self.merged(), weights.shape[1:]
+        row, column = own.places
+        own_weights = weights[:, row if rows > 1 else 0 * row, column if cols > 1 else 0 * column]
+        return replace(own, values=own.values * own_weights)
+
+    __rmul__ = __mul__
+
+    @property
+    def places(self) -> tuple[Array, Array]:  # (entries,) each
+        """The row and the column of each entry."""
+        own = self.pattern.row, self.pattern.column
+        return own[::-1] if self.transposed else own
+
+    def top(self, axis: int) -> Array:  # (B, rows) or, along axis 1, (B, columns)
+        """Return the largest entry of each row or column of nonnegative matrices, at least 0."""
+        other = 0 if axis in (-1, 2) else 1
+        out = np.zeros((self.shape[0], self.shape[1 + other]))
+        for own, values in zip(out, self.values, strict=True):
+            np.maximum.at(own, self.places[other], values)
+        return out
+
+    def diagonal(self) -> Array:  # (B, n)
+        """Return the diagonals."""
+        rows, cols = self.places
+        out = np.zeros(self.shape[:2])
+        out[:, rows[rows == cols]] = self.values[:, rows == cols]
+        return out
+
+    def merged(self) -> "SparseMatrix":
+        """Return the same, with both triangles among its entries if it is symmetric."""
+        if not self.symmetric:
+            return self
+        pattern = with_transpose(self.pattern)
+        return SparseMatrix(pattern, pattern.sort(np.tile(self.values / 2, (1, 2))))
 
     def take(self, index: Array) -> "SparseMatrix":
         """Return the elements `index` of the batch."""
@@ -75,6 +115,13 @@ class SparseMatrix:
         parts = self.values.ravel(), (column + steps * cols).ravel(), starts
         own = sparse.csr_array(parts, shape=(count * rows, count * cols))
         return own.T if self.transposed else own
+
+
+@lru_cache(8)  # a solve asks several times
+def with_transpose(pattern: Pattern) -> Pattern:
+    """Return the entries of a square pattern, then those of its transpose."""
+    row, column = pattern.row, pattern.column
+    return Pattern(pattern.shape, np.append(row, column), np.append(column, row))
 
 
 def symmetric_part(Q: Any) -> Any:

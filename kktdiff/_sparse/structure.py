@@ -10,15 +10,16 @@ from kktdiff._sparse.pattern import Pattern
 from kktdiff._typing import Array
 
 _KEPT = 8  # structures of patterns that were used last; of large ones each takes many megabytes
+_OF_ARRAYS = 2e3  # operations on dense matrices in the time that array code takes for an entry
 
 
 class Structure(NamedTuple):
-    """The patterns of a batch, and of the factor of its KKT system."""
+    """The patterns of a batch, and of the factor of its KKT system, if kernels are to use it."""
 
     Q: Pattern
     G: Pattern
     A: Pattern
-    array: Array  # (length,) int32: see `structure_of` in kernels/sparse.hpp
+    array: Array | None  # (length,) int32: see `structure_of` in kernels/sparse.hpp
     entries: tuple[int, ...]  # of Q, G, A, of Q with both triangles, of L, of the system; length
     operations: float  # of a factorization, about
 
@@ -46,6 +47,12 @@ def structure(Q: Pattern, G: Pattern, A: Pattern, *, panels: bool = True) -> Str
     A factor that fills up is in panels if `panels` is true; a device has no code for these.
     """
     return _structure(_Key(Q, G, A), panels)
+
+
+def without_factor(Q: Pattern, G: Pattern, A: Pattern) -> Structure:
+    """Return the patterns alone, for array code."""
+    entries = Q.column.size + G.column.size + A.column.size
+    return Structure(Q, G, A, None, (), _OF_ARRAYS * entries)
 
 
 @functools.lru_cache(_KEPT)

@@ -95,8 +95,7 @@ def test_dense_copies_that_are_too_large_are_refused(monkeypatch):
     with pytest.raises(ValueError, match="works on dense matrices, and Q, G would take"):
         kktdiff.solve_qp(**problem.sparse(), infeasible="closest")
     monkeypatch.setattr(kernels, "available", lambda: "off")
-    with pytest.raises(ValueError, match=r"without the compiled kernels \(off\) it works on dense"):
-        kktdiff.solve_qp(**problem.sparse())
+    assert kktdiff.solve_qp(**problem.sparse()).solved
 
 
 def test_patterns():

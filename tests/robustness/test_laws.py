@@ -149,7 +149,7 @@ def test_bounds_may_be_written_as_rows(kind, seed):
     data, reference, _ = draw(kind, seed)
     bounds, rows = solve(data), solve(as_rows(data))
     if kind == "meeting_bounds":  # as rows these are the hardest: some are almost solved
-        assert rows.status.max() <= kktdiff.Status.ALMOST_SOLVED
+        assert rows.status.max() <= Status.ALMOST_SOLVED
     else:
         np.testing.assert_array_equal(rows.status, bounds.status)
     allowed = np.broadcast_to(reference.x_tol[:, None], rows.x.shape)

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from kktdiff import kernels
-from kktdiff._sparse.pattern import Pattern, Sparse, canonical, dense
+from kktdiff._arrays import namespace, reshaped
+from kktdiff._sparse.pattern import Pattern, Sparse, canonical, dense, like
 from kktdiff._sparse.structure import Structure, structure
 from kktdiff._typing import Array
 from kktdiff.kernels import amounts
@@ -68,16 +69,12 @@ def adopt(arrays: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Kind | None
         value = arrays[name]
         if isinstance(value, Sparse):
             kinds[name] = None
-            if not isinstance(value.values, np.ndarray):
-                raise TypeError(
-                    f"{name}.values is a {type(value.values).__name__}: expected a NumPy array"
-                )
         elif is_scipy(value):
             kinds[name] = Kind(value.format, sys.modules["scipy.sparse"].isspmatrix(value))
             out[name] = _from_scipy(name, value)
         else:
             continue
-        if out[name].dtype.kind not in "fiu":
+        if getattr(out[name].dtype, "kind", "f") not in "fiu":
             raise TypeError(
                 f"{name} has dtype {out[name].dtype}: expected float64 or float32; "
                 f"{name}.astype(float) converts it, if it holds numbers"
@@ -100,12 +97,13 @@ def _from_scipy(name: str, value: Any) -> Sparse:
 
 def with_dtype(matrix: Sparse, dtype: str) -> Sparse:
     """Return a matrix with values of another dtype."""
-    return Sparse(matrix.pattern, matrix.values.astype(dtype))
+    xp = namespace(matrix.values)
+    return Sparse(matrix.pattern, xp.astype(matrix.values, getattr(xp, dtype)))
 
 
-def zero(n: int, dtype: str) -> Sparse:
+def zero(n: int, none: Array) -> Sparse:  # none: (0,)
     """Return a Q without entries."""
-    return Sparse(Pattern((n, n), [], []), np.zeros(0, dtype=dtype))
+    return Sparse(Pattern((n, n), [], []), none)
 
 
 def choose(
@@ -166,7 +164,8 @@ def flat(given: Arguments, name: str) -> Array | None:
         return None
     if not isinstance(own, Sparse):
         out = given.flat_array(own, 2)  # of a full pattern, by rows
-        return out if sparse.structure is None else out.reshape(len(out), -1)
+        size = own.shape[-2] * own.shape[-1]
+        return out if sparse.structure is None else reshaped(out, (out.shape[0], size))
     values = own.pattern.sort(given.flat_array(own.values, 1))
     return values if sparse.structure is not None else dense(own.pattern, values)
 
@@ -177,7 +176,9 @@ def fold(given: Arguments, name: str, grad: Array) -> Any:
     assert sparse is not None
     assert own is not None
     if not isinstance(own, Sparse):
-        return given.fold_array(name, grad.reshape(len(grad), *own.shape[-2:]), own.shape, 2)
+        return given.fold_array(
+            name, reshaped(grad, (grad.shape[0], *own.shape[-2:])), own.shape, 2
+        )
     values = given.fold_array(name, in_entries(given, name, grad), own.values.shape, 1)
     return in_own_type(own.pattern, values, sparse.kinds[name])
 
@@ -188,7 +189,7 @@ def in_entries(given: Arguments, name: str, values: Array) -> Array:  # (B, ...)
     if not isinstance(own, Sparse):
         return values
     if values.ndim == 3:
-        values = values[:, own.pattern.row, own.pattern.column]
+        values = values[:, like(own.pattern.row, values), like(own.pattern.column, values)]
     return own.pattern.unsort(values)
 
 

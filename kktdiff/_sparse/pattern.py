@@ -1,11 +1,13 @@
 """Where the entries of a sparse matrix are, and matrices that share it."""
 
 import hashlib
+import math
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from kktdiff._arrays import namespace
 from kktdiff._typing import Array
 
 __all__ = ["Pattern", "Sparse"]
@@ -132,15 +134,29 @@ class Pattern:
         place = self._sorted[2]
         if place is None:
             return values
-        out = np.zeros((values.shape[0], self.column.size))
-        for own, given in zip(out, values, strict=True):
-            np.add.at(own, place, given)
+        out = namespace(values).zeros((values.shape[0], self.column.size), device=values.device)
+        for own, given in self._rounds:  # entries in the same place, one after the other
+            at = like(own, values)
+            out[:, at] = out[:, at] + values[:, like(given, values)]
         return out
 
     def unsort(self, values: Array) -> Array:  # (B, entries) -> (B, nnz)
         """Return the values by rows in the order of the entries: the transpose of `sort`."""
         place = self._sorted[2]
-        return values if place is None else values[:, place]
+        return values if place is None else values[:, like(place, values)]
+
+    @cached_property
+    def _rounds(self) -> list[tuple[Array, Array]]:
+        """Places by rows and the entries there, no place twice in a round."""
+        place = self._sorted[2]
+        assert place is not None
+        order = np.argsort(place, kind="stable")
+        ordered = place[order]
+        first = np.searchsorted(ordered, ordered)
+        turn = np.arange(order.size) - first
+        return [
+            (ordered[turn == i], order[turn == i]) for i in range(int(turn.max(initial=-1)) + 1)
+        ]
 
 
 class Sparse:
@@ -211,8 +227,9 @@ class Sparse:
         array([[0., 3.]])
         """
         lead, (rows, cols) = self.values.shape[:-1], self.pattern.shape
-        flat = np.asarray(self.values).reshape(-1, self.pattern.nnz)
-        return dense(self.pattern, self.pattern.sort(flat)).reshape(*lead, rows, cols)
+        xp = namespace(self.values)
+        flat = xp.reshape(self.values, (math.prod(lead), self.pattern.nnz))
+        return xp.reshape(dense(self.pattern, self.pattern.sort(flat)), (*lead, rows, cols))
 
     def __repr__(self) -> str:
         return f"Sparse(shape={self.shape}, nnz={self.pattern.nnz}, dtype={self.dtype})"
@@ -220,9 +237,15 @@ class Sparse:
 
 def dense(pattern: Pattern, values: Array) -> Array:  # (B, entries) -> (B, rows, cols)
     """Return matrices with the values by rows."""
-    out = np.zeros((values.shape[0], *pattern.shape), dtype=values.dtype)
-    out[:, pattern.row, pattern.column] = values
+    shape, xp = (values.shape[0], *pattern.shape), namespace(values)
+    out = xp.zeros(shape, dtype=values.dtype, device=values.device)
+    out[:, like(pattern.row, values), like(pattern.column, values)] = values
     return out
+
+
+def like(index: Array, values: Array) -> Array:
+    """Return an index where the values are."""
+    return index if isinstance(values, np.ndarray) else namespace(values).asarray(index)
 
 
 def canonical(matrix: Any) -> Any:

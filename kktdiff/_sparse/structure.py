@@ -50,17 +50,7 @@ def _structure(key: _Key) -> Structure:
     Q, G, A = key.patterns
     n, m, k = Q.shape[0], G.shape[0], A.shape[0]
     start, column, first, second, diagonal = _both_triangles(Q)
-    row = np.repeat(np.arange(n, dtype=np.int32), np.diff(start))
-    upper = np.flatnonzero(row < column)
-    one = np.concatenate([column[upper], A.column, G.column])
-    other = np.concatenate([row[upper], n + A.row, n + k + G.row])
-    source = np.concatenate(
-        [
-            upper,
-            column.size + np.arange(A.column.size),
-            column.size + A.column.size + np.arange(G.column.size),
-        ]
-    )
+    source, one, other = _triangle(start, column, G, A)
     order, factor = _analyse(n + m + k, one, other)
     place = np.empty_like(order)
     place[order] = np.arange(order.size, dtype=np.int32)
@@ -77,6 +67,17 @@ def _structure(key: _Key) -> Structure:
     sizes = (Q.column.size, G.column.size, A.column.size, column.size, entries, source.size)
     operations = 1000 + float(np.sum(np.square(np.diff(factor[0]), dtype=float))) + 40 * entries
     return Structure(Q, G, A, array, (*sizes, array.size), operations)
+
+
+def _triangle(start: Array, column: Array, G: Pattern, A: Pattern) -> tuple[Array, Array, Array]:
+    """Return the triangle of the system: the entry of (Q, A, G) that each one is, its unknowns."""
+    n, k = G.shape[1], A.shape[0]
+    row = np.repeat(np.arange(n, dtype=np.int32), np.diff(start))
+    upper = np.flatnonzero(row < column)
+    one = np.concatenate([column[upper], A.column, G.column])
+    other = np.concatenate([row[upper], n + A.row, n + k + G.row])
+    source = np.concatenate([upper, column.size + np.arange(A.column.size + G.column.size)])
+    return source, one, other
 
 
 def _both_triangles(Q: Pattern) -> tuple[Array, ...]:

@@ -16,6 +16,7 @@ from kktdiff._typing import Array
 from kktdiff.kernels import amounts
 
 MATRICES = ("Q", "G", "A")
+_LIBRARIES = ("scipy.sparse", "cupyx.scipy.sparse")
 _SMALL = 32  # n + m + k up to which dense matrices are faster whatever the pattern
 _FASTER = (2.0, 5.0)  # operations on dense matrices in the time of one on sparse ones: on those
 # that always go into lanes, and on others, between what single problems and batches take
@@ -23,8 +24,9 @@ _MOST_DENSE = 1 << 32  # bytes of dense matrices that are made of sparse ones
 
 
 class Kind(NamedTuple):
-    """The type of a sparse input of `scipy.sparse`."""
+    """The type of a sparse input of `scipy.sparse`, or of CuPy's."""
 
+    library: str
     format: str
     matrix: bool  # not an array: `*` is the matrix product
 
@@ -69,9 +71,10 @@ def adopt(arrays: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Kind | None
         value = arrays[name]
         if isinstance(value, Sparse):
             kinds[name] = None
-        elif is_scipy(value):
-            kinds[name] = Kind(value.format, sys.modules["scipy.sparse"].isspmatrix(value))
-            out[name] = _from_scipy(name, value)
+        elif library := _library(value):
+            matrix = sys.modules[library].isspmatrix(value)
+            kinds[name] = Kind(library, value.format, matrix)
+            out[name] = _from_library(name, value)
         else:
             continue
         if getattr(out[name].dtype, "kind", "f") not in "fiu":
@@ -82,17 +85,23 @@ def adopt(arrays: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Kind | None
     return out, kinds
 
 
-def is_scipy(value: Any) -> bool:
-    """Return True for a matrix or array of `scipy.sparse`: whoever has one has imported it."""
-    module = sys.modules.get("scipy.sparse")
-    return module is not None and module.issparse(value)
+def _library(value: Any) -> str:
+    """Return the library of a sparse matrix or array, or "": whoever has one has imported it."""
+    modules = ((name, sys.modules.get(name)) for name in _LIBRARIES)
+    return next((name for name, own in modules if own is not None and own.issparse(value)), "")
 
 
-def _from_scipy(name: str, value: Any) -> Sparse:
+def _from_library(name: str, value: Any) -> Sparse:
     if value.ndim != 2:
         raise ValueError(f"{name} has shape {value.shape}: expected a sparse matrix")
-    own = canonical(value)
-    return Sparse(Pattern.of(own), own.data)
+    if _library(value) == _LIBRARIES[0]:
+        own = canonical(value)
+        return Sparse(Pattern.of(own), own.data)
+    own = value.tocsr()  # of CuPy
+    own = own.copy() if own is value else own
+    own.sum_duplicates()
+    shape = int(own.shape[0]), int(own.shape[1])
+    return Sparse(Pattern.by_rows(shape, own.indptr.get(), own.indices.get()), own.data)
 
 
 def with_dtype(matrix: Sparse, dtype: str) -> Sparse:
@@ -197,9 +206,10 @@ def in_own_type(pattern: Pattern, values: Array, kind: Kind | None) -> Any:
     """Return values as a matrix of the type of the input."""
     if kind is None:
         return Sparse(pattern, values)
-    sparse = sys.modules["scipy.sparse"]
+    sparse = sys.modules[kind.library]
     make = sparse.csr_matrix if kind.matrix else sparse.csr_array
-    out = make((values, pattern.column, pattern.start), shape=pattern.shape)
+    places = like(pattern.column, values), like(pattern.start, values)
+    out = make((values, *places), shape=pattern.shape)
     return out.asformat(kind.format)
 
 
@@ -215,7 +225,7 @@ def tangent(given: Arguments, name: str, array: Any) -> Sparse:
     """
     own = given.arrays[name]
     assert own is not None
-    found = _from_scipy(name, array) if is_scipy(array) else array
+    found = _from_library(name, array) if _library(array) else array
     if not isinstance(found, Sparse):
         raise TypeError(
             f"the tangent of {name} is a {type(array).__name__}: expected a sparse matrix, as "

@@ -67,12 +67,16 @@ class Pattern:
         Pattern((3, 3), nnz=3)
         """
         own = canonical(matrix)
+        return cls.by_rows((int(own.shape[0]), int(own.shape[1])), own.indptr, own.indices)
+
+    @classmethod
+    def by_rows(cls, shape: tuple[int, int], start: Array, column: Array) -> "Pattern":
+        """Return the pattern of a matrix by rows, each in order and without duplicates."""
         out = object.__new__(cls)  # there is nothing to check
-        out.shape = (int(own.shape[0]), int(own.shape[1]))
-        out.rows = np.repeat(np.arange(own.shape[0]), np.diff(own.indptr))
-        out.cols = own.indices.astype(np.int64)
-        start, column = (v.astype(np.int32) for v in (own.indptr, own.indices))
-        vars(out)["_sorted"] = start, column, None
+        out.shape = shape
+        out.rows = np.repeat(np.arange(shape[0]), np.diff(start))
+        out.cols = column.astype(np.int64)
+        vars(out)["_sorted"] = start.astype(np.int32), column.astype(np.int32), None
         return out
 
     @property

@@ -10,7 +10,7 @@ import numpy as np
 
 from kktdiff import kernels
 from kktdiff._arrays import namespace, reshaped
-from kktdiff._sparse.pattern import Pattern, Sparse, canonical, dense, like
+from kktdiff._sparse.pattern import Pattern, Sparse, by_rows, canonical, dense, like
 from kktdiff._sparse.structure import Structure, structure
 from kktdiff._typing import Array
 from kktdiff.kernels import amounts
@@ -100,8 +100,7 @@ def _from_library(name: str, value: Any) -> Sparse:
     own = value.tocsr()  # of CuPy
     own = own.copy() if own is value else own
     own.sum_duplicates()
-    shape = int(own.shape[0]), int(own.shape[1])
-    return Sparse(Pattern.by_rows(shape, own.indptr.get(), own.indices.get()), own.data)
+    return Sparse(by_rows(own.shape, own.indptr.get(), own.indices.get()), own.data)
 
 
 def with_dtype(matrix: Sparse, dtype: str) -> Sparse:

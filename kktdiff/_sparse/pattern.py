@@ -67,17 +67,7 @@ class Pattern:
         Pattern((3, 3), nnz=3)
         """
         own = canonical(matrix)
-        return cls.by_rows((int(own.shape[0]), int(own.shape[1])), own.indptr, own.indices)
-
-    @classmethod
-    def by_rows(cls, shape: tuple[int, int], start: Array, column: Array) -> "Pattern":
-        """Return the pattern of a matrix by rows, each in order and without duplicates."""
-        out = object.__new__(cls)  # there is nothing to check
-        out.shape = shape
-        out.rows = np.repeat(np.arange(shape[0]), np.diff(start))
-        out.cols = column.astype(np.int64)
-        vars(out)["_sorted"] = start.astype(np.int32), column.astype(np.int32), None
-        return out
+        return by_rows(own.shape, own.indptr, own.indices)
 
     @property
     def nnz(self) -> int:
@@ -237,6 +227,16 @@ class Sparse:
 
     def __repr__(self) -> str:
         return f"Sparse(shape={self.shape}, nnz={self.pattern.nnz}, dtype={self.dtype})"
+
+
+def by_rows(shape: tuple[int, int], start: Array, column: Array) -> Pattern:
+    """Return the pattern of a matrix by rows, each in order and without duplicates."""
+    out = object.__new__(Pattern)  # there is nothing to check
+    out.shape = int(shape[0]), int(shape[1])
+    out.rows = np.repeat(np.arange(out.shape[0]), np.diff(start))
+    out.cols = column.astype(np.int64)
+    vars(out)["_sorted"] = start.astype(np.int32), column.astype(np.int32), None
+    return out
 
 
 def dense(pattern: Pattern, values: Array) -> Array:  # (B, entries) -> (B, rows, cols)

@@ -214,3 +214,19 @@ def test_a_solve_and_a_gradient_are_one_launch_each(emulated, way, shared):
         assert "to_host" not in seen
         if way == "kernels":
             assert "to_device" not in seen
+
+
+def test_work_on_the_host(emulated):
+    problem = sparse_problem(np.random.default_rng(10), 20, 15, 4, (B,))
+    found = kktdiff.solve_qp(**moved(emulated, problem).sparse(), backend="numpy")
+    expected = kktdiff.solve_qp(**problem.sparse())
+    assert_same(emulated, found, expected)
+    g = np.ones_like(expected.x)
+    assert_same_grads(emulated, found.vjp(x=Device(g)), expected.vjp(x=g))
+
+
+def test_values_of_several_libraries_are_refused(emulated):
+    problem = sparse_problem(np.random.default_rng(11), 20, 15, 4)
+    arguments = moved(emulated, problem).sparse() | {"G": problem.matrices["G"]}
+    with pytest.raises(TypeError, match=r"G.values is a ndarray, but \w+(.values)? is a Device"):
+        kktdiff.solve_qp(**arguments)

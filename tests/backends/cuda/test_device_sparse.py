@@ -11,6 +11,7 @@ from kktdiff._sparse.structure import structure
 from kktdiff.kernels import device
 from tests.backends.cuda import emulated, emulator
 from tests.backends.cuda.emulator import ORDERS, Emulator, EmulatorError
+from tests.backends.cuda.fixtures import sanitized
 from tests.backends.cuda.test_device import INPUTS, STATUS, B, Both
 from tests.sparse import sparse_problem
 
@@ -186,3 +187,22 @@ def _same(run, expected, order, place):
         return np.array_equal(run(order=order, without=place), expected)
     except EmulatorError:
         return False
+
+
+PROGRAM = """
+import pytest
+from tests.backends.cuda import test_device_sparse as t
+
+patch = pytest.MonkeyPatch()
+problem = t.sparse(patch, (30, 24, 5), 2)
+both = t.Both(patch, team=128, shared=20000, sanitize=True)
+t.differentiated(problem.sparse())
+both.assert_near("solve", "vjp", "derive")
+print(len(both.calls), "calls")
+"""
+
+
+def test_no_access_outside_of_an_array(repository, tmp_path):
+    done = sanitized(PROGRAM, repository, tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout == "3 calls\n"

@@ -134,7 +134,8 @@ def _rows_of_proof(given: Given, proof: dict[str, Array], place: int) -> list[st
     for name, multiplier in (("h", "lam"), ("b", "nu"), ("lb", "lam_lb"), ("ub", "lam_ub")):
         if name in given.inputs:
             size = given.sizes[CORE[name]]
-            own = abs(given.receive(proof[multiplier], (given.length, size))[place, ...])
+            flat = given.receive(proof[multiplier], (given.length, size))
+            own = abs(given.backend.to_host(flat[place, ...]))
             names += [(float(own[int(i)]), f"{name}[{int(i)}]") for i in listed(own.nonzero()[0])]
     most = max((size for size, _ in names), default=0.0)
     return [row for size, row in names if size > _COUNTS * most] or _never_met(given, place)

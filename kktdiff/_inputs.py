@@ -58,6 +58,11 @@ def check(
     if not backends.USUAL.issuperset(map(type, arrays.values())):
         arrays, kinds = sparse_inputs.adopt(arrays)
         arrays, home, loose = _adopted(arrays)
+        for name in kinds if home is not backends.NUMPY and home.host is home else ():
+            raise TypeError(
+                f"{name}.values is a {type(arrays[name].values).__name__}: expected an array of "
+                "NumPy or CuPy"
+            )
     forms = [(k, tuple(v.shape), v.dtype) for k, v in arrays.items() if v is not None]
     if loose:
         forms = [(k, shape, LOOSE if k in loose else dtype) for k, shape, dtype in forms]
@@ -67,15 +72,9 @@ def check(
     work = home if backend is None else backends.get(backend)
     sparse = None
     if kinds:
-        if work.host is not work:
-            first = next(iter(kinds))
-            raise TypeError(
-                f"{first} is sparse: backend={work.name!r} works on dense matrices; leave backend "
-                f"out, or pass {first}.toarray() if {first} is of scipy.sparse, {first}.to_dense() "
-                "if it is a kktdiff.Sparse"
-            )
         small = sum(found.sizes.values()) <= MOST_DENSE or not work.compiled
-        on_dense = work is not backends.NUMPY or by_arrays or (soft and small)
+        able = work is backends.NUMPY or (work.host is not work and work.compiled)
+        on_dense = not able or by_arrays or (soft and small)
         sizes = found.sizes, found.length, found.dtype
         sparse = sparse_inputs.choose(arrays, kinds, *sizes, on_dense=on_dense)
     return Given(arrays, *found[:5], home, work, found.stands_for, sparse)
@@ -112,7 +111,8 @@ def _filled(
     for name, shape in found.stands_for.items():
         core = tuple(found.sizes[letter] for letter in DIMENSIONS[name])
         if name == "Q" and any(isinstance(v, Sparse) for v in arrays.values()):
-            out[name] = sparse_inputs.zero(found.sizes["n"], found.dtype)
+            none = home.xp.zeros(0, dtype=dtype, device=None if like is None else like.device)
+            out[name] = sparse_inputs.zero(found.sizes["n"], none)
         elif shape is None:
             device = None if like is None else like.device
             out[name] = home.xp.zeros(core, dtype=dtype, device=device)
@@ -177,7 +177,7 @@ def _adopted(arrays: dict[str, Any]) -> tuple[dict[str, Any], Backend, frozenset
     """
     out: dict[str, Any] = dict.fromkeys(arrays)
     home = device = None
-    first, loose = "", set()
+    first, kind, loose = "", "", set()
     for name, value in arrays.items():
         array, is_loose = (value, False) if isinstance(value, Sparse) else _array(value, name)
         out[name] = array
@@ -185,13 +185,15 @@ def _adopted(arrays: dict[str, Any]) -> tuple[dict[str, Any], Backend, frozenset
             loose.add(name)
         if array is None or is_loose:
             continue
-        array = array.values if isinstance(array, Sparse) else array
+        if isinstance(array, Sparse):
+            name, array = f"{name}.values", array.values
         if home is None:
             home, device, first = _library(name, array), array.device, name
+            kind = type(array).__name__
         elif not home.owns(array) and _library(name, array) != home:
             raise TypeError(
                 f"{name} is a {type(array).__name__}, but {first} is a "
-                f"{type(out[first]).__name__}: convert all arrays to one library"
+                f"{kind}: convert all arrays to one library"
             )
         if array.device != device:
             raise TypeError(

@@ -65,7 +65,7 @@ def solve_qp(
     Every array may have leading batch dimensions; they broadcast against each other, array by
     array, and shared arrays are not copied. Results live where the inputs live: array type,
     device and dtype. Lists, integers and tables of pandas become NumPy arrays of float64, or of
-    the dtype of the other arrays. Q, G and A may be matrices of `scipy.sparse`, or a
+    the dtype of the other arrays. Q, G and A may be matrices of `scipy.sparse` or CuPy's, or a
     `kktdiff.Sparse` for batches with one pattern; their gradients are sparse, too. Tensors of
     torch and arrays of JAX are passed to `solve_qp` of `kktdiff.adapters.torch` or
     `kktdiff.adapters.jax`, whose result the framework differentiates.

@@ -9,12 +9,14 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from kktdiff import kernels
-from kktdiff._sparse.pattern import Pattern, Sparse, canonical, dense
+from kktdiff._arrays import namespace, reshaped
+from kktdiff._sparse.pattern import Pattern, Sparse, by_rows, canonical, dense, like
 from kktdiff._sparse.structure import Structure, structure, without_factor
 from kktdiff._typing import Array
 from kktdiff.kernels import amounts
 
 MATRICES = ("Q", "G", "A")
+_LIBRARIES = ("scipy.sparse", "cupyx.scipy.sparse")
 _SMALL = 32  # n + m + k up to which dense matrices are faster whatever the pattern
 _FASTER = (2.0, 5.0)  # operations on dense matrices in the time of one on sparse ones: on those
 # that always go into lanes, and on others, between what single problems and batches take
@@ -22,8 +24,9 @@ _MOST_DENSE = 1 << 32  # bytes of dense matrices that are made of sparse ones
 
 
 class Kind(NamedTuple):
-    """The type of a sparse input of `scipy.sparse`."""
+    """The type of a sparse input of `scipy.sparse`, or of CuPy's."""
 
+    library: str
     format: str
     matrix: bool  # not an array: `*` is the matrix product
 
@@ -68,16 +71,13 @@ def adopt(arrays: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Kind | None
         value = arrays[name]
         if isinstance(value, Sparse):
             kinds[name] = None
-            if not isinstance(value.values, np.ndarray):
-                raise TypeError(
-                    f"{name}.values is a {type(value.values).__name__}: expected a NumPy array"
-                )
-        elif is_scipy(value):
-            kinds[name] = Kind(value.format, sys.modules["scipy.sparse"].isspmatrix(value))
-            out[name] = _from_scipy(name, value)
+        elif library := _library(value):
+            matrix = sys.modules[library].isspmatrix(value)
+            kinds[name] = Kind(library, value.format, matrix)
+            out[name] = _from_library(name, value)
         else:
             continue
-        if out[name].dtype.kind not in "fiu":
+        if getattr(out[name].dtype, "kind", "f") not in "fiu":
             raise TypeError(
                 f"{name} has dtype {out[name].dtype}: expected float64 or float32; "
                 f"{name}.astype(float) converts it, if it holds numbers"
@@ -85,27 +85,33 @@ def adopt(arrays: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Kind | None
     return out, kinds
 
 
-def is_scipy(value: Any) -> bool:
-    """Return True for a matrix or array of `scipy.sparse`: whoever has one has imported it."""
-    module = sys.modules.get("scipy.sparse")
-    return module is not None and module.issparse(value)
+def _library(value: Any) -> str:
+    """Return the library of a sparse matrix or array, or "": whoever has one has imported it."""
+    modules = ((name, sys.modules.get(name)) for name in _LIBRARIES)
+    return next((name for name, own in modules if own is not None and own.issparse(value)), "")
 
 
-def _from_scipy(name: str, value: Any) -> Sparse:
+def _from_library(name: str, value: Any) -> Sparse:
     if value.ndim != 2:
         raise ValueError(f"{name} has shape {value.shape}: expected a sparse matrix")
-    own = canonical(value)
-    return Sparse(Pattern.of(own), own.data)
+    if _library(value) == _LIBRARIES[0]:
+        own = canonical(value)
+        return Sparse(Pattern.of(own), own.data)
+    own = value.tocsr()  # of CuPy
+    own = own.copy() if own is value else own
+    own.sum_duplicates()
+    return Sparse(by_rows(own.shape, own.indptr.get(), own.indices.get()), own.data)
 
 
 def with_dtype(matrix: Sparse, dtype: str) -> Sparse:
     """Return a matrix with values of another dtype."""
-    return Sparse(matrix.pattern, matrix.values.astype(dtype))
+    xp = namespace(matrix.values)
+    return Sparse(matrix.pattern, xp.astype(matrix.values, getattr(xp, dtype)))
 
 
-def zero(n: int, dtype: str) -> Sparse:
+def zero(n: int, none: Array) -> Sparse:  # none: (0,)
     """Return a Q without entries."""
-    return Sparse(Pattern((n, n), [], []), np.zeros(0, dtype=dtype))
+    return Sparse(Pattern((n, n), [], []), none)
 
 
 def choose(
@@ -165,7 +171,8 @@ def flat(given: Arguments, name: str) -> Array | None:
         return None
     if not isinstance(own, Sparse):
         out = given.flat_array(own, 2)  # of a full pattern, by rows
-        return out if sparse.structure is None else out.reshape(len(out), -1)
+        size = own.shape[-2] * own.shape[-1]
+        return out if sparse.structure is None else reshaped(out, (out.shape[0], size))
     values = own.pattern.sort(given.flat_array(own.values, 1))
     return values if sparse.structure is not None else dense(own.pattern, values)
 
@@ -176,7 +183,9 @@ def fold(given: Arguments, name: str, grad: Array) -> Any:
     assert sparse is not None
     assert own is not None
     if not isinstance(own, Sparse):
-        return given.fold_array(name, grad.reshape(len(grad), *own.shape[-2:]), own.shape, 2)
+        return given.fold_array(
+            name, reshaped(grad, (grad.shape[0], *own.shape[-2:])), own.shape, 2
+        )
     values = given.fold_array(name, in_entries(given, name, grad), own.values.shape, 1)
     return in_own_type(own.pattern, values, sparse.kinds[name])
 
@@ -187,7 +196,7 @@ def in_entries(given: Arguments, name: str, values: Array) -> Array:  # (B, ...)
     if not isinstance(own, Sparse):
         return values
     if values.ndim == 3:
-        values = values[:, own.pattern.row, own.pattern.column]
+        values = values[:, like(own.pattern.row, values), like(own.pattern.column, values)]
     return own.pattern.unsort(values)
 
 
@@ -195,9 +204,10 @@ def in_own_type(pattern: Pattern, values: Array, kind: Kind | None) -> Any:
     """Return values as a matrix of the type of the input."""
     if kind is None:
         return Sparse(pattern, values)
-    sparse = sys.modules["scipy.sparse"]
+    sparse = sys.modules[kind.library]
     make = sparse.csr_matrix if kind.matrix else sparse.csr_array
-    out = make((values, pattern.column, pattern.start), shape=pattern.shape)
+    places = like(pattern.column, values), like(pattern.start, values)
+    out = make((values, *places), shape=pattern.shape)
     return out.asformat(kind.format)
 
 
@@ -213,7 +223,7 @@ def tangent(given: Arguments, name: str, array: Any) -> Sparse:
     """
     own = given.arrays[name]
     assert own is not None
-    found = _from_scipy(name, array) if is_scipy(array) else array
+    found = _from_library(name, array) if _library(array) else array
     if not isinstance(found, Sparse):
         raise TypeError(
             f"the tangent of {name} is a {type(array).__name__}: expected a sparse matrix, as "

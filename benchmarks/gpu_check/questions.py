@@ -15,6 +15,7 @@ import kktdiff
 from benchmarks.gpu_check import problems
 from benchmarks.gpu_check.device import Device
 from benchmarks.gpu_check.runner import ROOT, Record, guarded
+from benchmarks.sparse import control
 from kktdiff import Status, backends, bench
 
 COLD = """
@@ -117,6 +118,23 @@ def one_infeasible(device: Device, batch: int = 8192) -> Record:
     return _judged(f"{1e3 * good:.1f} ms without, {1e3 * seconds:.1f} ms with it", bool(right))
 
 
+def sparse_batch(device: Device, batch: int = 4096) -> Record:
+    """A batch of sparse problems, n = 180, with one pattern: solve and gradient."""
+    work = control(min(batch, problems.DIFFERENT), 20, 6, 3, 0.5)
+    times, rng = -(-batch // len(work.p)), np.random.default_rng(7)
+    own = {"p": 0.1 * rng.standard_normal((batch, work.p.shape[1]))}
+    own |= {name: np.tile(v, (times, 1))[:batch] for name, v in (("A", work.values), ("b", work.b))}
+    matrices = {"Q": (work.Q, work.Q.data), "G": (work.G, work.G.data), "A": (work.A, own.pop("A"))}
+    data = device.arrays(own | {"h": work.h})
+    for name, (matrix, values) in matrices.items():
+        data[name] = kktdiff.Sparse(kktdiff.Pattern.of(matrix), device.xp.asarray(values))
+    problem = bench.Problem("sparse", data, device.xp.asarray(own["p"]))
+    problems.both(problem)
+    seconds, found = device.timed(partial(problems.both, problem))
+    solved = int((device.to_numpy(found[0].status) == Status.SOLVED).sum())
+    return _judged(f"{solved} of {batch} solved in {1e3 * seconds:.1f} ms", solved == batch)
+
+
 def free_memory(device: Device) -> Record:
     """How long it takes to ask how much memory is free."""
     cuda: Any = backends.get("cupy").cuda  # type: ignore[attr-defined]
@@ -138,5 +156,6 @@ QUESTIONS: dict[str, tuple[Callable[[Device], Record], bool]] = {  # and True if
     "a CUDA graph": (graph, True),
     "the first call, nothing compiled": (cold, False),
     "one of 8192 infeasible": (one_infeasible, False),
+    "4096 sparse problems of control": (sparse_batch, False),
     "asking for free memory": (free_memory, True),
 }

@@ -4,15 +4,16 @@ First ones are the kernels' there. What they leave, and what needs array code, i
 the host's memory: second ones, solutions of least squares, diagnostics, all of soft rows but `vjp`.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from kktdiff._arrays import namespace, pick, placed, take
-from kktdiff._device.part import Part, mirror, some_on_host
+from kktdiff._device.part import Part, in_matrices, mirror, some_on_host
 from kktdiff._given import Given
 from kktdiff._interior_point.compiled_kept import CompiledKept
-from kktdiff._layout import DIMENSIONS, PRICES
+from kktdiff._layout import PRICES
 from kktdiff._problem import Problem, at_work
 from kktdiff._sensitivity.arguments import flat_cotangents, flat_tangents, outputs_of
 from kktdiff._sensitivity.central_path import by_kernels
@@ -20,6 +21,9 @@ from kktdiff._sensitivity.derivatives import SMOOTHING, Engine, Pieces, check_mo
 from kktdiff._sensitivity.first_order import Cotangents
 from kktdiff._sensitivity.pullback import pull
 from kktdiff._settings import one_of
+from kktdiff._sparse.matrix import entries
+from kktdiff._sparse.pattern import Sparse
+from kktdiff._sparse_inputs import MATRICES
 from kktdiff._typing import Array
 
 Named = Mapping[str, Array | None]
@@ -133,15 +137,23 @@ class DeviceEngine:
         one_of("of", of, tuple(self.outputs))
         one_of("wrt", wrt, self.given.inputs)
         kept, parts = self._at(mode, smoothing, soft=False)
-        shape = *self.base.shape(self.outputs[of]), *self.base.shape(DIMENSIONS[wrt])
-        found = [
-            (p.index, self._receive(p.engine.jacobian(of, wrt, mode, smoothing))) for p in parts
-        ]
+        shape = *self.base.shape(self.outputs[of]), *self.given.places(wrt)
+        found = []
+        for part in parts:
+            own = self._receive(part.engine.jacobian(of, wrt, mode, smoothing))
+            found.append((part.index, self._in_entries(wrt, own, shape)))
         value = self._spread(found, shape)
         total = self.given.give(self.base.per_number(wrt, value))
         if kept is None:
             return total
         return total + replace(self.base, kept=(kept,)).jacobian(of, wrt, "exact", None)
+
+    def _in_entries(self, wrt: str, value: Array, shape: tuple[int, ...]) -> Array:
+        """Return a Jacobian of the host's problem for the entries of the caller's input."""
+        lead = value.shape[: 1 + len(shape) - len(self.given.places(wrt))]
+        xp, tail = namespace(value), value.shape[len(lead) :]
+        flat = xp.reshape(value, (math.prod(lead), *tail))
+        return xp.reshape(self.given.in_entries(wrt, flat), (lead[0], *shape))
 
     @at_work
     def diagnostics(self) -> dict[str, Array]:
@@ -160,11 +172,12 @@ class DeviceEngine:
     ) -> tuple[CompiledKept | None, tuple[Part, ...]]:
         """Check the options; return what the kernels differentiate there, and the rest.
 
-        soft: they do so for soft rows, too.
+        soft: they do so for soft rows and sparse matrices, too.
         """
         check_mode(mode, smoothing)
         kept, parts = self.kept, tuple(part for part in self.parts if part.solved)
-        if kept is None or mode == "least_squares" or (self.is_soft and not soft):
+        arrays_only = not soft and (self.is_soft or self.given.works_sparse)
+        if kept is None or mode == "least_squares" or arrays_only:
             return None, (*parts, *self._mirrors())
         if mode == "exact":
             return kept, parts
@@ -183,7 +196,11 @@ class DeviceEngine:
 
     def _on_host(self, values: dict[str, Array], part: Part) -> dict[str, Any]:
         """Return a part's cotangents, (b, size), or tangents."""
-        own = some_on_host(values, part.index, self.given.backend)
+        backend, structure = self.given.backend, self.problem.data.structure
+        own = some_on_host({k: entries(v) for k, v in values.items()}, part.index, backend)
+        if structure is not None:
+            matrices = [name for name in MATRICES if name in own]
+            own |= {name: in_matrices(structure, name, own[name]) for name in matrices}
         names = self.outputs
         return {
             name: v if name not in names else v[..., 0] if names[name] else v[:, 0, 0]
@@ -195,7 +212,9 @@ class DeviceEngine:
 
     def _add(self, part: Part, found: dict[str, Any], pieces: dict[str, Pieces]) -> None:
         for name, values in pieces.items():
-            values.append((part.index, self._receive(found[name])))
+            own = found[name]
+            own = own.values if isinstance(own, Sparse) else own
+            values.append((part.index, self._receive(own)))
 
     def _outputs(
         self, found: list[tuple[Part, dict[str, Array]]], total: dict[str, Array] | None = None
@@ -213,7 +232,7 @@ class DeviceEngine:
         shared = {name: v for name, v in pieces.items() if name in self.given.shared}
         own = {name: v for name, v in pieces.items() if name not in shared}
         found = {
-            name: self.given.fold(name, self._spread(v, self.base.shape(DIMENSIONS[name])))
+            name: self.given.fold(name, self._spread(v, self.base.tail(name)))
             for name, v in own.items()
         }
         return self.base.folded(shared) | found

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from kktdiff._arrays import namespace
 from kktdiff._device.engine import DeviceEngine
 from kktdiff._device.part import Part, given_on_host, some_on_host
+from kktdiff._device.structure import with_structure
 from kktdiff._given import Given
 from kktdiff._interior_point.device import OnDevice, solve_on_device
 from kktdiff._layout import CORE, PRICES
@@ -48,6 +49,7 @@ def solve(
     batch = Batch(problem, data, near, weights, settings, on_host)
     if not method.fits(data):
         return _all_on_host(batch)
+    data = with_structure(data, given.backend)
     warm = None if near is None else start(problem, flat_point(given, near))
     found = solve_on_device(data, warm, settings, given.backend)
     fields = found.fields | _no_shifts(batch)
@@ -110,8 +112,11 @@ def _on_host(batch: Batch, index: Array) -> tuple[Part, Values, bool]:
     """Solve some elements on the host; return them, their fields, and True if all are solved."""
     given, near = batch.problem.given, batch.near
     backend = given.backend
-    arrays = {name: v for name, v in batch.data._asdict().items() if v is not None}
-    own = given_on_host(Data(**dict.fromkeys(NAMES) | some_on_host(arrays, index, backend)))
+    structure, names = batch.data.structure, batch.data._fields[:-1]
+    arrays = zip(names, batch.data.arrays, strict=True)
+    some = some_on_host({name: v for name, v in arrays if v is not None}, index, backend)
+    data = Data(**dict.fromkeys(NAMES) | some, structure=structure)
+    own = given_on_host(data, by_arrays=batch.weights is not None)
     if near is not None:
         near = replace(near, **some_on_host(flat_point(given, near), index, backend))
     weights = batch.weights

@@ -14,6 +14,7 @@ from kktdiff._kkt import AnyFactors, Weights
 from kktdiff._problem import assemble
 from kktdiff._records import QP, Data, Point, Rhs, Scaling
 from kktdiff._settings import CURVATURE
+from kktdiff._sparse.structure import structure
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
 from kktdiff.kernels import method
@@ -84,13 +85,15 @@ class CompiledKept:
         backend = self.backend
         if backend.host is backend:
             return self
-        data = [None if v is None else backend.to_host(v) for v in self.data]
+        data = [None if v is None else backend.to_host(v) for v in self.data.arrays]
+        there = self.data.structure
+        patterns = None if there is None else structure(there.Q, there.G, there.A)
         own = (self.index, self.kept, self.active)
         index, kept, active = (backend.to_host(v) for v in own)
         return replace(
             self,
             index=index,
-            data=Data._make(data),
+            data=Data._make([*data, patterns]),
             kept=kept,
             active=active,
             weights=None if self.weights is None else backend.to_host(self.weights),

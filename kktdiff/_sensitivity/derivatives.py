@@ -223,12 +223,16 @@ class Engine:
         """Return the sizes of the core dimensions `core`, such as "mn"."""
         return tuple(self.problem.given.sizes[letter] for letter in core)
 
+    def tail(self, name: str) -> tuple[int, ...]:
+        """Return the shape of an input in the flat batch, without that of the batch."""
+        structure = self.problem.data.structure
+        if structure is not None and name in MATRICES:
+            return structure.pattern(name).column.shape
+        return self.shape(DIMENSIONS[name])
+
     def _total(self, name: str, pieces: Pieces) -> Array:
         """Assemble an input's gradient: the sum over the batch if it is shared, else (B, ...)."""
-        structure = self.problem.data.structure
-        tail = self.shape(DIMENSIONS[name])
-        if structure is not None and name in MATRICES:
-            tail = structure.pattern(name).column.shape
+        tail = self.tail(name)
         if name not in self.problem.given.shared:
             return self._spread(pieces, tail)
         if not pieces:

@@ -37,7 +37,7 @@ from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import NamedTuple
 
-from kktdiff._arrays import namespace, pick_all, placed_all, take_shared, taken
+from kktdiff._arrays import is_sparse, namespace, pick_all, placed_all, take_shared, taken
 from kktdiff._interior_point.compiled_kept import KeptGroup
 from kktdiff._interior_point.parts import Kept, scaled_rhs
 from kktdiff._kkt import relative_residual
@@ -55,6 +55,8 @@ from kktdiff._sparse.pattern import Pattern
 from kktdiff._sparse.structure import Structure
 from kktdiff._typing import Array
 from kktdiff.backends import Backend
+
+_MOST_DENSE = 600  # unknowns of sparse systems whose least squares go through dense eigenvalues
 
 
 class Cotangents(NamedTuple):
@@ -122,7 +124,7 @@ def row_activity(kept: KeptGroup) -> Activity:
 
 def _hard(kept: KeptGroup, rhs: Rhs, singular: Array) -> Rhs:
     """Solve by LU, or in the least-squares sense, where the kept factors are not accurate."""
-    if kept.is_large:
+    if _on_sparse(kept):
         return _least_squares(kept, rhs)
     kept = kept.on_dense()
     least = _least_squares(kept, rhs)
@@ -138,15 +140,21 @@ def _hard(kept: KeptGroup, rhs: Rhs, singular: Array) -> Rhs:
 
 def _least_squares(kept: KeptGroup, rhs: Rhs) -> Rhs:
     """Solve in the least-squares sense; the scaled program is not needed for rows on or off."""
-    kept = kept if kept.is_large else kept.on_dense()
+    kept = kept if _on_sparse(kept) else kept.on_dense()
     w, xp = kept.w, namespace(kept.w)
     if bool(xp.all((w == 0.0) | (w == xp.inf))):  # idle rows are zero, and have no unit then
         rows = Activity(xp.astype(w > 0.0, w.dtype), xp.zeros_like(w))
     else:
         rows = row_activity(kept)
-    if kept.is_large:
+    if _on_sparse(kept):
         return solve_sparse_least_squares(kept.qp, rows, rhs)
     return solve_least_squares(kept.qp, rows, rhs)
+
+
+def _on_sparse(kept: KeptGroup) -> bool:
+    """Return True for sparse matrices of more unknowns than dense eigenvalues are fast for."""
+    qp = kept.qp
+    return is_sparse(qp.Q) and sum(qp.sizes) + sum(qp.bounds) > _MOST_DENSE
 
 
 def _scaled_solution(s: Scaling, out: Rhs) -> Rhs:

@@ -69,7 +69,9 @@ def pull(
     """
     count, (n, m, _) = kept.index.shape[0], kept.data.sizes
     summed = [name for name in names if name in shared] if count > 1 else []
-    own = [name for name in names if name not in summed or name not in _MATRICES]
+    by_element = kept.data.structure is not None and backend.host is not backend
+    formed = () if by_element else _MATRICES  # sparse ones are small, and array code is the host's
+    own = [name for name in names if name not in summed or name not in formed]
     found, bad = kept.pull(g, own, (REFINED * n**0.5, CONVERGED))
     if bad is None and not summed:
         return found.gradients, None, None
@@ -78,9 +80,10 @@ def pull(
     u = Adjoint(x[..., None], c[..., None], found.nu[..., None], g.objective)
     if bad is not None:
         return {}, u, xp.nonzero(bad)[0]
-    rest = [name for name in summed if name in _MATRICES]
-    out = found.gradients | gradients(
-        rest, kept.data, kept.point.lam, kept.point, u, backend, shared, kept.data.structure
-    )
+    rest, out = [name for name in summed if name in formed], found.gradients
+    if rest:
+        out |= gradients(
+            rest, kept.data, kept.point.lam, kept.point, u, backend, shared, kept.data.structure
+        )
     vectors = [name for name in summed if name not in rest]
     return out | {v: xp.sum(out[v], axis=0, keepdims=True) for v in vectors}, None, None

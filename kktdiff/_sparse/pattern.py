@@ -1,11 +1,13 @@
 """Where the entries of a sparse matrix are, and matrices that share it."""
 
 import hashlib
+import math
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from kktdiff._arrays import namespace
 from kktdiff._typing import Array
 
 __all__ = ["Pattern", "Sparse"]
@@ -65,13 +67,7 @@ class Pattern:
         Pattern((3, 3), nnz=3)
         """
         own = canonical(matrix)
-        out = object.__new__(cls)  # there is nothing to check
-        out.shape = (int(own.shape[0]), int(own.shape[1]))
-        out.rows = np.repeat(np.arange(own.shape[0]), np.diff(own.indptr))
-        out.cols = own.indices.astype(np.int64)
-        start, column = (v.astype(np.int32) for v in (own.indptr, own.indices))
-        vars(out)["_sorted"] = start, column, None
-        return out
+        return by_rows(own.shape, own.indptr, own.indices)
 
     @property
     def nnz(self) -> int:
@@ -132,15 +128,29 @@ class Pattern:
         place = self._sorted[2]
         if place is None:
             return values
-        out = np.zeros((values.shape[0], self.column.size))
-        for own, given in zip(out, values, strict=True):
-            np.add.at(own, place, given)
+        out = namespace(values).zeros((values.shape[0], self.column.size), device=values.device)
+        for own, given in self._rounds:  # entries in the same place, one after the other
+            at = like(own, values)
+            out[:, at] = out[:, at] + values[:, like(given, values)]
         return out
 
     def unsort(self, values: Array) -> Array:  # (B, entries) -> (B, nnz)
         """Return the values by rows in the order of the entries: the transpose of `sort`."""
         place = self._sorted[2]
-        return values if place is None else values[:, place]
+        return values if place is None else values[:, like(place, values)]
+
+    @cached_property
+    def _rounds(self) -> list[tuple[Array, Array]]:
+        """Places by rows and the entries there, no place twice in a round."""
+        place = self._sorted[2]
+        assert place is not None
+        order = np.argsort(place, kind="stable")
+        ordered = place[order]
+        first = np.searchsorted(ordered, ordered)
+        turn = np.arange(order.size) - first
+        return [
+            (ordered[turn == i], order[turn == i]) for i in range(int(turn.max(initial=-1)) + 1)
+        ]
 
 
 class Sparse:
@@ -211,18 +221,35 @@ class Sparse:
         array([[0., 3.]])
         """
         lead, (rows, cols) = self.values.shape[:-1], self.pattern.shape
-        flat = np.asarray(self.values).reshape(-1, self.pattern.nnz)
-        return dense(self.pattern, self.pattern.sort(flat)).reshape(*lead, rows, cols)
+        xp = namespace(self.values)
+        flat = xp.reshape(self.values, (math.prod(lead), self.pattern.nnz))
+        return xp.reshape(dense(self.pattern, self.pattern.sort(flat)), (*lead, rows, cols))
 
     def __repr__(self) -> str:
         return f"Sparse(shape={self.shape}, nnz={self.pattern.nnz}, dtype={self.dtype})"
 
 
+def by_rows(shape: tuple[int, int], start: Array, column: Array) -> Pattern:
+    """Return the pattern of a matrix by rows, each in order and without duplicates."""
+    out = object.__new__(Pattern)  # there is nothing to check
+    out.shape = int(shape[0]), int(shape[1])
+    out.rows = np.repeat(np.arange(out.shape[0]), np.diff(start))
+    out.cols = column.astype(np.int64)
+    vars(out)["_sorted"] = start.astype(np.int32), column.astype(np.int32), None
+    return out
+
+
 def dense(pattern: Pattern, values: Array) -> Array:  # (B, entries) -> (B, rows, cols)
     """Return matrices with the values by rows."""
-    out = np.zeros((values.shape[0], *pattern.shape), dtype=values.dtype)
-    out[:, pattern.row, pattern.column] = values
+    shape, xp = (values.shape[0], *pattern.shape), namespace(values)
+    out = xp.zeros(shape, dtype=values.dtype, device=values.device)
+    out[:, like(pattern.row, values), like(pattern.column, values)] = values
     return out
+
+
+def like(index: Array, values: Array) -> Array:
+    """Return an index where the values are."""
+    return index if isinstance(values, np.ndarray) else namespace(values).asarray(index)
 
 
 def canonical(matrix: Any) -> Any:

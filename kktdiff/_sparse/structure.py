@@ -44,7 +44,7 @@ class _Key:
 def structure(Q: Pattern, G: Pattern, A: Pattern, *, panels: bool = True) -> Structure:
     """Return the structure of problems with these patterns; G and A may have no rows.
 
-    A factor that fills up is in panels if `panels` is true; a device has no code for these.
+    A factor that fills up is in panels if `panels` is true.
     """
     return _structure(_Key(Q, G, A), panels)
 
@@ -60,18 +60,8 @@ def _structure(key: _Key, panels: bool) -> Structure:
     Q, G, A = key.patterns
     n, m, k = Q.shape[0], G.shape[0], A.shape[0]
     start, column, first, second, diagonal = _both_triangles(Q)
-    row = np.repeat(np.arange(n, dtype=np.int32), np.diff(start))
-    upper = np.flatnonzero(row < column)
-    one = np.concatenate([column[upper], A.column, G.column])
-    other = np.concatenate([row[upper], n + A.row, n + k + G.row])
-    source = np.concatenate(
-        [
-            upper,
-            column.size + np.arange(A.column.size),
-            column.size + A.column.size + np.arange(G.column.size),
-        ]
-    )
-    factor = _analyse(n + m + k, one, other, panels)
+    source, one, other = _triangle(start, column, G, A)
+    factor = _analyse(n + m + k, one, other, panels=panels)
     place = np.empty_like(factor.order)
     place[factor.order] = np.arange(place.size, dtype=np.int32)
     low, high = np.minimum(place[one], place[other]), np.maximum(place[one], place[other])
@@ -93,6 +83,17 @@ def _structure(key: _Key, panels: bool) -> Structure:
     sizes = (Q.column.size, G.column.size, A.column.size, column.size, entries, source.size)
     operations = 1000 + factor.operations() + 40 * entries
     return Structure(Q, G, A, array, (*sizes, array.size), operations)
+
+
+def _triangle(start: Array, column: Array, G: Pattern, A: Pattern) -> tuple[Array, Array, Array]:
+    """Return the triangle of the system: the entry of (Q, A, G) that each one is, its unknowns."""
+    n, k = G.shape[1], A.shape[0]
+    row = np.repeat(np.arange(n, dtype=np.int32), np.diff(start))
+    upper = np.flatnonzero(row < column)
+    one = np.concatenate([column[upper], A.column, G.column])
+    other = np.concatenate([row[upper], n + A.row, n + k + G.row])
+    source = np.concatenate([upper, column.size + np.arange(A.column.size + G.column.size)])
+    return source, one, other
 
 
 def _both_triangles(Q: Pattern) -> tuple[Array, ...]:
@@ -162,8 +163,11 @@ class _Factor(NamedTuple):
         return float(np.sum(columns * length**2 - length * less + less * (2 * columns - 1) / 6))
 
 
-def _analyse(size: int, one: Array, other: Array, panels: bool) -> _Factor:
-    """Return the order of elimination of a symmetric pattern, and that of its factor."""
+def _analyse(size: int, one: Array, other: Array, *, panels: bool) -> _Factor:
+    """Return the order of elimination of a symmetric pattern, and that of its factor.
+
+    A factor that fills up is in panels if `panels` is true.
+    """
     rows, cols = np.concatenate([one, other]), np.concatenate([other, one])
     by_columns = np.lexsort((rows, cols))
     start, index = _starts(cols, size), rows[by_columns].astype(np.int32)

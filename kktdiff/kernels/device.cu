@@ -36,23 +36,27 @@ Arena memory_of_team(const DeviceCall &given, std::int64_t team, long long squar
   return arena;
 }
 
-// Do f(group, work) for each element that this team takes.
+// Do f(group, work) for each element that this team takes; structure: the array that sparse
+// problems have theirs in.
 template <class Work, class F>
-void each_element(const DeviceCall &given, F f) {
+void each_element(const DeviceCall &given, int structure, F f) {
   if constexpr (WARPS > 1) place_of_shares() = 0;
   const Call call{given.sizes, given.options, reinterpret_cast<void *const *>(given.arrays),
                   given.strides, nullptr};
   const std::int64_t teams = blockDim.x / TEAM, count = gridDim.x * teams;
   std::int64_t element = blockIdx.x * teams + threadIdx.x / TEAM;
   const Sizes sizes = sizes_of(given.sizes);
-  const bool separable = given.sizes[6] == DIAGONAL;
-  Arena arena =
-      memory_of_team(given, element, (long long)sizes.core * (separable ? 1 : sizes.core));
+  const SparseEntries sparse(given.sizes);
+  const long long rows = given.sizes[6] == DIAGONAL ? 1 : sizes.core;
+  Arena arena = memory_of_team(given, element, sparse.there ? sparse.own.L : rows * sizes.core);
   // One record for the team: of its own, each thread's would fill the cache.
-  Work &work = *new (arena.take<Work>(1)) Work(arena, sizes);
+  Work &work = *new (arena.take<Work>(1)) Work(arena, sizes, sparse.get());
+  Structure *patterns = nullptr;
+  if (sparse.there)
+    patterns = new (arena.take<Structure>(1)) Structure(structure_of(call, structure));
   meet();
   for (; element < given.elements; element += count)
-    f(Group<double>{call, element, element + 1}, work);
+    f(Group<double>{call, element, element + 1, patterns}, work);
 }
 
 }  // namespace
@@ -61,17 +65,20 @@ void each_element(const DeviceCall &given, F f) {
 extern "C" __global__ void __launch_bounds__(kktdiff::THREADS, kktdiff::BLOCKS)
     solve(const __grid_constant__ DeviceCall call) {
   using namespace kktdiff;
-  each_element<Solver<double>>(call, [](const auto &g, auto &work) { solve_group(g, work); });
+  each_element<Solver<double>>(call, IN_STRUCTURE,
+                               [](const auto &g, auto &work) { solve_group(g, work); });
 }
 
 extern "C" __global__ void __launch_bounds__(kktdiff::THREADS, kktdiff::BLOCKS)
     derive(const __grid_constant__ DeviceCall call) {
   using namespace kktdiff;
-  each_element<Derivation<double>>(call, [](const auto &g, auto &work) { derive_group(g, work); });
+  each_element<Derivation<double>>(call, DERIVE_STRUCTURE,
+                                   [](const auto &g, auto &work) { derive_group(g, work); });
 }
 
 extern "C" __global__ void __launch_bounds__(kktdiff::THREADS, kktdiff::BLOCKS)
     vjp(const __grid_constant__ DeviceCall call) {
   using namespace kktdiff;
-  each_element<Derivation<double>>(call, [](const auto &g, auto &work) { vjp_group(g, work); });
+  each_element<Derivation<double>>(call, VJP_STRUCTURE,
+                                   [](const auto &g, auto &work) { vjp_group(g, work); });
 }

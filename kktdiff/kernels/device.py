@@ -6,6 +6,7 @@ from functools import cache
 from importlib import resources
 from typing import NamedTuple
 
+DIAGONAL, SPARSE = 1, 2  # forms
 # Of NVIDIA's compiler, from version 13 on: functions are the device's; a product is fused with a
 # sum only where the source says so; a tenth of the time that it would take else.
 OPTIONS = ("-std=c++17", "--device-as-default-execution-space", "--fmad=false")
@@ -16,6 +17,7 @@ STATIC = {32: 4 << 10, 128: 7 << 10, 256: 11 << 10}  # by team: bytes of shared 
 RESERVED = 1024  # bytes of shared memory that the system takes of each block
 _INCLUDE = re.compile(r'^#include "(\w+\.hpp)"$', re.MULTILINE)
 RECORD = 1792  # bytes of what a kernel's record of a problem takes, at most
+STRUCTURE = 384  # bytes of that of the patterns of sparse problems, at most
 BEYOND = 64  # bytes that are read beyond the last matrix
 
 
@@ -86,7 +88,7 @@ _WORK = {"solve": _SOLVER, "derive": _DERIVATION, "vjp": _DERIVATION}
 
 def memory(kernel: str, sizes: tuple[int, ...]) -> Memory:
     """Return what a kernel needs for problems of the sizes of a call, without that of the batch."""
-    core, m, k, lower, upper, separable, soft = sizes[:7]
+    core, m, k, lower, upper, form, soft = sizes[:7]
     slacks = sum(count for side, count in enumerate((m, lower, upper, 2 * k)) if soft >> side & 1)
     n, given, r = core + slacks, m + lower + upper, m + k
     M = given + slacks
@@ -96,12 +98,19 @@ def memory(kernel: str, sizes: tuple[int, ...]) -> Memory:
     bytes_of |= {f"mask_{name}": _round(lengths[name]) for name in ("n", "M", "m")}
     bytes_of["int_m"] = _round(4 * m)
     vectors = sum(count * bytes_of[name] for name, count in _WORK[kernel].items())
-    squares = [core * core, m * core, k * core, m, core * core if k else 0]
-    squares += [core * core, r * r, r * core]
-    if kernel == "solve":
-        squares.append(core * core)
-    matrix = _round(8 * (core if separable else core * core))
     vectors += RECORD + BEYOND
+    if form == SPARSE:
+        _, G, A, Q, factor, system = sizes[7:13]
+        squares, order = [Q, G, A, m, factor, system], core + r
+        squares += [order, order, -(-order // 8)]
+        vectors += STRUCTURE
+    else:
+        Q = core * core
+        squares = [Q, m * core, k * core, m, Q if k else 0, Q, r * r, r * core]
+        factor = core if form == DIAGONAL else Q
+    if kernel == "solve":
+        squares.append(Q)
+    matrix = _round(8 * factor)
     everything = vectors + sum(_round(8 * entries) for entries in squares)
     return Memory(matrix, matrix + vectors, everything)
 

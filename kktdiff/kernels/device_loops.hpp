@@ -63,6 +63,7 @@ KKTDIFF_INLINE ShareRange each_share(int first, int last) { return {first + rank
 KKTDIFF_INLINE MeetingRange each_row(int count) {
   return {0 < count, warp_of_team(), count, WARPS};
 }
+KKTDIFF_INLINE ShareRange each_share_of_rows(int count) { return {warp_of_team(), count, WARPS}; }
 KKTDIFF_INLINE Range each_column(int first, int last) {
   return {first + lane_of_warp(), last, WARP};
 }

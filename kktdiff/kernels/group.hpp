@@ -16,12 +16,12 @@ inline Sizes sizes_of(const std::int64_t *s) {
   return with_slacks(int(s[1]), int(s[2]), int(s[3]), int(s[4]), int(s[5]), int(s[7]));
 }
 
-#if !defined(__CUDACC__)
 // The structure of a sparse call, array `which`.
 inline Structure structure_of(const Call &call, int which) {
   return call.sizes[6] == SPARSE ? structure_of(array<const int>(call, which, 0)) : Structure{};
 }
 
+#if !defined(__CUDACC__)
 constexpr long long SPARSE_LANES = 1 << 15;  // entries of L and of the system's triangle
 #endif
 constexpr int OWN_SIZES = 15;  // the first of those that the kernel alone takes

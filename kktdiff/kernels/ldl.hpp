@@ -2,7 +2,7 @@
 //
 // Such a matrix, quasi-definite, has this factorization in any order (Vanderbei 1995): the order
 // is chosen for the sake of few entries, once for a pattern. Where the factor fills up all the
-// same, it is computed by panels of columns: on a processor alone.
+// same, it is computed by panels of columns. On a device see device_ldl.hpp.
 #pragma once
 #include "dense.hpp"
 #include "loops.hpp"
@@ -30,9 +30,7 @@ struct LdlPattern {
 }  // namespace
 }  // namespace kktdiff
 
-#if !defined(__CUDACC__)
 #include "ldl_panels.hpp"
-#endif
 
 namespace kktdiff {
 namespace {
@@ -42,10 +40,8 @@ namespace {
 // 1/D; L: (entries); work: (size); panel: (size + LDL_COLUMNS, PANEL), and a vector more
 template <class T>
 Mask<T> factor_ldl(const LdlPattern &s, int positive, T least, const T *K, T *pivot, T *L, T *work,
-                   [[maybe_unused]] T *panel) {
-#if !defined(__CUDACC__)
+                   T *panel) {
   if (s.panels) return factor_panels(s, positive, least, K, pivot, L, work, panel);
-#endif
   for (int i : each_entry(s.size)) work[i] = 0.0;
   Mask<T> ok = mask<T>(true);
   for (int k = 0; k < s.size; k++) {
@@ -72,10 +68,8 @@ Mask<T> factor_ldl(const LdlPattern &s, int positive, T least, const T *K, T *pi
 
 // v, (size), in the order of elimination, becomes (L D L')^-1 v. panel: as in factor_ldl
 template <class T>
-void solve_ldl(const LdlPattern &s, const T *pivot, const T *L, [[maybe_unused]] T *panel, T *v) {
-#if !defined(__CUDACC__)
+void solve_ldl(const LdlPattern &s, const T *pivot, const T *L, T *panel, T *v) {
   if (s.panels) return solve_panels(s, pivot, L, panel, v);
-#endif
   for (int i = 0; i < s.size; i++) {
     const T own = v[i];
     const int first = s.start[i];

@@ -19,10 +19,13 @@ _SPARSE_STAGES = 5  # the last one again, with other proximal terms
 MOST_ITERATIONS = 1000  # an element that needs more is left to the array code
 _MOST_KEPT = 1 << 28  # bytes of factors that a batch keeps for its derivatives
 _LARGEST = 2400  # n + m + k: beyond it LAPACK is faster
+_MOST_OPERATIONS = 2e7  # of a sparse factorization on a device: its lists take 80 MB then
 
 
 def fits(data: Data) -> bool:
-    """Return True if `data` are of a size that the kernels are for."""
+    """Return True if `data` are of a size that the kernels are for; if sparse, on a device."""
+    if data.structure is not None:
+        return data.structure.operations <= _MOST_OPERATIONS
     return sum(data.sizes) <= _LARGEST
 
 
@@ -234,5 +237,6 @@ def _keeps_factors(data: Data) -> bool:
         large = not amounts.in_lanes(*data.sizes)
     else:
         _, _, _, _, factor, system, _ = data.structure.entries
-        large = data.length == 1 or factor + system > amounts.SPARSE_LANES
+        alone = data.length == 1 or not isinstance(data.p, np.ndarray)
+        large = alone or factor + system > amounts.SPARSE_LANES
     return large and 8 * data.length * _factors_size(data) <= _MOST_KEPT

@@ -97,11 +97,17 @@ void store_factors(const Group<T> &g, const Problem<T> &q, const Factors<T> &f) 
   Factors<T> kept = f;
   place_kept(g, OUT_FACTORS, kept);
   if (!kept.kept) return;
+  kept.kept[0] = lane(f.pivots.low, 0), kept.kept[1] = lane(f.pivots.high, 0);
+  if (q.sparse) {
+    for (int i : each_entry(q.sparse->ldl.entries)) kept.L[i] = f.L[i];
+    for (int i : each_entry(q.sparse->ldl.size)) kept.D[i] = f.D[i];
+    kept.kept[2] = f.proximal;
+    return;
+  }
   const int n = q.size.core, r = f.border;
   for (int i : each_entry(q.separable ? n : n * n)) kept.L[i] = f.L[i];
   for (int i : each_entry(n * r)) kept.V[i] = f.V[i];
   for (int i : each_entry(r * r)) kept.S[i] = f.S[i];
-  kept.kept[0] = lane(f.pivots.low, 0), kept.kept[1] = lane(f.pivots.high, 0);
 }
 
 // The fields of the solution: NaN in the lanes that have none.

@@ -28,7 +28,7 @@ WRONG = {
     ),
     "objects": (
         lambda: kktdiff.solve_qp(kktdiff.Sparse(banded(1), _Values())),
-        ["Q.values is a _Values", "NumPy"],
+        ["Q.values: expected an array, got _Values"],
     ),
     "vector": (
         lambda: kktdiff.solve_qp(p=scipy.sparse.eye_array(3)),

@@ -151,12 +151,14 @@ def test_the_questions_that_need_no_gpu_are_answered(monkeypatch):
     few = {
         "a batch of 70,000": (partial(questions.many, batch=2000), False),
         "one of 8192 infeasible": (partial(questions.one_infeasible, batch=300), False),
+        "4096 sparse problems of control": (partial(questions.sparse_batch, batch=300), False),
     }
     monkeypatch.setattr(questions, "QUESTIONS", questions.QUESTIONS | few)
     found = {r["question"]: r for r in questions.records(60, "", HOST)}
     assert not [r for r in found.values() if "failed" in r]
     assert found["a batch of 70,000"]["answer"].startswith("2000 of 2000 solved")
     assert found["a CUDA graph"]["answer"] == "needs a GPU"
+    assert found["4096 sparse problems of control"]["answer"].startswith("300 of 300 solved")
     assert "ms with it" in found["one of 8192 infeasible"]["answer"]
 
 

@@ -103,8 +103,8 @@ def solve_qp(
         tensor; lists and numbers become tensors. They are read without a copy, as NumPy arrays on
         the CPU and as CuPy arrays on CUDA; float32 is solved in float64 and returned as float32.
         Under autocast, half precision is converted to float32. Q, G and A may be sparse tensors
-        on the CPU (COO, CSR, CSC; a batch with one pattern), whose gradients are sparse, or
-        `kktdiff.Sparse` with a tensor of values.
+        (COO, CSR, CSC; a batch with one pattern), whose gradients are sparse, or `kktdiff.Sparse`
+        with a tensor of values.
     gradient : {"exact", "smoothed", "least_squares"}
         What to differentiate, as in `kktdiff.Solution.vjp`.
     smoothing : float, optional
@@ -126,7 +126,7 @@ def solve_qp(
     ------
     TypeError
         Not a tensor, or a nested one; a sparse p, h, b, lb or ub, or a sparse tensor of another
-        layout or on CUDA; mixed devices or dtypes, a dtype that is not float32 or float64; an
+        layout; mixed devices or dtypes, a dtype that is not float32 or float64; an
         option that does not exist.
     ValueError, kktdiff.SolveError
         As in `kktdiff.solve_qp`; a batch of sparse tensors with entries in different places.

@@ -31,8 +31,8 @@ def in_values(arguments: dict[str, Any]) -> tuple[dict[str, Any], Patterns]:
     Raises
     ------
     TypeError
-        A sparse tensor of another layout than COO, CSR and CSC, or on another device than the CPU;
-        a `Sparse` of something else than tensors; a matrix of SciPy.
+        A sparse tensor of another layout than COO, CSR and CSC, or not on the CPU or on CUDA; a
+        `Sparse` of something else than tensors; a matrix of SciPy.
     ValueError
         A batch of sparse tensors with several patterns.
     """
@@ -40,11 +40,8 @@ def in_values(arguments: dict[str, Any]) -> tuple[dict[str, Any], Patterns]:
     for name in filter(lambda name: _is_sparse(arguments[name]), MATRICES):
         value = arguments[name]
         tensor = value if isinstance(value, Tensor) else _values(name, value)
-        if tensor.device.type != "cpu":
-            raise TypeError(
-                f"{name} is sparse and on {tensor.device}: expected the CPU for all tensors where "
-                "one is sparse, or dense ones"
-            )
+        if tensor.device.type not in ("cpu", "cuda"):
+            raise TypeError(f"{name} is sparse and on {tensor.device}: expected the CPU or CUDA")
         whole = isinstance(value, Sparse)
         patterns[name], out[name] = (value.pattern, tensor) if whole else _parts(name, tensor)
     return out, patterns
@@ -99,7 +96,7 @@ def _entries(tensor: Tensor) -> tuple[Array | None, Tensor]:
     None if the elements have different numbers of entries.
     """
     tensor = tensor.coalesce()  # in order of the batch, without duplicates
-    index, lead = tensor.indices().numpy(), tuple(tensor.shape[:-2])
+    index, lead = tensor.indices().numpy(force=True), tuple(tensor.shape[:-2])
     count = index.shape[1] // max(math.prod(lead), 1)
     element = np.ravel_multi_index(tuple(index[:-2]), lead) if lead else np.zeros_like(index[0])
     if not np.array_equal(element, np.repeat(np.arange(math.prod(lead)), count)):
@@ -109,7 +106,7 @@ def _entries(tensor: Tensor) -> tuple[Array | None, Tensor]:
 
 def _lines(tensor: Tensor) -> tuple[Array, Tensor]:
     """Return rows and columns, (2, B, nnz), of a CSR or CSC tensor, and its values."""
-    starts, index = (v.numpy() for v in _indices(tensor))
+    starts, index = (v.numpy(force=True) for v in _indices(tensor))
     starts = starts.reshape(-1, starts.shape[-1])
     index = index.reshape(len(starts), index.shape[-1])
     lines = np.arange(starts.shape[1] - 1)

@@ -22,6 +22,7 @@ CALL = np.dtype(  # `DeviceCall` of kktdiff/kernels/device.cu
 )
 KERNELS = ("solve", "vjp", "derive")
 TEAMS = ((32, 5e4), (128, 5e5), (256, float("inf")))  # threads, for operations up to so many
+TERMS_OF_AN_ENTRY = 12.0  # of a sparse factor, about
 TEAMS_OF_A_BLOCK = {32: 4}  # else one
 LITTLE = 1 << 28  # bytes of scratch memory that nobody asks for
 
@@ -42,6 +43,8 @@ class Plan(NamedTuple):
 def plan(cuda: Cuda, kernel: str, sizes: tuple[int, ...]) -> Plan:
     """Choose threads and memory for problems of the sizes of a call, without that of the batch."""
     here, work = cuda.device(), amounts.operations(*sizes[:3])
+    if sizes[5] == device.SPARSE:
+        work = sizes[11] * TERMS_OF_AN_ENTRY
     team = next(threads for threads, most in TEAMS if work <= most)
     teams = TEAMS_OF_A_BLOCK.get(team, 1)
     need = device.memory(kernel, sizes)

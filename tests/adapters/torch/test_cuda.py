@@ -236,3 +236,26 @@ def test_the_work_is_done_on_the_tensors_own_device():
     for index in range(torch.cuda.device_count()):
         assert_as_on_the_cpu(DATA, device=f"cuda:{index}")
         assert torch.cuda.current_device() == 0
+
+
+@pytest.mark.filterwarnings("ignore:Sparse (CSR|CSC) tensor")
+@pytest.mark.parametrize("form", ["coo", "csr", "csc", "Sparse"])
+def test_sparse_tensors(form):
+    data = known(np.random.default_rng(840), SMALL).data
+    pattern = kktdiff.Pattern(data.G.shape, *np.indices(data.G.shape).reshape(2, -1))
+    found = []
+    for device in ("cuda", "cpu"):
+        inputs = on(device, data)
+        values = inputs.G.detach().clone()
+        if form == "Sparse":
+            leaf = values.reshape(-1).requires_grad_()
+            G = kktdiff.Sparse(pattern, leaf)
+        else:
+            leaf = G = getattr(values, f"to_sparse_{form}")().requires_grad_()
+        x = solve_qp(**inputs._replace(G=G)._asdict()).x
+        (grad,) = torch.autograd.grad(x.square().sum(), leaf)
+        assert grad.device.type == device
+        assert form == "Sparse" or grad.layout == leaf.layout
+        found.append((x, grad if form == "Sparse" else grad.to_dense()))
+    for own, right in zip(*found, strict=True):
+        torch.testing.assert_close(own.cpu(), right, rtol=0, atol=TIGHT_ANSWER)

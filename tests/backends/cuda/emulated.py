@@ -4,9 +4,12 @@ from functools import cache
 
 import numpy as np
 
+from kktdiff._sparse.levels import by_levels
 from kktdiff.backends.cuda._launch import CALL
 from kktdiff.kernels import device
 from tests.backends.cuda.emulator import Emulator
+
+STRUCTURES = []  # of sparse calls to come
 
 
 @cache
@@ -16,11 +19,21 @@ def compiled(team, sanitize=False):
     return Emulator(device.source(), options=options, sanitize=sanitize)
 
 
+def for_device(sizes, arrays):
+    """The sizes and arrays of a call with the structure that a device takes, if there is one."""
+    if len(sizes) < 15 or arrays[-1] is None or arrays[-1].dtype != np.int32:
+        return sizes, arrays
+    host = next(v for v in STRUCTURES if v.array is arrays[-1])
+    own = by_levels(host.Q, host.G, host.A)
+    return (*sizes[:8], *own.entries, *sizes[15:]), (*arrays[:-1], own.array[None])
+
+
 def call(name, sizes, options, arrays, *, team=32, teams=2, shared=None, sanitize=False, **launch):
     """Run a kernel with so many teams, in blocks as on a device, and bytes of shared memory each.
 
     All that it wants, unless `shared` is less.
     """
+    sizes, arrays = for_device(sizes, arrays)
     need = device.memory(name, sizes[1:])
     own = need.fast if shared is None else min(shared, need.fast)
     scratch = np.full(need.all * teams // 8, np.nan)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from kktdiff import backends, kernels
+from kktdiff._sparse.structure import structure
 from kktdiff.backends.cupy import CuPyBackend
 from tests.backends.cuda import emulator
 from tests.backends.cuda.fake_cuda import FakeCuda
@@ -32,6 +33,7 @@ def fake():
 @pytest.fixture
 def emulated(fake, monkeypatch):
     """What ``backend="cupy"`` names is the backend over the stand-in, and its arrays are known."""
+    monkeypatch.setattr("kktdiff._device.structure.by_levels", structure)  # as of the host
     return put_in_place(CuPyBackend(fake), monkeypatch)
 
 

@@ -36,7 +36,10 @@ class Both:
         first = INPUTS[name]
         if first is None:
             return self._native(name, sizes, options, arrays, threads)
-        others = [None if a is None else np.full_like(a, 77) for a in arrays[first:]]
+        others = [
+            a if a is None or a.dtype == np.int32 else np.full_like(a, 77)  # the structure is read
+            for a in arrays[first:]
+        ]
         if name == "solve" and arrays[TRACE] is not None:
             others[TRACE - first] = arrays[TRACE].copy()
         emulated.call(name, sizes, options, (*arrays[:first], *others), **self._options)

@@ -5,6 +5,7 @@ import pytest
 
 import kktdiff
 from kktdiff import Status
+from kktdiff import _sparse_inputs as inputs
 from kktdiff.backends.cupy import CuPyBackend
 from tests.backends.cuda.emulated import compiled
 from tests.backends.cuda.fake_cuda import FakeCuda
@@ -13,6 +14,7 @@ from tests.backends.cuda.guard import EVENTS
 from tests.backends.cuda.test_whole import assert_same_course, assert_same_grads, both, weights
 from tests.checks import answer_of, assert_answer, assert_near, grads_of
 from tests.problems import FULL, Sizes, feasible, known, tangent
+from tests.sparse import assert_close, on_sparse, sparse_problem
 from tests.tolerances import DENSE_REFERENCE
 
 
@@ -85,3 +87,26 @@ def test_what_has_no_solution_is_the_same_and_costs_no_more(kernels):
     assert_near(proof.x[3], right.x[3], DENSE_REFERENCE)
     with pytest.warns(kktdiff.SolveWarning, match=r"4 of 6.*rows h\[0\], h\[1\] contradict"):
         kktdiff.solve_qp(*data, backend="cupy")
+
+
+@pytest.mark.parametrize("batch", [(), (5,)])
+def test_sparse_matrices(kernels, monkeypatch, batch):
+    """With the structure that the device's kernels take, and factors that the solve has kept."""
+    monkeypatch.setattr(inputs, "_SMALL", 0)
+    monkeypatch.setattr(inputs, "_FASTER", (0.0, 0.0))
+    problem = sparse_problem(np.random.default_rng(799), 30, 20, 8, batch)
+    other = sparse_problem(np.random.default_rng(800), 12, 9, 0, batch)
+    for own in (problem, other, problem):  # another structure between two calls
+        found, expected = (
+            kktdiff.solve_qp(**own.sparse(), backend=name) for name in ("cupy", "numpy")
+        )
+        assert on_sparse(found)
+        assert_same_course(found, expected)
+        assert found._engine.kept.kernel_factors is not None
+        g = {"x": np.ones_like(found.x), "lam": np.ones_like(found.lam)}
+        for mode in ({}, {"gradient": "smoothed", "smoothing": 1e-3}):
+            grads, right = found.vjp(**g, **mode), expected.vjp(**g, **mode)
+            for name in own.matrices:
+                one, two = getattr(grads, name).values, getattr(right, name).values
+                assert_close(one, two, DENSE_REFERENCE)
+            assert_close(grads.p, right.p, DENSE_REFERENCE)

@@ -4,7 +4,6 @@ import pickle
 
 import numpy as np
 import pytest
-from scipy.sparse import csr_array
 
 import kktdiff
 from kktdiff import Status
@@ -254,9 +253,3 @@ def test_the_hosts_part_needs_no_kernels_there(emulated, monkeypatch, soft):
     monkeypatch.setattr(running, "kernels", None)
     for one, other in zip(derived(found), right, strict=True):
         assert_near(one, other, DENSE_REFERENCE)
-
-
-def test_sparse_matrices_are_refused(emulated):
-    data = known(np.random.default_rng(769), Sizes(n=3, m=4)).data
-    with pytest.raises(TypeError, match=r"G is sparse: backend='cupy' .* pass G.toarray\(\)"):
-        kktdiff.solve_qp(*data._replace(G=csr_array(data.G)), backend="cupy")

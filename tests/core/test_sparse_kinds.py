@@ -200,3 +200,24 @@ def test_a_convex_curve_whose_prices_grow_far_beyond_their_unit(seed):
     assert found.lam.min() >= 0
     assert np.abs(found.lam @ (G @ found.x)) < 1e-9
     assert found.lam.max() > 1e3
+
+
+def test_flows_have_the_gradient_of_least_squares_whatever_their_size():
+    """The flow on a tree of arcs leaves the other multipliers open."""
+    side, rng = 14, np.random.default_rng(4)
+    at = np.arange(side * side).reshape(side, side)
+    one = np.r_[at[:, :-1].ravel(), at[:-1].ravel()]
+    other = np.r_[at[:, 1:].ravel(), at[1:].ravel()]
+    n, nodes = one.size, side * side
+    places = np.r_[one, other], np.tile(np.arange(n), 2)
+    A = scipy.sparse.csr_array((np.r_[np.ones(n), -np.ones(n)], places), shape=(nodes, n))[:-1]
+    Q, b = 0.01 * scipy.sparse.eye_array(n), np.eye(nodes - 1)[0]
+    vectors = {"p": rng.uniform(1, 2, n), "b": b, "lb": 0.0, "ub": 0.5}
+    sparse = kktdiff.solve_qp(Q, A=A, **vectors)
+    dense = kktdiff.solve_qp(Q.toarray(), A=A.toarray(), **vectors)
+    assert sparse.solved
+    assert on_sparse(sparse)
+    g = rng.normal(size=n)
+    found, expected = sparse.vjp(x=g), dense.vjp(x=g)
+    for name in ("p", "b"):
+        assert_close(getattr(found, name), getattr(expected, name), 1e-7)

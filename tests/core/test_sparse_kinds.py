@@ -170,6 +170,7 @@ def test_large_problems_have_all_derivatives_without_dense_matrices(monkeypatch,
     known = small.diagnostics()
 
     monkeypatch.setattr("kktdiff._records.MOST_DENSE", 10)
+    monkeypatch.setattr("kktdiff._sensitivity.first_order._MOST_DENSE", 10)
     monkeypatch.setattr("kktdiff._records.Data.on_dense", None)
     large = kktdiff.solve_qp(**matrices, **vectors)
     for mode, expected in zip(modes, gradients, strict=True):

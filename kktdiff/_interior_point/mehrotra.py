@@ -92,9 +92,10 @@ def advance(
     again = go & blocked & ~near & (worst > stage.tol) & (loop.restarts < stage.restarts)
     progress = xp.where(blocked & near, loop.iterations - STALL, loop.progress)
     loop = loop._replace(progress=progress)  # to be polished
+    if not bool(xp.any(again)):
+        return loop
     almost = largest(error[:, 0], error[:, 1]) < ALMOST_FEASIBLE
-    wanted = xp.where(almost, norm_inf(dlam), 0.0)
-    return _restarted(program, loop, again, wanted) if bool(xp.any(again)) else loop
+    return _restarted(program, loop, again, xp.where(almost, norm_inf(dlam), 0.0))
 
 
 def _restarted(program: Program, loop: Loop, again: Array, wanted: Array) -> Loop:

@@ -59,40 +59,23 @@ def by_levels(Q: Pattern, G: Pattern, A: Pattern) -> Structure:
 
 def _factor(size: int, one: Array, other: Array) -> _Factor:
     """Return the pattern of the factor of a symmetric one, its columns sorted by levels."""
-    order = _analyse(size, one, other, panels=False).order
-    place = np.empty(size, dtype=np.int64)
-    place[order] = np.arange(size)
-    columns, level = _columns(size, place[one], place[other])
+    found = _analyse(size, one, other, panels=False)
+    lengths, level = np.diff(found.start), np.zeros(size, dtype=np.int64)
+    for i in np.flatnonzero(lengths):  # above its children
+        parent = found.below[found.start[i]]
+        level[parent] = max(level[parent], level[i] + 1)
     by_level = np.argsort(level, kind="stable")
     new = np.empty(size, dtype=np.int64)
     new[by_level] = np.arange(size)
-    lengths = np.array([columns[i].size for i in by_level], dtype=np.int64)
-    below = [np.sort(new[columns[i]]) for i in by_level]
+    column, below = np.repeat(new, lengths), new[found.below]
+    by_columns = np.lexsort((below, column))
     return _Factor(
-        order[by_level].astype(np.int64),
+        found.order[by_level].astype(np.int64),
         _starts(level, int(level.max(initial=0)) + 1),
-        np.append(0, np.cumsum(lengths)),
-        np.concatenate(below),
-        np.repeat(np.arange(size), lengths),
+        _starts(column, size),
+        below[by_columns],
+        column[by_columns],
     )
-
-
-def _columns(size: int, one: Array, other: Array) -> tuple[list[Array], Array]:
-    """Return the rows of each column of L, and the level of each column: above its children's."""
-    low, high = np.minimum(one, other), np.maximum(one, other)
-    by_columns = np.lexsort((high, low))
-    given = np.split(high[by_columns], _starts(low, size)[1:-1])
-    children: list[list[Array]] = [[] for _ in range(size)]
-    columns, level = list[Array](), np.zeros(size, dtype=np.int64)
-    for i in range(size):
-        own = np.unique(np.concatenate([given[i], *children[i]]))
-        children[i] = []
-        columns.append(own)
-        if own.size:
-            parent = own[0]
-            children[parent].append(own[1:])
-            level[parent] = max(level[parent], level[i] + 1)
-    return columns, level
 
 
 def _pairs(factor: _Factor, flat: Array) -> tuple[Array, Array, Array]:

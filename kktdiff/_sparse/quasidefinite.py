@@ -98,22 +98,30 @@ def _places(Q: Pattern, rows: Pattern) -> tuple[Array, Array]:
     return up, np.concatenate([Q.column, rows.column, row, eye])
 
 
+def factor_one(K: Any) -> Any:
+    """Return SuperLU's factors of a quasi-definite matrix in compressed columns.
+
+    Raises
+    ------
+    RuntimeError
+        If it is exactly singular.
+    """
+    from scipy.sparse import linalg
+
+    symmetric = {"SymmetricMode": True}
+    return linalg.splu(K, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=symmetric)
+
+
 def _factored(entries: Array, row: Array, column: Array, size: int) -> Any:
     from scipy import sparse  # late: it takes as long as all other imports together
-    from scipy.sparse import linalg
 
     if not np.all(np.isfinite(entries)):
         return None
     K = sparse.csc_array((entries, (row, column)), shape=(size, size))
     K.eliminate_zeros()
     try:
-        return linalg.splu(
-            K,
-            permc_spec="MMD_AT_PLUS_A",
-            diag_pivot_thresh=0.0,
-            options={"SymmetricMode": True},
-        )
-    except RuntimeError:  # exactly singular
+        return factor_one(K)
+    except RuntimeError:
         return None
 
 

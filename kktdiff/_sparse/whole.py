@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from kktdiff._sparse.matrix import SparseMatrix
+from kktdiff._sparse.quasidefinite import factor_one
 from kktdiff._typing import Array
 
 _FLAT = 1e-6  # eigenvalues below this, relative to the largest entry, count for less and less
@@ -45,12 +46,11 @@ def least_squares(K: Any, rhs: Array) -> Array:  # (N, r)
     and z loses what it has there before the last step, which is small.
     """
     from scipy import sparse
-    from scipy.sparse import linalg
 
     size = K.shape[0]
     root = _FLAT * max(abs(K).max(), np.finfo(float).tiny)
     eye = root * sparse.eye_array(size)
-    factor = linalg.splu(sparse.block_array([[eye, K], [K, -eye]], format="csc"))
+    factor = factor_one(sparse.block_array([[eye, K], [K, -eye]], format="csc"))
     long = K.astype(np.longdouble)
 
     def solved(right: Array) -> Array:

@@ -21,6 +21,19 @@ struct LdlPattern {
   const int *pair, *one, *other;  // (entries + 1), (pairs) x 2: whose products are taken from each
 };
 
+constexpr int LDL_COUNTS = 2;  // that `read_factor` takes
+
+// Read the pattern of a factor; its size, given and entries are known. See _sparse/levels.py.
+inline void read_factor(const int *counts, const int *from, LdlPattern &s) {
+  const int pairs = counts[1];
+  const auto take = [&](int count) { return from += count, from - count; };
+  s.levels = counts[0];
+  s.order = take(s.size), s.place = take(s.size), s.level = take(s.levels + 1);
+  s.start = take(s.size + 1), s.below = take(s.entries), s.column = take(s.entries);
+  s.source = take(s.entries), s.left = take(s.size + 1), s.at = take(s.entries);
+  s.pair = take(s.entries + 1), s.one = take(pairs), s.other = take(pairs);
+}
+
 constexpr int LDL_COLUMNS = 0;  // of a panel: there are none
 constexpr int LONG_SUM = 8;     // terms, on average, from which on a warp shares a sum
 

@@ -27,6 +27,19 @@ struct LdlPattern {
   const int *from, *at;  // (pairs) x 2: these, and their first such row in `below`
 };
 
+constexpr int LDL_COUNTS = 3;  // that `read_factor` takes
+
+// Read the pattern of a factor; its size, given and entries are known. See _sparse/structure.py.
+inline void read_factor(const int *counts, const int *from, LdlPattern &s) {
+  const int rows = counts[1], pairs = counts[2], parts = counts[0] ? counts[0] : s.size;
+  const auto take = [&](int count) { return from += count, from - count; };
+  s.panels = counts[0], s.top = take(parts + 1), s.row = take(s.given);
+  s.place = take(s.size), s.order = take(s.size);
+  if (s.panels) s.first = take(s.panels + 1), s.entry = take(s.panels + 1);
+  s.start = take(parts + 1), s.below = take(rows), s.left = take(parts + 1);
+  s.from = take(pairs), s.at = take(pairs);
+}
+
 }  // namespace
 }  // namespace kktdiff
 

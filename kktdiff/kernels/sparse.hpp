@@ -108,51 +108,22 @@ inline const int *read_pattern(int rows, int cols, int entries, bool columns, co
   return out.entry + entries;
 }
 
-#if defined(__CUDACC__)
-// Read what kktdiff/_sparse/levels.py has put together.
+// Read what kktdiff/_sparse/structure.py, or for a device levels.py, has put together.
 inline Structure structure_of(const int *from) {
   Structure s{};
   const int n = from[0], m = from[1], k = from[2], Q = from[3], G = from[4], A = from[5];
-  const int given_Q = from[6], given = from[7], entries = from[8], size = n + m + k;
-  const int levels = from[9], pairs = from[10];
-  from = read_pattern(n, n, Q, false, from + 11, s.Q);
+  const int given_Q = from[6], given = from[7], *counts = from + 9;
+  s.ldl.size = n + m + k, s.ldl.given = given, s.ldl.entries = from[8];
+  from = read_pattern(n, n, Q, false, counts + LDL_COUNTS, s.Q);
   const auto take = [&](int count) { return from += count, from - count; };
   s.first = take(Q), s.second = take(Q), s.diagonal = take(n);
   from = read_pattern(n, n, given_Q, false, from, s.given_Q);
   from = read_pattern(m, n, G, true, from, s.G);
   from = read_pattern(k, n, A, true, from, s.A);
   s.source = take(given), s.one = take(given), s.other = take(given);
-  s.ldl.size = size, s.ldl.given = given, s.ldl.entries = entries, s.ldl.levels = levels;
-  s.ldl.order = take(size), s.ldl.place = take(size), s.ldl.level = take(levels + 1);
-  s.ldl.start = take(size + 1), s.ldl.below = take(entries), s.ldl.column = take(entries);
-  s.ldl.source = take(entries), s.ldl.left = take(size + 1), s.ldl.at = take(entries);
-  s.ldl.pair = take(entries + 1), s.ldl.one = take(pairs), s.ldl.other = take(pairs);
+  read_factor(counts, from, s.ldl);
   return s;
 }
-#else
-// Read what kktdiff/_sparse/structure.py has put together.
-inline Structure structure_of(const int *from) {
-  Structure s{};
-  const int n = from[0], m = from[1], k = from[2], Q = from[3], G = from[4], A = from[5];
-  const int given_Q = from[6], given = from[7], entries = from[8], size = n + m + k;
-  const int panels = from[9], rows = from[10], pairs = from[11];
-  from = read_pattern(n, n, Q, false, from + 12, s.Q);
-  const auto take = [&](int count) { return from += count, from - count; };
-  s.first = take(Q), s.second = take(Q), s.diagonal = take(n);
-  from = read_pattern(n, n, given_Q, false, from, s.given_Q);
-  from = read_pattern(m, n, G, true, from, s.G);
-  from = read_pattern(k, n, A, true, from, s.A);
-  s.source = take(given), s.one = take(given), s.other = take(given);
-  s.ldl.size = size, s.ldl.given = given, s.ldl.entries = entries;
-  const int parts = panels ? panels : size;
-  s.ldl.panels = panels, s.ldl.top = take(parts + 1), s.ldl.row = take(given);
-  s.ldl.place = take(size), s.ldl.order = take(size);
-  if (panels) s.ldl.first = take(panels + 1), s.ldl.entry = take(panels + 1);
-  s.ldl.start = take(parts + 1), s.ldl.below = take(rows), s.ldl.left = take(parts + 1);
-  s.ldl.from = take(pairs), s.ldl.at = take(pairs);
-  return s;
-}
-#endif
 
 }  // namespace
 }  // namespace kktdiff

@@ -97,6 +97,7 @@ def sanitizer(name="address"):
         "LD_PRELOAD": " ".join(found),
         "ASAN_OPTIONS": "detect_leaks=0",
         "TSAN_OPTIONS": "halt_on_error=1",
+        "OPENBLAS_NUM_THREADS": "1",  # its threads are not so compiled, and seem to race
     }
 
 

@@ -8,7 +8,7 @@ the system that every sensitivity needs.
 from typing import NamedTuple
 
 from kktdiff import _kkt as kkt
-from kktdiff._arrays import namespace, norm_inf, norms_inf, pick_all, placed
+from kktdiff._arrays import is_sparse, namespace, norm_inf, norms_inf, pick_all, placed
 from kktdiff._interior_point.program import Program
 from kktdiff._interior_point.residuals import Residuals, evaluate, with_full_sizes
 from kktdiff._interior_point.scaling import Units
@@ -97,7 +97,9 @@ def polish(
     weights = active_weights(program, active, y)
     separable = program.separable
     factors = kkt.factor(qp, weights, backend, separable=separable, border=border)
-    new = _solution(program, factors, point, active, backend)
+    new, left = _solution(program, factors, point, active, backend)
+    if is_sparse(qp.Q):
+        factors, new = _with_less(program, factors, new, active, left, backend)
     s, lam = (xp.where(v > 0, v, 0.0) for v in (new.s, new.lam))
     best = new._replace(s=s, lam=lam)
     clean = factors.ok & is_rounding(program, best, evaluate(qp, best))
@@ -107,10 +109,33 @@ def polish(
     return PolishResult(pick_all(clean, best, point), factors, clean, signed, wanted)
 
 
+def _with_less(
+    program: Program,
+    factors: AnyFactors,
+    point: Point,
+    active: Array,
+    left: Array,
+    backend: LinearAlgebra,
+) -> tuple[AnyFactors, Point]:
+    """Solve again where large multipliers make the proximal terms slow to refine away.
+
+    Not at once: where rows depend on each other, smaller terms leave factors less accurate.
+    """
+    xp, qp = namespace(left), program.qp
+    large = program.units.size_of_multipliers(norms_inf(point.lam, point.nu))
+    again = (left > ROUNDING_TOL) & (large > 1)
+    if not bool(xp.any(again)):
+        return factors, point
+    weights = factors.weights._replace(large=xp.where(again, large, 1.0))
+    factors = kkt.factor(qp, weights, backend)
+    better, _ = _solution(program, factors, point, active, backend)
+    return factors, pick_all(again, better, point)
+
+
 def _solution(
     program: Program, factors: AnyFactors, point: Point, active: Array, backend: LinearAlgebra
-) -> Point:
-    """Solve the linear equations of the active set by Newton steps with refinement."""
+) -> tuple[Point, Array]:
+    """Solve the linear equations of the active set by Newton steps; return their error, too."""
     qp, units = program.qp, program.units
     xp = namespace(point.x)
     point = _on_active_set(qp, point, active)
@@ -133,7 +158,7 @@ def _solution(
         going = better & much & (left > ROUNDING_TOL / 4096)
         if not bool(xp.any(going)):
             break
-    return point
+    return point, left
 
 
 def _left(units: Units, active: Array, r: Residuals) -> Array:  # (B,)

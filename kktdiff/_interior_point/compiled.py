@@ -47,7 +47,7 @@ def solve_compiled(
 ) -> Compiled:
     """Solve what the kernels can; `examined`: the data are known to have no faults."""
     data, out = run_kernel(data, warm, settings, backend, separable, examined=examined)
-    if data.is_hard and bool(namespace(index).any(out.status == method.LEFT)):
+    if data.is_large and bool(namespace(index).any(out.status == method.LEFT)):
         out = out._replace(status=judged(data, out, settings))
     if not out.failures:
         kept = keep(data, index, out, backend, separable=separable)
@@ -73,7 +73,10 @@ def solve_compiled(
 
 
 def judged(data: Data, out: Solved, settings: Settings) -> Array:  # (B,)
-    """Return the status with that of points that were not polished, by their residuals."""
+    """Return the status with that of points that were not polished, by their residuals.
+
+    Array code is to look at what is not solved, where that does not take too long.
+    """
     xp = namespace(out.status)
     value, primal, dual, gap = (out.numbers[:, i] for i in range(4))
     sides = [v for v in (data.h, data.b) if v is not None]
@@ -82,8 +85,10 @@ def judged(data: Data, out: Solved, settings: Settings) -> Array:  # (B,)
     worst = largest(primal / reach, dual / price, gap / (1 + xp.abs(value)))
     good = largest(primal, dual, gap) <= settings.tol
     ended = out.iterations >= settings.max_iter
-    status = xp.where(ended, int(Status.MAX_ITER), int(Status.NUMERICAL_ERROR))
-    status = xp.where(worst <= _JUDGED * LOOSE, int(Status.ALMOST_SOLVED), status)
+    status = out.status
+    if data.is_hard:
+        status = xp.where(ended, int(Status.MAX_ITER), int(Status.NUMERICAL_ERROR))
+        status = xp.where(worst <= _JUDGED * LOOSE, int(Status.ALMOST_SOLVED), status)
     status = xp.where(good & (worst <= LOOSE), int(Status.SOLVED), status)
     return xp.where(out.status == method.LEFT, status, out.status)
 

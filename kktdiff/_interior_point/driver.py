@@ -30,7 +30,7 @@ _STAGES = (
     Stage(HANDOVER, careful=False, restarts=2, near=_POLISH_TRY),
     Stage(1e-9, careful=True),  # a restart would lose what an infeasible element is on its way to
     Stage(1e-9, careful=True, restarts=2),
-    Stage(1e-15, careful=True, restarts=2),
+    Stage(1e-15, careful=True, restarts=2, near=1e-9),
 )
 _CORRECTIONS = 2  # of the active set, per element and stage
 _WARM_CORRECTIONS = 4  # of a nearby problem's active set, which may differ in more

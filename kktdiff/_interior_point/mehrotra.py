@@ -19,12 +19,24 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from kktdiff._arrays import clip, largest, namespace, norm_inf, norms_inf, pick, pick_all, top
+from kktdiff._arrays import (
+    clip,
+    is_sparse,
+    largest,
+    namespace,
+    norm_inf,
+    norms_inf,
+    pick,
+    pick_all,
+    top,
+)
 from kktdiff._interior_point.newton import system, weights_at
 from kktdiff._interior_point.program import Program
 from kktdiff._interior_point.residuals import Residuals
 from kktdiff._interior_point.start import centred
 from kktdiff._interior_point.termination import RUNNING, Loop, linear
+from kktdiff._kkt import Weights
+from kktdiff._kkt.sparse import PROXIMAL
 from kktdiff._records import Point
 from kktdiff._settings import BIG, MAX_REGULARISATION, MIN_REGULARISATION, STALL
 from kktdiff._typing import Array
@@ -50,7 +62,7 @@ class Stage(NamedTuple):
     careful: bool  # see `kktdiff._interior_point.newton.system`
     barrier: float = 0.0  # > 0: stop on the central path at this parameter
     restarts: int = 0  # at most, per element
-    near: float = 0.0  # error up to which a restart would lose a point that polishing may take over
+    near: float = 0.0  # error of the best point up to which a restart would lose it
 
 
 def advance(
@@ -59,9 +71,7 @@ def advance(
     """Take one guarded step of every running element."""
     xp = namespace(r.gap)
     worst = norm_inf(error)
-    reg = clip(1e-6 * worst, MIN_REGULARISATION, MAX_REGULARISATION) * loop.boost
-    weights = weights_at(program.qp, loop.point, program.units.weight, reg)
-    weights = weights._replace(rho=reg * _slope(program, r))
+    weights = _weights(program, loop, r, worst)
     solve, ok = system(
         program.qp, weights, backend, separable=program.separable, careful=stage.careful
     )
@@ -88,14 +98,24 @@ def advance(
         step=xp.where(go, length, 0.0),
         iterations=xp.where(running, loop.iterations + 1, loop.iterations),
     )
-    blocked, near = running & (short >= 3), worst <= stage.near
-    again = go & blocked & ~near & (worst > stage.tol) & (loop.restarts < stage.restarts)
-    progress = xp.where(blocked & near, loop.iterations - STALL, loop.progress)
-    loop = loop._replace(progress=progress)  # to be polished
-    if not bool(xp.any(again)):
-        return loop
+    blocked, near = running & (short >= 3), loop.best_error <= stage.near
+    again = blocked & ~near & (worst > stage.tol) & (loop.restarts < stage.restarts)
     almost = largest(error[:, 0], error[:, 1]) < ALMOST_FEASIBLE
-    return _restarted(program, loop, again, xp.where(almost, norm_inf(dlam), 0.0))
+    ended = blocked & ~again & (near | almost)  # to be polished
+    progress = xp.where(ended, loop.iterations - STALL, loop.progress)
+    loop = loop._replace(progress=progress)
+    if not bool(xp.any(again & go)):
+        return loop
+    return _restarted(program, loop, again & go, xp.where(almost, norm_inf(dlam), 0.0))
+
+
+def _weights(program: Program, loop: Loop, r: Residuals, worst: Array) -> Weights:
+    """Weights ``lam/s``, and proximal weights that fall with the error, (B,)."""
+    least = PROXIMAL if is_sparse(program.qp.Q) else MIN_REGULARISATION
+    reg = clip(1e-6 * worst, least, MAX_REGULARISATION) * loop.boost
+    large = program.units.size_of_multipliers(r.multiplier)
+    weights = weights_at(program.qp, loop.point, program.units.weight, reg)
+    return weights._replace(rho=reg * _slope(program, r), large=large)
 
 
 def _restarted(program: Program, loop: Loop, again: Array, wanted: Array) -> Loop:

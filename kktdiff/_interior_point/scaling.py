@@ -18,6 +18,7 @@ PASSES = 40  # most elements need none or few
 _BALANCED = 0.25, 4.0  # row norms within these need no further pass
 _FAR, _FAR_LIMIT = 1e6, 1e3  # times what right-hand sides ask for: more is not taken for the unit
 _FARTHEST = 1e5  # units of x: an iterate that runs away is not compared with itself
+ORDINARY = 10.0  # multipliers, in their unit, up to which proximal terms do not fall with them
 _NOISE = 1e-12  # right-hand sides below this are rounding, where others are above
 
 
@@ -33,6 +34,11 @@ class Units(NamedTuple):
     def weight(self) -> Array:
         """The value of lam/s that is natural."""
         return self.price / self.x
+
+    def size_of_multipliers(self, largest: Array) -> Array:  # (B,)
+        """Return the size of multipliers in what is ordinary for them, at least 1."""
+        own = largest / (ORDINARY * self.price)
+        return namespace(own).maximum(own, 1 + 0 * own)
 
     def take(self, index: Array) -> "Units":
         """Return the elements `index` of the batch."""

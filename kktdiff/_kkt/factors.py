@@ -18,6 +18,7 @@ class Weights(NamedTuple):
     theta: Array  # (B,): the natural size of lam/s
     rho: Array  # (B,): proximal weight of x, in units of theta
     delta: Array  # (B,): proximal weight of the multipliers, in units of 1/theta
+    large: Array | None = None  # (B,): multipliers, in their unit, at least 1; None: 1
 
 
 class Border(NamedTuple):

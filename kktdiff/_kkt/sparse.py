@@ -5,7 +5,9 @@
     [ A       -D  ]
 
 Variables that are held and rows of weight zero are taken out: zero but for the diagonal. The
-proximal terms are larger than where rows are condensed; refinement takes them out again.
+proximal terms are larger than where rows are condensed; refinement takes them out again. What a
+step leaves of a row's residual is delta times the change of its multiplier: delta falls as these
+grow.
 """
 
 from typing import NamedTuple
@@ -63,16 +65,17 @@ class SparseFactors(NamedTuple):
 
 def factor_sparse(qp: QP, weights: Weights) -> SparseFactors:
     """Assemble the system for a scaled `qp` with sparse matrices, and factor it."""
-    w, held, unit, own_rho, own_delta = weights
+    w, held, unit, own_rho, own_delta, large = weights
     xp, n, theta = namespace(w), qp.p.shape[1], unit[:, None]
     rho, delta = (clip(v, PROXIMAL, xp.inf)[:, None] for v in (own_rho, own_delta))
+    delta = delta / (theta if large is None else theta * large[:, None])
     sides, holds = bound_weights(qp, weights)
     H = rho * theta + xp.zeros((1, n), dtype=w.dtype)
     for side in qp.split(sides)[1:]:
         H = H + side if side.shape[1] else H
     w_G, hard = qp.split(w)[0], xp.zeros((1, qp.A.shape[-2]), dtype=w.dtype)
     gives = hard if qp.compliance_nu is None else qp.compliance_nu
-    D = concat([1 / xp.where(w_G > 0, w_G, xp.inf), gives], axis=1) + delta / theta
+    D = concat([1 / xp.where(w_G > 0, w_G, xp.inf), gives], axis=1) + delta
     never = gives < 0
     out = concat([H < 0 if held is None else held, w_G == 0, never], axis=1)
     diagonal = concat([xp.where(out[:, :n], 1.0, H), -xp.where(out[:, n:], 1.0, D)], axis=1)

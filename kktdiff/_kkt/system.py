@@ -60,7 +60,7 @@ def factor(
     """
     if is_sparse(qp.Q):
         return factor_sparse(qp, weights)
-    w, held, unit, _, delta = weights
+    w, held, unit, _, delta, _ = weights
     xp, k, theta = namespace(w), qp.A.shape[-2], unit[:, None]
     w_G = qp.split(w)[0]
     stiff = w_G > STIFF * theta if border else xp.zeros_like(w_G, dtype=xp.bool)
@@ -87,7 +87,7 @@ def _free(
     qp: QP, weights: Weights, augmented: Array, *, separable: bool
 ) -> tuple[Array, Array, Array, Array]:
     """Return Q with A'A, G, A and the diagonal to add, without the variables that are held."""
-    w, held, theta, rho, _ = weights
+    w, held, theta, rho, _, _ = weights
     xp, (Q, G, A) = namespace(w), (qp.Q, qp.G, qp.A)
     batch = common([v.shape[0] for v in (Q, G, A, w, theta)])
     D = (rho * theta)[:, None] + xp.zeros((batch, Q.shape[1]), dtype=w.dtype, device=w.device)

@@ -53,7 +53,7 @@ void weigh_active(const Problem<T> &q, const Units<T> &u, const Mask<T> *active,
     }
   }
   for (int j : each_entry(core, n)) w.held[j] = q.fixed[j] | active[q.size.given() + j - core];
-  w.theta = u.weight(), w.rho = PROXIMAL, w.delta = PROXIMAL;
+  w.theta = u.weight(), w.rho = w.delta = PROXIMAL, w.large = 1.0;
 }
 
 // Set the slacks of active rows and the multipliers of the others to 0, and held violations too.
@@ -90,10 +90,11 @@ KKTDIFF_APART T equation_error(const Problem<T> &q, const Units<T> &u, const Mas
          r.gap / (floor * u.x * u.price + r.size[2]);
 }
 
-// The solution of the active set's linear equations, by Newton steps with refinement, to p.point.
+// The solution of the active set's linear equations, by Newton steps with refinement, to p.point;
+// return its relative error.
 template <class T>
-void solve_active_set(const Problem<T> &q, const Units<T> &u, Mask<T> live, Newton<T> &w,
-                      Polish<T> &p) {
+T solve_active_set(const Problem<T> &q, const Units<T> &u, Mask<T> live, Newton<T> &w,
+                   Polish<T> &p) {
   const Sizes z = q.size;
   onto_active_set(q, p.active, p.point);
   evaluate(q, p.point, p.r);
@@ -117,6 +118,20 @@ void solve_active_set(const Problem<T> &q, const Units<T> &u, Mask<T> live, Newt
     left = select(better, trial, left);
     going = better & much & (left > T(ROUNDING_TOL / 4096));
   }
+  return left;
+}
+
+// Solve again where multipliers far beyond their unit make the proximal terms slow to refine away.
+// Not at once: where rows depend on each other, smaller terms leave the factors less accurate.
+template <class T>
+void solve_with_less(const Problem<T> &q, const Units<T> &u, Mask<T> todo, Newton<T> &w,
+                     Polish<T> &p) {
+  w.weights.large = size_of_multipliers(q, u, p.point);
+  todo = todo & (w.weights.large > 1.0);
+  if (!any(todo)) return;
+  w.weights.large = select(todo, w.weights.large, T(1.0));
+  factor(q, w.weights, true, w.factors);
+  solve_active_set(q, u, todo, w, p);
 }
 
 // Sum of the sizes of the terms of stationarity in a slack.
@@ -180,7 +195,8 @@ KKTDIFF_APART void polish(const Problem<T> &q, const Units<T> &u, const Point<T>
   stationarity(q, p.point, p.r);
   weigh_active(q, u, p.active, p.r.y, w.weights);
   factor(q, w.weights, true, w.factors);
-  solve_active_set(q, u, live, w, p);
+  const T left = solve_active_set(q, u, live, w, p);
+  if (q.sparse) solve_with_less(q, u, live & (left > ROUNDING_TOL), w, p);
   T size = norm_inf(z.k, p.point.nu);
   Mask<T> wrong = mask<T>(false);
   for (int i : each_entry(z.rows())) size = max(abs(p.point.lam[i]), size);

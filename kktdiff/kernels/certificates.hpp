@@ -124,7 +124,7 @@ void project_multipliers(const Problem<T> &q, const Units<T> &u, const Point<T> 
   }
   for (int j : each_entry(z.n)) w.held[j] = q.fixed[j], rhs.x[j] = 0.0;
   for (int i : each_entry(z.k)) rhs.nu[i] = 0.0;
-  w.theta = u.weight(), w.rho = w.delta = 1e-12;
+  w.theta = u.weight(), w.rho = w.delta = 1e-12, w.large = 1.0;
   factor(flat, w, false, f);
   add_columns_of(q, at.lam, rhs.x), add_columns_of_A(q, at.nu, rhs.x);
   for (int j : each_entry(z.n)) rhs.x[j] = -rhs.x[j];

@@ -67,7 +67,7 @@ KKTDIFF_APART void prepare(const Group<T> &g, Derivation<T> &d) {
   for (int i : each_entry(m)) d.scaling.rows[i] = d.weights[n + i];
   for (int i : each_entry(k)) d.scaling.eqs[i] = d.weights[n + m + i];
   d.scaling.cost = d.weights[n + m + k], w.theta = d.weights[n + m + k + 1];
-  w.rho = w.delta = PROXIMAL;
+  w.rho = w.delta = PROXIMAL, w.large = 1.0;
   scale_Q(d.scaling.cols, q);
   for (int i : each_entry(q.entries_of_Q())) q.Q[i] = d.scaling.cost * q.Q[i];
   times_rows_and_columns(q.of_G(), d.scaling.rows, d.scaling.cols);

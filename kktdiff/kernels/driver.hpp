@@ -8,7 +8,7 @@ namespace {
 constexpr Stage STAGES[] = {{1e-6, false, 2, 1e-4, false},
                             {1e-9, true, 0, 0, false},
                             {1e-9, true, 2, 0, false},
-                            {1e-15, true, 2, 0, false}};
+                            {1e-15, true, 2, 1e-9, false}};
 constexpr Stage PATH_STAGES[] = {{1e-9, false, 0, 0, true}, {1e-9, true, 0, 0, true}};
 constexpr int CORRECTIONS = 2, WARM_CORRECTIONS = 4, ACTIVE_SET_CHANGE_DIVISOR = 4;
 
@@ -78,6 +78,7 @@ KKTDIFF_APART void find_start(Solver<T> &s) {
   }
   for (int i : each_entry(z.k)) s.start.nu[i] = 0.0;
   w.weights.theta = s.unit.weight(), w.weights.rho = w.weights.delta = MAX_REGULARISATION;
+  w.weights.large = 1.0;
   factor(q, w.weights, false, w.factors);
   evaluate(q, s.start, s.residuals);
   for (int j : each_entry(z.n)) w.rhs.x[j] = -s.residuals.x[j];

@@ -16,6 +16,7 @@ struct Weights {
   T *w;           // (M): lam/s, 0 for a row that takes no part, inf for an equality
   Mask<T> *held;  // (n): variables that an active bound, not violated, or a fixed value holds
   T theta, rho, delta;
+  T large;  // multipliers, in their unit, at least 1: lowers the delta of a sparse system
 
   Weights(Arena &a, Sizes z) { w = a.take<T>(z.rows()), held = a.take<Mask<T>>(z.n); }
 };

@@ -188,12 +188,12 @@ void raise_products(const Problem<T> &q, Mask<T> linear, Point<T> &at) {
 // terms.
 template <class T>
 void weigh(const Problem<T> &q, const Units<T> &u, const Residuals<T> &r, const Errors<T> &e,
-           const Loop<T> &loop, Weights<T> &w) {
+           const Loop<T> &loop, double least, Weights<T> &w) {
   const Point<T> &at = loop.point;
   const int M = q.size.rows();
   const T terms = max(max(r.size[1], norm_inf(M, at.lam)), norm_inf(q.size.k, at.nu)) / u.price;
-  const T reg =
-      min(max(T(1e-6) * e.worst(), T(MIN_REGULARISATION)), T(MAX_REGULARISATION)) * loop.boost;
+  const T reg = min(max(T(1e-6) * e.worst(), T(least)), T(MAX_REGULARISATION)) * loop.boost;
+  if (q.sparse) w.large = size_of_multipliers(q, u, at);
   w.theta = u.weight(), w.delta = reg, w.rho = reg * min(max(terms, T(1e-10)), T(1.0));
   for (int i : each_entry(M)) w.w[i] = select(q.present[i], at.lam[i] / at.s[i], T(0.0));
   for (int j : each_entry(q.size.n)) w.held[j] = q.fixed[j];
@@ -250,14 +250,14 @@ KKTDIFF_APART void advance(const Problem<T> &q, const Units<T> &u, Mask<T> linea
   const Sizes z = q.size;
   const Mask<T> running = loop.status == T(RUNNING);
   const T iterations = loop.iterations, boost = loop.boost;
-  weigh(q, u, r, e, loop, w.weights);
+  weigh(q, u, r, e, loop, q.sparse ? w.factors.proximal : MIN_REGULARISATION, w.weights);
   factor(q, w.weights, stage.careful, w.factors);
   const Steps<T> t =
       find_direction(q, linear, loop.point, r, e, stage.careful, loop.aim, running, w, shown);
   const Mask<T> good = w.factors.pivots.ok & finite(z, w.found), go = good & running;
   const T length = min(t.primal, t.dual);
   const T count = select(length < SHORT_FOR_RESTART, loop.short_steps + T(1.0), T(0.0));
-  const Mask<T> blocked = running & (count >= 3.0), near = e.worst() <= T(stage.near);
+  const Mask<T> blocked = running & (count >= 3.0), near = loop.best_error <= T(stage.near);
   const Mask<T> again =
       blocked & !near & (e.worst() > T(stage.tol)) & (loop.restarts < T(stage.restarts));
   assign(z, running, loop.point, loop.before);
@@ -269,7 +269,9 @@ KKTDIFF_APART void advance(const Problem<T> &q, const Units<T> &u, Mask<T> linea
       select(go & !again, (T(1.0) - t.primal / T(2.0)) * norm_inf(z.k, r.nu), T(BIG));
   loop.expected[1] = select(go & !again, (T(1.0) - t.dual / T(2.0)) * r.dual, T(BIG));
   loop.boost = select(good, max(boost / T(10.0), T(1.0)), T(100.0) * boost);
-  loop.progress = select(blocked & near, iterations - T(STALL), loop.progress);  // to be polished
+  const T ended = iterations - T(STALL);  // to be polished
+  const Mask<T> almost = max(e.primal, e.dual) < T(ALMOST_FEASIBLE);
+  loop.progress = select(blocked & !again & (near | almost), ended, loop.progress);
   if (any(again & go)) restart(q, u, e, again & go, w.found.lam, w.rhs.x, w.rhs.c, trial, loop);
 }
 

@@ -5,7 +5,8 @@
 //     [ G                -(1/w + delta)]
 //
 // Variables that are held and rows of weight 0 are taken out: 0 but for the diagonal. The proximal
-// terms are larger than where H is condensed; refinement takes them out again.
+// terms are larger than where H is condensed; refinement takes them out again. What a step leaves
+// of a row's residual is delta times the change of its multiplier: delta falls as these grow.
 #pragma once
 #include "factors.hpp"
 
@@ -38,7 +39,8 @@ template <class T>
 void factor_sparse(const Problem<T> &q, const Weights<T> &w, Factors<T> &f) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
   const int *place = q.sparse->ldl.place;
-  const T rho = max(w.rho, T(f.proximal)) * w.theta, delta = max(w.delta, T(f.proximal)) / w.theta;
+  const T least = f.proximal, rho = max(w.rho, least) * w.theta;
+  const T delta = max(w.delta, least) / (w.theta * w.large);
   for (int j : each_entry(core)) {
     T own = q.Q[q.at_diagonal(j)] + rho;
     if (lower) own = own + f.weight[m + j];

@@ -83,7 +83,7 @@ struct Stage {
   double tol;
   bool careful;
   int restarts;
-  double near;   // error up to which a restart would lose a point that polishing may take over
+  double near;   // error of the best point up to which a restart would lose it
   bool on_path;  // a point of the central path is wanted, which has a gap
 };
 

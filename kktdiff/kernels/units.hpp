@@ -14,6 +14,13 @@ struct Units {
   T weight() const { return price / x; }
 };
 
+// The size of a point's multipliers in what is ordinary for them, at least 1.
+template <class T>
+T size_of_multipliers(const Problem<T> &q, const Units<T> &u, const Point<T> &at) {
+  const T size = max(norm_inf(q.size.rows(), at.lam), norm_inf(q.size.k, at.nu));
+  return max(size / (T(ORDINARY) * u.price), T(1.0));
+}
+
 // The minimiser x, (core), of the objective alone, before scaling; flat where p has a part without
 // curvature, convex where Q is so to rounding. f is overwritten.
 template <class T>

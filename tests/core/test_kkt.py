@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kktdiff import _kkt as kkt
+from kktdiff._arrays import taken
 from kktdiff._interior_point.newton import border_groups
 from kktdiff._kkt import Weights
 from kktdiff._kkt.whole import activity, matrix, solve_least_squares, solve_lu
@@ -49,7 +50,7 @@ def solved(qp, weights, rhs):
     out = Rhs(*(np.full(v.shape, np.nan) for v in rhs))
     errors = np.full(B, np.nan)
     for index, border in border_groups(qp, weights):
-        own = Weights(*(v[index] for v in weights))
+        own = Weights(*taken(weights, index))
         some, part = qp.take(index), Rhs(*(v[index] for v in rhs))
         f = kkt.factor(some, own, NUMPY, border=border)
         assert f.ok.all()
@@ -85,7 +86,7 @@ def test_a_singular_matrix_is_told_from_its_pivots():
     weights = weighted(rng, qp, (0.0,))
     weights.w[:10, :2] = np.inf
     for index, border in border_groups(qp, weights):
-        own = Weights(*(v[index] for v in weights))
+        own = Weights(*taken(weights, index))
         f = kkt.factor(qp.take(index), own, NUMPY, border=border)
         np.testing.assert_array_equal(f.singular, index < 10)
 

@@ -166,9 +166,11 @@ def test_large_problems_that_the_kernels_leave_get_a_second_look(monkeypatch):
 
     def leaves(*arguments, **options):
         out = solve(*arguments, **options)
-        status = np.where(np.arange(3) == 1, method.LEFT, out.status)
-        return out._replace(status=status)
+        left = np.arange(3) == 1
+        numbers = np.where(left[:, None] & far, 1.0, out.numbers)
+        return out._replace(status=np.where(left, method.LEFT, out.status), numbers=numbers)
 
+    far = True
     monkeypatch.setattr("kktdiff._records.MOST_DENSE", 10)
     monkeypatch.setattr("kktdiff._records.Data.on_dense", None)
     monkeypatch.setattr(method, "solve", leaves)
@@ -183,3 +185,11 @@ def test_large_problems_that_the_kernels_leave_get_a_second_look(monkeypatch):
     monkeypatch.setattr("kktdiff._records.MOST_OPERATIONS", 0.0)
     unlooked = kktdiff.solve_qp(**problem.sparse(), on_failure="ignore")
     assert not any(isinstance(one, Kept) for one in unlooked._engine.kept)
+    np.testing.assert_array_equal(unlooked.status, [0, Status.NUMERICAL_ERROR, 0])
+    monkeypatch.undo()
+    far = False
+    monkeypatch.setattr("kktdiff._records.MOST_DENSE", 10)
+    monkeypatch.setattr(method, "solve", leaves)
+    accurate = kktdiff.solve_qp(**problem.sparse())
+    assert np.all(accurate.status == Status.SOLVED)
+    assert not any(isinstance(one, Kept) for one in accurate._engine.kept)

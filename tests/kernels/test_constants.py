@@ -37,6 +37,7 @@ CONSTANTS = {
         "SHORT_FOR_RESTART": mehrotra.SHORT_FOR_RESTART,
         "ALMOST_FEASIBLE": mehrotra.ALMOST_FEASIBLE,
         "MOST_PRICE": mehrotra.MOST_PRICE,
+        "ORDINARY": scaling.ORDINARY,
         "LEAST_PRODUCT": mehrotra.LEAST_PRODUCT,
         "MIN_STEP": mehrotra.MIN_STEP,
         "CENTRING_LOW": mehrotra.CENTRING[0],

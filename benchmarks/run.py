@@ -3,11 +3,13 @@
     python -m benchmarks.run [--workloads W1,W3] [--peers qpth,moreau] [--out DIR] [--growth]
     python -m benchmarks.run --again DIR/performance.json --out DIR [--growth]
     python -m benchmarks.run --from DIR/performance.json --out DIR
+    python -m benchmarks.run --workloads W6 [--out DIR]
 
 Each library and configuration gets a process of its own for each workload, with kktdiff in turns
 with it; ratios are within that process. Times are medians of several repeats. A gradient counts as
 right up to 1e-6 relative, as wrong above 1e-2; the reference is dense linear algebra
-(kktdiff.bench). The extra `peers` holds what pip can install beside NumPy 2; qpth and libdqp want
+(kktdiff.bench). W6, large sparse problems, is that of `benchmarks.sparse`, with libraries and
+tables of its own. The extra `peers` holds what pip can install beside NumPy 2; qpth and libdqp want
 `--no-deps`.
 """
 
@@ -19,7 +21,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import figures, peers, processes, verdicts
+from benchmarks import figures, peers, processes, sparse, verdicts
 from examples.report import rounded
 from kktdiff import bench, kernels
 
@@ -31,7 +33,7 @@ OURS = (  # the way to call it, the title, and the environment
     ("arrays", verdicts.NO_KERNELS, {"KKTDIFF_KERNELS": "off"}),
 )
 MOST_FOR_PEERS = 2048  # of W1 in a batch: their graphs take gigabytes from there on
-NAME = "performance"
+NAME, SPARSE = "performance", "W6"
 LEFT_OUT = ("machine", "reference_violation")  # of a record: what no table shows
 README, RESULTS = processes.ROOT / "README.md", processes.ROOT / "docs" / "results"
 BEGIN, END = (
@@ -243,11 +245,18 @@ def main(argv: list[str] | None = None) -> Record:
     for option, source in [*files, *(("--from", source) for source in args.sources or ())]:
         if not source.is_file():
             parser.error(f"{option} {source}: there is no such file")
-    unknown = [name for name in args.workloads if name not in bench.WORKLOADS]
+    known = [*bench.WORKLOADS, SPARSE]
+    unknown = [name for name in args.workloads if name not in known]
     if unknown:
-        parser.error(f"--workloads {','.join(unknown)}: known are {','.join(bench.WORKLOADS)}")
+        parser.error(f"--workloads {','.join(unknown)}: known are {','.join(known)}")
     if args.quick:
         args.repeats = 1
+    if SPARSE in args.workloads:
+        args.workloads.remove(SPARSE)
+        out = ["--out", str(args.out)] if args.out else []
+        large = sparse.main(["--repeats", str(args.repeats), *out])
+        if not args.workloads:
+            return {"workloads": large}
     found = together(args.sources) if args.sources else measure(args)
     if args.growth:
         found["records"] += growth(found["records"], args)

@@ -99,7 +99,7 @@ def polish(
     factors = kkt.factor(qp, weights, backend, separable=separable, border=border)
     new, left = _solution(program, factors, point, active, backend)
     if is_sparse(qp.Q):
-        factors, new = _with_less(program, factors, new, active, left, backend)
+        new = _with_less(program, factors.weights, new, active, left, backend)
     s, lam = (xp.where(v > 0, v, 0.0) for v in (new.s, new.lam))
     best = new._replace(s=s, lam=lam)
     clean = factors.ok & is_rounding(program, best, evaluate(qp, best))
@@ -111,12 +111,12 @@ def polish(
 
 def _with_less(
     program: Program,
-    factors: AnyFactors,
+    weights: Weights,
     point: Point,
     active: Array,
     left: Array,
     backend: LinearAlgebra,
-) -> tuple[AnyFactors, Point]:
+) -> Point:
     """Solve again where large multipliers make the proximal terms slow to refine away.
 
     Not at once: where rows depend on each other, smaller terms leave factors less accurate.
@@ -125,11 +125,11 @@ def _with_less(
     large = program.units.size_of_multipliers(norms_inf(point.lam, point.nu))
     again = (left > ROUNDING_TOL) & (large > 1)
     if not bool(xp.any(again)):
-        return factors, point
-    weights = factors.weights._replace(large=xp.where(again, large, 1.0))
+        return point
+    weights = weights._replace(large=xp.where(again, large, 1.0))
     factors = kkt.factor(qp, weights, backend)
     better, _ = _solution(program, factors, point, active, backend)
-    return factors, pick_all(again, better, point)
+    return pick_all(again, better, point)
 
 
 def _solution(

@@ -11,6 +11,7 @@ from kktdiff._interior_point.newton import border_groups
 from kktdiff._interior_point.parts import Kept, refine
 from kktdiff._interior_point.program import Program, program
 from kktdiff._kkt import AnyFactors, Weights
+from kktdiff._kkt.sparse import SHARP, SPARSE_PROXIMAL
 from kktdiff._problem import assemble
 from kktdiff._records import QP, Data, Point, Rhs, Scaling
 from kktdiff._settings import CURVATURE
@@ -128,8 +129,11 @@ class CompiledKept:
             return self
         return replace(self, data=self.data.on_dense(), kernel_factors=None)
 
-    def refine(self, rhs: Rhs, target: float) -> tuple[Rhs, Array, Array]:
-        """Solve in the caller's units; return the relative residual and what is singular, (B,)."""
+    def refine(self, rhs: Rhs, target: float, *, sharp: bool = False) -> tuple[Rhs, Array, Array]:
+        """Solve in the caller's units; return the relative residual and what is singular, (B,).
+
+        If `sharp`, sparse systems have proximal terms near rounding.
+        """
         if not self.backend.compiled:  # a copy from a device, on a host without kernels
             return refine(self.program, self.factors, rhs, target, self.backend.host)
         return method.derive(
@@ -139,7 +143,8 @@ class CompiledKept:
             rhs,
             target,
             weights=self.weights,
-            factors=self.kernel_factors,
+            factors=None if sharp else self.kernel_factors,
+            proximal=SHARP if sharp else SPARSE_PROXIMAL,
             separable=self.separable,
             call=self.backend.call,
         )

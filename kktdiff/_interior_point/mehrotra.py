@@ -36,7 +36,7 @@ from kktdiff._interior_point.residuals import Residuals
 from kktdiff._interior_point.start import centred
 from kktdiff._interior_point.termination import RUNNING, Loop, linear
 from kktdiff._kkt import Weights
-from kktdiff._kkt.sparse import PROXIMAL
+from kktdiff._kkt.sparse import SPARSE_PROXIMAL
 from kktdiff._records import Point
 from kktdiff._settings import BIG, MAX_REGULARISATION, MIN_REGULARISATION, STALL
 from kktdiff._typing import Array
@@ -111,7 +111,7 @@ def advance(
 
 def _weights(program: Program, loop: Loop, r: Residuals, worst: Array) -> Weights:
     """Weights ``lam/s``, and proximal weights that fall with the error, (B,)."""
-    least = PROXIMAL if is_sparse(program.qp.Q) else MIN_REGULARISATION
+    least = SPARSE_PROXIMAL if is_sparse(program.qp.Q) else MIN_REGULARISATION
     reg = clip(1e-6 * worst, least, MAX_REGULARISATION) * loop.boost
     large = program.units.size_of_multipliers(r.multiplier)
     weights = weights_at(program.qp, loop.point, program.units.weight, reg)

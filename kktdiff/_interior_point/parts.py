@@ -3,12 +3,13 @@
 from typing import NamedTuple
 
 from kktdiff import _kkt as kkt
-from kktdiff._arrays import namespace, taken
+from kktdiff._arrays import is_sparse, namespace, taken
 from kktdiff._interior_point.active_set import PROXIMAL, held_variables, with_fixed
 from kktdiff._interior_point.newton import border_groups, weights_at
 from kktdiff._interior_point.program import Program, point_in_given
 from kktdiff._interior_point.residuals import evaluate
 from kktdiff._kkt import AnyFactors, Weights
+from kktdiff._kkt.sparse import SHARP, factor_sparse
 from kktdiff._records import QP, Point, Rhs, Scaling
 from kktdiff._status import Status
 from kktdiff._typing import Array
@@ -95,9 +96,17 @@ class Kept(NamedTuple):
         program, factors = self.program.take(index), self.factors.take(index)
         return Kept(place, program, point, factors, self.backend)
 
-    def refine(self, rhs: Rhs, target: float) -> tuple[Rhs, Array, Array]:
-        """Solve in the caller's units; return the relative residual and what is singular, (B,)."""
-        return refine(self.program, self.factors, rhs, target, self.backend)
+    def refine(self, rhs: Rhs, target: float, *, sharp: bool = False) -> tuple[Rhs, Array, Array]:
+        """Solve in the caller's units; return the relative residual and what is singular, (B,).
+
+        If `sharp`, sparse systems have proximal terms near rounding.
+        """
+        factors = self.factors
+        if sharp and is_sparse(self.qp.Q):
+            small = SHARP + 0 * self.theta
+            weights = factors.weights._replace(rho=small, delta=small, large=None)
+            factors = factor_sparse(self.program.qp, weights, SHARP)
+        return refine(self.program, factors, rhs, target, self.backend)
 
 
 def kept_at(part: Part, factors: AnyFactors, backend: LinearAlgebra) -> Kept:
@@ -156,6 +165,7 @@ def scaled_rhs(s: Scaling, rhs: Rhs) -> Rhs:
 
 
 def _unscaled(s: Scaling, out: Rhs) -> Rhs:
+    """Bring a solution of the scaled KKT system back to the caller's units."""
     cost = s.cost[:, None, None]
     return Rhs(
         s.cols[..., None] * out.x,

@@ -20,7 +20,8 @@ from kktdiff._sparse.matrix import SparseMatrix
 from kktdiff._sparse.quasidefinite import Factored
 from kktdiff._typing import Array
 
-PROXIMAL = 1e-9  # weight of the proximal terms, in natural units, at least
+SPARSE_PROXIMAL = 1e-9  # weight of the proximal terms, in natural units, at least,
+SHARP = 1e-13  # and where it decides between a singular matrix and one that is nearly so
 _STRETCHED = 1e-3  # of the most that the proximal terms allow: worth a closer look
 
 
@@ -33,6 +34,7 @@ class SparseFactors(NamedTuple):
     out: Array  # (B, N) bool: unknowns that are taken out
     K: Factored
     n: int  # unknowns that are variables
+    proximal: float  # the least weight of the proximal terms
 
     @property
     def ok(self) -> Array:  # (B,) bool
@@ -55,19 +57,19 @@ class SparseFactors(NamedTuple):
             v = unit * self.K.solve((unit * v)[..., None])[..., 0]
             lengths.append(xp.sqrt(dot(v, v)))
             v = v / lengths[-1][:, None]
-        return (lengths[0] > _STRETCHED / PROXIMAL) & ~(lengths[2] < 0.1 / PROXIMAL)
+        return (lengths[0] > _STRETCHED / self.proximal) & ~(lengths[2] < 0.1 / self.proximal)
 
     def take(self, index: Array) -> "SparseFactors":
         """Return the factors of the elements `index`."""
         weights, sides, held, out = taken(self[:4], index, shared=True)
-        return SparseFactors(weights, sides, held, out, self.K.take(index), self.n)
+        return SparseFactors(weights, sides, held, out, self.K.take(index), self.n, self.proximal)
 
 
-def factor_sparse(qp: QP, weights: Weights) -> SparseFactors:
+def factor_sparse(qp: QP, weights: Weights, proximal: float = SPARSE_PROXIMAL) -> SparseFactors:
     """Assemble the system for a scaled `qp` with sparse matrices, and factor it."""
     w, held, unit, own_rho, own_delta, large = weights
     xp, n, theta = namespace(w), qp.p.shape[1], unit[:, None]
-    rho, delta = (clip(v, PROXIMAL, xp.inf)[:, None] for v in (own_rho, own_delta))
+    rho, delta = (clip(v, proximal, xp.inf)[:, None] for v in (own_rho, own_delta))
     delta = delta / (theta if large is None else theta * large[:, None])
     sides, holds = bound_weights(qp, weights)
     H = rho * theta + xp.zeros((1, n), dtype=w.dtype)
@@ -80,9 +82,8 @@ def factor_sparse(qp: QP, weights: Weights) -> SparseFactors:
     out = concat([H < 0 if held is None else held, w_G == 0, never], axis=1)
     diagonal = concat([xp.where(out[:, :n], 1.0, H), -xp.where(out[:, n:], 1.0, D)], axis=1)
     rows = quasidefinite.stacked(qp.G, qp.A)
-    return SparseFactors(
-        weights, sides, holds, out, quasidefinite.factored(qp.Q, rows, diagonal, out), n
-    )
+    K = quasidefinite.factored(qp.Q, rows, diagonal, out)
+    return SparseFactors(weights, sides, holds, out, K, n, proximal)
 
 
 def solve_sparse(f: SparseFactors, g: Array, c: Array, nu: Array) -> tuple[Array, Array, Array]:

@@ -97,13 +97,16 @@ def solve(kept: KeptGroup, rhs: Rhs, *, least_squares: bool = False) -> Rhs:
     """
     if least_squares:
         return _on_host(kept, rhs, _least_squares)
-    target = REFINED * kept.qp.sizes[0] ** 0.5
-    out, error, singular = kept.refine(rhs, target)
+    out, error, singular = kept.refine(rhs, _target(kept))
     bad = namespace(error).nonzero(singular | ~(error <= CONVERGED))[0]
     if not bad.shape[0]:
         return out
     hard = partial(_hard, singular=kept.backend.to_host(take_shared(singular, bad)))
     return placed_all(bad, _on_host(kept.take(bad), Rhs(*taken(rhs, bad)), hard), out)
+
+
+def _target(kept: KeptGroup) -> float:
+    return float(REFINED * kept.qp.sizes[0] ** 0.5)
 
 
 def _on_host(kept: KeptGroup, rhs: Rhs, work: Callable[[KeptGroup, Rhs], Rhs]) -> Rhs:
@@ -124,9 +127,12 @@ def row_activity(kept: KeptGroup) -> Activity:
 
 def _hard(kept: KeptGroup, rhs: Rhs, singular: Array) -> Rhs:
     """Solve by LU, or in the least-squares sense, where the kept factors are not accurate."""
-    if _on_sparse(kept):
-        return _least_squares(kept, rhs)
-    kept = kept.on_dense()
+    if is_sparse(kept.qp.Q):
+        # larger proximal terms take second differences of a thousand points for singular
+        found, error, singular = kept.refine(rhs, _target(kept), sharp=True)
+        bad = singular | ~(error <= CONVERGED)
+        some = bool(namespace(bad).any(bad))
+        return pick_all(bad, _least_squares(kept, rhs), found) if some else found
     least = _least_squares(kept, rhs)
     if bool(namespace(singular).all(singular)):
         return least

@@ -49,17 +49,17 @@ class WrittenKept(CompiledKept):
         """Return the elements `index` of the batch."""
         return replace(super().take(index), source=self.source.take(index))
 
-    def refine(self, rhs: Rhs, target: float) -> tuple[Rhs, Array, Array]:
+    def refine(self, rhs: Rhs, target: float, *, sharp: bool = False) -> tuple[Rhs, Array, Array]:
         """Solve in the caller's units; return the relative residual and what is singular, (B,)."""
         if not self.backend.compiled:
-            return super().refine(rhs, target)
+            return super().refine(rhs, target, sharp=sharp)
         xp, parts = namespace(rhs.x), kept_parts(self.source.data, self.source.kept)
         there = xp.nonzero(self.rows >= 0)[0]
         places = take(self.rows, there)
         x, c = (xp.zeros((*v.shape, rhs.x.shape[2])) for v in (parts.x, parts.lam))
         x[:, self.columns, :] = rhs.x
         c[:, places, :] = xp.take(rhs.c, there, axis=1)
-        out, error, singular = self.source.refine(Rhs(x, c, rhs.nu), target)
+        out, error, singular = self.source.refine(Rhs(x, c, rhs.nu), target, sharp=sharp)
         rows = xp.zeros_like(rhs.c)
         rows[:, there, :] = xp.take(out.c, places, axis=1)
         return Rhs(xp.take(out.x, self.columns, axis=1), rows, out.nu), error, singular

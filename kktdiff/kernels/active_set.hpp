@@ -132,6 +132,8 @@ void solve_with_less(const Problem<T> &q, const Units<T> &u, Mask<T> todo, Newto
   w.weights.large = select(todo, w.weights.large, T(1.0));
   factor(q, w.weights, true, w.factors);
   solve_active_set(q, u, todo, w, p);
+  w.weights.large = 1.0;
+  factor(q, w.weights, true, w.factors);  // those of derivatives
 }
 
 // Sum of the sizes of the terms of stationarity in a slack.

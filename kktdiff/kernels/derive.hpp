@@ -67,7 +67,7 @@ KKTDIFF_APART void prepare(const Group<T> &g, Derivation<T> &d) {
   for (int i : each_entry(m)) d.scaling.rows[i] = d.weights[n + i];
   for (int i : each_entry(k)) d.scaling.eqs[i] = d.weights[n + m + i];
   d.scaling.cost = d.weights[n + m + k], w.theta = d.weights[n + m + k + 1];
-  w.rho = w.delta = PROXIMAL, w.large = 1.0;
+  w.rho = w.delta = q.sparse ? d.newton.factors.proximal : PROXIMAL, w.large = 1.0;
   scale_Q(d.scaling.cols, q);
   for (int i : each_entry(q.entries_of_Q())) q.Q[i] = d.scaling.cost * q.Q[i];
   times_rows_and_columns(q.of_G(), d.scaling.rows, d.scaling.cols);
@@ -123,6 +123,7 @@ T derive_column(const Group<T> &g, int column, int columns, double target, Deriv
 template <class T>
 void derive_group(const Group<T> &g, Derivation<T> &d) {
   const int columns = int(g.call.sizes[OWN_SIZES]);
+  d.newton.factors.proximal = g.call.options[1];
   prepare(g, d);
   T error = 0.0;
   for (int column = 0; column < columns; column++) {

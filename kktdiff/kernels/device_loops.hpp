@@ -143,6 +143,17 @@ KKTDIFF_INLINE bool any_of_all(bool share) {
 }
 KKTDIFF_INLINE bool all_of_all(bool share) { return !any_of_all(!share); }
 KKTDIFF_INLINE bool leads_row() { return lane_of_warp() == 0; }
+template <class T, class F>
+KKTDIFF_INLINE T share_of_sum(int n, F next) {
+  T own = 0.0;
+  for (int i : each_share(0, n)) own = next(i, own);
+  return own;
+}
+template <class T, class F>
+KKTDIFF_INLINE T share_of_max(int n, T least, F value) {
+  for (int i : each_share(0, n)) least = max(value(i), least);
+  return least;
+}
 KKTDIFF_INLINE double sum_of_row(double share) {
   return in_warp(share, [](double a, double b) { return a + b; });
 }

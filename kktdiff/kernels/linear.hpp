@@ -224,9 +224,7 @@ void backward(int n, const T *L, T *v) {
 // Largest |v_i|.
 template <class T>
 T norm_inf(int n, const T *v) {
-  T out = 0.0;
-  for (int i = 0; i < n; i++) out = max(abs(v[i]), out);
-  return out;
+  return share_of_max(n, T(0.0), [&](int i) { return abs(v[i]); });
 }
 
 #endif

@@ -1,7 +1,7 @@
 // Loops over vectors and matrices: by one thread on a processor, by TEAM threads on a CUDA device.
 //
-//     T sum = 0.0;
-//     for (int i : each_entry(n)) sum = fma(a[i], b[i], sum);
+//     for (int i : each_entry(n)) c[i] = a[i] * b[i];
+//     T sum = share_of_sum<T>(n, [&](int i, T sum) { return sum + c[i]; });
 //     return sum_of_all(sum);
 //
 // On a device the threads of a problem, its team, take the entries in turn, and meet at the end of
@@ -83,6 +83,35 @@ KKTDIFF_INLINE M any_of_row(M share) {
 
 // True for one of the threads that share a row: who changes what the others have read.
 KKTDIFF_INLINE bool leads_row() { return true; }
+
+// Go through n entries in PARTS parts, each with a number of its own: one number alone would have
+// each entry wait for the one before. next(i, number): what it becomes with entry i
+constexpr int PARTS = 8;
+template <class T, class F>
+KKTDIFF_INLINE void in_parts(int n, T (&part)[PARTS], F next) {
+  int i = 0;
+  for (; i <= n - PARTS; i += PARTS) KKTDIFF_UNROLL for (int l = 0; l < PARTS; l++) part[l] = next(i + l, part[l]);
+  KKTDIFF_UNROLL for (int l = 0; l < PARTS - 1; l++)
+    if (i + l < n) part[l] = next(i + l, part[l]);
+}
+
+// This thread's share of a sum over entries: next(i, sum), the sum with that of entry i.
+template <class T, class F>
+KKTDIFF_INLINE T share_of_sum(int n, F next) {
+  T part[PARTS] = {};
+  in_parts(n, part, next);
+  return ((part[0] + part[4]) + (part[2] + part[6])) + ((part[1] + part[5]) + (part[3] + part[7]));
+}
+
+// This thread's share of the largest value(i), at least `least`.
+template <class T, class F>
+KKTDIFF_INLINE T share_of_max(int n, T least, F value) {
+  T part[PARTS];
+  KKTDIFF_UNROLL for (int l = 0; l < PARTS; l++) part[l] = least;
+  in_parts(n, part, [&](int i, T most) { return max(value(i), most); });
+  KKTDIFF_UNROLL for (int l = 1; l < PARTS; l++) part[0] = max(part[l], part[0]);
+  return part[0];
+}
 
 // Do f(first, last) for columns of a matrix: for all of them, or on a device for each by a thread
 // of its own. The rows are for f to go through.

@@ -34,8 +34,8 @@ KKTDIFF_APART void newton_step(const Problem<T> &q, const Point<T> &at, const Re
                                bool careful, Newton<T> &w, Direction<T> &d) {
   const int n = q.size.n, k = q.size.k, M = q.size.rows();
   for (int j : each_entry(n)) w.rhs.x[j] = -r.x[j];
-  for (int i : each_entry(M))
-    w.rhs.c[i] = select(q.present[i], at.s[i] - r.c[i] - w.target[i] / at.lam[i], T(0.0));
+  KKTDIFF_INDEPENDENT for (int i : each_entry(M)) w.rhs.c[i] =
+      select(q.present[i], at.s[i] - r.c[i] - w.target[i] / at.lam[i], T(0.0));
   for (int i : each_entry(k)) w.rhs.nu[i] = -r.nu[i];
   if (careful)
     refine(q, w.weights, w.factors, w.rhs, STEP_ACCURACY, w.out, w.refinement);
@@ -43,7 +43,7 @@ KKTDIFF_APART void newton_step(const Problem<T> &q, const Point<T> &at, const Re
     solve_once(q, w.weights, w.factors, w.rhs, w.out);
   for (int j : each_entry(n)) d.x[j] = w.out.x[j];
   for (int i : each_entry(k)) d.nu[i] = w.out.nu[i];
-  for (int i : each_entry(M)) {
+  KKTDIFF_INDEPENDENT for (int i : each_entry(M)) {
     d.lam[i] = w.out.c[i];
     const T ds = w.target[i] / at.lam[i] - at.s[i] - at.s[i] / at.lam[i] * d.lam[i];
     d.s[i] = select(q.present[i], ds, T(0.0));
@@ -57,8 +57,7 @@ struct Steps {
 
 template <class T>
 KKTDIFF_APART T to_boundary(int count, const T *v, const T *dv, double fraction) {
-  T rate = fraction;
-  for (int i : each_share(count)) rate = max(-dv[i] / v[i], rate);
+  const T rate = share_of_max(count, T(fraction), [&](int i) { return -dv[i] / v[i]; });
   return T(fraction) / max_of_all(rate);
 }
 
@@ -76,9 +75,9 @@ Steps<T> step_lengths(const Problem<T> &q, Mask<T> linear, const Point<T> &at,
 template <class T>
 KKTDIFF_APART T mu_after(const Problem<T> &q, const Point<T> &at, const Direction<T> &d,
                          Steps<T> t) {
-  T sum = 0.0;
-  for (int i : each_share(q.size.rows()))
-    sum = fma(fma(t.primal, d.s[i], at.s[i]), fma(t.dual, d.lam[i], at.lam[i]), sum);
+  const T sum = share_of_sum<T>(q.size.rows(), [&](int i, T sum) {
+    return fma(fma(t.primal, d.s[i], at.s[i]), fma(t.dual, d.lam[i], at.lam[i]), sum);
+  });
   return sum_of_all(sum) / q.count;
 }
 
@@ -195,17 +194,15 @@ void weigh(const Problem<T> &q, const Units<T> &u, const Residuals<T> &r, const 
   const T reg = min(max(T(1e-6) * e.worst(), T(least)), T(MAX_REGULARISATION)) * loop.boost;
   if (q.sparse) w.large = size_of_multipliers(q, u, at);
   w.theta = u.weight(), w.delta = reg, w.rho = reg * min(max(terms, T(1e-10)), T(1.0));
-  for (int i : each_entry(M)) w.w[i] = select(q.present[i], at.lam[i] / at.s[i], T(0.0));
+  KKTDIFF_INDEPENDENT for (int i : each_entry(M)) w.w[i] =
+      select(q.present[i], at.lam[i] / at.s[i], T(0.0));
   for (int j : each_entry(q.size.n)) w.held[j] = q.fixed[j];
 }
 
 template <class T>
 Mask<T> finite(const Sizes &z, const Direction<T> &d) {
-  T sum = 0.0;
-  for (int j : each_share(z.n)) sum = sum + abs(d.x[j]);
-  for (int i : each_share(z.rows())) sum = sum + abs(d.lam[i]);
-  for (int i : each_share(z.k)) sum = sum + abs(d.nu[i]);
-  return sum_of_all(sum) < __builtin_inf();
+  const T sum = share_of_total(z.n, d.x) + share_of_total(z.rows(), d.lam);
+  return abs(sum_of_all(sum + share_of_total(z.k, d.nu))) < __builtin_inf();
 }
 
 template <class T>
@@ -214,7 +211,7 @@ void move(const Problem<T> &q, Mask<T> linear, Mask<T> go, Steps<T> t, const Dir
   const Sizes z = q.size;
   for (int j : each_entry(z.n)) trial.x[j] = fma(t.primal, d.x[j], at.x[j]);
   for (int i : each_entry(z.k)) trial.nu[i] = fma(t.dual, d.nu[i], at.nu[i]);
-  for (int i : each_entry(z.rows())) {
+  KKTDIFF_INDEPENDENT for (int i : each_entry(z.rows())) {
     trial.s[i] = fma(t.primal, d.s[i], at.s[i]);
     trial.lam[i] = fma(t.dual, d.lam[i], at.lam[i]);
   }

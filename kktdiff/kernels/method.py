@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from kktdiff._kkt.sparse import SPARSE_PROXIMAL
 from kktdiff._records import Data, Point, Rhs
 from kktdiff._settings import DEFAULT_TOL
 from kktdiff._typing import Array
@@ -154,12 +155,14 @@ def derive(
     *,
     weights: Array | None = None,
     factors: Array | None = None,
+    proximal: float = SPARSE_PROXIMAL,
     separable: bool = False,
     call: Call = on_processor,
 ) -> tuple[Rhs, Array, Array]:
     """Solve the KKT systems of active sets for ``rhs``, (B, ..., r), in the caller's units.
 
-    Without the `factors` that `solve` has kept the systems are factored again, to the same bits.
+    Without the `factors` that `solve` has kept the systems are factored again, to the same bits
+    with the same least `proximal` terms, which sparse ones have.
 
     Returns
     -------
@@ -174,7 +177,8 @@ def derive(
     form = sizes_of(data, separable=separable).of_kernels
     operations = _operations(data) / (1 if factors is None else 4)
     outputs = (*out, error, singular)
-    call("derive", (batch, *form, columns), (target,), given, (*outputs, _array(data)), operations)
+    sizes, options = (batch, *form, columns), (target, proximal)
+    call("derive", sizes, options, given, (*outputs, _array(data)), operations)
     return out, error, singular
 
 

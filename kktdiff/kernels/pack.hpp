@@ -21,6 +21,11 @@
 #define KKTDIFF_APART
 #define KKTDIFF_UNROLL _Pragma("GCC unroll 8")
 #endif
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__CUDACC__)
+#define KKTDIFF_INDEPENDENT _Pragma("GCC ivdep")  // the arrays of a long loop do not overlap
+#else
+#define KKTDIFF_INDEPENDENT
+#endif
 #if defined(__CUDACC__) || defined(__FMA__) || defined(__aarch64__)
 #define KKTDIFF_FMA 1
 #else
@@ -42,7 +47,7 @@ struct Lanes;
 template <>
 struct Lanes<double> {
   static constexpr int count = 1;
-  typedef bool Mask;
+  typedef unsigned char Mask;
   typedef unsigned long long Bits;
 };
 
@@ -154,9 +159,9 @@ KKTDIFF_INLINE double select(bool mask, double a, double b) { return mask ? a : 
 KKTDIFF_INLINE double min(double a, double b) { return a < b ? a : b; }
 KKTDIFF_INLINE double max(double a, double b) { return a > b ? a : b; }
 KKTDIFF_INLINE double lane(double a, int) { return a; }
-KKTDIFF_INLINE bool lane(bool a, int) { return a; }
+KKTDIFF_INLINE bool lane(unsigned char a, int) { return a; }
 KKTDIFF_INLINE void set_lane(double &a, int, double value) { a = value; }
-KKTDIFF_INLINE void set_lane(bool &a, int, bool value) { a = value; }
+KKTDIFF_INLINE void set_lane(unsigned char &a, int, bool value) { a = value; }
 
 template <class T>
 using Mask = typename Lanes<T>::Mask;
@@ -171,6 +176,9 @@ template <class T>
 KKTDIFF_INLINE T abs(T a) {
   return from_bits(to_bits(a) & 0x7FFFFFFFFFFFFFFFull);
 }
+#if !defined(__CUDACC__)
+KKTDIFF_INLINE double abs(double a) { return __builtin_fabs(a); }  // its bits would go elsewhere
+#endif
 
 // The nearest integer, an even one where two are as near.
 template <class T>

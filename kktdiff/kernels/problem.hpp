@@ -144,19 +144,20 @@ KKTDIFF_APART void assign(Sizes z, Mask<T> where, const Point<T> &from, const Po
   assign(z.rows(), where, from.s, to.s), assign(z.rows(), where, from.lam, to.lam);
 }
 
-// A thread's share of a'b, and of the sum of |a_i b_i|.
+// A thread's share of a'b, of the sum of v, and of the sum of |a_i b_i|.
 template <class T>
 T share_of_dot(int n, const T *a, const T *b) {
-  T out = 0.0;
-  for (int i : each_share(n)) out = fma(a[i], b[i], out);
-  return out;
+  return share_of_sum<T>(n, [&](int i, T sum) { return fma(a[i], b[i], sum); });
+}
+
+template <class T>
+T share_of_total(int n, const T *v) {
+  return share_of_sum<T>(n, [&](int i, T sum) { return sum + v[i]; });
 }
 
 template <class T>
 T share_of_sizes(int n, const T *a, const T *b) {
-  T out = 0.0;
-  for (int i : each_share(n)) out = out + abs(a[i] * b[i]);
-  return out;
+  return share_of_sum<T>(n, [&](int i, T sum) { return sum + abs(a[i] * b[i]); });
 }
 
 template <class T>
@@ -185,48 +186,47 @@ struct Residuals {
 template <class T>
 void stationarity(const Problem<T> &q, const Point<T> &at, Residuals<T> &r) {
   const int n = q.size.n;
-  T *forces = r.scratch, biggest = 0.0;
+  T *forces = r.scratch;
   times_Q(q, at.x, r.Qx);
   for (int j : each_entry(n)) forces[j] = 0.0;
   add_columns_of(q, at.lam, forces);
   for (int j : each_entry(n)) {
-    biggest = max(max(abs(r.Qx[j]), abs(q.p[j])), max(abs(forces[j]), biggest));
     r.x[j] = r.Qx[j] + q.p[j] + forces[j];
     r.force[j] = forces[j], forces[j] = 0.0;
   }
+  const T terms = share_of_max(
+      n, T(0.0), [&](int j) { return max(max(abs(r.Qx[j]), abs(q.p[j])), abs(r.force[j])); });
   add_columns_of_A(q, at.nu, forces);
-  T dual = 0.0;
-  for (int j : each_share(n)) {
-    biggest = max(abs(forces[j]), biggest);
+  for (int j : each_entry(n)) {
     const T all = r.x[j] + forces[j];
     r.force[j] = r.force[j] + forces[j];
     r.y[j] = select(q.fixed[j], -all, T(0.0));
     r.x[j] = select(q.fixed[j], T(0.0), all);
-    dual = max(abs(r.x[j]), dual);
   }
-  r.dual = max_of_all(dual), r.size[1] = max_of_all(biggest);
+  r.size[1] = max_of_all(share_of_max(n, terms, [&](int j) { return abs(forces[j]); }));
+  r.dual = norm_inf(n, r.x);
 }
 
 template <class T>
 void feasibility(const Problem<T> &q, const Point<T> &at, Residuals<T> &r) {
   const auto [n, m, k, lower, upper, core, soft] = q.size;
-  T biggest = 0.0, worst = 0.0;
   rows_of(q, at.x, r.Cx);
   for (int i : each_entry(q.size.rows())) {
-    r.Cx[i] = select(q.present[i], r.Cx[i], T(0.0));
-    const T excess = r.Cx[i] - q.d[i];
-    r.c[i] = select(q.present[i], excess + at.s[i], T(0.0));
-    biggest = max(max(abs(r.Cx[i]), abs(q.d[i])), biggest);
-    worst = max(excess, worst);
+    const T own = select(q.present[i], r.Cx[i], T(0.0));
+    r.c[i] = select(q.present[i], own - q.d[i] + at.s[i], T(0.0));
+    r.Cx[i] = own;
   }
+  T biggest =
+      share_of_max(q.size.rows(), T(0.0), [&](int i) { return max(abs(r.Cx[i]), abs(q.d[i])); });
+  T worst = share_of_max(q.size.rows(), T(0.0), [&](int i) { return r.Cx[i] - q.d[i]; });
   times_A(q, at.x, r.nu);
   for (int i : each_share(k)) {
     biggest = max(max(abs(r.nu[i]), abs(q.b[i])), biggest);
     r.nu[i] = r.nu[i] - q.b[i];
     worst = max(abs(r.nu[i]), worst);
   }
-  for (int j : each_share(n))
-    worst = max(select(q.fixed[j], abs(at.x[j] - q.value[j]), T(0.0)), worst);
+  worst = share_of_max(
+      n, worst, [&](int j) { return select(q.fixed[j], abs(at.x[j] - q.value[j]), T(0.0)); });
   r.primal = max_of_all(worst), r.size[0] = max_of_all(biggest);
 }
 
@@ -237,10 +237,6 @@ KKTDIFF_APART void evaluate(const Problem<T> &q, const Point<T> &at, Residuals<T
   const int M = q.size.rows();
   stationarity(q, at, r);
   feasibility(q, at, r);
-  T poison = 0.0;
-  for (int j : each_share(n)) poison = poison + r.x[j];
-  for (int i : each_share(M)) poison = poison + r.c[i];
-  for (int i : each_share(k)) poison = poison + r.nu[i];
   const int count[] = {n, n, M, k, n};  // of x'Qx, x'p, lam'd, nu'b and y'value
   const T *left[] = {at.x, at.x, at.lam, at.nu, r.y}, *right[] = {r.Qx, q.p, q.d, q.b, q.value};
   T sum[11];
@@ -248,7 +244,7 @@ KKTDIFF_APART void evaluate(const Problem<T> &q, const Point<T> &at, Residuals<T
     sum[i] = share_of_dot(count[i], left[i], right[i]);
     sum[5 + i] = share_of_sizes(count[i], left[i], right[i]);
   }
-  sum[10] = poison;
+  sum[10] = share_of_total(n, r.x) + share_of_total(M, r.c) + share_of_total(k, r.nu);
   sums_of_all(sum);
   r.value = abs(sum[0]) + abs(sum[1]);
   r.gap = abs(sum[0] + sum[1] + sum[2] + sum[3] + sum[4]) + T(0.0) * sum[10];

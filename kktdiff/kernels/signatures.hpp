@@ -102,11 +102,11 @@ const Signature signatures[] = {
       {"factors", Type::float64, Use::optional_output, factors},
       {"structure", Type::int32, Use::optional_input, structure}},
      &Table::solve_scratch},
-    // sizes: ..., columns; options: relative residual aimed at
+    // sizes: ..., columns; options: relative residual aimed at, least proximal terms if sparse
     {"derive",
      &Table::derive,
      16,
-     1,
+     2,
      16,
      {{"Q", Type::float64, Use::input, nn},
       {"G", Type::float64, Use::optional_input, mn},

@@ -35,13 +35,11 @@ KKTDIFF_APART Errors<T> errors(const Problem<T> &q, const Units<T> &u, const Poi
                                const Residuals<T> &r) {
   const int n = q.size.n, k = q.size.k, M = q.size.rows();
   const T size = norm_inf(n, at.x), reach = within(size, u.x, u.far);
-  T row = 0.0, products = 0.0;
-  for (int i : each_share(M)) {
-    row = max(abs(r.c[i]) / (reach + abs(q.d[i])), row);
-    products = products + select(q.present[i], at.s[i] * at.lam[i], T(0.0));
-  }
-  for (int i : each_share(k)) row = max(abs(r.nu[i]) / (reach + abs(q.b[i])), row);
-  row = max_of_all(row), products = sum_of_all(products);
+  T row = share_of_max(M, T(0.0), [&](int i) { return abs(r.c[i]) / (reach + abs(q.d[i])); });
+  row = share_of_max(k, row, [&](int i) { return abs(r.nu[i]) / (reach + abs(q.b[i])); });
+  row = max_of_all(row);
+  const T products = sum_of_all(share_of_sum<T>(
+      M, [&](int i, T sum) { return sum + select(q.present[i], at.s[i] * at.lam[i], T(0.0)); }));
   const T multipliers = max(norm_inf(M, at.lam), norm_inf(k, at.nu));
   const T terms = within(max(r.size[1], multipliers), u.price, T(CEILING) * u.price);
   const T rounding = T(ROUNDING) * (u.bend * size + multipliers);

@@ -17,7 +17,7 @@ static void apply(int operation, long count, const double *a, const double *b, c
                          x / y,
                          fma(x, y, z),
                          sqrt(x),
-                         abs(x),
+                         kktdiff::abs(x),
                          min(x, y),
                          max(x, y),
                          round(x),

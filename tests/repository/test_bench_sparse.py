@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import sparse, sparse_growth
+from benchmarks import run, sparse, sparse_growth
 from benchmarks.sparse_libraries import LIBRARIES
 from tests.tolerances import DENSE_REFERENCE
 
@@ -42,7 +42,7 @@ def test_the_table_names_what_fails_and_what_is_not_right(monkeypatch, tmp_path)
     known = {"kktdiff": ours, "off": off, "broken": broken, "elsewhere": elsewhere}
     monkeypatch.setattr(sparse, "LIBRARIES", known)
     monkeypatch.setattr(sparse, "WORKLOADS", SMALL)
-    sparse.main(["--repeats", "1", "--out", str(tmp_path)])
+    run.main(["--workloads", "W6", "--repeats", "1", "--out", str(tmp_path)])
     lines = (tmp_path / "sparse.md").read_text().splitlines()
     assert lines[2].startswith("| simplex, n = 300 | kktdiff |")
     assert "| 1 | Q, p, G, h, A, b |" in lines[2]
@@ -68,3 +68,16 @@ def test_growth_has_a_row_for_each_size(monkeypatch, tmp_path):
     first = [line.split(" | ")[0] for line in page.splitlines() if line.startswith("|")]
     assert first[:4] == ["| steps, batch of 16", "| ---", "| 3", "| 6"]
     assert first[4:] == ["| batch, 20 steps", "| ---", "| 1", "| 3"]
+
+
+def test_memory_is_that_of_each_library(monkeypatch, tmp_path, capsys):
+    memory = pytest.importorskip("benchmarks.sparse_memory", exc_type=ImportError)  # of Unix alone
+    monkeypatch.setattr(memory, "WORKLOADS", SMALL)
+    memory.main(["--one", "1", "kktdiff"])
+    assert float(capsys.readouterr().out) >= 0
+    monkeypatch.setattr(memory, "apart", lambda i, name: None if name == "nobody" else 10.0 + i)
+    memory.main(["--libraries", "kktdiff;nobody", "--out", str(tmp_path)])
+    lines = (tmp_path / "sparse-memory.md").read_text().splitlines()
+    titles = [make().title for make in SMALL]
+    assert lines[0] == "| MB | kktdiff | nobody |"
+    assert lines[2:4] == [f"| {title} | {10 + i} |  |" for i, title in enumerate(titles)]

@@ -15,6 +15,8 @@ STALL = 6  # iterations without progress after which an element is given up
 HANDOVER = 1e-6  # relative error at which polishing takes over
 # proximal weights, in natural units
 MAX_REGULARISATION, MIN_REGULARISATION = 1e-8, 1e-15
+SPARSE_PROXIMAL = 1e-9  # of sparse systems, at least,
+SHARP = 1e-13  # and where they tell a singular matrix from one that is nearly so
 REFINED = 1e-15  # of a derivative: relative residual, times the root of n, that rounding leaves
 CONVERGED = 1e-7  # of the same: relative residual above which the KKT system counts as singular
 ENOUGH_ITERATIONS = 50  # an element out of iterations after as many is analysed as stalled

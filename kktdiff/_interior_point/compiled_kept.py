@@ -11,10 +11,9 @@ from kktdiff._interior_point.newton import border_groups
 from kktdiff._interior_point.parts import Kept, refine
 from kktdiff._interior_point.program import Program, program
 from kktdiff._kkt import AnyFactors, Weights
-from kktdiff._kkt.sparse import SHARP, SPARSE_PROXIMAL
 from kktdiff._problem import assemble
 from kktdiff._records import QP, Data, Point, Rhs, Scaling
-from kktdiff._settings import CURVATURE
+from kktdiff._settings import CURVATURE, SHARP, SPARSE_PROXIMAL
 from kktdiff._sparse.structure import structure
 from kktdiff._typing import Array
 from kktdiff.backends import Backend

@@ -36,9 +36,8 @@ from kktdiff._interior_point.residuals import Residuals
 from kktdiff._interior_point.start import centred
 from kktdiff._interior_point.termination import RUNNING, Loop, linear
 from kktdiff._kkt import Weights
-from kktdiff._kkt.sparse import SPARSE_PROXIMAL
 from kktdiff._records import Point
-from kktdiff._settings import BIG, MAX_REGULARISATION, MIN_REGULARISATION, STALL
+from kktdiff._settings import BIG, MAX_REGULARISATION, MIN_REGULARISATION, SPARSE_PROXIMAL, STALL
 from kktdiff._typing import Array
 from kktdiff.backends import LinearAlgebra
 

@@ -9,8 +9,9 @@ from kktdiff._interior_point.newton import border_groups, weights_at
 from kktdiff._interior_point.program import Program, point_in_given
 from kktdiff._interior_point.residuals import evaluate
 from kktdiff._kkt import AnyFactors, Weights
-from kktdiff._kkt.sparse import SHARP, factor_sparse
+from kktdiff._kkt.sparse import factor_sparse
 from kktdiff._records import QP, Point, Rhs, Scaling
+from kktdiff._settings import SHARP
 from kktdiff._status import Status
 from kktdiff._typing import Array
 from kktdiff.backends import LinearAlgebra

@@ -15,13 +15,12 @@ from typing import NamedTuple
 from kktdiff._arrays import clip, concat, dot, namespace, taken
 from kktdiff._kkt.factors import Weights, bound_weights
 from kktdiff._records import QP
+from kktdiff._settings import SPARSE_PROXIMAL
 from kktdiff._sparse import quasidefinite
 from kktdiff._sparse.matrix import SparseMatrix
 from kktdiff._sparse.quasidefinite import Factored
 from kktdiff._typing import Array
 
-SPARSE_PROXIMAL = 1e-9  # weight of the proximal terms, in natural units, at least,
-SHARP = 1e-13  # and where it decides between a singular matrix and one that is nearly so
 _STRETCHED = 1e-3  # of the most that the proximal terms allow: worth a closer look
 
 

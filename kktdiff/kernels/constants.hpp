@@ -8,6 +8,7 @@ constexpr double BIG = 1e300, INFINITE = 1e20;
 constexpr double ROUNDING = 16 * 2.220446049250313e-16;
 constexpr double CURVATURE = 1e-10;
 constexpr double MAX_REGULARISATION = 1e-8, MIN_REGULARISATION = 1e-15;
+constexpr double SPARSE_PROXIMAL = 1e-9;  // of sparse systems, at a solution
 constexpr int STALL = 6;
 constexpr double STIFF = 1e6;       // _kkt/system.py
 constexpr double SINGULAR = 1e-10;  // _kkt/factors.py

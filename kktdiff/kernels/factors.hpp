@@ -6,8 +6,7 @@
 namespace kktdiff {
 namespace {
 
-constexpr double SPARSE_PROXIMAL = 1e-9;  // of sparse systems, at a solution
-// Those of each stage: small ones bend a well-posed problem less, large ones keep the pivots of a
+// The least proximal terms of sparse systems in each stage: small ones bend a well-posed problem less, large ones keep the pivots of a
 // degenerate one away from rounding.
 constexpr double SPARSE_PROXIMALS[] = {SPARSE_PROXIMAL, 1e-8, 1e-9, 1e-10, 1e-8};
 

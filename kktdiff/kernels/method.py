@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from kktdiff._kkt.sparse import SPARSE_PROXIMAL
 from kktdiff._records import Data, Point, Rhs
-from kktdiff._settings import DEFAULT_TOL
+from kktdiff._settings import DEFAULT_TOL, SPARSE_PROXIMAL
 from kktdiff._typing import Array
 from kktdiff.kernels import amounts
 from kktdiff.kernels.results import Pulled, Solved, library

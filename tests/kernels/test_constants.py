@@ -28,6 +28,7 @@ CONSTANTS = {
         "CURVATURE": _settings.CURVATURE["float64"],
         "MAX_REGULARISATION": _settings.MAX_REGULARISATION,
         "MIN_REGULARISATION": _settings.MIN_REGULARISATION,
+        "SPARSE_PROXIMAL": _settings.SPARSE_PROXIMAL,
         "STALL": _settings.STALL,
         "STIFF": system.STIFF,
         "SINGULAR": factors.SINGULAR,

@@ -6,8 +6,8 @@
 namespace kktdiff {
 namespace {
 
-// The least proximal terms of sparse systems in each stage: small ones bend a well-posed problem less, large ones keep the pivots of a
-// degenerate one away from rounding.
+// The least proximal terms of sparse systems in each stage: small ones bend a well-posed problem
+// less, large ones keep the pivots of a degenerate one away from rounding.
 constexpr double SPARSE_PROXIMALS[] = {SPARSE_PROXIMAL, 1e-8, 1e-9, 1e-10, 1e-8};
 
 template <class T>

@@ -239,6 +239,23 @@ def dependent_equalities(rng, batch):
     return refer(with_equalities(data, A, product(A, built.x)), built.x, built.prices)
 
 
+def nearly_dependent_equalities(rng, batch):
+    """An equality that differs from another one by 1e-5 to 1e-2, with prices as far beyond p.
+
+    Rounding of either row moves x by as much as the difference is smaller.
+    """
+    built = build(rng, batch, draw_sizes(rng, k=1))
+    data, tilt = built.data, decades(rng, -5, -2, (batch, 1, 1))
+    way = rng.normal(size=(batch, 1, data.A.shape[2]))
+    A, force = data.A[:, :1] + tilt * way, rng.normal(size=(batch, 1))
+    data = data._replace(p=data.p - force * way[:, 0])
+    lam, nu, *sides = built.prices
+    nu = np.concatenate([nu, force / tilt[:, 0]], axis=1)
+    nu[:, :1] -= force / tilt[:, 0]
+    data = with_equalities(data, A, product(A, built.x))
+    return refer(data, built.x, (lam, nu, *sides), x_tol=KIND_DEGENERATE)
+
+
 KINDS = {
     kind.__name__: kind
     for kind in (
@@ -246,6 +263,6 @@ KINDS = {
         scaled.mixed_units, scaled.least_squares, scaled.diagonal, scaled.prices_linear,
         scaled.prices_quadratic, scaled.rhs_decades, scaled.penalties, low_rank, float32_gram,
         nearly_singular, circles, meeting_bounds, meeting_rows, far_limits, fixed_variables,
-        repeated_rows, degenerate, dependent_equalities,
+        repeated_rows, degenerate, dependent_equalities, nearly_dependent_equalities,
     )
 }  # fmt: skip

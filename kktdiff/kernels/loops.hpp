@@ -90,15 +90,22 @@ constexpr int PARTS = 8;
 template <class T, class F>
 KKTDIFF_INLINE void in_parts(int n, T (&part)[PARTS], F next) {
   int i = 0;
-  for (; i <= n - PARTS; i += PARTS) KKTDIFF_UNROLL for (int l = 0; l < PARTS; l++) part[l] = next(i + l, part[l]);
+  for (; i <= n - PARTS; i += PARTS) {
+  KKTDIFF_UNROLL for (int l = 0; l < PARTS; l++) part[l] = next(i + l, part[l]);
+  }
   KKTDIFF_UNROLL for (int l = 0; l < PARTS - 1; l++)
     if (i + l < n) part[l] = next(i + l, part[l]);
 }
 
-// This thread's share of a sum over entries: next(i, sum), the sum with that of entry i.
+// This thread's share of a sum over entries: next(i, sum), the sum with that of entry i. A few
+// entries are not worth the parts.
 template <class T, class F>
 KKTDIFF_INLINE T share_of_sum(int n, F next) {
   T part[PARTS] = {};
+  if (n < PARTS) {
+    for (int i = 0; i < n; i++) part[0] = next(i, part[0]);
+    return part[0];
+  }
   in_parts(n, part, next);
   return ((part[0] + part[4]) + (part[2] + part[6])) + ((part[1] + part[5]) + (part[3] + part[7]));
 }
@@ -106,9 +113,14 @@ KKTDIFF_INLINE T share_of_sum(int n, F next) {
 // This thread's share of the largest value(i), at least `least`.
 template <class T, class F>
 KKTDIFF_INLINE T share_of_max(int n, T least, F value) {
+  const auto next = [&](int i, T most) { return max(value(i), most); };
+  if (n < PARTS) {
+    for (int i = 0; i < n; i++) least = next(i, least);
+    return least;
+  }
   T part[PARTS];
   KKTDIFF_UNROLL for (int l = 0; l < PARTS; l++) part[l] = least;
-  in_parts(n, part, [&](int i, T most) { return max(value(i), most); });
+  in_parts(n, part, next);
   KKTDIFF_UNROLL for (int l = 1; l < PARTS; l++) part[0] = max(part[l], part[0]);
   return part[0];
 }

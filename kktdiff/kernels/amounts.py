@@ -2,7 +2,7 @@
 
 IN_LANES = 1 << 14  # entries of Q, G, A and H up to which problems go into lanes everywhere
 PER_SECOND = 5e9  # operations of one thread, for its share of the work
-SPARSE_LANES = 1 << 15  # entries of L and of the system up to which a sparse batch goes into lanes
+SPARSE_LANES = 1 << 16  # entries of L and of the system up to which a sparse batch goes into lanes
 ITERATIONS = 10  # for the same
 
 

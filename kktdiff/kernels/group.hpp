@@ -22,7 +22,7 @@ inline Structure structure_of(const Call &call, int which) {
 }
 
 #if !defined(__CUDACC__)
-constexpr long long SPARSE_LANES = 1 << 15;  // entries of L and of the system's triangle
+constexpr long long SPARSE_LANES = 1 << 16;  // entries of L and of the system's triangle
 #endif
 constexpr int OWN_SIZES = 15;  // the first of those that the kernel alone takes
 

@@ -126,10 +126,10 @@ T solve_active_set(const Problem<T> &q, const Units<T> &u, Mask<T> live, Newton<
 template <class T>
 void solve_with_less(const Problem<T> &q, const Units<T> &u, Mask<T> todo, Newton<T> &w,
                      Polish<T> &p) {
-  w.weights.large = size_of_multipliers(q, u, p.point);
-  todo = todo & (w.weights.large > 1.0);
+  const T large = size_of_multipliers(q, u, p.point);
+  todo = todo & (large > 1.0);
   if (!any(todo)) return;
-  w.weights.large = select(todo, w.weights.large, T(1.0));
+  w.weights.large = select(todo, large, T(1.0));
   factor(q, w.weights, true, w.factors);
   solve_active_set(q, u, todo, w, p);
   w.weights.large = 1.0;

@@ -14,7 +14,7 @@ constexpr double STIFF = 1e6;       // _kkt/system.py
 constexpr double SINGULAR = 1e-10;  // _kkt/factors.py
 constexpr double STEP_FRACTION = 0.995, STEP_FRACTION_SHORT = 0.9, SHORT_STEP = 0.8;  // mehrotra.py
 constexpr double SHORT_FOR_RESTART = 0.1, ALMOST_FEASIBLE = 1e-2, MOST_PRICE = 1e6;
-constexpr double ORDINARY = 10.0;
+constexpr double ORDINARY = 10.0;  // scaling.py
 constexpr double LEAST_PRODUCT = 1e-2, MIN_STEP = 0.05;
 constexpr double CENTRING_LOW = 0.3, CENTRING_HIGH = 0.7;
 constexpr double STEP_ACCURACY = 1e-10;  // newton.py

@@ -98,16 +98,18 @@ KKTDIFF_INLINE void in_parts(int n, T (&part)[PARTS], F next) {
 }
 
 // This thread's share of a sum over entries: next(i, sum), the sum with that of entry i. A few
-// entries are not worth the parts.
+// entries take less code, and give the same bits: zeros at the end never change any.
 template <class T, class F>
 KKTDIFF_INLINE T share_of_sum(int n, F next) {
-  T part[PARTS] = {};
+  T sum = 0.0;
   if (n < PARTS) {
-    for (int i = 0; i < n; i++) part[0] = next(i, part[0]);
-    return part[0];
+    for (int i = 0; i < n; i++) sum = sum + next(i, T(0.0));
+    return sum;
   }
+  T part[PARTS] = {};
   in_parts(n, part, next);
-  return ((part[0] + part[4]) + (part[2] + part[6])) + ((part[1] + part[5]) + (part[3] + part[7]));
+  KKTDIFF_UNROLL for (int l = 0; l < PARTS; l++) sum = sum + part[l];
+  return sum;
 }
 
 // This thread's share of the largest value(i), at least `least`.

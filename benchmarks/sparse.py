@@ -243,6 +243,13 @@ def sum_of(record: dict[str, Any]) -> float:
     return float(record["forward"] + (record["backward"] or 0.0))
 
 
+def write(folder: Path | None, name: str, text: str) -> None:
+    """Write a file into a folder, which is made if it is not there, if one is wanted."""
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+
+
 def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
     """Measure, print, and write where `--out` says."""
     parser = argparse.ArgumentParser(
@@ -265,12 +272,9 @@ def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
         found.append({"title": work.title, "records": measured(work, names, args.repeats)})
     machine = bench.machine(PACKAGES) | {"load": load}
     print(f"{table(found)}\n\n{where(machine)}")
-    if args.out:
-        args.out.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"machine": machine, "workloads": found}, indent=1) + "\n"
-        (args.out / f"{NAME}.json").write_text(text, encoding="utf-8")
-        page = f"{table(found)}\n\n{where(machine)}\n"
-        (args.out / f"{NAME}.md").write_text(page, encoding="utf-8")
+    text = json.dumps({"machine": machine, "workloads": found}, indent=1) + "\n"
+    write(args.out, f"{NAME}.json", text)
+    write(args.out, f"{NAME}.md", f"{table(found)}\n\n{where(machine)}\n")
     return found
 
 

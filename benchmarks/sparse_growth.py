@@ -11,12 +11,12 @@ from statistics import median
 from typing import Any
 
 from benchmarks.small_calls.__main__ import where
-from benchmarks.sparse import control, timed
+from benchmarks.sparse import control, timed, write
 from benchmarks.sparse_libraries import ours
 from kktdiff import bench
 
 SIZES = {  # batch and steps
-    "steps, batch of 16": [(16, steps) for steps in (10, 20, 50, 100, 200)],
+    "steps, batch of 16": [(16, steps) for steps in (10, 20, 50, 100, 200, 400)],
     "batch, 20 steps": [(batch, 20) for batch in (1, 4, 16, 64, 256, 1024)],
 }
 
@@ -54,9 +54,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     page = "\n\n".join(table(title, ms) for title, ms in found.items())
     page += f"\n\n{where(bench.machine(()) | {'load': None})}\n"
     print(page)
-    if args.out:
-        args.out.mkdir(parents=True, exist_ok=True)
-        (args.out / "sparse-growth.md").write_text(page, encoding="utf-8")
+    write(args.out, "sparse-growth.md", page)
     return found
 
 

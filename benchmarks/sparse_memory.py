@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.small_calls.__main__ import where
-from benchmarks.sparse import PACKAGES, WORKLOADS, Workload, simplex
+from benchmarks.sparse import PACKAGES, WORKLOADS, Workload, simplex, write
 from benchmarks.sparse_libraries import LIBRARIES
 from kktdiff import bench
 
@@ -71,9 +71,7 @@ def main(argv: list[str] | None = None) -> Any:
     }
     page = f"{table(found)}\n\n{where(bench.machine(PACKAGES) | {'load': None})}\n"
     print(page)
-    if args.out:
-        args.out.mkdir(parents=True, exist_ok=True)
-        (args.out / "sparse-memory.md").write_text(page, encoding="utf-8")
+    write(args.out, "sparse-memory.md", page)
     return found
 
 

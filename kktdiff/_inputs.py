@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kktdiff import _sparse_inputs as sparse_inputs
-from kktdiff import backends
+from kktdiff import backends, kernels
 from kktdiff._arrays import namespace
 from kktdiff._given import Given
 from kktdiff._layout import CORE, DIMENSIONS, LOOSE, SIDES, Layout, check_real, layout
@@ -73,7 +73,8 @@ def check(
     sparse = None
     if kinds:
         small = sum(found.sizes.values()) <= MOST_DENSE or not work.compiled
-        able = work is backends.NUMPY or (work.host is not work and work.compiled)
+        on_device = work.host is not work and work.compiled and kernels.available() is None
+        able = work is backends.NUMPY or on_device  # the host finds the order of elimination
         on_dense = not able or by_arrays or (soft and small)
         sizes = found.sizes, found.length, found.dtype
         sparse = sparse_inputs.choose(arrays, kinds, *sizes, on_dense=on_dense)

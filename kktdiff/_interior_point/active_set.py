@@ -8,7 +8,17 @@ the system that every sensitivity needs.
 from typing import NamedTuple
 
 from kktdiff import _kkt as kkt
-from kktdiff._arrays import is_sparse, namespace, norm_inf, norms_inf, pick_all, placed
+from kktdiff._arrays import (
+    is_sparse,
+    namespace,
+    norm_inf,
+    norms_inf,
+    pick_all,
+    placed,
+    placed_all,
+    take,
+    taken,
+)
 from kktdiff._interior_point.program import Program
 from kktdiff._interior_point.residuals import Residuals, evaluate, with_full_sizes
 from kktdiff._interior_point.scaling import Units
@@ -121,15 +131,16 @@ def _with_less(
 
     Not at once: where rows depend on each other, smaller terms leave factors less accurate.
     """
-    xp, qp = namespace(left), program.qp
+    xp = namespace(left)
     large = program.units.size_of_multipliers(norms_inf(point.lam, point.nu))
-    again = (left > ROUNDING_TOL) & (large > 1)
-    if not bool(xp.any(again)):
+    again = xp.nonzero((left > ROUNDING_TOL) & (large > 1))[0]
+    if not again.shape[0]:
         return point
-    weights = weights._replace(large=xp.where(again, large, 1.0))
-    factors = kkt.factor(qp, weights, backend)
-    better, _ = _solution(program, factors, point, active, backend)
-    return pick_all(again, better, point)
+    own = Weights(*taken(weights._replace(large=large), again, shared=True))
+    some, near = program.take(again), point.take(again)
+    factors = kkt.factor(some.qp, own, backend)
+    better, _ = _solution(some, factors, near, take(active, again), backend)
+    return placed_all(again, better, point)
 
 
 def _solution(

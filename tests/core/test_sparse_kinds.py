@@ -205,7 +205,7 @@ def test_a_convex_curve_whose_prices_grow_far_beyond_their_unit(seed):
 
 @pytest.mark.parametrize("n", [200, 600, 2000])
 def test_derivatives_of_a_straight_line_are_projections(n):
-    """Where all second differences are held: of a condition number of 1e11 at 2000 points."""
+    """Where all second differences are held: of a condition number of 3e11 at 2000 points."""
     rng, t = np.random.default_rng(n), np.linspace(0, 1, n)
     y, (g, d) = np.sin(2 * t) + 0.1 * np.sin(np.arange(n)), rng.normal(size=(2, n))
     G = scipy.sparse.diags_array([-1.0, 2.0, -1.0], offsets=[0, 1, 2], shape=(n - 2, n))

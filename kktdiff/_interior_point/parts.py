@@ -105,7 +105,7 @@ class Kept(NamedTuple):
         factors = self.factors
         if sharp and is_sparse(self.qp.Q):
             small = SHARP + 0 * self.theta
-            weights = factors.weights._replace(rho=small, delta=small, large=None)
+            weights = factors.weights._replace(rho=small, delta=small)
             factors = factor_sparse(self.program.qp, weights, SHARP)
         return refine(self.program, factors, rhs, target, self.backend)
 

@@ -5,6 +5,8 @@ import os
 import subprocess
 from contextlib import contextmanager
 
+import pytest
+
 from kktdiff import kernels
 from kktdiff._inputs import check
 from kktdiff._problem import build
@@ -73,10 +75,25 @@ def rows_of(qp):
     return qp.sizes[1] + sum(qp.bounds)
 
 
-def compile_kernels(repository, folder, variant, *options):
-    """Compile `solve.cpp` for an instruction set, without a warning; return the library's path."""
+def pointer(array):
+    """The address of an array's entries, for a library of `compiled`."""
+    return ctypes.c_void_p(array.ctypes.data)
+
+
+def compiled(repository, folder, native, variant, source):
+    """A test's own source as a library for an instruction set, where that runs here."""
+    if emulator.compiler() is None:
+        pytest.skip(emulator.NO_COMPILER)
+    if variant not in native.variants():
+        pytest.skip(f"{variant} does not run here")
+    path = compile_kernels(repository, folder, variant, "-O3", source=source)
+    return ctypes.CDLL(str(path))
+
+
+def compile_kernels(repository, folder, variant, *options, source="solve.cpp"):
+    """Compile for an instruction set, without a warning; return the library's path."""
     path = folder / f"{variant}.so"
-    source = repository / "tests" / "kernels" / "solve.cpp"
+    source = repository / "tests" / "kernels" / source
     command = [*emulator.compiler(), *FLAGS, *WARNINGS, *TARGETS[variant], *options]
     command += [f"-I{repository / 'kktdiff' / 'kernels'}", "-shared", str(source), "-o", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -1,18 +1,13 @@
 """The factorization of sparse systems, by columns and by panels, beside NumPy's dense solve."""
 
-import ctypes
-import subprocess
-
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
 from kktdiff._sparse.pattern import Pattern
 from kktdiff._sparse.structure import structure
-from tests.backends.cuda import emulator
-from tests.kernels.test_pack import FLAGS, TARGETS, pointer
+from tests.kernels.calls import LANES, TARGETS, compiled, pointer
 
-LANES = {"baseline": 2, "avx2": 4, "avx512": 8}
 STEP = sp.diags_array([1.0], offsets=[1], shape=(13, 13))
 PATTERNS = {
     "nothing": sp.coo_array((0, 0)),
@@ -32,15 +27,9 @@ BY_PANELS = ("full", "more than a panel", "random 0.03")
 @pytest.fixture(scope="module", params=TARGETS)
 def factor(request, native, repository, tmp_path_factory):
     """The factorization, compiled for an instruction set, and the number of its lanes."""
-    compiler = emulator.compiler() or pytest.skip(emulator.NO_COMPILER)
-    if request.param not in native.variants():
-        pytest.skip(f"{request.param} does not run here")
-    path = tmp_path_factory.mktemp("ldl") / "ldl.so"
-    source = repository / "tests" / "kernels" / "ldl.cpp"
-    include = f"-I{repository / 'kktdiff' / 'kernels'}"
-    command = [*compiler, *FLAGS, *TARGETS[request.param], include]
-    subprocess.run([*command, "-shared", "-fPIC", str(source), "-o", str(path)], check=True)
-    return ctypes.CDLL(str(path)), LANES[request.param]
+    folder = tmp_path_factory.mktemp("ldl")
+    found = compiled(repository, folder, native, request.param, "ldl.cpp")
+    return found, LANES[request.param]
 
 
 def empty(n):

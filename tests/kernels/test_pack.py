@@ -2,20 +2,13 @@
 
 import ctypes
 import itertools
-import subprocess
 from decimal import Context, Decimal, localcontext
 
 import numpy as np
 import pytest
 
-from tests.backends.cuda import emulator
+from tests.kernels.calls import TARGETS, compiled, pointer
 
-FLAGS = ["-std=c++17", "-O3", "-fno-math-errno", "-ffp-contract=off", "-fno-trapping-math"]
-TARGETS = {
-    "baseline": ["-DLANES=2"],
-    "avx2": ["-DLANES=4", "-march=x86-64-v3"],
-    "avx512": ["-DLANES=8", "-march=x86-64-v4", "-mprefer-vector-width=512"],
-}
 OPERATIONS = (
     *("add", "subtract", "multiply", "divide", "fma", "sqrt", "abs", "min", "max", "round"),
     *("power_of_two", "select", "any", "all", "minus_zero"),
@@ -27,19 +20,8 @@ EDGES += [-(2.0**51) - 0.5, 1e300, -1e300, 5e-324, 2.2e-308, np.inf, -np.inf, np
 @pytest.fixture(scope="module", params=TARGETS)
 def library(request, native, repository, tmp_path_factory):
     """The operations, compiled for an instruction set."""
-    compiler = emulator.compiler() or pytest.skip(emulator.NO_COMPILER)
-    if request.param not in native.variants():
-        pytest.skip(f"{request.param} does not run here")
-    path = tmp_path_factory.mktemp("pack") / "pack.so"
-    source = repository / "tests" / "kernels" / "pack.cpp"
-    include = f"-I{repository / 'kktdiff' / 'kernels'}"
-    command = [*compiler, *FLAGS, *TARGETS[request.param], "-Wall", "-Werror", include]
-    subprocess.run([*command, "-shared", "-fPIC", str(source), "-o", str(path)], check=True)
-    return ctypes.CDLL(str(path))
-
-
-def pointer(array):
-    return ctypes.c_void_p(array.ctypes.data)
+    folder = tmp_path_factory.mktemp("pack")
+    return compiled(repository, folder, native, request.param, "pack.cpp")
 
 
 def apply(library, form, operation, a, b=None, c=None):
